@@ -1,0 +1,124 @@
+"""Servers for the tests: one ClickHouse, librdkafka's mock cluster, and Apache Kafka where it can be had."""
+
+import ctypes
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "Proof"))
+from clickhouse import ClickHouse  # noqa: E402
+
+SERVERS = HERE / "Servers"
+KAFKA = Path(os.environ.get("KAFKA_SCRIPT", HERE.parents[1] / "shared" / "kafka" / "kafka"))
+_names = itertools.count()
+
+
+class Broker:
+    def __init__(self, address, create):
+        self.address, self._create = address, create
+
+    def topic(self, *partitions: list[bytes]) -> str:
+        """A new topic that holds these payloads; `None` stands for a tombstone."""
+        name = f"t{next(_names)}"
+        self._create(name, len(partitions))
+        for number, payloads in enumerate(partitions):
+            for empty, run in itertools.groupby(payloads, lambda payload: payload is None):
+                # kcat sends no line that is empty; one with a key and nothing after it is a tombstone under -Z.
+                lines = b"".join((b"k\t" if empty else payload) + b"\n" for payload in run)
+                subprocess.run(["kcat", "-P", "-b", self.address, "-t", name, "-p", str(number),
+                                *(["-Z", "-K", "\t"] if empty else [])], input=lines, check=True, capture_output=True)
+        return name
+
+    def abort(self, topic: str, payloads: list[bytes]):
+        """Writes the payloads to partition 0 in a transaction and aborts it."""
+        library, client = producer(bootstrap_servers=self.address, transactional_id=f"aborts-{topic}")
+        assert library.rd_kafka_init_transactions(client, 30_000) is None
+        assert library.rd_kafka_begin_transaction(client) is None
+        handle = pointer(library.rd_kafka_topic_new(client, topic.encode(), None))
+        for payload in payloads:
+            copy = 2  # RD_KAFKA_MSG_F_COPY
+            assert library.rd_kafka_produce(handle, 0, copy, payload, ctypes.c_size_t(len(payload)), None, 0, None) == 0
+        assert library.rd_kafka_flush(client, 30_000) == 0
+        assert library.rd_kafka_abort_transaction(client, 30_000) is None
+        library.rd_kafka_topic_destroy(handle)
+        library.rd_kafka_destroy(client)
+
+
+pointer = ctypes.c_void_p
+
+
+def producer(**properties):
+    """librdkafka and a producer in it; kcat can neither run the mock cluster nor abort a transaction it has written to."""
+    library = ctypes.CDLL("librdkafka.so.1")
+    for function in ("conf_new", "new", "topic_new", "mock_cluster_new", "begin_transaction", "abort_transaction",
+                     "init_transactions"):
+        getattr(library, f"rd_kafka_{function}").restype = pointer
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    reason = ctypes.create_string_buffer(512)
+    conf = pointer(library.rd_kafka_conf_new())
+    for name, value in properties.items():
+        assert library.rd_kafka_conf_set(conf, name.replace("_", ".").encode(), value.encode(), reason, len(reason)) == 0
+    client = pointer(library.rd_kafka_new(0, conf, reason, len(reason)))
+    assert client.value, reason.value
+    return library, client
+
+
+@pytest.fixture(scope="session")
+def mock():
+    """librdkafka's mock cluster: everywhere, but it hands out the records of aborted transactions like any other."""
+    library, client = producer()
+    cluster = pointer(library.rd_kafka_mock_cluster_new(client, 1))
+    address = library.rd_kafka_mock_cluster_bootstraps(cluster).decode()
+
+    def create(name, partitions):
+        assert library.rd_kafka_mock_topic_create(cluster, name.encode(), partitions, 1) == 0
+    yield Broker(address, create)
+    library.rd_kafka_mock_cluster_destroy(cluster)
+    library.rd_kafka_destroy(client)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """Apache Kafka, one broker; the tests that need it are skipped where it can't be had."""
+    directory = tmp_path_factory.mktemp("kafka")
+    if not KAFKA.exists():
+        pytest.skip(f"no Apache Kafka: {KAFKA} is not there (KAFKA_SCRIPT names another)")
+    address = subprocess.run([KAFKA, "start", directory], check=True, capture_output=True, text=True).stdout.split()[0]
+
+    def create(name, partitions):
+        subprocess.run([KAFKA, "topics", "--bootstrap-server", address, "--create", "--topic", name,
+                        "--partitions", str(partitions)], check=True, capture_output=True)
+    yield Broker(address, create)
+    subprocess.run([KAFKA, "kill", directory], check=True)
+
+
+@pytest.fixture(scope="session", params=["mock", "kafka"])
+def broker(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def server_directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+@pytest.fixture(scope="session")
+def server(server_directory):
+    started = subprocess.run([SERVERS / "clickhouse", "start", server_directory], check=True, capture_output=True, text=True)
+    yield ClickHouse(started.stdout.split()[0])
+    subprocess.run([SERVERS / "clickhouse", "kill", server_directory], check=True)
+
+
+@pytest.fixture
+def table(server):
+    """A table of events; `fill` puts rows in as the engine would have."""
+    name = f"default.events{next(_names)}"
+    server.execute(f"CREATE TABLE {name} (id String, user Nullable(Int64), amount Decimal(18, 2), at DateTime)"
+                   " ENGINE = MergeTree ORDER BY id")
+    yield name
+    server.execute(f"DROP TABLE {name}")
