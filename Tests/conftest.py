@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "Proof"))
+SERVERS = HERE / "Servers"
+sys.path[:0] = [str(HERE / "Proof"), str(SERVERS)]
+import apache_kafka  # noqa: E402
 from clickhouse import ClickHouse  # noqa: E402
 
-SERVERS = HERE / "Servers"
 KAFKA = Path(os.environ.get("KAFKA_SCRIPT", HERE.parents[1] / "shared" / "kafka" / "kafka"))
 _names = itertools.count()
 
@@ -83,18 +84,23 @@ def mock():
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
-    """Apache Kafka, one broker; the tests that need it are skipped where it can't be had."""
-    directory = tmp_path_factory.mktemp("kafka")
+def kafka_script():
+    """The script that runs Apache Kafka; the tests that need it are skipped where it can't be had."""
     if not KAFKA.exists():
         pytest.skip(f"no Apache Kafka: {KAFKA} is not there (KAFKA_SCRIPT names another)")
-    address = subprocess.run([KAFKA, "start", directory], check=True, capture_output=True, text=True).stdout.split()[0]
+    return KAFKA
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_script, tmp_path_factory):
+    """Apache Kafka, one broker."""
+    address, directory = apache_kafka.start(kafka_script, lambda: tmp_path_factory.mktemp("kafka"))
 
     def create(name, partitions):
-        subprocess.run([KAFKA, "topics", "--bootstrap-server", address, "--create", "--topic", name,
+        subprocess.run([kafka_script, "topics", "--bootstrap-server", address, "--create", "--topic", name,
                         "--partitions", str(partitions)], check=True, capture_output=True)
     yield Broker(address, create)
-    subprocess.run([KAFKA, "kill", directory], check=True)
+    subprocess.run([kafka_script, "kill", directory], check=True)
 
 
 @pytest.fixture(scope="session", params=["mock", "kafka"])
