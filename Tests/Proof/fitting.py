@@ -1,13 +1,16 @@
 """Which JSON values a server's reader takes without changing them.
 
-18.16 reads 300 into UInt8 as 44, 2^63 into Int64 as a negative number, the 30th of February as the 2nd of March and a missing
-field as the type's default, and newer servers cut digits off a Decimal. A row made from such a value would be compared with
-another of the same mistake, so what is not known to be kept is refused.
+18.16 reads 300 into UInt8 as 44, 2^63 into Int64 as a negative number, the 30th of February as the 2nd of March, a UUID's "zz"
+as "ef" and a missing field as the type's default, and newer servers cut digits off a Decimal. A row made from such a value would
+be compared with another of the same mistake, so what is not known to be kept is refused.
 """
 
 import re
 from datetime import datetime
 from decimal import Decimal
+
+# DateTime's seconds last until February 2106, but 18.16's calendar ends here and it stores later days as its first one.
+LAST_DAY = "2105-12-31"
 
 
 class Number(str):
@@ -41,15 +44,17 @@ def _not_null(type: str, name: str, arguments: str):
         precision, scale = map(int, arguments.split(","))
         return lambda value: isinstance(value, Number) and _digits_fit(value, precision, scale)
     if name == "Date":
-        return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d", "1970-01-01", "2106-02-06")
+        return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d", "1970-01-01", LAST_DAY)
     if name == "DateTime":
-        return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "1970-01-02", "2106-02-06")
+        return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "1970-01-02", LAST_DAY)
     if name in ("Float32", "Float64"):
         return lambda value: isinstance(value, Number)
     if name == "Bool":
         return lambda value: isinstance(value, bool)
+    if name == "UUID":
+        return lambda value: _is_text(value) and re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
     # The server refuses what doesn't fit in these by itself.
-    if name in ("String", "FixedString", "UUID", "Enum8", "Enum16", "IPv4", "IPv6"):
+    if name in ("String", "FixedString", "Enum8", "Enum16"):
         return _is_text
     return None
 

@@ -159,9 +159,13 @@ def typed(server):
     ("DateTime", b'"2026-13-45 99:00:00"', b'"1970-01-05 03:00:00"'),
     ("DateTime", b'"2200-01-01 00:00:00"', b'"0000-00-00 00:00:00"'),
     ("DateTime", b"5", b'"1970-01-01 00:00:05"'),
+    ("DateTime", b'"2106-02-06 23:59:59"', b'"1970-01-01 23:59:59"'),
     ("Date", b'"1900-01-01"', b'"0000-00-00"'),
+    ("Date", b'"2106-01-01"', b'"0000-00-00"'),
     ("UInt8", b"null", b"0"),
     ("Decimal(9, 2)", b"1.239", b"1.23"),
+    ("UUID", b'"zz112233-4455-6677-8899-aabbccddeeff"', b'"ef112233-4455-6677-8899-aabbccddeeff"'),
+    ("UUID", b'"0011223344-55-6677-8899-aabbccddeeff"', b'"00112233-3f55-6677-8899-aabbccddeeff"'),
     ("Array(UInt8)", b"[300]", b"[44]"),
 ])
 def test_a_value_that_the_server_would_change_is_refused_and_not_judged_by_the_changed_one(
@@ -175,11 +179,11 @@ def test_a_value_that_the_server_would_change_is_refused_and_not_judged_by_the_c
 
 @pytest.mark.parametrize("type, source", [
     ("UInt8", b"255"), ("Int64", b"-9223372036854775808"), ("UInt64", b'"18446744073709551615"'), ("Nullable(Int8)", b"null"),
-    ("Nullable(Int8)", b""), ("Decimal(9, 2)", b"-9999999.99"), ("Nullable(Decimal(38, 10))", b"0.0000000001"),
-    ("Decimal(38, 10)", b"9999999999999999999999999999.9999999999"), ("Decimal(9, 2)", b"-0.00"),
-    ("Date", b'"2038-01-19"'), ("DateTime", b'"2024-02-29 23:59:59"'), ("LowCardinality(Nullable(String))", b"null"),
+    ("Nullable(Int8)", b""), ("Decimal(9, 2)", b"-9999999.99"), ("Nullable(Decimal(18, 4))", b"99999999999999.9999"),
+    ("Decimal(9, 2)", b"-0.00"), ("Date", b'"2105-12-31"'), ("DateTime", b'"2024-02-29 23:59:59"'),
+    ("DateTime", b'"2105-12-31 23:59:59"'), ("Date", b'"1970-01-02"'), ("LowCardinality(Nullable(String))", b"null"),
     ("LowCardinality(String)", b'"x"'), ("FixedString(3)", b'"ab"'), ("UUID", b'"00112233-4455-6677-8899-aabbccddeeff"'),
-    ("Enum8('a' = 1)", b'"a"'),
+    ("UUID", b'"00112233-4455-6677-8899-AABBCCDDEEFF"'), ("Enum8('a' = 1)", b'"a"'),
 ])
 def test_a_value_of_each_type_that_fits_is_proven(server, mock, typed, type, source):
     record = b'{"id":"a"' + (b',"v":' + source if source else b"") + b"}"
@@ -208,6 +212,20 @@ def test_a_float_column_is_refused_where_the_server_reads_floats_inexactly(serve
     code, _, errors = prove(server, broker, topic, "default.floats")
     assert (code, "inexactly" in errors) == ((2, True) if inexact else (0, False))
     assert prove(server, broker, topic, "default.floats", "--ignore", "x")[0] == 0
+
+
+@pytest.mark.parametrize("type", ["Decimal(38, 10)", "Nullable(Decimal(38, 10))", "Decimal(19, 0)"])
+def test_a_decimal_of_more_than_64_bits_is_refused_where_the_server_corrupts_it(server, mock, typed, type):
+    source = [b'{"id":"%d","v":%d}' % (number, 10**18 + number) for number in range(8)]
+    table = typed(type, *source[:7], source[7].replace(b"00007}", b"00008}"))
+    topic = mock.topic(source)
+    corrupts = server.row("SELECT version() AS v")["v"].startswith("18.")
+    code, result, errors = prove(server, mock, topic, table)
+    if corrupts:
+        assert (code, result) == (2, None) and f"v {type}" in errors
+    else:
+        assert (code, wrong(result)) == (1, {"extra": 1})
+    assert prove(server, mock, topic, table, "--ignore", "v")[0] == 0
 
 
 def test_no_table_of_the_user_is_touched(server, broker, table):
