@@ -33,6 +33,18 @@ def test_a_cluster_id_that_looks_like_an_option_is_drawn_again(kafka_script, new
         subprocess.run([kafka_script, "kill", directory], check=True)
 
 
+def test_a_start_that_fails_is_tried_again_in_a_new_directory_and_leaves_nothing_behind(tmp_path, new_directory):
+    script, calls = tmp_path / "kafka", tmp_path / "calls"
+    script.write_text(f'#!/bin/sh\necho "$@" >>"{calls}"; [ "$1" = start ] || exit 0\n'
+                      f'[ $(grep -c start "{calls}") -gt 2 ] && echo "127.0.0.1:9 1"\n')
+    script.chmod(0o755)
+    address, directory = apache_kafka.start(script, new_directory)
+    (_, first), *others = commands = [line.split() for line in calls.read_text().splitlines()]
+    second = others[1][1]
+    assert commands == [["start", first], ["kill", first], ["start", second], ["kill", second], ["start", str(directory)]]
+    assert address == "127.0.0.1:9" and len({first, second, str(directory)}) == 3
+
+
 def test_a_kafka_that_never_starts_is_reported_with_every_reason(tmp_path, new_directory):
     script = tmp_path / "kafka"
     script.write_text('#!/bin/sh\n[ "$1" = kill ] || { echo "no disk left for $2" >&2; exit 1; }\n')
