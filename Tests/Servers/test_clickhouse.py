@@ -1,7 +1,8 @@
 """The server script: what it starts survives kill -9 with its data, and it stops nothing but what it started."""
 
+import contextlib
 import os
-import signal
+import re
 import subprocess
 import sys
 import urllib.request
@@ -29,6 +30,13 @@ def ended(pid):
         return True
 
 
+def open_files(pid):
+    """What the process has open, less what it closes meanwhile."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(descriptor)
+
+
 @pytest.fixture
 def directory(tmp_path):
     yield tmp_path
@@ -50,8 +58,7 @@ def test_rows_and_port_survive_kill_9(directory):
 def test_it_listens_on_the_loopback_address_only(directory):
     _, (url, pid), _ = run("start", directory)
     assert url.startswith("http://127.0.0.1:")
-    inodes = {os.readlink(f"/proc/{pid}/fd/{fd}")[8:-1] for fd in os.listdir(f"/proc/{pid}/fd")
-              if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")}
+    inodes = {target[8:-1] for target in open_files(pid) if target.startswith("socket:")}
     listening = [line.split()[1] for table in ("tcp", "tcp6") for line in open(f"/proc/{pid}/net/{table}").readlines()[1:]
                  if line.split()[3] == "0A" and line.split()[9] in inodes]
     assert listening and all(address.startswith("0100007F:") for address in listening)
@@ -68,6 +75,31 @@ def test_a_taken_port_is_refused_by_number(directory, tmp_path_factory):
     port = url.rsplit(":", 1)[1]
     code, _, errors = run("start", tmp_path_factory.mktemp("other"), port)
     assert code == 1 and f"port {port} is taken" in errors
+
+
+def refused_by(server, directory):
+    """What `start` says when the server is this shell script."""
+    program = directory / "server"
+    program.write_text(f"#!/bin/sh\n{server}\n")
+    program.chmod(0o755)
+    done = subprocess.run([SCRIPT, "start", directory], capture_output=True, text=True,
+                          env=os.environ | {"CLICKHOUSE_SERVER": str(program)})
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_what_a_server_says_before_it_ends_is_passed_on(tmp_path):
+    assert "out of hats" in refused_by("echo out of hats; exit 70", tmp_path)
+
+
+def test_its_ports_are_none_that_the_system_gives_to_outgoing_connections(tmp_path_factory):
+    # A client's connection holds its port for a minute after it is closed, and a server can't listen there meanwhile.
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(20):
+        directory = tmp_path_factory.mktemp("ports")
+        refused_by("exit 1", directory)
+        drawn = [int(port) for port in re.findall(r"_port>(\d+)<", (directory / "config.xml").read_text())]
+        assert len(drawn) == 2 and max(drawn) < first_given
 
 
 def test_a_process_that_got_the_recorded_pid_since_is_left_alone(directory):
