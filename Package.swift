@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The mutants of `make mutants` are switches of this one build; the released binary has none of them.
+let mutants: [SwiftSetting] = Context.environment["MILLRACE_MUTANTS"] == nil ? [] : [.define("MUTANTS")]
+
+/// Every Swift target's settings; ARCHITECTURE.md says why each is there.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+] + mutants
+
+/// A C library of Debian, imported by exactly one target.
+func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
+}
+
+let targets: [Target] = [
+  // Rank 0
+  library("CRdKafka", "rdkafka", "librdkafka-dev"),
+  library("CRocksDB", "rocksdb", "librocksdb-dev"),
+  library("CCurl", "libcurl", "libcurl4-openssl-dev"),
+  library("CLZ4", "liblz4", "liblz4-dev"),
+  library("CYAML", "yaml-0.1", "libyaml-dev"),
+  library("CCrypto", "libcrypto", "libssl-dev"),
+  .target(name: "CPlatform", cSettings: [.unsafeFlags(["-O2"])]),
+  .target(name: "CRocksShim", cxxSettings: [.unsafeFlags(["-O2"])], linkerSettings: [.linkedLibrary("rocksdb")]),
+  // Rank 1
+  room("MillBase", ["CPlatform", "CCrypto"]),
+  // Rank 2
+  room("MillFlow", ["MillBase", "CPlatform"]),
+  room("MillLog", ["MillBase"]),
+  room("MillTestKit", ["MillBase"]),
+  // Rank 3
+  room("MillCore", ["MillBase", "MillLog"]),
+  // Rank 4
+  room("MillKafka", ["MillBase", "MillFlow", "CRdKafka"]),
+  room("MillState", ["MillBase", "MillFlow", "CRocksDB", "CRocksShim"]),
+  room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "CCurl", "CLZ4"]),
+  // Rank 5
+  room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
+  room("MillConfig", ["MillBase", "MillFlow", "CYAML"]),
+  // Rank 6
+  room("MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine"]),
+  // Rank 7
+  .executableTarget(
+    name: "millrace",
+    dependencies: [
+      "MillBase", "MillFlow", "MillLog", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillEngine", "MillConfig",
+    ], swiftSettings: strict),
+  .executableTarget(name: "millrace-sim", dependencies: ["MillBase", "MillSim"], swiftSettings: strict),
+  // Tests
+  tests("MillBaseTests", ["MillBase", "MillTestKit"]),
+  tests("MillFlowTests", ["MillBase", "MillFlow"]),
+  tests("MillLogTests", ["MillBase", "MillLog", "MillTestKit"]),
+  tests("MillCoreTests", ["MillBase", "MillLog", "MillCore"]),
+  tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka"]),
+  tests("MillStateTests", ["MillBase", "MillFlow", "MillState", "MillTestKit"]),
+  tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillClickHouse"]),
+  tests("MillEngineTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
+  tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
+  tests("MillSimTests", ["MillBase", "MillSim"]),
+  tests("TidyTests", []),
+]
+
+let package = Package(
+  name: "millrace",
+  products: [
+    .executable(name: "millrace", targets: ["millrace"]),
+    .executable(name: "millrace-sim", targets: ["millrace-sim"]),
+  ],
+  targets: targets,
+  cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,81 @@
+/// What can go wrong with a file. The path is part of every case, so that a message can name it.
+package enum DiskError: Error, Hashable, Sendable {
+  case notFound(path: String)
+  case exists(path: String)
+  /// ENOSPC or EDQUOT; some bytes of a write may have reached the file.
+  case outOfSpace(path: String)
+  /// A sync that returned an error. It is never repeated (protocol R5); the process stops.
+  case syncFailed(path: String, errno: Int32)
+  /// Another process holds the lock; `holder` is what it wrote into the file.
+  case locked(path: String, holder: String)
+  case io(path: String, operation: String, errno: Int32)
+}
+
+/// The seam to the file system. Paths are UTF-8 and absolute or relative to the working directory.
+///
+/// Nothing survives a power cut before it is synced: a file's bytes by ``DiskFile/sync()``, the names in a directory (created,
+/// renamed, linked, removed) by ``syncDirectory(_:)``. The real end is ``RealDisk``; the simulated one lives in MillTestKit.
+/// Callable from any thread; a single file belongs to one thread at a time unless its own documentation says more.
+package protocol Disk: AnyObject, Sendable {
+  /// Opens `path` for appending at its end. `create` makes a new empty file and fails with ``DiskError/exists(path:)`` where there is one.
+  func open(_ path: String, create: Bool) throws(DiskError) -> any DiskFile
+  /// The bytes `offset ..< offset + count`, fewer where the file ends before.
+  func read(_ path: String, offset: Int, count: Int) throws(DiskError) -> [UInt8]
+  func byteCount(_ path: String) throws(DiskError) -> Int
+  func exists(_ path: String) -> Bool
+  /// The names in a directory, sorted; without `.` and `..`.
+  func list(_ directory: String) throws(DiskError) -> [String]
+  /// With the missing parents; no error where it is there already. Mode 0700.
+  func createDirectory(_ path: String) throws(DiskError)
+  /// Replaces `to` in one step.
+  func rename(_ from: String, to: String) throws(DiskError)
+  func link(_ from: String, to: String) throws(DiskError)
+  func remove(_ path: String) throws(DiskError)
+  /// A directory with all it holds; no error where there is none.
+  func removeTree(_ path: String) throws(DiskError)
+  func syncDirectory(_ path: String) throws(DiskError)
+  /// Makes the bytes of an existing file durable, whoever wrote them.
+  func syncFile(_ path: String) throws(DiskError)
+  /// Takes an exclusive lock on `path` (created when missing) until the returned object goes; writes `holder` into it.
+  func lock(_ path: String, holder: String) throws(DiskError) -> any DiskLock
+}
+
+/// An open file at whose end bytes are appended.
+package protocol DiskFile: AnyObject, Sendable {
+  /// Bytes in the file now.
+  var byteCount: Int { get }
+  /// Appends all of `bytes` or throws; after a throw, part of them may be in the file: ``truncate(to:)`` before going on.
+  func append(_ bytes: UnsafeRawBufferPointer) throws(DiskError)
+  /// fdatasync. Callable while another thread appends; it covers what was appended before the call.
+  func sync() throws(DiskError)
+  func truncate(to byteCount: Int) throws(DiskError)
+  func close()
+}
+
+/// Holds a lock on a file until it is released or the process ends.
+package protocol DiskLock: AnyObject, Sendable {
+  func release()
+}
+
+extension Disk {
+  /// The whole file.
+  package func read(_ path: String) throws(DiskError) -> [UInt8] { try read(path, offset: 0, count: Int.max) }
+
+  /// Writes a new file beside `path`, syncs it, renames it into place and syncs the directory: all or nothing after a power cut.
+  package func writeDurably(_ bytes: [UInt8], to path: String) throws(DiskError) {
+    let temporary = path + ".tmp"
+    if exists(temporary) { try remove(temporary) }
+    let file = try open(temporary, create: true)
+    defer { file.close() }
+    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+    try file.sync()
+    try rename(temporary, to: path)
+    try syncDirectory(parentDirectory(of: path))
+  }
+}
+
+/// What stands before the last `/` of a path; `.` where there is none.
+package func parentDirectory(of path: String) -> String {
+  guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+  return slash == path.startIndex ? "/" : String(path[..<slash])
+}

@@ -1,0 +1,24 @@
+/// A planted mistake that the simulator must find (`make mutants`). Each changes one step of production code.
+package enum Mutant: String, CaseIterable, Sendable {
+  case sendBeforeSealDurable, ackBeforeCommit, successIsProofInDoubt, truncateEarly, tokenWithoutDigest, trustLiveState
+  case skipDirectorySync, skipTailCopy, positionBeyondFreeze, replayVoidIntents, witnessUnchecked, windowUnbounded
+  case guardWithoutDeadline, flushLaterEpochIntoCheckpoint, dropBucketEarly, filterForgets, lateAfterDuplicate, statusAloneIsSuccess
+  case checkpointWithoutSeal, endIsLastRecordPlusOne
+}
+
+/// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.
+@inline(__always)
+package func mutated(_ mutant: Mutant) -> Bool {
+  #if MUTANTS
+    MutantSwitch.active == mutant
+  #else
+    false
+  #endif
+}
+
+#if MUTANTS
+  package enum MutantSwitch {
+    /// Set once before anything runs, by the simulator's command line.
+    nonisolated(unsafe) package static var active: Mutant?
+  }
+#endif

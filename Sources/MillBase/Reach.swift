@@ -1,0 +1,39 @@
+import Synchronization
+
+/// A branch of the protocol that the simulator must have taken before its silence means anything. Named after the rule.
+package enum Branch: String, CaseIterable, Sendable {
+  // R4: replay
+  case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver
+  // R5: the log's tail
+  case r5TornTail, r5TailCopied, r5TwoSegmentsSamePositions, r5CorruptBeforeVouched, r5SyncFailed, r5OutOfSpace
+  // R8: guarded insert
+  case r8GuardedAfterDoubt, r8TooLate, r8Filled, r8AttemptDead, r8DeadlineWaited, r8CountedAll, r8CountedFewer
+  // R9: token + provenance
+  case r9CleanCommit, r9SuccessInDoubt, r9CountProved, r9BurntToken, r9WindowHeld, r9Settled, r9QueriesStillRun, r9ServerRestarted, r9AckSynced
+  // R10: the other modes
+  case r10FirstInTime, r10FirstCounted, r10TokenOnly, r10AtLeastOnce, r10WindowOutlived
+  // R14: checkpoints
+  case r14Frozen, r14Published, r14NothingPending, r14UnackedInManifest, r14UntilEnd, r14Terminated, r14FlushBetween
+  // R15: witness
+  case r15Committed, r15CommitFailed, r15Absent, r15RolledBack, r15OtherLineage, r15OtherCommitted, r15NewLineage, r15TableKnowsMore
+  // R16: truncation
+  case r16SegmentRemoved, r16HeldByUnacked
+  // R17: birth and fallback
+  case r17Born, r17BornAgain, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
+}
+
+/// Counts how often each ``Branch`` was taken. Callable from any thread; one relaxed addition a decision, none a record.
+package enum Reach {
+  private static let counts = Counters()
+
+  package static func mark(_ branch: Branch) { counts.add(branch) }
+  package static func count(_ branch: Branch) -> Int { counts.count(branch) }
+
+  private final class Counters: Sendable {
+    private let cells = Mutex<[Int]>(Array(repeating: 0, count: Branch.allCases.count))
+    private let indexes: [Branch: Int] = Dictionary(uniqueKeysWithValues: Branch.allCases.enumerated().map { ($1, $0) })
+
+    func add(_ branch: Branch) { cells.withLock { $0[indexes[branch]!] += 1 } }
+    func count(_ branch: Branch) -> Int { cells.withLock { $0[indexes[branch]!] } }
+  }
+}

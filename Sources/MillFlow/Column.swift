@@ -1,0 +1,87 @@
+package import MillBase
+
+/// How the values of a type stand in memory.
+package enum ColumnLayout: Hashable, Sendable {
+  /// Each value takes this many bytes, exactly as ClickHouse's Native format has them (little endian; UUID as two u64 halves).
+  case fixed(byteCount: Int)
+  /// Values of any length one after the other; ``Column/ends`` says where each ends.
+  case text
+}
+
+/// The values of one field over many rows.
+///
+/// A NULL takes its place in `bytes` too (zero bytes of a fixed value, no bytes of a text) and has a 1 in `nulls`. LowCardinality is only a
+/// matter of encoding: such a field's column is its inner type's. One owner at a time; hot loops take the buffers out into locals.
+@safe package final class Column: @unchecked Sendable {
+  /// The field's type as declared.
+  package let type: DataType
+  package let layout: ColumnLayout
+  package let isNullable: Bool
+  package var bytes = GrowableBytes()
+  /// `UInt32` end offsets into `bytes`, one a row; empty unless the layout is text.
+  package var ends = GrowableBytes()
+  /// One byte a row, 1 for NULL; empty unless nullable.
+  package var nulls = GrowableBytes()
+  package var rowCount = 0
+
+  package init(_ type: DataType) {
+    self.type = type
+    self.layout = type.layout
+    self.isNullable = type.isNullable
+  }
+
+  /// Bytes of memory in use.
+  package var byteCount: Int { bytes.count + ends.count + nulls.count }
+
+  /// Forgets all rows and keeps the memory.
+  package func removeAll() {
+    bytes.count = 0
+    ends.count = 0
+    nulls.count = 0
+    rowCount = 0
+  }
+}
+
+extension DataType {
+  package var layout: ColumnLayout {
+    switch self {
+    case .bool, .int8, .uint8: .fixed(byteCount: 1)
+    case .int16, .uint16, .date: .fixed(byteCount: 2)
+    case .int32, .uint32, .float32, .dateTime: .fixed(byteCount: 4)
+    case .int64, .uint64, .float64, .dateTime64: .fixed(byteCount: 8)
+    case .decimal(let precision, _): .fixed(byteCount: precision <= 9 ? 4 : 8)
+    case .uuid: .fixed(byteCount: 16)
+    case .string: .text
+    case .nullable(let inner), .lowCardinality(let inner): inner.layout
+    }
+  }
+
+  package var isNullable: Bool {
+    switch self {
+    case .nullable: true
+    case .lowCardinality(let inner): inner.isNullable
+    default: false
+    }
+  }
+}
+
+/// Rows on their way to one destination: columns in the plan's order, and of each row where it came from.
+@safe package final class RowBlock: @unchecked Sendable {
+  package let columns: [Column]
+  /// `Int32` partition of each row.
+  package var originPartitions = GrowableBytes()
+  /// `Int64` offset of each row.
+  package var originOffsets = GrowableBytes()
+  package var rowCount = 0
+
+  package init(_ types: [DataType]) { columns = types.map(Column.init) }
+
+  package var byteCount: Int { columns.reduce(originPartitions.count + originOffsets.count) { $0 + $1.byteCount } }
+
+  package func removeAll() {
+    for column in columns { column.removeAll() }
+    originPartitions.count = 0
+    originOffsets.count = 0
+    rowCount = 0
+  }
+}

@@ -1,0 +1,118 @@
+/// One Kafka record inside a ``RecordBuffer``: where its bytes stand there. Counts of -1 stand for null (no key, tombstone).
+package struct RecordEntry: Sendable {
+  package var offset: Int64
+  /// Milliseconds since 1970; -1 where the record has none.
+  package var timestamp: Int64
+  /// Key, then payload, then headers stand here one after the other.
+  package var start: Int
+  package var keyByteCount: Int32
+  package var payloadByteCount: Int32
+  /// Headers as a sequence of (name count u16, name, value count i32 (-1: null), value), little endian.
+  package var headersByteCount: Int32
+
+  package init(offset: Int64, timestamp: Int64, start: Int, keyByteCount: Int32, payloadByteCount: Int32, headersByteCount: Int32) {
+    self.offset = offset
+    self.timestamp = timestamp
+    self.start = start
+    self.keyByteCount = keyByteCount
+    self.payloadByteCount = payloadByteCount
+    self.headersByteCount = headersByteCount
+  }
+
+  package var payloadStart: Int { start + Int(max(keyByteCount, 0)) }
+  package var headersStart: Int { payloadStart + Int(max(payloadByteCount, 0)) }
+}
+
+/// Fetched, not yet processed records of one partition in offset order, in memory that is used again and again.
+///
+/// `entries[head...]` are still to be processed. ``bytes`` always has ``slack`` readable bytes behind the last record, so that a
+/// scanner may load whole vectors. Flow thread only.
+@safe package final class RecordBuffer {
+  /// Readable bytes of any content behind the last record.
+  package static let slack = 64
+
+  package private(set) var entries: [RecordEntry] = []
+  package private(set) var head = 0
+  package private(set) var bytes: UnsafeMutableRawPointer
+  private var capacity: Int
+  private var used = 0
+  /// The offset that the next fetched record will have at least: one past the last record, or further where the source
+  /// knows that nothing more stands before it (aborted records, markers).
+  package private(set) var nextOffset: Int64
+
+  package init(nextOffset: Int64, capacity: Int = 1 << 12) {
+    unsafe self.bytes = .allocate(byteCount: capacity + Self.slack, alignment: 64)
+    self.capacity = capacity
+    self.nextOffset = nextOffset
+  }
+
+  deinit { unsafe bytes.deallocate() }
+
+  /// Records not yet processed.
+  package var count: Int { entries.count - head }
+  /// Bytes of the records not yet processed.
+  package var byteCount: Int { head < entries.count ? used - entries[head].start : 0 }
+
+  /// Appends one record; `offset` must be at least ``nextOffset``. Null key or payload: a nil `baseAddress` is empty, pass nil for null.
+  package func append(
+    offset: Int64, timestamp: Int64, key: UnsafeRawBufferPointer?, payload: UnsafeRawBufferPointer?, headers: UnsafeRawBufferPointer?
+  ) {
+    precondition(offset >= nextOffset, "offset \(offset) after \(nextOffset)")
+    let total = unsafe (key?.count ?? 0) + (payload?.count ?? 0) + (headers?.count ?? 0)
+    if used + total > capacity { grow(by: total) }
+    let entry = unsafe RecordEntry(
+      offset: offset, timestamp: timestamp, start: used, keyByteCount: key.map { Int32($0.count) } ?? -1,
+      payloadByteCount: payload.map { Int32($0.count) } ?? -1, headersByteCount: Int32(headers?.count ?? 0))
+    unsafe copy(key)
+    unsafe copy(payload)
+    unsafe copy(headers)
+    entries.append(entry)
+    nextOffset = offset + 1
+  }
+
+  /// The source says that no record stands before `offset`.
+  package func advance(to offset: Int64) { nextOffset = max(nextOffset, offset) }
+
+  /// How many of the records still to be processed stand before `offset`.
+  package func count(before offset: Int64) -> Int {
+    if nextOffset <= offset { return count }
+    var low = head
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].offset < offset { low = middle + 1 } else { high = middle }
+    }
+    return low - head
+  }
+
+  /// The first `count` records have been processed.
+  package func consume(_ count: Int) {
+    head += count
+    guard head == entries.count else { return }
+    entries.removeAll(keepingCapacity: true)
+    head = 0
+    used = 0
+  }
+
+  private func copy(_ part: UnsafeRawBufferPointer?) {
+    guard let part = unsafe part, let from = part.baseAddress, part.count > 0 else { return }
+    unsafe (bytes + used).copyMemory(from: from, byteCount: part.count)
+    used += part.count
+  }
+
+  private func grow(by count: Int) {
+    // What was processed is dropped first; that may already make room.
+    let from = head < entries.count ? entries[head].start : used
+    let live = used - from
+    let wanted = max(capacity, (live + count) * 2)
+    let grown = UnsafeMutableRawPointer.allocate(byteCount: wanted + Self.slack, alignment: 64)
+    unsafe grown.copyMemory(from: bytes + from, byteCount: live)
+    unsafe bytes.deallocate()
+    unsafe bytes = grown
+    capacity = wanted
+    entries.removeFirst(head)
+    head = 0
+    for index in entries.indices { entries[index].start -= from }
+    used = live
+  }
+}

@@ -1,0 +1,94 @@
+internal import MillBase
+
+/// Where a source's first reading begins; resolved to offsets once, then recorded.
+package enum StartPosition: Hashable, Sendable {
+  case earliest, latest
+  /// The first record whose timestamp is at least this many milliseconds since 1970.
+  case timestamp(milliseconds: Int64)
+  /// By partition; a partition not listed starts at its earliest record.
+  case offsets([Int32: Int64])
+}
+
+/// What a topic looks like now.
+package struct TopicDescription: Hashable, Sendable {
+  package var clusterID: String
+  /// Where the library knows topic ids; else nil.
+  package var topicID: String?
+  /// Index: partition.
+  package var partitions: [PartitionBounds]
+
+  package init(clusterID: String, topicID: String?, partitions: [PartitionBounds]) {
+    self.clusterID = clusterID
+    self.topicID = topicID
+    self.partitions = partitions
+  }
+}
+
+package struct PartitionBounds: Hashable, Sendable {
+  /// The first offset that is still kept.
+  package var low: Int64
+  /// The last stable offset: what read_committed can read is below it.
+  package var stableEnd: Int64
+
+  package init(low: Int64, stableEnd: Int64) {
+    self.low = low
+    self.stableEnd = stableEnd
+  }
+}
+
+/// What is remembered of one record, to recognise a topic that was deleted and made anew (toolchain.md).
+package struct Anchor: Hashable, Sendable {
+  package var offset: Int64
+  package var timestamp: Int64
+  /// CRC32C over key and payload, each preceded by its count as i32 little endian (-1: null).
+  package var checksum: UInt32
+
+  package init(offset: Int64, timestamp: Int64, checksum: UInt32) {
+    self.offset = offset
+    self.timestamp = timestamp
+    self.checksum = checksum
+  }
+}
+
+/// Why a call to the source did not do what it should.
+package enum SourceError: Error, Hashable, Sendable {
+  /// Brokers down, leader moving, time-out, rights taken away: wait and ask again.
+  case unavailable(String)
+  case topicMissing(topic: String)
+  /// Wrong configuration or credentials that no waiting mends.
+  case refused(String)
+}
+
+/// What ``Source/poll(into:limit:timeoutMilliseconds:)`` tells beside records.
+package enum SourceNotice: Hashable, Sendable {
+  /// The position the source wants to read is not there (deleted, or the topic was recreated); nothing more comes from this partition.
+  case positionLost(partition: Int32, offset: Int64, reason: String)
+  /// Checksum or decompression error at or after `offset`; nothing more comes from this partition.
+  case damaged(partition: Int32, offset: Int64, reason: String)
+  /// All brokers down or the like; the source goes on trying by itself.
+  case unavailable(String)
+  case available
+}
+
+/// The seam to one topic of Kafka, read under `assign` with read_committed and offsets of our own.
+///
+/// ``poll(into:limit:timeoutMilliseconds:)`` belongs to the flow thread; the others block and are called from the control lane, and
+/// may run beside a poll. The real end is in MillKafka, the simulated one in MillSim.
+package protocol Source: AnyObject, Sendable {
+  /// Cluster, partitions and their bounds.
+  func describe() throws(SourceError) -> TopicDescription
+  /// Offsets of `start` for partitions `0 ..< count`.
+  func resolve(_ start: StartPosition, partitionCount: Int) throws(SourceError) -> [Int64]
+  /// The record at `offset`, or nil when retention has removed it or nothing stands there any more (then the bounds tell which).
+  func anchor(partition: Int32, offset: Int64) throws(SourceError) -> Anchor?
+  /// The metadata string that this pipeline's group has committed for partition 0, nil when there is none.
+  func readWitness() throws(SourceError) -> String?
+  /// Commits `offsets` (index: partition) for the group, with `witness` as the metadata of each.
+  func commitWitness(_ witness: String, offsets: [Int64]) throws(SourceError)
+
+  /// Starts (or starts anew) to fetch each partition at its offset; index: partition. Local, does not wait for brokers.
+  func assign(_ offsets: [Int64])
+  /// Moves fetched records into the buffers (index: partition), at most `limit` records, waiting at most `timeoutMilliseconds` for
+  /// the first. Also advances ``RecordBuffer/nextOffset`` past aborted records and markers when the end of a partition is reached.
+  func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice]
+}

@@ -1,0 +1,198 @@
+package import MillBase
+
+/// Where rows go. Batches are numbered within one.
+package enum Destination: UInt8, CaseIterable, Hashable, Sendable {
+  case table = 0
+  case deadLetters = 1
+}
+
+/// Half-open range of offsets of one partition within an epoch, with what decides its watermark and names its last record.
+package struct PartitionRange: Hashable, Sendable {
+  package var partition: Int32
+  package var start: Int64
+  /// The next position: past aborted records and markers where the source knows that nothing more stands there.
+  package var next: Int64
+  /// No record for `idle_after`: left out of the watermark from this epoch's start on.
+  package var isIdle: Bool
+  /// Offset, timestamp and CRC of the last record ever taken from the partition, this range included; offset -1: none yet.
+  package var anchorOffset: Int64
+  package var anchorTimestamp: Int64
+  package var anchorChecksum: UInt32
+
+  package init(
+    partition: Int32, start: Int64, next: Int64, isIdle: Bool = false, anchorOffset: Int64 = -1, anchorTimestamp: Int64 = -1,
+    anchorChecksum: UInt32 = 0
+  ) {
+    self.partition = partition
+    self.start = start
+    self.next = next
+    self.isIdle = isIdle
+    self.anchorOffset = anchorOffset
+    self.anchorTimestamp = anchorTimestamp
+    self.anchorChecksum = anchorChecksum
+  }
+}
+
+/// What decides an epoch (protocol R1): with the state before it, the plan and the bytes in Kafka, all of its output follows.
+package struct Intent: Hashable, Sendable {
+  package var epoch: EpochNumber
+  /// The epoch's clock, ms since 1970; never lower than the epoch's before.
+  package var clockMilliseconds: Int64
+  /// Hash of the plan it runs under.
+  package var planHash: UInt64
+  /// All partitions known at the cut, ascending, empty ranges too.
+  package var ranges: [PartitionRange]
+  /// Over partition, offset, timestamp, key and payload of each record, in processing order.
+  package var inputDigest: Digest128
+
+  package init(epoch: EpochNumber, clockMilliseconds: Int64, planHash: UInt64, ranges: [PartitionRange], inputDigest: Digest128) {
+    self.epoch = epoch
+    self.clockMilliseconds = clockMilliseconds
+    self.planHash = planHash
+    self.ranges = ranges
+    self.inputDigest = inputDigest
+  }
+}
+
+/// A batch as its seal names it.
+package struct SealedBatch: Hashable, Sendable {
+  package var destination: Destination
+  package var number: BatchNumber
+  /// Rows `rowStart ..< rowStart + rowCount` of what the destination had pending at the seal.
+  package var rowStart: UInt64
+  package var rowCount: UInt64
+  /// Over the rows in the destination's plain encoding (not compressed).
+  package var digest: Digest128
+  package var token: String
+  /// Positions of the `chunk` records with its bytes, in order; the last `originChunkCount` of them hold the rows' origins.
+  package var chunks: [LogPosition]
+  package var originChunkCount: UInt32
+  /// Bytes of the chunks that are sent.
+  package var byteCount: UInt64
+  /// `database.table` that the rows were frozen for; empty for dead letters.
+  package var target: String
+  /// The columns in the frozen block, in order, the provenance column included; empty for dead letters.
+  package var columns: [BatchColumn]
+
+  package init(
+    destination: Destination, number: BatchNumber, rowStart: UInt64, rowCount: UInt64, digest: Digest128, token: String,
+    chunks: [LogPosition], originChunkCount: UInt32, byteCount: UInt64, target: String, columns: [BatchColumn]
+  ) {
+    self.destination = destination
+    self.number = number
+    self.rowStart = rowStart
+    self.rowCount = rowCount
+    self.digest = digest
+    self.token = token
+    self.chunks = chunks
+    self.originChunkCount = originChunkCount
+    self.byteCount = byteCount
+    self.target = target
+    self.columns = columns
+  }
+}
+
+/// A column of a frozen block: its name and its type in ClickHouse's own words.
+package struct BatchColumn: Hashable, Sendable {
+  package var name: String
+  package var type: String
+
+  package init(name: String, type: String) {
+    self.name = name
+    self.type = type
+  }
+}
+
+/// All batches that end at one epoch boundary. They exist from this record on.
+package struct Seal: Hashable, Sendable {
+  /// The seal covers what each destination it names had pending up to the end of this epoch.
+  package var epoch: EpochNumber
+  /// Destinations whose pending output ends here, with the first epoch covered; a destination may have no batch (no rows).
+  package var covered: [Coverage]
+  package var batches: [SealedBatch]
+
+  package struct Coverage: Hashable, Sendable {
+    package var destination: Destination
+    package var firstEpoch: EpochNumber
+
+    package init(destination: Destination, firstEpoch: EpochNumber) {
+      self.destination = destination
+      self.firstEpoch = firstEpoch
+    }
+  }
+
+  package init(epoch: EpochNumber, covered: [Coverage], batches: [SealedBatch]) {
+    self.epoch = epoch
+    self.covered = covered
+    self.batches = batches
+  }
+}
+
+/// Who writes from here on.
+package struct Restart: Hashable, Sendable {
+  package var lineage: Lineage
+  /// Random, one an instance; only for people.
+  package var instance: UInt64
+  /// Intents of later epochs that stand before this record are void (R4).
+  package var lastKeptEpoch: EpochNumber
+  package var wallMilliseconds: Int64
+
+  package init(lineage: Lineage, instance: UInt64, lastKeptEpoch: EpochNumber, wallMilliseconds: Int64) {
+    self.lineage = lineage
+    self.instance = instance
+    self.lastKeptEpoch = lastKeptEpoch
+    self.wallMilliseconds = wallMilliseconds
+  }
+}
+
+/// What decides rows, as text the code can compare (MillConfig renders it), and what it hashes to.
+package struct PlanRecord: Hashable, Sendable {
+  package var hash: UInt64
+  /// Raised when output could change with the code.
+  package var replayVersion: UInt32
+  package var text: String
+
+  package init(hash: UInt64, replayVersion: UInt32, text: String) {
+    self.hash = hash
+    self.replayVersion = replayVersion
+    self.text = text
+  }
+}
+
+/// The largest deadline in use for a batch's guarded inserts (R8), in the destination's own seconds since 1970.
+package struct Deadline: Hashable, Sendable {
+  package var destination: Destination
+  package var batch: BatchNumber
+  package var seconds: Int64
+
+  package init(destination: Destination, batch: BatchNumber, seconds: Int64) {
+    self.destination = destination
+    self.batch = batch
+    self.seconds = seconds
+  }
+}
+
+package struct Ack: Hashable, Sendable {
+  package var destination: Destination
+  package var batch: BatchNumber
+
+  package init(destination: Destination, batch: BatchNumber) {
+    self.destination = destination
+    self.batch = batch
+  }
+}
+
+/// A record of the epoch log. The raw values are on disk; 0 is reserved so that zero-filled space is never valid. `retire` (R11) is 6.
+package enum LogRecord: Hashable, Sendable {
+  case restart(Restart)
+  case plan(PlanRecord)
+  case intent(Intent)
+  case chunk([UInt8])
+  case seal(Seal)
+  case ack(Ack)
+  case deadline(Deadline)
+
+  package enum Kind: UInt8, Sendable {
+    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, ack = 7, deadline = 8
+  }
+}

@@ -1,0 +1,60 @@
+internal import MillBase
+
+/// Keys and values of one ingest: strictly ascending keys (memcmp order), flat.
+///
+/// Key i is `keyBytes[keyEnds[i-1] ..< keyEnds[i]]` (0 before the first), likewise values.
+package struct SortedRun: Sendable {
+  package var keyBytes: [UInt8] = []
+  package var keyEnds: [UInt32] = []
+  package var valueBytes: [UInt8] = []
+  package var valueEnds: [UInt32] = []
+
+  package init() {}
+
+  package var count: Int { keyEnds.count }
+}
+
+/// A time bucket of one operator's state; each is a column family.
+package struct BucketID: Hashable, Comparable, Sendable {
+  /// The operator state's number within the pipeline.
+  package var state: UInt16
+  /// Bucket number: event time (ms) divided by the bucket's width, rounded down.
+  package var number: Int64
+
+  package init(state: UInt16, number: Int64) {
+    self.state = state
+    self.number = number
+  }
+
+  package static func < (a: BucketID, b: BucketID) -> Bool { (a.state, a.number) < (b.state, b.number) }
+}
+
+package enum RunStoreError: Error, Hashable, Sendable {
+  case outOfSpace(String)
+  case corrupt(String)
+  case failed(String)
+}
+
+/// The seam to RocksDB: sorted runs in, batched look-ups, buckets dropped whole, checkpoints.
+///
+/// Everything that changes the store is called from the state lane only, in epoch order (protocol R18). ``lookup(_:keys:into:)`` is called
+/// from the flow thread and may run beside them. The real end is RocksDBStore, the simulated one lives in MillSim.
+package protocol RunStore: AnyObject, Sendable {
+  /// Buckets that exist.
+  func buckets() -> [BucketID]
+  /// Adds a run; the bucket is created when missing. Where a key is there already the new value counts.
+  func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError)
+  /// The bucket with all its keys; no error where there is none.
+  func drop(_ bucket: BucketID) throws(RunStoreError)
+  /// For each key (ascending, `keyByteCount` bytes each in `keys` or by `ends` where lengths differ) the value, or nil. A bucket that isn't there has no keys.
+  func lookup(_ bucket: BucketID, keys: [UInt8], ends: [UInt32], into values: inout [[UInt8]?]) throws(RunStoreError)
+  /// Makes `directory` (which must not exist) hold the store as it is now, by hard links where it can. Not synced: the caller does that.
+  func checkpoint(to directory: String) throws(RunStoreError)
+  func close()
+}
+
+/// Opens stores; the seam's constructor.
+package protocol RunStoreOpener: AnyObject, Sendable {
+  /// Opens the store in `directory`, which is a fresh clone of a checkpoint or doesn't exist yet (then it is created, empty).
+  func open(_ directory: String) throws(RunStoreError) -> any RunStore
+}
