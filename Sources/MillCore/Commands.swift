@@ -1,0 +1,85 @@
+package import MillBase
+package import MillLog
+
+/// What the executor is to do. It decides nothing: a command is done as it stands, and answered by the event its documentation names.
+package enum Command: Sendable {
+  /// Take the lock, read manifests and log: ``Event/opened(_:)``.
+  case open
+  case readWitness
+  case describeSource
+  /// ``Event/startsResolved(_:)`` for partitions `0 ..< partitionCount`.
+  case resolveStarts(partitionCount: Int)
+  case checkAnchors([AnchorOf])
+  /// ``Event/sink(exchange:_:)``
+  case exchange(UInt64, SinkRequest)
+  /// R5: copy the tail, then append `restart` and the plan and sync: ``Event/logBegun(end:durableEnd:)``.
+  case beginLog(Restart, PlanRecord)
+  /// Clone the checkpoint (nil: an empty state), open it, set up flow and watermarks: ``Event/stateOpened``.
+  case openState(checkpoint: String?, FlowStart)
+  /// Empty the partition buffers and fetch from these offsets (index: partition).
+  case assign([Int64])
+  /// Inline: ``Event/polled(_:)``.
+  case poll(limit: Int, timeoutMilliseconds: Int)
+  /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with nothing processed.
+  case cut(Intent)
+  /// Inline: process a recorded intent, comparing the input's digest: ``Event/processed(_:)``.
+  case replay(Intent)
+  /// Inline: encode what is pending as the seal says, compare digests, drop it: ``Event/sealCompared(mismatch:)``.
+  case compareSeal(Seal)
+  /// Take what the destinations have pending; on the log lane encode, append chunks and seal, sync: ``Event/sealed(_:position:durableEnd:)``.
+  case seal(SealOrder)
+  /// Go on with the seal that had no room.
+  case resumeSeal
+  /// Inline: ``Event/appended(_:end:)`` or outOfSpace(.append).
+  case append(LogRecord)
+  /// On the log lane: ``Event/synced(durableEnd:)``.
+  case sync
+  /// Inline at an epoch boundary: swap in a fresh table: ``Event/frozen(id:position:)`` with the end of the log.
+  case freeze(id: UInt64, epoch: EpochNumber)
+  case stateWork(StateWork)
+  /// Add the state files' list and publish: ``Event/published(_:name:)``.
+  case publish(Manifest, name: String)
+  case removeCheckpoint(name: String)
+  /// Log segments wholly before this position go: ``Event/truncated(count:)``.
+  case truncate(before: LogPosition)
+  /// Read the group's metadata; where it is none of `known`: ``Event/witnessTaken(_:)``; else commit.
+  case commitWitness(String, offsets: [Int64], known: [String])
+  /// R12: ``Event/deadLettersWritten(_:)``.
+  case writeDeadLetters(SealedBatch)
+  case say(Level, String)
+  /// The process ends.
+  case stop(Stop)
+
+  package enum Level: Int, Sendable { case debug, info, warning, error }
+}
+
+package struct AnchorOf: Hashable, Sendable {
+  package var partition: Int32
+  package var offset: Int64
+  package var timestamp: Int64
+  package var checksum: UInt32
+}
+
+/// What the flow starts from.
+package struct FlowStart: Hashable, Sendable {
+  package var lineage: Lineage
+  package var hashSeed: Digest128
+  /// Index: partition.
+  package var maxEventTimes: [Int64]
+  package var watermark: Int64
+}
+
+/// Batches to be cut from what is pending, all ending at one epoch boundary.
+package struct SealOrder: Hashable, Sendable {
+  package var epoch: EpochNumber
+  package var lineage: Lineage
+  package var parts: [Part]
+
+  package struct Part: Hashable, Sendable {
+    package var destination: Destination
+    package var firstEpoch: EpochNumber
+    package var firstNumber: BatchNumber
+    /// At most this many rows a batch.
+    package var rowsPerBatch: UInt64
+  }
+}

@@ -1,0 +1,71 @@
+package import MillBase
+package import MillLog
+
+/// What the core is told once, at birth of the process. Sizes and times only; what decides rows is in ``plan``.
+package struct CoreOptions: Sendable {
+  package var pipeline: String
+  package var sourceName: String
+  package var topic: String
+  package var plan: PlanRecord
+  /// Name of the table's destination within tokens.
+  package var sinkName: String
+  package var untilEnd = false
+  package var newLineage = false
+
+  package var epochMaxRows = 65_536
+  package var epochMaxBytes = 32 << 20
+  package var epochMaxDelayMilliseconds: Int64 = 20
+
+  package var batchMaxRows: UInt64 = 500_000
+  package var batchMaxBytes: UInt64 = 64 << 20
+  package var batchMaxDelayMilliseconds: Int64 = 1_000
+  package var deadLetterMaxDelayMilliseconds: Int64 = 10_000
+
+  package var checkpointIntervalMilliseconds: Int64 = 10_000
+  package var checkpointsRetained = 3
+  package var unackedMaxBytes: UInt64 = 4 << 30
+
+  package var settleMilliseconds: Int64 = 5_000
+  package var windowReserve = 0
+  /// Batches of the table that may be under way at once.
+  package var inFlightMax = 3
+  /// No record of a partition for this long: it no longer holds the watermark back. Nil: never idle.
+  package var idleAfterMilliseconds: Int64?
+  /// How often the topic is asked for new partitions.
+  package var describeIntervalMilliseconds: Int64 = 30_000
+  package var retryMilliseconds: Int64 = 1_000
+  package var backoffMaxMilliseconds: Int64 = 30_000
+
+  package init(pipeline: String, sourceName: String, topic: String, plan: PlanRecord, sinkName: String) {
+    self.pipeline = pipeline
+    self.sourceName = sourceName
+    self.topic = topic
+    self.plan = plan
+    self.sinkName = sinkName
+  }
+}
+
+/// Why the process ends. The exit codes are the contract's.
+package struct Stop: Hashable, Sendable, Error {
+  package enum Kind: Int32, Sendable {
+    case done = 0
+    /// A named error that promises nothing is wrong with state or table.
+    case failed = 1
+    case invalidPipeline = 3
+    /// Stopped to keep the promise.
+    case promise = 4
+    case inUse = 5
+  }
+
+  package var kind: Kind
+  /// The protocol's rule, or empty.
+  package var rule: String
+  /// What happened, where, with which value, what is safe and what to do.
+  package var message: String
+
+  package init(_ kind: Kind, rule: String = "", _ message: String) {
+    self.kind = kind
+    self.rule = rule
+    self.message = message
+  }
+}

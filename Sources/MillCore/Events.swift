@@ -1,0 +1,199 @@
+package import MillBase
+package import MillLog
+
+/// What happened outside. Each event is handed to ``Core/step(_:now:)`` once, in the order in which the executor learnt of it.
+package enum Event: Sendable {
+  /// The first event of a process.
+  case started
+  case opened(Opened)
+  case witnessRead(String?)
+  case sourceDescribed(SourceLook)
+  case startsResolved([Int64])
+  /// Texts of anchors that no longer match, with partition and offset.
+  case anchorsChecked([String])
+  /// A question to the source was not answered; ask again later.
+  case sourceUnavailable(SourceQuestion, reason: String)
+  case sink(exchange: UInt64, SinkAnswer)
+  case logBegun(end: LogPosition, durableEnd: LogPosition)
+  case stateOpened
+  case polled(Polled)
+  case processed(EpochResult)
+  /// Digest of a replayed batch; nil when all of the seal's batches came out the same.
+  case sealCompared(mismatch: String?)
+  case sealed(Seal, position: LogPosition, durableEnd: LogPosition)
+  case appended(LogPosition, end: LogPosition)
+  case synced(durableEnd: LogPosition)
+  case frozen(id: UInt64, position: LogPosition)
+  case stateWorkDone(StateWork)
+  case published(EpochNumber, name: String)
+  case checkpointRemoved(name: String)
+  case truncated(count: Int)
+  case witnessCommitted
+  case witnessNotCommitted(reason: String)
+  /// What the group holds is neither what this instance committed nor what it read at start.
+  case witnessTaken(String?)
+  case deadLettersWritten(BatchNumber)
+  /// No room on the disk for this; the core orders it again.
+  case outOfSpace(SpaceWork)
+  /// Something that ends the process, found by the executor.
+  case failed(Stop)
+  case stopRequested
+  /// A moment given by ``Core/wakeAt`` has come, or nothing else happened.
+  case wake
+}
+
+package enum SourceQuestion: Hashable, Sendable {
+  case describe, starts, witness, anchors
+}
+
+/// What the state directory holds.
+package struct Opened: Sendable {
+  /// Newest first.
+  package var checkpoints: [FoundCheckpoint]
+  package var log: FoundLog
+  /// Fresh random values, drawn outside.
+  package var lineage: Lineage
+  package var hashSeed: Digest128
+  package var instance: UInt64
+
+  package init(checkpoints: [FoundCheckpoint], log: FoundLog, lineage: Lineage, hashSeed: Digest128, instance: UInt64) {
+    self.checkpoints = checkpoints
+    self.log = log
+    self.lineage = lineage
+    self.hashSeed = hashSeed
+    self.instance = instance
+  }
+}
+
+package struct FoundCheckpoint: Sendable {
+  package var name: String
+  /// Nil when the manifest itself can't be read.
+  package var manifest: Manifest?
+  /// Nil when every file is there and whole.
+  package var problem: String?
+
+  package init(name: String, manifest: Manifest?, problem: String?) {
+    self.name = name
+    self.manifest = manifest
+    self.problem = problem
+  }
+}
+
+package struct FoundLog: Sendable {
+  /// First position kept; equals `end` where there is no record.
+  package var first: LogPosition
+  package var end: LogPosition
+  /// All records but chunks, with their positions, ascending.
+  package var records: [(position: LogPosition, record: LogRecord)]
+
+  package init(first: LogPosition, end: LogPosition, records: [(position: LogPosition, record: LogRecord)]) {
+    self.first = first
+    self.end = end
+    self.records = records
+  }
+}
+
+package struct SourceLook: Hashable, Sendable {
+  package var clusterID: String
+  package var topicID: String
+  /// Index: partition; first kept offset and last stable offset.
+  package var low: [Int64]
+  package var stableEnd: [Int64]
+
+  package init(clusterID: String, topicID: String, low: [Int64], stableEnd: [Int64]) {
+    self.clusterID = clusterID
+    self.topicID = topicID
+    self.low = low
+    self.stableEnd = stableEnd
+  }
+}
+
+/// What lies in the partition buffers after a poll.
+package struct Polled: Sendable {
+  /// Index: partition; the next position of each.
+  package var next: [Int64]
+  package var rows: [Int]
+  package var byteCount: Int
+  package var stop: Stop?
+
+  package init(next: [Int64], rows: [Int], byteCount: Int, stop: Stop?) {
+    self.next = next
+    self.rows = rows
+    self.byteCount = byteCount
+    self.stop = stop
+  }
+}
+
+/// Where every record of an epoch ended.
+package struct Counters: Hashable, Sendable {
+  package var records: UInt64 = 0
+  package var emitted: UInt64 = 0
+  package var duplicate: UInt64 = 0
+  package var late: UInt64 = 0
+  package var skipped: UInt64 = 0
+  package var deadLettered: UInt64 = 0
+
+  package init() {}
+
+  /// Late records that went to the dead letters count as late only.
+  package var isWhole: Bool { records == emitted + duplicate + late + skipped + deadLettered }
+
+  package mutating func add(_ other: Counters) {
+    records += other.records
+    emitted += other.emitted
+    duplicate += other.duplicate
+    late += other.late
+    skipped += other.skipped
+    deadLettered += other.deadLettered
+  }
+}
+
+package struct EpochResult: Sendable {
+  package var epoch: EpochNumber
+  /// As written to the log (or replayed): with input digest and anchors.
+  package var intent: Intent
+  package var counters: Counters
+  /// Rows and bytes that each destination now has pending, this epoch included; index: raw value.
+  package var pendingRows: [UInt64]
+  package var pendingBytes: [UInt64]
+  /// Index: partition; Int64.min before the first.
+  package var maxEventTimes: [Int64]
+  /// That the next epoch is judged by.
+  package var watermark: Int64
+  package var needsFreeze: Bool
+  /// Buckets of this epoch wait to be dropped (``StateWork/drop(epoch:)``).
+  package var dropsBuckets: Bool
+  package var logEnd: LogPosition
+  package var stop: Stop?
+
+  package init(
+    epoch: EpochNumber, intent: Intent, counters: Counters, pendingRows: [UInt64], pendingBytes: [UInt64], maxEventTimes: [Int64],
+    watermark: Int64, needsFreeze: Bool, dropsBuckets: Bool, logEnd: LogPosition, stop: Stop?
+  ) {
+    self.epoch = epoch
+    self.intent = intent
+    self.counters = counters
+    self.pendingRows = pendingRows
+    self.pendingBytes = pendingBytes
+    self.maxEventTimes = maxEventTimes
+    self.watermark = watermark
+    self.needsFreeze = needsFreeze
+    self.dropsBuckets = dropsBuckets
+    self.logEnd = logEnd
+    self.stop = stop
+  }
+}
+
+/// Work of the state lane, done one at a time and in the order given (R18).
+package enum StateWork: Hashable, Sendable {
+  /// Sort and ingest what ``Command/freeze(id:epoch:)`` froze under this number.
+  case flush(id: UInt64)
+  case drop(epoch: EpochNumber)
+  /// Make the checkpoint's directory: state files and filters, everything durable but the manifest.
+  case checkpoint(epoch: EpochNumber, name: String)
+}
+
+/// What can wait for room on the disk.
+package enum SpaceWork: Hashable, Sendable {
+  case begin, cut, seal, append, state, publish, deadLetters
+}
