@@ -18,8 +18,6 @@ package enum Command: Sendable {
   case openState(checkpoint: String?, FlowStart)
   /// Empty the partition buffers and fetch from these offsets (index: partition).
   case assign([Int64])
-  /// Inline: ``Event/polled(_:)``.
-  case poll(limit: Int, timeoutMilliseconds: Int)
   /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with nothing processed.
   case cut(Intent)
   /// Inline: process a recorded intent, comparing the input's digest: ``Event/processed(_:)``.
@@ -51,6 +49,12 @@ package enum Command: Sendable {
   case stop(Stop)
 
   package enum Level: Int, Sendable { case debug, info, warning, error }
+}
+
+/// What the flow thread may take from the source while no event waits; the answer is ``Event/polled(_:)``.
+package struct PollOrder: Hashable, Sendable {
+  package var limit: Int
+  package var timeoutMilliseconds: Int
 }
 
 package struct AnchorOf: Hashable, Sendable {

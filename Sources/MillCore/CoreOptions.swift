@@ -1,4 +1,3 @@
-package import MillBase
 package import MillLog
 
 /// What the core is told once, at birth of the process. Sizes and times only; what decides rows is in ``plan``.

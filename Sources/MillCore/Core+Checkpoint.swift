@@ -1,0 +1,260 @@
+internal import MillBase
+internal import MillLog
+
+/// How far the checkpoint under way is, and which are kept (R14, R16, R17).
+struct CheckpointProgress {
+  enum Stage: Hashable {
+    case idle
+    /// The state of epoch c is being frozen under this number.
+    case freezing(id: UInt64)
+    /// Frozen: what is pending is being sealed, the state's files are being made.
+    case frozen
+    case publishing
+
+    var isPastFreeze: Bool { self == .frozen || self == .publishing }
+  }
+
+  var stage = Stage.idle
+  /// Monotonic; nil: none is due by time.
+  var dueAt: Int64?
+  var manifest: Manifest?
+  var name = ""
+  /// The seal of this epoch must be durable before the manifest is published.
+  var waitsForSeal: EpochNumber?
+  var stateIsDone = false
+  var publishRetryAt: Int64?
+  /// Checkpoints that verify, newest first.
+  var retained: [(name: String, manifest: Manifest)] = []
+  var lastEpoch: EpochNumber?
+  var lastPublishedAt: Int64?
+
+  // R15
+  var isCommittingWitness = false
+  var hasCommittedWitness = false
+  var witnessRetryAt: Int64?
+  /// What the group may hold without anybody else having written it.
+  var knownWitnesses: [String] = []
+  /// The process ends when the checkpoint under way is published and its witness was tried.
+  var isLast = false
+
+  func isDue(_ monotonic: Int64) -> Bool { stage == .idle && dueAt.map { $0 <= monotonic } == true }
+
+  mutating func restore(_ found: [FoundCheckpoint], chosen: String, epoch: EpochNumber) {
+    retained = found.compactMap { checkpoint in
+      guard checkpoint.problem == nil, let manifest = checkpoint.manifest, manifest.epoch <= epoch else { return nil }
+      return (checkpoint.name, manifest)
+    }
+    lastEpoch = epoch
+    name = chosen
+  }
+}
+
+extension Core {
+  // MARK: - State lane
+
+  mutating func orderFreeze() {
+    let id = nextFreezeID
+    nextFreezeID += 1
+    frozenUnflushed += 1
+    needsFreeze = false
+    commands.append(.freeze(id: id, epoch: epoch))
+  }
+
+  mutating func takeFrozen(_ id: UInt64, _ position: LogPosition) {
+    logEnd = max(logEnd, position)
+    stateQueue.append(.flush(id: id))
+    if checkpoint.stage == .freezing(id: id) { frozenForCheckpoint(position) }
+  }
+
+  mutating func advanceState() {
+    guard !isStateBusy, let work = stateQueue.first, (stateRetryAt ?? 0) <= monotonic else { return }
+    stateRetryAt = nil
+    isStateBusy = true
+    commands.append(.stateWork(work))
+  }
+
+  mutating func takeStateWork(_ work: StateWork) {
+    isStateBusy = false
+    if stateQueue.first == work { stateQueue.removeFirst() }
+    switch work {
+    case .flush: frozenUnflushed -= 1
+    case .checkpoint: checkpoint.stateIsDone = true
+    case .drop: break
+    }
+  }
+
+  // MARK: - Checkpoints
+
+  mutating func advanceCheckpoint() {
+    guard phase == .live || (phase == .preparing && checkpoint.stage != .idle) || phase == .replaying else { return }
+    if phase == .live, stopRequested, checkpoint.stage == .idle, !checkpoint.isLast, !isSealing {
+      checkpoint.isLast = true
+      if checkpoint.lastEpoch == epoch, pendingRows.allSatisfy({ $0 == 0 }) { return finishLast() }
+      Reach.mark(.r14Terminated)
+      return beginCheckpoint()
+    }
+    // No seal may be under way: the manifest's batches and numbers are those as of its position.
+    if phase == .live, !stopRequested, checkpoint.isDue(monotonic), !isSealing {
+      if checkpoint.lastEpoch == epoch {
+        checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
+      } else {
+        beginCheckpoint()
+      }
+    }
+    if checkpoint.stage == .frozen { publishWhenReady() }
+    if checkpoint.stage == .publishing, let at = checkpoint.publishRetryAt, at <= monotonic, let manifest = checkpoint.manifest {
+      checkpoint.publishRetryAt = nil
+      commands.append(.publish(manifest, name: checkpoint.name))
+    }
+  }
+
+  mutating func beginCheckpoint() {
+    checkpoint.stage = .freezing(id: nextFreezeID)
+    checkpoint.dueAt = nil
+    checkpoint.stateIsDone = false
+    orderFreeze()
+  }
+
+  /// The state of epoch c stands still; nothing of a later epoch lies before `position`.
+  private mutating func frozenForCheckpoint(_ end: LogPosition) {
+    Reach.mark(.r14Frozen)
+    let position = mutated(.positionBeyondFreeze) ? end + 2 : end
+    let unacked = deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
+    if !unacked.isEmpty { Reach.mark(.r14UnackedInManifest) }
+    checkpoint.name = "\(lineage)-\(paddedEpoch)"
+    checkpoint.manifest = Manifest(
+      pipeline: options.pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clockMilliseconds, watermark: watermark,
+      sources: [
+        Manifest.SourceState(
+          name: options.sourceName, clusterID: source.clusterID, topic: options.topic, topicID: source.topicID,
+          partitions: partitions.map {
+            Manifest.PartitionState(
+              nextOffset: $0.next, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
+              anchorChecksum: $0.anchorChecksum)
+          })
+      ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: tableIdentity)
+    checkpoint.stage = .frozen
+    stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name))
+    if pendingRows.contains(where: { $0 > 0 }) && !mutated(.checkpointWithoutSeal) {
+      checkpoint.waitsForSeal = epoch
+      orderSeal(Destination.allCases.filter { pendingRows[$0.index] > 0 })
+    } else {
+      Reach.mark(.r14NothingPending)
+      wantsSync = true
+    }
+    // No seal's range crosses c, also over epochs without output.
+    firstUncovered = [epoch + 1, epoch + 1]
+  }
+
+  private var paddedEpoch: String {
+    let digits = String(epoch)
+    return String(repeating: "0", count: 20 - digits.utf8.count) + digits
+  }
+
+  private func listed(_ batch: SealedBatch, _ seal: LogPosition) -> Manifest.UnackedBatch {
+    Manifest.UnackedBatch(destination: batch.destination, number: batch.number, seal: seal, firstChunk: min(batch.chunks.min() ?? seal, seal))
+  }
+
+  private mutating func publishWhenReady() {
+    guard let manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil else { return }
+    guard durableEnd >= manifest.position || mutated(.positionBeyondFreeze) else {
+      wantsSync = true
+      return
+    }
+    checkpoint.stage = .publishing
+    commands.append(.publish(manifest, name: checkpoint.name))
+  }
+
+  mutating func takePublished(_ published: EpochNumber, _ name: String) {
+    guard checkpoint.stage == .publishing, let manifest = checkpoint.manifest else { return }
+    Reach.mark(.r14Published)
+    checkpoint.stage = .idle
+    checkpoint.lastEpoch = published
+    checkpoint.lastPublishedAt = monotonic
+    checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
+    checkpoint.retained.removeAll { $0.name == name }
+    checkpoint.retained.insert((name, manifest), at: 0)
+    while checkpoint.retained.count > max(1, options.checkpointsRetained) {
+      commands.append(.removeCheckpoint(name: checkpoint.retained.removeLast().name))
+    }
+    truncateLog()
+    commitWitness()
+  }
+
+  /// R16: what every retained checkpoint needs stays; so do the bytes of a batch that the oldest of them lists and no durable record acks.
+  private mutating func truncateLog() {
+    guard let oldest = checkpoint.retained.last?.manifest else { return }
+    var keep = oldest.position
+    if mutated(.truncateEarly) { keep = checkpoint.retained.first?.manifest.position ?? keep }
+    let unacked = Set(
+      deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
+        + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) })
+    for batch in oldest.unacked where unacked.contains(Ack(destination: batch.destination, batch: batch.number)) {
+      if batch.firstChunk < keep {
+        if !mutated(.truncateEarly) { keep = batch.firstChunk }
+        Reach.mark(.r16HeldByUnacked)
+      }
+    }
+    // Batches of this process that no manifest lists yet.
+    for delivery in deliveries where !delivery.isAcked && !mutated(.truncateEarly) { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
+    for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
+    commands.append(.truncate(before: keep))
+  }
+
+  // MARK: - Witness (R15)
+
+  mutating func commitWitness() {
+    checkpoint.isCommittingWitness = true
+    let text = Witness(lineage: lineage, position: min(durableEnd, logEnd)).description
+    if case .some(.some(let read)) = start.witness, checkpoint.knownWitnesses.isEmpty { checkpoint.knownWitnesses.append(read) }
+    let known = checkpoint.knownWitnesses
+    checkpoint.knownWitnesses.append(text)
+    commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: mutated(.witnessUnchecked) ? [] : known))
+  }
+
+  mutating func takeWitnessCommitted() {
+    Reach.mark(.r15Committed)
+    checkpoint.isCommittingWitness = false
+    checkpoint.hasCommittedWitness = true
+    if let newest = checkpoint.knownWitnesses.last { checkpoint.knownWitnesses = [newest] }
+    if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
+    if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
+  }
+
+  mutating func takeWitnessFailure(_ reason: String) {
+    Reach.mark(.r15CommitFailed)
+    checkpoint.isCommittingWitness = false
+    if phase == .preparing {
+      // At birth, and with a new lineage, nothing is sent before the witness is there.
+      say(.warning, "waiting for Kafka (witness): \(reason)")
+      checkpoint.witnessRetryAt = monotonic + options.retryMilliseconds
+      return
+    }
+    say(.warning, "the group's offsets were not committed, the next checkpoint tries again: \(reason)")
+    if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
+  }
+
+  mutating func takeWitnessTaken(_ text: String?) {
+    Reach.mark(.r15OtherCommitted)
+    end(Stop(.promise, rule: "R15", "the consumer group's witness was changed by somebody else while this instance ran (now \"\(text ?? "none")\"): another copy of this state directory is running. Stop one of them"))
+  }
+
+  mutating func finishLast() {
+    end(Stop(.done, options.untilEnd && hasReachedEnd ? "all records up to the end are in the table" : "stopped after a checkpoint"))
+  }
+
+  /// `--until-end`: all rows acked, the acks durable, then a last checkpoint unless the newest stands there.
+  mutating func advanceUntilEnd() {
+    guard !checkpoint.isLast, pendingRows.allSatisfy({ $0 == 0 }), !isSealing, bufferedSince == nil else { return }
+    guard deliveries.allSatisfy(\.isAcked), deadLetters.waiting.isEmpty, appendsWaiting.isEmpty else { return }
+    guard durableEnd >= logEnd else {
+      wantsSync = true
+      return
+    }
+    guard checkpoint.stage == .idle, !checkpoint.isCommittingWitness else { return }
+    Reach.mark(.r14UntilEnd)
+    checkpoint.isLast = true
+    if checkpoint.lastEpoch == epoch, checkpoint.retained.first?.manifest.unacked.isEmpty == true { return finishLast() }
+    beginCheckpoint()
+  }
+}

@@ -1,0 +1,207 @@
+internal import MillBase
+internal import MillLog
+
+/// Cutting, replaying and sealing.
+extension Core {
+  // MARK: - Taking records
+
+  /// What the flow thread is to take from the source when no event waits; nil: nothing, wait for events.
+  package var pollOrder: PollOrder? {
+    switch phase {
+    case .replaying: PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: 5)
+    case .live where mayTake: PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
+    default: nil
+    }
+  }
+
+  /// Whether records may be taken: memory and disk stay bounded because the source waits.
+  var mayTake: Bool {
+    guard !stopRequested, cutNotBefore <= monotonic, !(options.untilEnd && hasReachedEnd) else { return false }
+    guard sealedUnackedBytes < options.unackedMaxBytes else { return false }
+    if needsFreeze && frozenUnflushed > 0 { return false }
+    return pendingRows[0] < 2 * options.batchMaxRows && pendingBytes[0] < 2 * options.batchMaxBytes
+      && pendingBytes[1] < 2 * options.batchMaxBytes
+  }
+
+  var hasReachedEnd: Bool { zip(partitions, endOffsets).allSatisfy { $0.next >= $1 } }
+
+  mutating func takePolled(_ polled: Polled) {
+    if let stop = polled.stop { return end(stop) }
+    switch phase {
+    case .replaying: replayWhenComplete(polled)
+    case .live: cutWhenDue(polled)
+    default: break
+    }
+  }
+
+  private mutating func cutWhenDue(_ polled: Polled) {
+    let rows = polled.rows.reduce(0, +)
+    let moved = zip(polled.next, partitions).contains { $0 > $1.next }
+    guard moved, !stopRequested, cutNotBefore <= monotonic else { return }
+    let since = bufferedSince ?? monotonic
+    bufferedSince = since
+    guard rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= options.epochMaxDelayMilliseconds else {
+      return
+    }
+    bufferedSince = nil
+    clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
+    let ranges = partitions.indices.map { index in
+      if polled.rows[index] > 0 {
+        partitions[index].lastRecordAt = monotonic
+        partitions[index].isIdle = false
+      } else if let idle = options.idleAfterMilliseconds, monotonic - partitions[index].lastRecordAt >= idle {
+        partitions[index].isIdle = true
+      }
+      let partition = partitions[index]
+      return PartitionRange(
+        partition: Int32(index), start: partition.next, next: max(partition.next, polled.next[index]), isIdle: partition.isIdle,
+        anchorOffset: partition.anchorOffset, anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
+    }
+    commands.append(
+      .cut(
+        Intent(
+          epoch: epoch + 1, clockMilliseconds: clockMilliseconds, planHash: options.plan.hash, ranges: ranges,
+          inputDigest: Digest128(low: 0, high: 0))))
+  }
+
+  mutating func takeProcessed(_ result: EpochResult) {
+    if let stop = result.stop { return end(stop) }
+    guard result.epoch == epoch + 1 else {
+      return end(Stop(.failed, rule: "R1", "epoch \(result.epoch) was processed after epoch \(epoch)"))
+    }
+    guard result.counters.isWhole else {
+      return end(Stop(.failed, rule: "P2", "epoch \(result.epoch): its records do not add up: \(result.counters)"))
+    }
+    epoch = result.epoch
+    logEnd = max(logEnd, result.logEnd)
+    clockMilliseconds = max(clockMilliseconds, result.intent.clockMilliseconds)
+    counters.add(result.counters)
+    for range in result.intent.ranges {
+      let index = Int(range.partition)
+      partitions[index].next = range.next
+      partitions[index].anchorOffset = range.anchorOffset
+      partitions[index].anchorTimestamp = range.anchorTimestamp
+      partitions[index].anchorChecksum = range.anchorChecksum
+      partitions[index].isIdle = range.isIdle
+      partitions[index].maxEventTime = result.maxEventTimes[index]
+    }
+    watermark = result.watermark
+    for index in pendingRows.indices {
+      if result.pendingRows[index] > 0, pendingSince[index] == nil { pendingSince[index] = monotonic }
+      pendingRows[index] = result.pendingRows[index]
+      pendingBytes[index] = result.pendingBytes[index]
+    }
+    needsFreeze = result.needsFreeze
+    if result.dropsBuckets { stateQueue.append(.drop(epoch: epoch)) }
+    if needsFreeze, frozenUnflushed == 0, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
+      Reach.mark(.r14FlushBetween)
+      orderFreeze()
+    }
+    if phase == .replaying { compareSeals() }
+  }
+
+  // MARK: - Replay (R4)
+
+  mutating func advanceReplay() {}
+
+  private mutating func replayWhenComplete(_ polled: Polled) {
+    guard replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
+    if needsFreeze && frozenUnflushed > 0 { return }
+    let intent = replay[replayNext]
+    guard intent.epoch == epoch + 1 else {
+      return end(Stop(.promise, rule: "R4", "the log has no intent of epoch \(epoch + 1), but one of epoch \(intent.epoch): it is damaged"))
+    }
+    guard intent.ranges.allSatisfy({ Int($0.partition) < polled.next.count && polled.next[Int($0.partition)] >= $0.next }) else { return }
+    Reach.mark(.r4ReplayedIntent)
+    replayNext += 1
+    commands.append(.replay(intent))
+  }
+
+  private mutating func compareSeals() {
+    if let seal = seals[epoch]?.first {
+      return commands.append(.compareSeal(seal))
+    }
+    finishReplayWhenDone()
+  }
+
+  mutating func takeCompared(_ mismatch: String?) {
+    if let mismatch {
+      Reach.mark(.r4OutputDiffers)
+      return end(Stop(.promise, rule: "R4", "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): the program or its input has changed. Start once with the program that wrote the log"))
+    }
+    guard let seal = seals[epoch]?.removeFirst() else { return }
+    Reach.mark(.r4SealCompared)
+    for part in seal.covered {
+      let index = part.destination.index
+      pendingRows[index] = 0
+      pendingBytes[index] = 0
+      pendingSince[index] = nil
+      firstUncovered[index] = epoch + 1
+    }
+    compareSeals()
+  }
+
+  private mutating func finishReplayWhenDone() {
+    guard phase == .replaying, replayNext == replay.count else { return }
+    if pendingRows.contains(where: { $0 > 0 }) { Reach.mark(.r4PendingAfterReplay) }
+    beginLive()
+  }
+
+  // MARK: - Sealing
+
+  mutating func advanceLive() {
+    if nextDescribe <= monotonic { ask(.describe) }
+    sealWhenDue()
+    if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }
+  }
+
+  private mutating func sealWhenDue() {
+    guard !isSealing, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
+    // A checkpoint that is due waits for the log lane: no other seal begins before it.
+    if checkpoint.isDue(monotonic) || stopRequested { return }
+    let atEnd = options.untilEnd && hasReachedEnd
+    let due = Destination.allCases.filter { destination in
+      let index = destination.index
+      guard pendingRows[index] > 0 else { return false }
+      if atEnd || pendingRows[index] >= options.batchMaxRows || pendingBytes[index] >= options.batchMaxBytes { return true }
+      return monotonic - (pendingSince[index] ?? monotonic) >= maxDelay(destination)
+    }
+    if !due.isEmpty { orderSeal(due) }
+  }
+
+  /// Everything that these destinations have pending, up to the end of the last epoch.
+  mutating func orderSeal(_ destinations: [Destination]) {
+    let parts = destinations.map { destination in
+      let index = destination.index
+      let pieces = max(
+        1, (pendingRows[index] + options.batchMaxRows - 1) / options.batchMaxRows,
+        (pendingBytes[index] + options.batchMaxBytes - 1) / options.batchMaxBytes)
+      let rowsPerBatch = min(1_000_000, max(1, (pendingRows[index] + pieces - 1) / pieces))
+      let part = SealOrder.Part(
+        destination: destination, firstEpoch: firstUncovered[index], firstNumber: nextBatch[index], rowsPerBatch: rowsPerBatch)
+      nextBatch[index] += (pendingRows[index] + rowsPerBatch - 1) / rowsPerBatch
+      firstUncovered[index] = epoch + 1
+      pendingRows[index] = 0
+      pendingBytes[index] = 0
+      pendingSince[index] = nil
+      return part
+    }
+    isSealing = true
+    commands.append(.seal(SealOrder(epoch: epoch, lineage: lineage, parts: parts)))
+  }
+
+  mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition) {
+    isSealing = false
+    sealRetryAt = nil
+    logEnd = max(logEnd, position + 1)
+    durableEnd = max(durableEnd, durable)
+    for batch in seal.batches {
+      sealedUnackedBytes += batch.byteCount
+      switch batch.destination {
+      case .table: deliveries.append(Delivery(batch: batch, seal: position, wasRecovered: false))
+      case .deadLetters: deadLetters.waiting.append((batch, position))
+      }
+    }
+    if checkpoint.waitsForSeal == seal.epoch { checkpoint.waitsForSeal = nil }
+  }
+}

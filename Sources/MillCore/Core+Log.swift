@@ -1,0 +1,108 @@
+internal import MillBase
+internal import MillLog
+
+/// Acks and deadlines into the log, syncs, full disks, dead letters.
+extension Core {
+  mutating func append(_ record: LogRecord) {
+    appendsWaiting.append(record)
+    issueAppend()
+  }
+
+  private mutating func issueAppend() {
+    guard !isAppending, let record = appendsWaiting.first, (appendRetryAt ?? 0) <= monotonic else { return }
+    appendRetryAt = nil
+    isAppending = true
+    commands.append(.append(record))
+  }
+
+  mutating func takeAppended(_ position: LogPosition, _ end: LogPosition) {
+    isAppending = false
+    logEnd = max(logEnd, end)
+    guard !appendsWaiting.isEmpty else { return }
+    switch appendsWaiting.removeFirst() {
+    case .ack(let ack): acked(ack, at: position)
+    case .deadline(let deadline): deadlineWritten(deadline, at: position)
+    default: break
+    }
+    issueAppend()
+  }
+
+  mutating func takeSynced(_ durable: LogPosition) {
+    isSyncing = false
+    durableEnd = max(durableEnd, durable)
+  }
+
+  mutating func advanceLog() {
+    issueAppend()
+    if let at = sealRetryAt, at <= monotonic {
+      sealRetryAt = nil
+      commands.append(.resumeSeal)
+    }
+    if durableEnd >= logEnd { wantsSync = false }
+    if wantsSync, !isSyncing, !isSealing || sealRetryAt != nil {
+      wantsSync = false
+      isSyncing = true
+      commands.append(.sync)
+    }
+    deadLetters.advance(monotonic, &commands)
+  }
+
+  mutating func takeOutOfSpace(_ work: SpaceWork) {
+    Reach.mark(.r5OutOfSpace)
+    let at = monotonic + options.retryMilliseconds
+    say(.warning, "no space left on the disk of the state directory (\(work)); waiting for room")
+    switch work {
+    case .begin: end(Stop(.failed, rule: "R5", "no space left on the disk to begin the log: free some and start again"))
+    case .cut: cutNotBefore = at
+    case .seal: sealRetryAt = at
+    case .append:
+      isAppending = false
+      appendRetryAt = at
+    case .state:
+      isStateBusy = false
+      stateRetryAt = at
+    case .publish: checkpoint.publishRetryAt = at
+    case .deadLetters:
+      deadLetters.isWriting = false
+      deadLetters.retryAt = at
+    }
+  }
+
+  mutating func takeDeadLetters(_ number: BatchNumber) {
+    deadLetters.isWriting = false
+    guard deadLetters.waiting.first(where: { $0.batch.number == number }) != nil else { return }
+    deadLetters.ackPending = number
+    append(.ack(Ack(destination: .deadLetters, batch: number)))
+  }
+
+  /// The ack of a batch is in the log.
+  mutating func acked(_ ack: Ack, at position: LogPosition) {
+    switch ack.destination {
+    case .deadLetters:
+      if let index = deadLetters.waiting.firstIndex(where: { $0.batch.number == ack.batch }) {
+        sealedUnackedBytes -= min(sealedUnackedBytes, deadLetters.waiting[index].batch.byteCount)
+        deadLetters.waiting.remove(at: index)
+      }
+      deadLetters.ackPending = nil
+    case .table:
+      guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
+      deliveries[index].ackPosition = position
+      sealedUnackedBytes -= min(sealedUnackedBytes, deliveries[index].batch.byteCount)
+    }
+  }
+}
+
+/// R12: batches for the dead letters, written one at a time in order.
+struct DeadLetterQueue {
+  var waiting: [(batch: SealedBatch, seal: LogPosition)] = []
+  var isWriting = false
+  var ackPending: BatchNumber?
+  var retryAt: Int64?
+
+  mutating func advance(_ monotonic: Int64, _ commands: inout [Command]) {
+    guard !isWriting, ackPending == nil, let first = waiting.first, (retryAt ?? 0) <= monotonic else { return }
+    retryAt = nil
+    isWriting = true
+    commands.append(.writeDeadLetters(first.batch))
+  }
+}

@@ -1,0 +1,137 @@
+internal import MillBase
+internal import MillLog
+
+/// From "all that must be looked at has been seen" to the first epoch: R5's copy, the state's clone, birth, the first witness.
+extension Core {
+  mutating func prepare() {
+    phase = .preparing
+    tableIdentity = table?.identity ?? ""
+    endOffsets = source.stableEnd
+    let lastKept = max(replay.last?.epoch ?? 0, start.manifest?.epoch ?? 0)
+    let restart = Restart(lineage: lineage, instance: instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
+    commands.append(.beginLog(restart, options.plan))
+    for intent in replay {
+      for range in intent.ranges where Int(range.partition) >= partitions.count {
+        partitions.append(PartitionProgress(next: range.start, lastRecordAt: monotonic))
+      }
+    }
+    commands.append(
+      .openState(
+        checkpoint: start.checkpointName,
+        FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: partitions.map(\.maxEventTime), watermark: watermark)))
+    restartCount += 1
+  }
+
+  mutating func advancePreparing() {
+    guard start.isLogBegun, start.isStateOpen else { return }
+    if start.manifest == nil {
+      guard start.checkpointedBirth else {
+        if checkpoint.lastEpoch == nil {
+          if checkpoint.stage == .idle { beginCheckpoint() }
+        } else {
+          retryWitness()
+        }
+        return
+      }
+    } else if options.newLineage, !checkpoint.hasCommittedWitness {
+      retryWitness()
+      return
+    }
+    beginReplayOrLive()
+  }
+
+  /// Nothing is sent before the witness is there.
+  private mutating func retryWitness() {
+    guard !checkpoint.isCommittingWitness, (checkpoint.witnessRetryAt ?? 0) <= monotonic else { return }
+    checkpoint.witnessRetryAt = nil
+    commitWitness()
+  }
+
+  private mutating func beginReplayOrLive() {
+    mayDeliver = true
+    commands.append(.assign(partitions.map(\.next)))
+    nextDescribe = monotonic + options.describeIntervalMilliseconds
+    checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
+    if start.manifest != nil {
+      // One line after every start; `make kills` reads it to know that a kill found work under way.
+      say(.info, "recovered unacked_batches=\(deliveries.count + deadLetters.waiting.count) intents_replayed=\(replay.count) batches_resent=\(deliveries.count) epoch=\(epoch)")
+    }
+    phase = replay.isEmpty ? .live : .replaying
+    if phase == .live { beginLive() }
+  }
+
+  mutating func beginLive() {
+    phase = .live
+    if start.look.map({ $0.low.count > partitions.count }) == true, let look = start.look { joinPartitions(look) }
+    say(.info, "live from epoch \(epoch + 1), delivery mode \(table?.mode.rawValue ?? "")")
+  }
+
+  /// K7: new partitions join at an epoch boundary, from their beginning.
+  mutating func joinPartitions(_ look: SourceLook) {
+    say(.info, "topic \(options.topic) has \(look.low.count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
+    for index in partitions.count..<look.low.count { partitions.append(PartitionProgress(next: look.low[index], lastRecordAt: monotonic)) }
+    if endOffsets.count < partitions.count { endOffsets += look.stableEnd[endOffsets.count...].map { _ in 0 } }
+    commands.append(.assign(partitions.map(\.next)))
+    bufferedSince = nil
+  }
+
+  mutating func takeLook(_ look: SourceLook) {
+    asking.remove(.describe)
+    if phase == .live {
+      nextDescribe = monotonic + options.describeIntervalMilliseconds
+      source.stableEnd = look.stableEnd
+      if look.clusterID != source.clusterID {
+        return end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID) now, before they were \(source.clusterID)"))
+      }
+      if look.low.count < partitions.count {
+        return end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
+      }
+      if look.low.count > partitions.count { joinPartitions(look) }
+      return
+    }
+    start.look = look
+  }
+
+  // MARK: - The table
+
+  mutating func describeTable() {
+    guard !isDescribing, (describeRetryAt ?? 0) <= monotonic else { return }
+    describeRetryAt = nil
+    isDescribing = true
+    exchange(.describe(pending: deliveries.filter { !$0.isAcked }.map(\.batch)), .describe)
+  }
+
+  mutating func takeDescribed(_ answer: SinkAnswer) {
+    isDescribing = false
+    switch answer {
+    case .described(let facts):
+      if !tableIdentity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying {
+        return end(Stop(.promise, rule: "C8", "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
+      }
+      if table == nil { for warning in facts.warnings { say(.warning, warning) } }
+      table = facts
+      sinkIsBack()
+    case .unfit(let problems):
+      let text = problems.joined(separator: "\n  ")
+      end(Stop(phase == .looking ? .invalidPipeline : .promise, rule: "R6", "the table can't be used as the pipeline asks:\n  \(text)"))
+    case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
+    case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
+      sinkTrouble(reason)
+      describeRetryAt = monotonic + options.retryMilliseconds
+    default:
+      sinkTrouble("an answer that does not fit the question")
+      describeRetryAt = monotonic + options.retryMilliseconds
+    }
+  }
+
+  /// One line per change of state, not per try.
+  mutating func sinkTrouble(_ reason: String) {
+    if lastSinkTrouble == nil { say(.warning, "waiting for ClickHouse: \(reason)") }
+    lastSinkTrouble = reason
+  }
+
+  mutating func sinkIsBack() {
+    if lastSinkTrouble != nil { say(.info, "ClickHouse answers again") }
+    lastSinkTrouble = nil
+  }
+}

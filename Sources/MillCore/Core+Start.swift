@@ -1,0 +1,369 @@
+package import MillBase
+package import MillLog
+
+/// What has been looked at before anything is written or sent.
+struct StartLooks {
+  var witness: String??
+  var look: SourceLook?
+  var starts: [Int64]?
+  var anchorsChecked = false
+  /// R15: the greatest token of this lineage in the table; nil until asked.
+  var greatestToken: String??
+  var isAskingToken = false
+  var isLogBegun = false
+  var isStateOpen = false
+  /// The checkpoint to recover from; nil: birth.
+  var manifest: Manifest?
+  var checkpointName: String?
+  /// Every lineage that this directory has had: a witness of one of them is ours.
+  var lineages: [Lineage] = []
+  var beganLog = false
+  var checkpointedBirth = false
+  var witnessDone = false
+}
+
+extension Core {
+  /// R17: which checkpoint to go on from, or birth, or a reason to stop.
+  mutating func takeOpened(_ found: Opened) {
+    opened = found
+    instance = found.instance
+    let log = found.log
+    for checkpoint in found.checkpoints where checkpoint.problem == nil {
+      guard let manifest = checkpoint.manifest else { continue }
+      if manifest.pipeline != options.pipeline {
+        return end(
+          Stop(.promise, rule: "R17", "the state directory belongs to pipeline \"\(manifest.pipeline)\", this file is \"\(options.pipeline)\": give each pipeline a state.path of its own"))
+      }
+      if manifest.position > log.end {
+        Reach.mark(.r17ManifestBeyondLog)
+        return end(
+          Stop(.promise, rule: "R17", "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; --new-lineage accepts that they may be doubled"))
+      }
+    }
+    if let newest = found.checkpoints.first, newest.problem != nil { Reach.mark(.r17FellBack) }
+    let usable = found.checkpoints.first { $0.problem == nil && $0.manifest != nil }
+    for broken in found.checkpoints where broken.problem != nil {
+      say(.warning, "checkpoint \(broken.name) does not verify: \(broken.problem ?? "")")
+    }
+    let hasSeal = log.records.contains { if case .seal = $0.record { true } else { false } }
+    guard let usable, let manifest = usable.manifest else {
+      guard found.checkpoints.isEmpty, !hasSeal else {
+        Reach.mark(.r17NothingLeft)
+        return end(Stop(.promise, rule: "R17", "no checkpoint verifies (\(found.checkpoints.map(\.name).joined(separator: ", "))): restore the state directory from a copy, or start anew with an empty one and --new-lineage"))
+      }
+      return prepareBirth(found, bornAgain: !log.records.isEmpty)
+    }
+    if log.first > manifest.position {
+      return end(Stop(.promise, rule: "R16", "checkpoint \(usable.name) needs the log from position \(manifest.position), which begins at \(log.first): log segments are missing"))
+    }
+    Reach.mark(.r17Recovered)
+    prepareRecovery(found, manifest, usable.name)
+  }
+
+  private mutating func prepareBirth(_ found: Opened, bornAgain: Bool) {
+    Reach.mark(bornAgain ? .r17BornAgain : .r17Born)
+    lineage = found.lineage
+    hashSeed = found.hashSeed
+    logEnd = found.log.end
+    start.lineages = []
+    start.anchorsChecked = true
+    say(.info, "state directory is empty: starting lineage \(lineage)")
+    phase = .looking
+  }
+
+  private mutating func prepareRecovery(_ found: Opened, _ manifest: Manifest, _ name: String) {
+    start.manifest = manifest
+    start.checkpointName = name
+    hashSeed = manifest.hashSeed
+    lineage = manifest.lineage
+    start.lineages = [manifest.lineage]
+    tableIdentity = manifest.tableIdentity
+    epoch = manifest.epoch
+    clockMilliseconds = manifest.clockMilliseconds
+    watermark = manifest.watermark
+    nextBatch = manifest.nextBatchNumbers
+    firstUncovered = [manifest.epoch + 1, manifest.epoch + 1]
+    checkpoint.restore(found.checkpoints, chosen: name, epoch: manifest.epoch)
+    partitions = (manifest.sources.first?.partitions ?? []).map {
+      PartitionProgress(
+        next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
+        anchorChecksum: $0.anchorChecksum, lastRecordAt: monotonic)
+    }
+    readLog(found.log, manifest)
+    if options.newLineage {
+      Reach.mark(.r15NewLineage)
+      lineage = found.lineage
+      say(.warning, "--new-lineage: going on as lineage \(lineage); rows sent since the state that is here may be doubled")
+    }
+    phase = .looking
+  }
+
+  /// Unacked batches, batch numbers, intents to replay, by what the log says after the checkpoint's position.
+  private mutating func readLog(_ log: FoundLog, _ manifest: Manifest) {
+    var intents: [EpochNumber: Intent] = [:]
+    var live: [Destination: [BatchNumber: (SealedBatch, LogPosition, EpochNumber)]] = [.table: [:], .deadLetters: [:]]
+    let listed = Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) })
+    var deadlines: [BatchNumber: Int64] = [:]
+    var clocks: [EpochNumber: Int64] = [:]
+    for (position, record) in log.records {
+      let isAfter = position >= manifest.position
+      switch record {
+      case .restart(let restart):
+        restartCount += 1
+        if !start.lineages.contains(restart.lineage) { start.lineages.append(restart.lineage) }
+        if isAfter {
+          lineage = restart.lineage
+          if !mutated(.replayVoidIntents) {
+            let void = intents.keys.filter { $0 > restart.lastKeptEpoch }
+            if !void.isEmpty { Reach.mark(.r4VoidIntents) }
+            for epoch in void { intents[epoch] = nil }
+          }
+        }
+      case .plan, .chunk: break
+      case .intent(let intent):
+        clocks[intent.epoch] = intent.clockMilliseconds
+        if isAfter, intent.epoch > manifest.epoch { intents[intent.epoch] = intent }
+      case .seal(let seal):
+        for batch in seal.batches where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
+          live[batch.destination]?[batch.number] = (batch, position, seal.epoch)
+          if isAfter { nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1) }
+        }
+        if isAfter, seal.epoch > manifest.epoch { seals[seal.epoch, default: []].append(seal) }
+        if isAfter, seal.epoch <= manifest.epoch {
+          for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
+        }
+      case .ack(let ack): live[ack.destination]?[ack.batch] = nil
+      case .deadline(let deadline): deadlines[deadline.batch] = max(deadlines[deadline.batch] ?? 0, deadline.seconds)
+      }
+    }
+    let lastSealed = seals.keys.max() ?? manifest.epoch
+    replay = intents.values.filter { $0.epoch <= lastSealed }.sorted { $0.epoch < $1.epoch }
+    if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
+    for (batch, position, epoch) in (live[.table] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
+      var delivery = Delivery(batch: batch, seal: position, wasRecovered: true)
+      delivery.recordedDeadline = deadlines[batch.number]
+      delivery.sealedWall = clocks[epoch]
+      deliveries.append(delivery)
+      sealedUnackedBytes += batch.byteCount
+    }
+    for (batch, position, _) in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
+      deadLetters.waiting.append((batch, position))
+      sealedUnackedBytes += batch.byteCount
+    }
+    settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
+  }
+
+  /// R9: after a start every batch that the log still holds is unsettled until R7's look has been made.
+  private func oldestBatchInLog(_ log: FoundLog) -> BatchNumber? {
+    for (_, record) in log.records {
+      if case .seal(let seal) = record, let batch = seal.batches.first(where: { $0.destination == .table }) { return batch.number }
+    }
+    return nil
+  }
+
+  // MARK: - Looking: witness, source, table, before anything is written
+
+  mutating func advanceLooking() {
+    if start.witness == nil { ask(.witness) }
+    if start.look == nil { ask(.describe) }
+    if table == nil { describeTable() }
+    guard let look = start.look, case .some(let witness) = start.witness, let table else { return }
+    if !checkWitness(witness) || !checkSource(look) || !checkTable(table) { return }
+    if start.manifest == nil {
+      guard start.starts != nil else { return ask(.starts) }
+    } else {
+      guard start.anchorsChecked else { return ask(.anchors) }
+      if table.hasProvenance, case .none = start.greatestToken {
+        guard !start.isAskingToken else { return }
+        start.isAskingToken = true
+        return exchange(.greatestToken(target: deliveries.last?.batch.target ?? "", prefix: tokenPrefix), .startToken)
+      }
+      if !checkPlan() { return }
+    }
+    source = look
+    prepare()
+  }
+
+  var tokenPrefix: String { "mr-\(start.lineages.last ?? lineage)-\(options.sinkName)-" }
+
+  /// Asks the source's control lane once; again after a pause when it does not answer.
+  mutating func ask(_ question: SourceQuestion) {
+    guard !asking.contains(question), (retryAt[question] ?? 0) <= monotonic else { return }
+    retryAt[question] = nil
+    asking.insert(question)
+    switch question {
+    case .describe: commands.append(.describeSource)
+    case .witness: commands.append(.readWitness)
+    case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
+    case .anchors:
+      let known = partitions.enumerated().compactMap { index, partition -> AnchorOf? in
+        guard partition.anchorOffset >= 0, let low = start.look?.low, index < low.count, partition.anchorOffset >= low[index] else { return nil }
+        return AnchorOf(
+          partition: Int32(index), offset: partition.anchorOffset, timestamp: partition.anchorTimestamp, checksum: partition.anchorChecksum)
+      }
+      commands.append(.checkAnchors(known))
+    }
+  }
+
+  mutating func takeWitness(_ text: String?) {
+    asking.remove(.witness)
+    start.witness = .some(text)
+  }
+
+  mutating func takeStarts(_ offsets: [Int64]) {
+    asking.remove(.starts)
+    start.starts = offsets
+    partitions = offsets.map { PartitionProgress(next: $0, lastRecordAt: monotonic) }
+  }
+
+  mutating func takeAnchors(_ problems: [String]) {
+    asking.remove(.anchors)
+    guard problems.isEmpty else {
+      return end(Stop(.promise, rule: "K6", "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"))
+    }
+    start.anchorsChecked = true
+  }
+
+  mutating func takeUnavailable(_ question: SourceQuestion, _ reason: String) {
+    asking.remove(question)
+    if retryAt[question] == nil, phase != .live { say(.warning, "waiting for Kafka (\(question)): \(reason)") }
+    retryAt[question] = monotonic + options.retryMilliseconds
+  }
+
+  /// R15. Returns false after ordering a stop.
+  private mutating func checkWitness(_ text: String?) -> Bool {
+    guard let text, !text.isEmpty, !mutated(.witnessUnchecked) else {
+      if text == nil, !start.witnessDone, start.manifest != nil { Reach.mark(.r15Absent) }
+      start.witnessDone = true
+      return true
+    }
+    start.witnessDone = true
+    guard let witness = Witness(text) else {
+      end(Stop(.promise, rule: "R15", "the consumer group holds metadata that is not ours (\"\(text)\"): another program uses the group, or rename the pipeline"))
+      return false
+    }
+    if options.newLineage {
+      Reach.mark(.r15NewLineage)
+      return true
+    }
+    guard start.lineages.contains(witness.lineage) else {
+      Reach.mark(.r15OtherLineage)
+      end(
+        Stop(.promise, rule: "R15", "the consumer group bears witness of lineage \(witness.lineage) at log position \(witness.position), which this state directory has never been: its state was deleted, or another directory runs this pipeline. Rows it has sent would be doubled. Put that directory back, or accept it with --new-lineage"))
+      return false
+    }
+    guard witness.position <= (opened?.log.end ?? 0) else {
+      Reach.mark(.r15RolledBack)
+      end(
+        Stop(.promise, rule: "R15", "the consumer group bears witness of log position \(witness.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage"))
+      return false
+    }
+    return true
+  }
+
+  private mutating func checkSource(_ look: SourceLook) -> Bool {
+    guard let manifest = start.manifest else { return true }
+    if let known = manifest.sources.first {
+      if known.topic != options.topic {
+        end(Stop(.promise, rule: "R4", "the state was made from topic \(known.topic), the file names \(options.topic): use another pipeline name and state directory"))
+        return false
+      }
+      if !known.clusterID.isEmpty, known.clusterID != look.clusterID {
+        end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID), the state was made from cluster \(known.clusterID)"))
+        return false
+      }
+      if !known.topicID.isEmpty, !look.topicID.isEmpty, known.topicID != look.topicID {
+        end(Stop(.promise, rule: "K6", "topic \(options.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
+        return false
+      }
+    }
+    if look.low.count < partitions.count {
+      end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
+      return false
+    }
+    return checkBounds(look)
+  }
+
+  /// K3, K4: what is to be read must still be there.
+  mutating func checkBounds(_ look: SourceLook) -> Bool {
+    for (index, partition) in partitions.enumerated() {
+      if partition.next < look.low[index] {
+        end(Stop(.promise, rule: "K3", "partition \(index) of \(options.topic): offsets \(partition.next) to \(look.low[index] - 1) have been deleted before they were read"))
+        return false
+      }
+      if partition.next > look.stableEnd[index] {
+        end(Stop(.promise, rule: "K4", "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"))
+        return false
+      }
+    }
+    return true
+  }
+
+  private mutating func checkTable(_ table: TableFacts) -> Bool {
+    guard !tableIdentity.isEmpty, tableIdentity != table.identity else { return true }
+    end(Stop(.promise, rule: "C8", "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it. Put it back, or start anew with an empty state directory and --new-lineage"))
+    return false
+  }
+
+  /// R4: another plan takes over only where nothing is to be replayed under the old one.
+  private mutating func checkPlan() -> Bool {
+    guard let manifest = start.manifest else { return true }
+    let isSame = manifest.plan.hash == options.plan.hash && manifest.plan.replayVersion == options.plan.replayVersion
+    guard replay.contains(where: { $0.planHash != options.plan.hash }) || (!isSame && !replay.isEmpty) else {
+      if !isSame {
+        Reach.mark(.r4PlanTakesOver)
+        say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
+      }
+      return true
+    }
+    Reach.mark(.r4OtherPlan)
+    end(Stop(.promise, rule: "R4", "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM, then with the new one"))
+    return false
+  }
+
+  mutating func takeStartToken(_ answer: SinkAnswer) {
+    start.isAskingToken = false
+    switch answer {
+    case .greatestToken(let token):
+      if let token, let number = batchNumber(of: token), number >= nextBatch[0], !options.newLineage {
+        Reach.mark(.r15TableKnowsMore)
+        return end(Stop(.promise, rule: "R15", "the table has rows of batch \(token), but this state has sealed only up to batch \(nextBatch[0] - 1): the state directory was rolled back. Accept that rows may be doubled with --new-lineage"))
+      }
+      start.greatestToken = .some(token)
+    default:
+      // Asked again on the next wake.
+      start.greatestToken = nil
+      describeRetryAt = monotonic + options.retryMilliseconds
+      start.isAskingToken = false
+      retryAt[.anchors] = monotonic + options.retryMilliseconds
+    }
+  }
+
+  private func batchNumber(of token: String) -> BatchNumber? {
+    let rest = token.dropFirst(tokenPrefix.count)
+    return BatchNumber(rest.prefix { $0 != "-" })
+  }
+}
+
+extension Destination {
+  package var index: Int { Int(rawValue) }
+}
+
+/// What the group's offsets carry: who runs the pipeline, and how far its log was durable.
+package struct Witness: Hashable, Sendable, CustomStringConvertible {
+  package var lineage: Lineage
+  package var position: LogPosition
+
+  package init(lineage: Lineage, position: LogPosition) {
+    self.lineage = lineage
+    self.position = position
+  }
+
+  package init?(_ text: String) {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 3, parts[0] == "millrace", let lineage = Lineage(hex: parts[1]), let position = LogPosition(parts[2]) else { return nil }
+    self.init(lineage: lineage, position: position)
+  }
+
+  package var description: String { "millrace:\(lineage):\(position)" }
+}

@@ -1,0 +1,204 @@
+package import MillBase
+internal import MillLog
+
+/// The protocol: one pure, synchronous state machine. Events in, commands out; no I/O, no clock and no randomness of its own.
+///
+/// All protocol state is here: what is cut, sealed, sent, in doubt, acked, checkpointed, truncated, recovered. Production and the simulator
+/// run it unchanged. Invariants:
+/// - a batch is sent only when its seal is durable (R2);
+/// - an epoch is cut only in phase `live`, after every recorded intent up to the last seal has been replayed (R4);
+/// - the log is truncated only before what every retained checkpoint needs (R16).
+package struct Core {
+  package let options: CoreOptions
+
+  /// From the first event to the last.
+  enum Phase: Hashable { case starting, looking, preparing, replaying, live, stopped }
+  var phase = Phase.starting
+  var commands: [Command] = []
+  var now = Instant(wallMilliseconds: 0, monotonicMilliseconds: 0)
+
+  // Starting
+  var opened: Opened?
+  var start = StartLooks()
+  var retryAt: [SourceQuestion: Int64] = [:]
+  var asking: Set<SourceQuestion> = []
+
+  // Identity
+  package internal(set) var lineage = Lineage(0)
+  var hashSeed = Digest128(low: 0, high: 0)
+  var instance: UInt64 = 0
+  var restartCount = 0
+  var tableIdentity = ""
+  package internal(set) var table: TableFacts?
+  var source = SourceLook(clusterID: "", topicID: "", low: [], stableEnd: [])
+
+  // Epochs
+  package internal(set) var epoch: EpochNumber = 0
+  var clockMilliseconds: Int64 = 0
+  var partitions: [PartitionProgress] = []
+  var watermark = Int64.min
+  var replay: [Intent] = []
+  var replayNext = 0
+  var seals: [EpochNumber: [Seal]] = [:]
+  var endOffsets: [Int64] = []
+  package internal(set) var counters = Counters()
+  var stopRequested = false
+  var nextDescribe: Int64 = 0
+
+  // Pending output; index: destination
+  var pendingRows: [UInt64] = [0, 0]
+  var pendingBytes: [UInt64] = [0, 0]
+  var pendingSince: [Int64?] = [nil, nil]
+  /// The first epoch that the destination's next seal covers.
+  var firstUncovered: [EpochNumber] = [1, 1]
+  var nextBatch: [BatchNumber] = [1, 1]
+  /// Monotonic time when the oldest buffered record was first seen; nil when nothing is buffered.
+  var bufferedSince: Int64?
+  var cutNotBefore: Int64 = 0
+
+  // Log
+  var logEnd: LogPosition = 0
+  var durableEnd: LogPosition = 0
+  var isSealing = false
+  var sealRetryAt: Int64?
+  var isSyncing = false
+  /// The log lane is asked to sync as soon as it is free.
+  var wantsSync = false
+  var appendsWaiting: [LogRecord] = []
+  var isAppending = false
+  var appendRetryAt: Int64?
+
+  // Batches
+  var deliveries: [Delivery] = []
+  var deadLetters = DeadLetterQueue()
+  var settler = Settler()
+  var mayDeliver = false
+  var exchanges: [UInt64: ExchangeOwner] = [:]
+  var nextExchange: UInt64 = 1
+  var sealedUnackedBytes: UInt64 = 0
+  var isDescribing = false
+  var describeRetryAt: Int64?
+  var lastSinkTrouble: String?
+
+  // State and checkpoints
+  var stateQueue: [StateWork] = []
+  var isStateBusy = false
+  var stateRetryAt: Int64?
+  var nextFreezeID: UInt64 = 1
+  var frozenUnflushed = 0
+  var needsFreeze = false
+  var checkpoint = CheckpointProgress()
+
+  package init(options: CoreOptions) { self.options = options }
+
+  /// Takes one event and says what is to be done now, in this order.
+  package mutating func step(_ event: Event, now: Instant) -> [Command] {
+    self.now = Instant(
+      wallMilliseconds: now.wallMilliseconds, monotonicMilliseconds: max(now.monotonicMilliseconds, self.now.monotonicMilliseconds))
+    guard phase != .stopped else { return [] }
+    take(event)
+    if phase != .stopped { advance() }
+    defer { commands.removeAll(keepingCapacity: true) }
+    return commands
+  }
+
+  /// The monotonic moment at which ``Event/wake`` is due although nothing else happens; nil: only an event can change anything.
+  package var wakeAt: Int64? {
+    var moments: [Int64] = Array(retryAt.values)
+    moments += [sealRetryAt, appendRetryAt, stateRetryAt, describeRetryAt, settler.nextAt, deadLetters.retryAt, checkpoint.dueAt, checkpoint.publishRetryAt, checkpoint.witnessRetryAt].compactMap { $0 }
+    moments += deliveries.compactMap(\.readyAt)
+    for destination in Destination.allCases {
+      if let since = pendingSince[Int(destination.rawValue)] { moments.append(since + maxDelay(destination)) }
+    }
+    return moments.min()
+  }
+
+  package var isStopped: Bool { phase == .stopped }
+  package var isLive: Bool { phase == .live }
+
+  // MARK: - Dispatch
+
+  private mutating func take(_ event: Event) {
+    switch event {
+    case .started: commands.append(.open)
+    case .opened(let found): takeOpened(found)
+    case .witnessRead(let text): takeWitness(text)
+    case .sourceDescribed(let look): takeLook(look)
+    case .startsResolved(let offsets): takeStarts(offsets)
+    case .anchorsChecked(let problems): takeAnchors(problems)
+    case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
+    case .sink(let exchange, let answer): takeAnswer(exchange, answer)
+    case .logBegun(let end, let durable):
+      logEnd = end
+      durableEnd = durable
+      start.isLogBegun = true
+    case .stateOpened: start.isStateOpen = true
+    case .polled(let polled): takePolled(polled)
+    case .processed(let result): takeProcessed(result)
+    case .sealCompared(let mismatch): takeCompared(mismatch)
+    case .sealed(let seal, let position, let durable): takeSealed(seal, position, durable)
+    case .appended(let position, let end): takeAppended(position, end)
+    case .synced(let durable): takeSynced(durable)
+    case .frozen(let id, let position): takeFrozen(id, position)
+    case .stateWorkDone(let work): takeStateWork(work)
+    case .published(let epoch, let name): takePublished(epoch, name)
+    case .checkpointRemoved: break
+    case .truncated(let count): if count > 0 { Reach.mark(.r16SegmentRemoved) }
+    case .witnessCommitted: takeWitnessCommitted()
+    case .witnessNotCommitted(let reason): takeWitnessFailure(reason)
+    case .witnessTaken(let text): takeWitnessTaken(text)
+    case .deadLettersWritten(let number): takeDeadLetters(number)
+    case .outOfSpace(let work): takeOutOfSpace(work)
+    case .failed(let stop): end(stop)
+    case .stopRequested:
+      if !stopRequested { commands.append(.say(.info, "stopping: sealing and taking a checkpoint")) }
+      stopRequested = true
+      if phase == .starting || phase == .looking || phase == .preparing { end(Stop(.done, "stopped before anything was processed")) }
+    case .wake: break
+    }
+  }
+
+  /// Orders all that is due, in the protocol's order of effects.
+  private mutating func advance() {
+    switch phase {
+    case .starting, .stopped: return
+    case .looking: advanceLooking()
+    case .preparing: advancePreparing()
+    case .replaying: advanceReplay()
+    case .live: advanceLive()
+    }
+    guard phase != .stopped else { return }
+    if phase == .replaying || phase == .live || start.isLogBegun {
+      advanceLog()
+      if mayDeliver { advanceDeliveries() }
+      advanceState()
+      advanceCheckpoint()
+    }
+  }
+
+  mutating func end(_ stop: Stop) {
+    guard phase != .stopped else { return }
+    phase = .stopped
+    commands.append(.stop(stop))
+  }
+
+  mutating func say(_ level: Command.Level, _ text: String) { commands.append(.say(level, text)) }
+
+  func maxDelay(_ destination: Destination) -> Int64 {
+    destination == .table ? options.batchMaxDelayMilliseconds : options.deadLetterMaxDelayMilliseconds
+  }
+
+  var monotonic: Int64 { now.monotonicMilliseconds }
+}
+
+/// How far a partition has been read.
+struct PartitionProgress {
+  var next: Int64
+  var maxEventTime = Int64.min
+  var anchorOffset: Int64 = -1
+  var anchorTimestamp: Int64 = -1
+  var anchorChecksum: UInt32 = 0
+  /// Monotonic time of the last record taken; decides idleness.
+  var lastRecordAt: Int64
+  var isIdle = false
+}

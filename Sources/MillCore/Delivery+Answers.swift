@@ -1,0 +1,186 @@
+internal import MillBase
+internal import MillLog
+
+/// What each answer means for a batch (R7–R10).
+extension Core {
+  mutating func takeDelivery(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) {
+    switch step {
+    case .sendPlain: takePlain(index, answer)
+    case .sendGuarded: takeGuarded(index, answer)
+    case .count: takeCount(index, answer)
+    case .listBeforeGuard, .listForDeath: takeList(index, step, answer)
+    case .countBeforeGuard, .countAfterDeath, .countAfterGuard: takeProof(index, step, answer)
+    case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: takeTime(index, step, answer)
+    case .deadlineDurable, .settled, .done: break
+    }
+  }
+
+  private mutating func takePlain(_ index: Int, _ answer: SinkAnswer) {
+    guard let mode = table?.mode else { return }
+    switch answer {
+    case .committed:
+      switch mode {
+      case .tokenOnly:
+        Reach.mark(.r10TokenOnly)
+        commit(index)
+      case .atLeastOnce:
+        Reach.mark(.r10AtLeastOnce)
+        commit(index)
+      case .tokenAndProvenance, .readBack:
+        // Success of one attempt says nothing about another of the same batch: the token may be burnt (clickhouse.md §0.0).
+        if deliveries[index].hasOpenAttempt, !mutated(.successIsProofInDoubt) {
+          Reach.mark(.r9SuccessInDoubt)
+          next(index, .count)
+        } else {
+          Reach.mark(.r9CleanCommit)
+          commit(index)
+        }
+      }
+    case .unknown(let reason):
+      open(index)
+      again(index, .sendPlain, reason)
+    case .viewFailed(let code, let message):
+      open(index)
+      deliveries[index].viewFailures += 1
+      guard deliveries[index].viewFailures < 10 else {
+        return end(Stop(.promise, rule: "R7", "a view on the table refuses batch \(deliveries[index].batch.token) again and again (code \(code): \(message)): mend or detach the view, then start again"))
+      }
+      again(index, .sendPlain, "a view on the table failed: code \(code): \(message)")
+    case .notSent(let reason): again(index, .sendPlain, reason)
+    case .refused(let kind, let code, let message): takeRefusal(index, .sendPlain, kind, code, message)
+    default: again(index, .sendPlain, "an answer that does not fit the question")
+    }
+  }
+
+  private mutating func open(_ index: Int) {
+    deliveries[index].hasOpenAttempt = table?.mode != .atLeastOnce
+    deliveries[index].openedAt = monotonic
+    settler.isWanted = true
+  }
+
+  private mutating func takeRefusal(_ index: Int, _ step: Delivery.Step, _ kind: RefusalKind, _ code: Int, _ message: String) {
+    let batch = deliveries[index].batch
+    let what = "batch \(batch.token) (\(batch.rowCount) rows) into \(batch.target): code \(code): \(message)"
+    switch kind {
+    case .transient, .stillRunning: again(index, step, "code \(code): \(message)")
+    case .schema:
+      guard deliveries[index].tries < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
+      describeRetryAt = monotonic + options.retryMilliseconds
+      again(index, step, "code \(code): \(message)")
+    case .data: end(Stop(.promise, rule: "R11", "the server refuses the rows of \(what). Nothing of it was written. The batch stays in the log"))
+    case .tooManyPartitions:
+      end(Stop(.promise, rule: "R9", "too many table partitions in \(what). Make batch.max_rows smaller, or the table's partition key coarser"))
+    case .configuration: end(Stop(.failed, rule: "R7", "the server does not let us insert \(what)"))
+    }
+  }
+
+  private mutating func takeCount(_ index: Int, _ answer: SinkAnswer) {
+    guard let rows = counted(index, .count, answer) else { return }
+    if rows == deliveries[index].batch.rowCount {
+      Reach.mark(.r9CountProved)
+      commit(index)
+    } else {
+      Reach.mark(.r9BurntToken)
+      next(index, .listBeforeGuard)
+    }
+  }
+
+  /// The count, or nil when the question has to be asked again or the process ends.
+  private mutating func counted(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) -> UInt64? {
+    switch answer {
+    case .counted(let rows):
+      let batch = deliveries[index].batch
+      guard rows <= batch.rowCount else {
+        end(Stop(.promise, rule: "R8", "\(batch.target) has \(rows) rows of batch \(batch.token), which was sealed with \(batch.rowCount): somebody else has written under its name, or a request came later than `settle` allows for"))
+        return nil
+      }
+      return rows
+    case .denied(let reason):
+      end(Stop(.failed, rule: "R7", reason))
+      return nil
+    case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
+      again(index, step, reason)
+      return nil
+    default:
+      again(index, step, "an answer that does not fit the question")
+      return nil
+    }
+  }
+
+  private mutating func takeList(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) {
+    switch answer {
+    case .running(let ids) where ids.isEmpty:
+      if step == .listForDeath { Reach.mark(.r8AttemptDead) }
+      next(index, step == .listForDeath ? .countAfterDeath : .countBeforeGuard)
+    case .running:
+      Reach.mark(.r9QueriesStillRun)
+      next(index, step, afterMilliseconds: options.retryMilliseconds)
+    case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
+    case .unanswered(let reason), .unknown(let reason), .notSent(let reason): again(index, step, reason)
+    default: again(index, step, "an answer that does not fit the question")
+    }
+  }
+
+  /// Counts that either prove the batch or lead to a guarded insert of what is missing.
+  private mutating func takeProof(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) {
+    guard let rows = counted(index, step, answer) else { return }
+    let batch = deliveries[index].batch
+    if rows == batch.rowCount {
+      Reach.mark(.r8CountedAll)
+      if case .countAfterGuard = step { Reach.mark(deliveries[index].guardLooks ? .r8Filled : .r10FirstCounted) }
+      return commit(index)
+    }
+    Reach.mark(.r8CountedFewer)
+    if case .countAfterGuard(let inTime) = step {
+      if inTime {
+        return end(Stop(.promise, rule: "R8", "\(batch.target) has \(rows) of \(batch.rowCount) rows of batch \(batch.token) after an insert that was in time: rows are being deleted, or the table merges them away"))
+      }
+      Reach.mark(.r8TooLate)
+      deliveries[index].bodySeconds = min(600, deliveries[index].bodySeconds * 2)
+    }
+    deliveries[index].guardLooks = true
+    next(index, .timeBeforeGuard)
+  }
+
+  private mutating func takeTime(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) {
+    switch answer {
+    case .serverTime(let seconds, _, _):
+      switch step {
+      case .timeBeforeGuard:
+        let deadline = seconds + (options.settleMilliseconds + 999) / 1000 + deliveries[index].bodySeconds
+        deliveries[index].deadline = max(deliveries[index].deadline, deadline)
+        append(.deadline(Deadline(destination: .table, batch: deliveries[index].batch.number, seconds: deliveries[index].deadline)))
+      case .timeAfterGuard:
+        let inTime = seconds < deliveries[index].deadline
+        if inTime, !deliveries[index].guardLooks {
+          Reach.mark(.r10FirstInTime)
+          commit(index)
+        } else {
+          next(index, .countAfterGuard(inTime: inTime))
+        }
+      default:
+        Reach.mark(.r8DeadlineWaited)
+        if seconds > deliveries[index].deadline {
+          next(index, .listForDeath)
+        } else {
+          next(index, .timeForDeath, afterMilliseconds: options.retryMilliseconds)
+        }
+      }
+    case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
+    case .unanswered(let reason), .unknown(let reason), .notSent(let reason): again(index, step, reason)
+    default: again(index, step, "an answer that does not fit the question")
+    }
+  }
+
+  private mutating func takeGuarded(_ index: Int, _ answer: SinkAnswer) {
+    Reach.mark(.r8GuardedAfterDoubt)
+    switch answer {
+    case .committed: next(index, .timeAfterGuard)
+    case .unknown(let reason), .viewFailed(_, let reason): again(index, .timeForDeath, reason)
+    // Nothing of this attempt can be written: a new deadline, as this one's time is running.
+    case .notSent(let reason): again(index, .timeBeforeGuard, reason)
+    case .refused(let kind, let code, let message): takeRefusal(index, .timeBeforeGuard, kind, code, message)
+    default: again(index, .timeForDeath, "an answer that does not fit the question")
+    }
+  }
+}

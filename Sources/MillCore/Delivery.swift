@@ -1,0 +1,250 @@
+internal import MillBase
+internal import MillLog
+
+/// One sealed batch of the table on its way, until it is acked and nothing of it can still be under way (R6–R10).
+struct Delivery {
+  /// What is to be done next, when `readyAt` has come.
+  enum Step: Hashable {
+    case sendPlain
+    /// A success that is no proof, or a doubt: count by provenance.
+    case count
+    case listBeforeGuard, countBeforeGuard, timeBeforeGuard
+    case deadlineDurable(at: LogPosition)
+    case sendGuarded
+    /// After a guarded insert that was answered: was it in time?
+    case timeAfterGuard
+    case countAfterGuard(inTime: Bool)
+    /// A guarded insert without an answer: past its deadline and no longer running it is dead.
+    case timeForDeath, listForDeath, countAfterDeath
+    /// A plain attempt of an earlier life, in a mode without tokens: R7's look must have been made.
+    case settled
+    case done
+  }
+
+  let batch: SealedBatch
+  let seal: LogPosition
+  let wasRecovered: Bool
+  var step = Step.sendPlain
+  /// Nil while an exchange or an append is under way, or before the batch was begun.
+  var readyAt: Int64?
+  var isBegun = false
+  var isAwaiting = false
+  var attempts = 0
+  /// Some plain attempt may still write: it got no answer, or stems from an earlier life.
+  var hasOpenAttempt = false
+  var openedAt: Int64 = 0
+  /// Largest deadline written to the log, in this life or before.
+  var recordedDeadline: Int64?
+  var deadline: Int64 = 0
+  /// Added to the deadline's distance; doubled after one that came too late.
+  var bodySeconds: Int64 = 5
+  var guardLooks = true
+  var tries = 0
+  var viewFailures = 0
+  /// The epoch's clock when it was sealed, if the log still knows.
+  var sealedWall: Int64?
+  var ackPosition: LogPosition?
+  var isCommitted = false
+
+  var isAcked: Bool { ackPosition != nil }
+
+  /// R9: its ack is durable and no attempt of it is open.
+  func isSettled(durableEnd: LogPosition) -> Bool { ackPosition.map { $0 < durableEnd } == true && !hasOpenAttempt }
+
+  init(batch: SealedBatch, seal: LogPosition, wasRecovered: Bool) {
+    self.batch = batch
+    self.seal = seal
+    self.wasRecovered = wasRecovered
+  }
+}
+
+/// Who asked.
+enum ExchangeOwner: Hashable {
+  case describe, startToken, settleTime, settleList, settleKill
+  case delivery(BatchNumber, Delivery.Step)
+}
+
+extension Core {
+  mutating func exchange(_ request: SinkRequest, _ owner: ExchangeOwner) {
+    let id = nextExchange
+    nextExchange += 1
+    exchanges[id] = owner
+    commands.append(.exchange(id, request))
+  }
+
+  mutating func takeAnswer(_ id: UInt64, _ answer: SinkAnswer) {
+    guard let owner = exchanges.removeValue(forKey: id) else { return }
+    switch owner {
+    case .describe: takeDescribed(answer)
+    case .startToken: takeStartToken(answer)
+    case .settleTime, .settleList, .settleKill: takeSettling(owner, answer)
+    case .delivery(let number, let step):
+      guard let index = deliveries.firstIndex(where: { $0.batch.number == number }) else { return }
+      deliveries[index].isAwaiting = false
+      takeDelivery(index, step, answer)
+    }
+  }
+
+  // MARK: - Which batch may go
+
+  mutating func advanceDeliveries() {
+    guard let table else { return }
+    removeSettled()
+    // R6: asked again before the first send after a schema error.
+    if describeRetryAt != nil { describeTable() }
+    guard !isDescribing, describeRetryAt == nil else { return advanceSettler() }
+    var underWay = deliveries.count { $0.isBegun && !$0.isCommitted }
+    for index in deliveries.indices where !deliveries[index].isCommitted {
+      if !deliveries[index].isBegun {
+        guard underWay < options.inFlightMax else { break }
+        guard windowAllows(deliveries[index].batch.number, table) else {
+          Reach.mark(.r9WindowHeld)
+          settler.isWanted = true
+          if deliveries.contains(where: { $0.isAcked && ($0.ackPosition ?? 0) >= durableEnd }) {
+            Reach.mark(.r9AckSynced)
+            wantsSync = true
+          }
+          break
+        }
+        begin(index, table)
+        underWay += 1
+      }
+      proceed(index, table)
+      if phase == .stopped { return }
+    }
+    advanceSettler()
+  }
+
+  /// R9's bound: from the oldest unsettled batch (exclusive) to this one (inclusive).
+  private func windowAllows(_ number: BatchNumber, _ table: TableFacts) -> Bool {
+    guard table.mode == .tokenAndProvenance || table.mode == .tokenOnly, !mutated(.windowUnbounded) else { return true }
+    let allowed = UInt64(max(0, (table.window - table.partitionsMax - options.windowReserve) / 2))
+    var oldest = number
+    if let old = settler.oldestInLog { oldest = min(oldest, old) }
+    for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) { oldest = min(oldest, delivery.batch.number) }
+    return (number - oldest) * UInt64(table.partitionsMax) <= allowed
+  }
+
+  private mutating func removeSettled() {
+    let durable = durableEnd
+    deliveries.removeAll { $0.isSettled(durableEnd: durable) }
+  }
+
+  private mutating func begin(_ index: Int, _ table: TableFacts) {
+    deliveries[index].isBegun = true
+    deliveries[index].readyAt = monotonic
+    deliveries[index].attempts = restartCount * 1000
+    switch table.mode {
+    case .tokenAndProvenance, .tokenOnly, .atLeastOnce:
+      deliveries[index].step = .sendPlain
+      if deliveries[index].wasRecovered {
+        deliveries[index].hasOpenAttempt = table.mode != .atLeastOnce
+        deliveries[index].openedAt = settler.startedAt
+        if table.mode == .tokenOnly { checkWindowTime(index, table) }
+        // A guarded insert of an earlier life is waited for before anything else (R8).
+        if table.mode == .tokenAndProvenance, let recorded = deliveries[index].recordedDeadline {
+          deliveries[index].deadline = recorded
+          deliveries[index].step = .timeForDeath
+        }
+      }
+    case .readBack:
+      if let recorded = deliveries[index].recordedDeadline {
+        deliveries[index].deadline = recorded
+        deliveries[index].step = .timeForDeath
+      } else if deliveries[index].wasRecovered {
+        deliveries[index].step = .settled
+      } else {
+        deliveries[index].guardLooks = false
+        deliveries[index].step = .timeBeforeGuard
+      }
+    }
+  }
+
+  /// R10: where only the token counts, an outage longer than the window can't be settled.
+  private mutating func checkWindowTime(_ index: Int, _ table: TableFacts) {
+    guard table.windowSeconds > 0, let sealed = deliveries[index].sealedWall else { return }
+    guard now.wallMilliseconds - sealed > Int64(table.windowSeconds) * 1000 else { return }
+    Reach.mark(.r10WindowOutlived)
+    end(Stop(.promise, rule: "R10", "batch \(deliveries[index].batch.token) was sealed more than \(table.windowSeconds) s ago, longer than the table remembers tokens, and the table has no provenance column to count its rows by: look whether its rows are there, then accept it with --new-lineage"))
+  }
+
+  /// Does the step that is due.
+  private mutating func proceed(_ index: Int, _ table: TableFacts) {
+    guard !deliveries[index].isAwaiting, let at = deliveries[index].readyAt, at <= monotonic else {
+      if case .deadlineDurable(let position) = deliveries[index].step, position < durableEnd {
+        deliveries[index].step = .sendGuarded
+        deliveries[index].readyAt = monotonic
+        proceed(index, table)
+      }
+      return
+    }
+    let batch = deliveries[index].batch
+    let step = deliveries[index].step
+    let request: SinkRequest
+    switch step {
+    case .sendPlain:
+      deliveries[index].attempts += 1
+      request = .insert(batch, attempt: deliveries[index].attempts, token: table.mode != .atLeastOnce, partitionsMax: table.partitionsMax)
+    case .count, .countBeforeGuard, .countAfterGuard, .countAfterDeath: request = .count(target: batch.target, token: batch.token)
+    case .listBeforeGuard, .listForDeath: request = .running(prefix: batch.token)
+    case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: request = .serverTime
+    case .sendGuarded:
+      deliveries[index].attempts += 1
+      let deadline = mutated(.guardWithoutDeadline) ? Int64(4_000_000_000) : deliveries[index].deadline
+      request = .guardedInsert(
+        batch, attempt: deliveries[index].attempts, deadline: deadline, looks: deliveries[index].guardLooks, partitionsMax: table.partitionsMax)
+    case .settled:
+      guard settler.oldestInLog == nil else {
+        deliveries[index].readyAt = monotonic + options.retryMilliseconds
+        return
+      }
+      deliveries[index].step = .countAfterDeath
+      return proceed(index, table)
+    case .deadlineDurable(let position):
+      guard position < durableEnd else {
+        deliveries[index].readyAt = nil
+        wantsSync = true
+        return
+      }
+      deliveries[index].step = .sendGuarded
+      return proceed(index, table)
+    case .done: return
+    }
+    deliveries[index].isAwaiting = true
+    deliveries[index].readyAt = nil
+    exchange(request, .delivery(batch.number, step))
+  }
+
+  // MARK: - Moving on
+
+  mutating func next(_ index: Int, _ step: Delivery.Step, afterMilliseconds delay: Int64 = 0) {
+    deliveries[index].step = step
+    deliveries[index].readyAt = monotonic + delay
+  }
+
+  /// The same step again, later each time.
+  mutating func again(_ index: Int, _ step: Delivery.Step, _ reason: String) {
+    deliveries[index].tries += 1
+    let doubled = options.retryMilliseconds << min(5, deliveries[index].tries - 1)
+    // Spread by batch number, so that many do not come back at once; no randomness in the core.
+    let spread = Int64(deliveries[index].batch.number % 7) * options.retryMilliseconds / 14
+    sinkTrouble(reason)
+    next(index, step, afterMilliseconds: min(doubled, options.backoffMaxMilliseconds) + spread)
+  }
+
+  /// R13: all of the batch is committed.
+  mutating func commit(_ index: Int) {
+    deliveries[index].isCommitted = true
+    deliveries[index].step = .done
+    deliveries[index].readyAt = nil
+    sinkIsBack()
+    append(.ack(Ack(destination: .table, batch: deliveries[index].batch.number)))
+  }
+
+  mutating func deadlineWritten(_ deadline: Deadline, at position: LogPosition) {
+    guard let index = deliveries.firstIndex(where: { $0.batch.number == deadline.batch }) else { return }
+    deliveries[index].recordedDeadline = max(deliveries[index].recordedDeadline ?? 0, deadline.seconds)
+    wantsSync = true
+    next(index, .deadlineDurable(at: position))
+  }
+}

@@ -1,0 +1,110 @@
+internal import MillBase
+internal import MillLog
+
+/// R7 for plain inserts: when are the open attempts dead? The server has answered a probe each second for `settle`, and a look into the process
+/// list after that finds none of them; or it has started since.
+struct Settler {
+  /// The oldest batch that the log held at start; nil once the look has been made (or nothing was there).
+  var oldestInLog: BatchNumber?
+  /// Monotonic time of this process' start, when the attempts of earlier lives were at the latest begun.
+  var startedAt: Int64 = 0
+  /// Somebody waits for attempts to be dead.
+  var isWanted = false
+  /// Moment since which every probe was answered in time; nil: not begun.
+  var since: Int64?
+  var nextAt: Int64?
+  var isAwaiting = false
+  /// The wait is over, the look is to be made.
+  var mayLook = false
+
+  var isUnderWay: Bool { isWanted || since != nil || isAwaiting || oldestInLog != nil }
+
+  mutating func begin(oldestInLog: BatchNumber?, at monotonic: Int64) {
+    self.oldestInLog = oldestInLog
+    startedAt = monotonic
+    isWanted = true
+    nextAt = nil
+  }
+}
+
+extension Core {
+  mutating func advanceSettler() {
+    guard settler.isWanted, !settler.isAwaiting, (settler.nextAt ?? 0) <= monotonic else { return }
+    guard table?.mode != .atLeastOnce else {
+      settler.isWanted = false
+      settler.oldestInLog = nil
+      return
+    }
+    settler.nextAt = nil
+    settler.isAwaiting = true
+    if settler.mayLook {
+      exchange(.running(prefix: "mr-"), .settleList)
+    } else {
+      exchange(.serverTime, .settleTime)
+    }
+  }
+
+  mutating func takeSettling(_ owner: ExchangeOwner, _ answer: SinkAnswer) {
+    settler.isAwaiting = false
+    switch (owner, answer) {
+    case (.settleTime, .serverTime(_, let uptime, let took)): takeProbe(uptime, took)
+    case (.settleList, .running(let ids)): takeSettleList(ids)
+    case (.settleKill, _): settler.nextAt = monotonic
+    case (_, .denied(let reason)): end(Stop(.failed, rule: "R7", reason))
+    default:
+      // No answer: the second of the count starts anew.
+      settler.since = nil
+      settler.mayLook = false
+      settler.nextAt = monotonic + options.retryMilliseconds
+    }
+  }
+
+  private mutating func takeProbe(_ uptime: Int64, _ took: Int64) {
+    let lastOpen = deliveries.filter(\.hasOpenAttempt).map(\.openedAt).max() ?? settler.startedAt
+    // uptime() counts whole seconds, so the server started after this moment.
+    if monotonic - took - (uptime + 1) * 1000 > lastOpen {
+      Reach.mark(.r9ServerRestarted)
+      return attemptsAreDead(openedBefore: monotonic - took - (uptime + 1) * 1000)
+    }
+    guard took <= 1000 else {
+      settler.since = nil
+      settler.nextAt = monotonic
+      return
+    }
+    let since = settler.since ?? monotonic - took
+    settler.since = since
+    if monotonic - took - since >= options.settleMilliseconds {
+      settler.mayLook = true
+      settler.nextAt = monotonic
+    } else {
+      settler.nextAt = monotonic + min(1000, max(1, options.settleMilliseconds))
+    }
+  }
+
+  private mutating func takeSettleList(_ ids: [String]) {
+    guard let since = settler.since else { return }
+    // Attempts under way now are not meant: they will be answered or time out.
+    let underWay = Set(deliveries.filter { $0.isAwaiting }.map { "\($0.batch.token)-\($0.attempts)" })
+    let old = ids.filter { !underWay.contains($0) }
+    guard old.isEmpty else {
+      Reach.mark(.r9QueriesStillRun)
+      settler.isAwaiting = true
+      return exchange(.kill(prefix: old[0]), .settleKill)
+    }
+    Reach.mark(.r9Settled)
+    attemptsAreDead(openedBefore: since)
+  }
+
+  /// Every plain attempt that got no answer before this moment will write nothing more.
+  private mutating func attemptsAreDead(openedBefore moment: Int64) {
+    for index in deliveries.indices where deliveries[index].hasOpenAttempt && deliveries[index].openedAt <= moment && deliveries[index].isCommitted {
+      deliveries[index].hasOpenAttempt = false
+    }
+    if settler.startedAt <= moment { settler.oldestInLog = nil }
+    settler.since = nil
+    settler.mayLook = false
+    let isNeeded = settler.oldestInLog != nil || deliveries.contains { $0.hasOpenAttempt && $0.isCommitted }
+    settler.isWanted = isNeeded
+    settler.nextAt = isNeeded ? monotonic + options.retryMilliseconds : nil
+  }
+}
