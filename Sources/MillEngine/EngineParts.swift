@@ -1,0 +1,59 @@
+package import MillBase
+package import MillClickHouse
+package import MillCore
+package import MillFlow
+package import MillState
+
+/// What a deduplicate operator needs: key fields by index into the source's fields, and its window.
+package struct DeduplicatePlan: Sendable {
+  package var keyFields: [Int]
+  package var options: DeduplicateOptions
+
+  package init(keyFields: [Int], options: DeduplicateOptions) {
+    self.keyFields = keyFields
+    self.options = options
+  }
+}
+
+/// Everything an engine is built from: the ends behind the seams, and what decides rows. The same in production and simulation.
+package struct EngineParts: Sendable {
+  package var core: CoreOptions
+  package var disk: any Disk
+  package var clock: any Clock
+  package var source: any Source
+  package var stores: any RunStoreOpener
+  package var sink: ClickHouseSink
+  package var sourcePlan: SourcePlan
+  package var deduplicate: DeduplicatePlan?
+  /// Directory of log, lock and live state.
+  package var stateDirectory: String
+  package var checkpointDirectory: String
+  package var deadLetterDirectory: String
+  /// Random values for a new lineage, its hash seed and this instance.
+  package var entropy: [UInt64]
+  package var logSegmentByteCount: Int
+  /// What the lock's holder calls itself.
+  package var holder: String
+
+  package init(
+    core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sink: ClickHouseSink,
+    sourcePlan: SourcePlan, deduplicate: DeduplicatePlan?, stateDirectory: String, checkpointDirectory: String, deadLetterDirectory: String,
+    entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String
+  ) {
+    precondition(entropy.count == 4, "lineage, hash seed (2), instance")
+    self.core = core
+    self.disk = disk
+    self.clock = clock
+    self.source = source
+    self.stores = stores
+    self.sink = sink
+    self.sourcePlan = sourcePlan
+    self.deduplicate = deduplicate
+    self.stateDirectory = stateDirectory
+    self.checkpointDirectory = checkpointDirectory
+    self.deadLetterDirectory = deadLetterDirectory
+    self.entropy = entropy
+    self.logSegmentByteCount = logSegmentByteCount
+    self.holder = holder
+  }
+}
