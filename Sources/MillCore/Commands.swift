@@ -40,8 +40,8 @@ package enum Command: Sendable {
   case removeCheckpoint(name: String)
   /// Log segments wholly before this position go: ``Event/truncated(count:)``.
   case truncate(before: LogPosition)
-  /// Read the group's metadata; where it is none of `known`: ``Event/witnessTaken(_:)``; else commit.
-  case commitWitness(String, offsets: [Int64], known: [String])
+  /// Read the group's metadata; where there is one and it is none of `known` (nil: don't look): ``Event/witnessTaken(_:)``; else commit.
+  case commitWitness(String, offsets: [Int64], known: [String]?)
   /// R12: ``Event/deadLettersWritten(_:)``.
   case writeDeadLetters(SealedBatch)
   case say(Level, String)

@@ -209,7 +209,7 @@ extension Core {
     if case .some(.some(let read)) = start.witness, checkpoint.knownWitnesses.isEmpty { checkpoint.knownWitnesses.append(read) }
     let known = checkpoint.knownWitnesses
     checkpoint.knownWitnesses.append(text)
-    commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: mutated(.witnessUnchecked) ? [] : known))
+    commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: mutated(.witnessUnchecked) ? nil : known))
   }
 
   mutating func takeWitnessCommitted() {

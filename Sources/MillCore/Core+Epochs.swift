@@ -37,7 +37,7 @@ extension Core {
   private mutating func cutWhenDue(_ polled: Polled) {
     let rows = polled.rows.reduce(0, +)
     let moved = zip(polled.next, partitions).contains { $0 > $1.next }
-    guard moved, !stopRequested, cutNotBefore <= monotonic else { return }
+    guard moved, !stopRequested, !isCutting, cutNotBefore <= monotonic else { return }
     let since = bufferedSince ?? monotonic
     bufferedSince = since
     guard rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= options.epochMaxDelayMilliseconds else {
@@ -57,6 +57,7 @@ extension Core {
         partition: Int32(index), start: partition.next, next: max(partition.next, polled.next[index]), isIdle: partition.isIdle,
         anchorOffset: partition.anchorOffset, anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
     }
+    isCutting = true
     commands.append(
       .cut(
         Intent(
@@ -65,6 +66,7 @@ extension Core {
   }
 
   mutating func takeProcessed(_ result: EpochResult) {
+    isCutting = false
     if let stop = result.stop { return end(stop) }
     guard result.epoch == epoch + 1 else {
       return end(Stop(.failed, rule: "R1", "epoch \(result.epoch) was processed after epoch \(epoch)"))
@@ -114,6 +116,7 @@ extension Core {
     guard intent.ranges.allSatisfy({ Int($0.partition) < polled.next.count && polled.next[Int($0.partition)] >= $0.next }) else { return }
     Reach.mark(.r4ReplayedIntent)
     replayNext += 1
+    isCutting = true
     commands.append(.replay(intent))
   }
 

@@ -53,7 +53,9 @@ extension Core {
     say(.warning, "no space left on the disk of the state directory (\(work)); waiting for room")
     switch work {
     case .begin: end(Stop(.failed, rule: "R5", "no space left on the disk to begin the log: free some and start again"))
-    case .cut: cutNotBefore = at
+    case .cut:
+      isCutting = false
+      cutNotBefore = at
     case .seal: sealRetryAt = at
     case .append:
       isAppending = false

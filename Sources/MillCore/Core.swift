@@ -55,6 +55,8 @@ package struct Core {
   /// Monotonic time when the oldest buffered record was first seen; nil when nothing is buffered.
   var bufferedSince: Int64?
   var cutNotBefore: Int64 = 0
+  /// An epoch was given to the executor and has not come back.
+  var isCutting = false
 
   // Log
   var logEnd: LogPosition = 0
@@ -160,6 +162,8 @@ package struct Core {
 
   /// Orders all that is due, in the protocol's order of effects.
   private mutating func advance() {
+    // What follows is about the end of `epoch`; an epoch that is being processed comes to its end first.
+    guard !isCutting else { return }
     switch phase {
     case .starting, .stopped: return
     case .looking: advanceLooking()

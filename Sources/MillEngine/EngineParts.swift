@@ -24,6 +24,8 @@ package struct EngineParts: Sendable {
   package var stores: any RunStoreOpener
   package var sink: ClickHouseSink
   package var sourcePlan: SourcePlan
+  /// Where a new lineage begins to read.
+  package var start: StartPosition
   package var deduplicate: DeduplicatePlan?
   /// Directory of log, lock and live state.
   package var stateDirectory: String
@@ -37,7 +39,7 @@ package struct EngineParts: Sendable {
 
   package init(
     core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sink: ClickHouseSink,
-    sourcePlan: SourcePlan, deduplicate: DeduplicatePlan?, stateDirectory: String, checkpointDirectory: String, deadLetterDirectory: String,
+    sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String, checkpointDirectory: String, deadLetterDirectory: String,
     entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String
   ) {
     precondition(entropy.count == 4, "lineage, hash seed (2), instance")
@@ -48,6 +50,7 @@ package struct EngineParts: Sendable {
     self.stores = stores
     self.sink = sink
     self.sourcePlan = sourcePlan
+    self.start = start
     self.deduplicate = deduplicate
     self.stateDirectory = stateDirectory
     self.checkpointDirectory = checkpointDirectory

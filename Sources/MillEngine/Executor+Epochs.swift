@@ -1,0 +1,108 @@
+internal import MillBase
+internal import MillClickHouse
+internal import MillCore
+internal import MillFlow
+internal import MillLog
+internal import MillState
+
+/// Epochs and seals: the flow thread's own work.
+extension Executor {
+  /// R1: the intent is written before the first record is processed.
+  func cut(_ intent: Intent) -> Event {
+    guard let log, let flow else { return .failed(Stop(.failed, "an epoch was cut before the log was open")) }
+    attachState()
+    let whole = flow.complete(intent, buffers)
+    do throws(LogError) {
+      _ = try log.append(.intent(whole))
+    } catch {
+      return Self.event(of: error, .cut)
+    }
+    return process(whole, flow, log)
+  }
+
+  /// R4: the same bytes must be there again.
+  func replay(_ intent: Intent) -> Event {
+    guard let log, let flow else { return .failed(Stop(.failed, "an epoch was replayed before the log was open")) }
+    attachState()
+    let found = flow.complete(intent, buffers)
+    guard found.inputDigest == intent.inputDigest else {
+      Reach.mark(.r4InputChanged)
+      return .failed(
+        Stop(.promise, rule: "R4", "the records of epoch \(intent.epoch) are not those that were read before (\(ranges(intent))): the topic was made anew, compacted or changed by an unclean election"))
+    }
+    return process(intent, flow, log)
+  }
+
+  private func process(_ intent: Intent, _ flow: Flow, _ log: EpochLog) -> Event {
+    let outcome = flow.process(intent, buffers)
+    if !outcome.expired.isEmpty { expired[intent.epoch] = outcome.expired }
+    return .processed(
+      EpochResult(
+        epoch: intent.epoch, intent: intent, counters: outcome.counters, pendingRows: flow.pendingRows, pendingBytes: flow.pendingBytes,
+        maxEventTimes: outcome.maxEventTimes, watermark: outcome.watermark, needsFreeze: flow.state?.needsFreeze ?? false,
+        dropsBuckets: !outcome.expired.isEmpty, logEnd: log.end, stop: outcome.stop))
+  }
+
+  private func ranges(_ intent: Intent) -> String {
+    intent.ranges.filter { $0.next > $0.start }.map { "partition \($0.partition): \($0.start) to \($0.next - 1)" }.joined(separator: ", ")
+  }
+
+  /// The state that the state lane has opened, and what it has flushed since, come into the flow thread's view here.
+  func attachState() {
+    guard let flow else { return }
+    if flow.state == nil, let plan = parts.deduplicate, let open = opening.state, let lane = open.lane {
+      flow.state = DeduplicateState(options: plan.options, store: open.store, filters: lane.filters)
+    }
+    for table in flushed.takeAll() { flow.state?.release(table) }
+  }
+
+  // MARK: - Seals
+
+  func seal(_ order: SealOrder) {
+    guard let flow else { return }
+    let takesRows = order.parts.contains { $0.destination == .table }
+    let takesLetters = order.parts.contains { $0.destination == .deadLetters }
+    let names = destinationNames
+    sealJob = SealJob(
+      order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
+      encoder: parts.sink.encoder, target: parts.sink.target, destinationName: { names[$0.index] })
+    runSeal()
+  }
+
+  func runSeal() {
+    guard let job = sealJob, let log else { return }
+    lanes.run(.log) {
+      do throws(LogError) {
+        return try job.run(log)
+      } catch {
+        return Executor.event(of: error, .seal)
+      }
+    }
+  }
+
+  private var destinationNames: [String] { [parts.core.sinkName, "dead-letters"] }
+
+  /// R4: what a seal covers must come out the same; then it is dropped.
+  func compare(_ seal: Seal) -> Event {
+    guard let flow else { return .failed(Stop(.failed, "a seal was compared before the state was open")) }
+    for part in seal.covered {
+      let batches = seal.batches.filter { $0.destination == part.destination }
+      let sealedRows = batches.reduce(0) { $0 + Int($1.rowCount) }
+      let pending = Int(flow.pendingRows[part.destination.index])
+      guard sealedRows == pending else {
+        return .sealCompared(mismatch: "\(pending) rows for \(destinationNames[part.destination.index]), \(sealedRows) were sealed")
+      }
+      for batch in batches {
+        let digest = flow.digest(batch, encoder: parts.sink.encoder)
+        guard digest == batch.digest else {
+          return .sealCompared(mismatch: "batch \(batch.token) has digest \(digest.map { "\($0)" } ?? "none")")
+        }
+      }
+      switch part.destination {
+      case .table: _ = flow.takeRows()
+      case .deadLetters: _ = flow.takeDeadLetters()
+      }
+    }
+    return .sealCompared(mismatch: nil)
+  }
+}

@@ -1,0 +1,69 @@
+internal import MillBase
+internal import MillClickHouse
+internal import MillCore
+internal import MillLog
+
+/// Requests to the table's server, and the dead letters' files.
+extension Executor {
+  /// The batch's bytes are read back from the log on the delivery lane: sealed batches take no memory while they wait.
+  func exchange(_ id: UInt64, _ request: SinkRequest) {
+    let sink = parts.sink
+    let lanes = lanes
+    let log = log
+    lanes.run(.delivery) {
+      var chunks: [[UInt8]] = []
+      if let batch = Self.batch(of: request) {
+        guard let log else { return .failed(Stop(.failed, "a batch was to be sent before the log was open")) }
+        do throws(LogError) {
+          for position in batch.chunks.dropLast(Int(batch.originChunkCount)) { chunks.append(try log.readChunk(position)) }
+        } catch {
+          return Executor.event(of: error, .append)
+        }
+      }
+      FaultPoint.hit(.beforeInsert, if: Self.batch(of: request) != nil)
+      sink.perform(request, chunks: chunks) { answer in
+        if answer == .committed { FaultPoint.hit(.afterInsertBeforeAck) }
+        lanes.post(.sink(exchange: id, answer))
+      }
+      return nil
+    }
+  }
+
+  private static func batch(of request: SinkRequest) -> SealedBatch? {
+    switch request {
+    case .insert(let batch, _, _, _), .guardedInsert(let batch, _, _, _, _): batch
+    default: nil
+    }
+  }
+
+  /// R12: one file a batch, written aside, synced, renamed, its directory synced; another delivery writes the same bytes to the same name.
+  func writeDeadLetters(_ batch: SealedBatch) {
+    guard let log else { return }
+    let disk = parts.disk
+    let path = "\(parts.deadLetterDirectory)/\(parts.core.pipeline)-\(batch.token).jsonl"
+    lanes.run(.delivery) {
+      do {
+        var chunks: [[UInt8]] = []
+        for position in batch.chunks { chunks.append(try log.readChunk(position)) }
+        let lines = try Frames.decode(chunks)
+        if disk.exists(path) {
+          guard try disk.read(path) == lines else {
+            return .failed(Stop(.promise, rule: "R12", "\(path) is there with other content than batch \(batch.token): move it away and start again"))
+          }
+          // It may stem from a life that ended before its name was durable.
+          try disk.syncFile(path)
+          try disk.syncDirectory(parentDirectory(of: path))
+        } else {
+          try disk.writeDurably(lines, to: path)
+        }
+        return .deadLettersWritten(batch.number)
+      } catch let error as DiskError {
+        return Executor.event(of: error, .deadLetters)
+      } catch let error as LogError {
+        return Executor.event(of: error, .deadLetters)
+      } catch {
+        return .failed(Stop(.promise, rule: "R12", "the bytes of dead letters \(batch.token) in the log: \(error)"))
+      }
+    }
+  }
+}

@@ -1,0 +1,199 @@
+internal import MillBase
+internal import MillCore
+internal import MillFlow
+internal import MillLog
+internal import MillState
+internal import Synchronization
+
+/// What the control lane opens at start. Written by lane jobs before their event is posted, read by the flow thread after it.
+final class Opening: @unchecked Sendable {
+  var contents: LogContents?
+  var log: EpochLog?
+  var lock: (any DiskLock)?
+  var state: OpenState?
+}
+
+/// A state that has been cloned from a checkpoint and opened.
+struct OpenState: @unchecked Sendable {
+  var store: any RunStore
+  var lane: DeduplicateLane?
+}
+
+extension Executor {
+  /// The lock, the checkpoints, the log.
+  func open() {
+    let parts = parts
+    let opening = opening
+    let checkpoints = checkpoints
+    lanes.run(.control) {
+      do throws(DiskError) {
+        for directory in [parts.stateDirectory, parts.checkpointDirectory, parts.deadLetterDirectory] {
+          try parts.disk.createDirectory(directory)
+        }
+        opening.lock = try parts.disk.lock(parts.stateDirectory + "/LOCK", holder: parts.holder)
+      } catch {
+        return Executor.event(of: error, .begin)
+      }
+      do {
+        try checkpoints.removeLeftovers()
+        let found = try checkpoints.list(verify: .full).map {
+          FoundCheckpoint(name: $0.name, manifest: $0.manifest, problem: $0.problem)
+        }
+        let vouched = found.filter { $0.problem == nil }.compactMap(\.manifest?.position).max() ?? 0
+        let contents = try EpochLog.read(
+          parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
+        opening.contents = contents
+        return .opened(
+          Opened(
+            checkpoints: found, log: Executor.found(contents), lineage: Lineage(parts.entropy[0]),
+            hashSeed: Digest128(low: parts.entropy[1], high: parts.entropy[2]), instance: parts.entropy[3]))
+      } catch let error as LogError {
+        return Executor.event(of: error, .begin)
+      } catch let error as DiskError {
+        return Executor.event(of: error, .begin)
+      } catch {
+        return .failed(Stop(.failed, "the state directory can't be read: \(error)"))
+      }
+    }
+  }
+
+  /// R5, then who writes from here on.
+  func beginLog(_ restart: Restart, _ plan: PlanRecord) {
+    let parts = parts
+    let opening = opening
+    lanes.run(.control) {
+      guard let contents = opening.contents else { return .failed(Stop(.failed, "the log was not read")) }
+      do throws(LogError) {
+        let log = try EpochLog.begin(
+          parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, contents: contents,
+          options: LogOptions(segmentByteCountMax: parts.logSegmentByteCount))
+        _ = try log.append(.restart(restart))
+        _ = try log.append(.plan(plan))
+        let durable = try log.sync()
+        opening.log = log
+        opening.contents = nil
+        return .logBegun(end: log.end, durableEnd: durable)
+      } catch {
+        return Executor.event(of: error, .begin)
+      }
+    }
+  }
+
+  /// The live state is never trusted after a crash: it is deleted and cloned from the checkpoint (R17).
+  func openState(_ checkpoint: String?, _ start: FlowStart) {
+    let parts = parts
+    let opening = opening
+    let live = parts.stateDirectory + "/live/shard-0"
+    let from = checkpoint.map { parts.checkpointDirectory + "/" + $0 + "/shard-0" }
+    flow = Flow(parts: parts, start: start)
+    lanes.run(.state) {
+      do {
+        let trusts = mutated(.trustLiveState) && parts.disk.exists(live + "/store")
+        if !trusts {
+          try parts.disk.removeTree(live)
+          try parts.disk.createDirectory(live)
+          if let from { try Executor.clone(parts.disk, from + "/store", to: live + "/store") }
+        }
+        let store = try parts.stores.open(live + "/store")
+        var state = OpenState(store: store)
+        if let plan = parts.deduplicate {
+          let lane = DeduplicateLane(options: plan.options, store: store, disk: parts.disk)
+          if let from { try lane.restore(from: from + "/filters") }
+          state.lane = lane
+        }
+        opening.state = state
+        return .stateOpened
+      } catch let error as DiskError {
+        return Executor.event(of: error, .begin)
+      } catch {
+        return .failed(Stop(.promise, rule: "R17", "checkpoint \(checkpoint ?? "") can't be opened: \(error)"))
+      }
+    }
+  }
+
+  /// Sorted files are shared by hard links; all else is copied, so that nothing written later reaches the checkpoint.
+  static func clone(_ disk: any Disk, _ from: String, to: String) throws(DiskError) {
+    try disk.createDirectory(to)
+    for name in try disk.list(from) {
+      if name.hasSuffix(".sst") {
+        try disk.link(from + "/" + name, to: to + "/" + name)
+      } else {
+        let bytes = try disk.read(from + "/" + name)
+        let file = try disk.open(to + "/" + name, create: true)
+        defer { file.close() }
+        try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+      }
+    }
+  }
+
+  static func found(_ contents: LogContents) -> FoundLog {
+    FoundLog(first: contents.first, end: contents.end, records: contents.records.map { (position: $0.position, record: $0.record) })
+  }
+
+  // MARK: - The source's questions
+
+  func askSource(_ command: Command) {
+    let source = parts.source
+    let start = parts.start
+    lanes.run(.control) {
+      switch command {
+      case .readWitness: return Executor.ask(.witness) { () throws(SourceError) in .witnessRead(try source.readWitness()) }
+      case .describeSource:
+        return Executor.ask(.describe) { () throws(SourceError) in
+          let found = try source.describe()
+          return .sourceDescribed(
+            SourceLook(
+              clusterID: found.clusterID, topicID: found.topicID ?? "", low: found.partitions.map(\.low),
+              stableEnd: found.partitions.map(\.stableEnd)))
+        }
+      case .resolveStarts(let count):
+        return Executor.ask(.starts) { () throws(SourceError) in
+          .startsResolved(try source.resolve(start, partitionCount: count))
+        }
+      case .checkAnchors(let anchors):
+        return Executor.ask(.anchors) { () throws(SourceError) in
+          var problems: [String] = []
+          for anchor in anchors {
+            let found = try source.anchor(partition: anchor.partition, offset: anchor.offset)
+            guard let found else {
+              problems.append("partition \(anchor.partition) has no record at offset \(anchor.offset) any more")
+              continue
+            }
+            if found != Anchor(offset: anchor.offset, timestamp: anchor.timestamp, checksum: anchor.checksum) {
+              problems.append("partition \(anchor.partition) has another record at offset \(anchor.offset)")
+            }
+          }
+          return .anchorsChecked(problems)
+        }
+      default: return nil
+      }
+    }
+  }
+
+  static func ask(_ question: SourceQuestion, _ body: () throws(SourceError) -> Event) -> Event {
+    do throws(SourceError) {
+      return try body()
+    } catch {
+      switch error {
+      case .unavailable(let reason): return .sourceUnavailable(question, reason: reason)
+      case .topicMissing(let topic):
+        return .failed(Stop(.failed, "topic \(topic) does not exist on these brokers: create it, or mend sources.*.topic"))
+      case .refused(let reason): return .failed(Stop(.failed, "Kafka refuses: \(reason)"))
+      }
+    }
+  }
+
+  func commitWitness(_ text: String, _ offsets: [Int64], _ known: [String]?) {
+    let source = parts.source
+    lanes.run(.control) {
+      do throws(SourceError) {
+        let found = try source.readWitness()
+        if let found, let known, !known.contains(found) { return .witnessTaken(found) }
+        try source.commitWitness(text, offsets: offsets)
+        return .witnessCommitted
+      } catch {
+        return .witnessNotCommitted(reason: "\(error)")
+      }
+    }
+  }
+}

@@ -1,0 +1,136 @@
+internal import MillBase
+internal import MillCore
+internal import MillLog
+internal import MillState
+internal import Synchronization
+
+/// Tables that the state lane has written, on their way to the flow thread's view, in the order of their freezes.
+final class Flushed: Sendable {
+  private let tables = Mutex<[FlushedTable]>([])
+
+  func add(_ table: FlushedTable) { tables.withLock { $0.append(table) } }
+
+  func takeAll() -> [FlushedTable] {
+    tables.withLock { waiting in
+      defer { waiting.removeAll() }
+      return waiting
+    }
+  }
+}
+
+/// Paths in the checkpoint under way, set by the state lane before its event, read by the control lane after it.
+final class CheckpointFiles: Sendable {
+  private let paths = Mutex<[String]>([])
+
+  func set(_ new: [String]) { paths.withLock { $0 = new } }
+  var all: [String] { paths.withLock { $0 } }
+}
+
+/// State and checkpoints (R14, R18).
+extension Executor {
+  func freeze(_ id: UInt64, _ epoch: EpochNumber) -> Event {
+    attachState()
+    if let state = flow?.state, state.fill.keyCount > 0 { frozen[id] = state.freeze(epoch: epoch) }
+    return .frozen(id: id, position: log?.end ?? 0)
+  }
+
+  func stateWork(_ work: StateWork) {
+    switch work {
+    case .flush(let id): flush(work, id)
+    case .drop(let epoch): drop(work, epoch)
+    case .checkpoint(_, let name): makeCheckpoint(work, name)
+    }
+  }
+
+  private func flush(_ work: StateWork, _ id: UInt64) {
+    let opening = opening
+    let flushed = flushed
+    // A flush that had no room is ordered again: the table stays until the next freeze.
+    let table = frozen[id]
+    frozen = frozen.filter { $0.key >= id }
+    lanes.run(.state) {
+      guard let table, let lane = opening.state?.lane else { return .stateWorkDone(work) }
+      do throws(RunStoreError) {
+        flushed.add(try lane.flush(table))
+        return .stateWorkDone(work)
+      } catch {
+        return Executor.event(of: error)
+      }
+    }
+  }
+
+  private func drop(_ work: StateWork, _ epoch: EpochNumber) {
+    let opening = opening
+    let buckets = expired[epoch] ?? []
+    expired = expired.filter { $0.key >= epoch }
+    lanes.run(.state) {
+      do throws(RunStoreError) {
+        try opening.state?.lane?.drop(buckets)
+        return .stateWorkDone(work)
+      } catch {
+        return Executor.event(of: error)
+      }
+    }
+  }
+
+  private func makeCheckpoint(_ work: StateWork, _ name: String) {
+    let opening = opening
+    let disk = parts.disk
+    let files = checkpointFiles
+    let directory = parts.checkpointDirectory + "/" + name
+    lanes.run(.state) {
+      guard let state = opening.state else { return .failed(Stop(.failed, "a checkpoint was ordered before the state was open")) }
+      do {
+        try disk.removeTree(directory)
+        try disk.createDirectory(directory + "/shard-0/filters")
+        try state.store.checkpoint(to: directory + "/shard-0/store")
+        var paths = try disk.list(directory + "/shard-0/store").map { "shard-0/store/" + $0 }
+        if let lane = state.lane { paths += try lane.writeFilters(into: directory + "/shard-0/filters").map { "shard-0/filters/" + $0 } }
+        files.set(paths)
+        return .stateWorkDone(work)
+      } catch let error as RunStoreError {
+        return Executor.event(of: error)
+      } catch let error as DiskError {
+        return Executor.event(of: error, .state)
+      } catch {
+        return .failed(Stop(.failed, "the checkpoint \(name): \(error)"))
+      }
+    }
+  }
+
+  func publish(_ manifest: Manifest, _ name: String) {
+    let checkpoints = checkpoints
+    let files = checkpointFiles
+    // On the state lane, so that the next checkpoint's files can't be mixed in.
+    lanes.run(.state) {
+      do {
+        try checkpoints.publish(manifest, name: name, paths: files.all)
+        return .published(manifest.epoch, name: name)
+      } catch let error as DiskError {
+        return Executor.event(of: error, .publish)
+      } catch {
+        return .failed(Stop(.failed, "the manifest of checkpoint \(name): \(error)"))
+      }
+    }
+  }
+
+  func removeCheckpoint(_ name: String) {
+    let checkpoints = checkpoints
+    lanes.run(.state) {
+      do {
+        try checkpoints.remove(name)
+        return .checkpointRemoved(name: name)
+      } catch {
+        return .failed(Stop(.failed, "checkpoint \(name) can't be removed: \(error)"))
+      }
+    }
+  }
+
+  static func event(of error: RunStoreError) -> Event {
+    switch error {
+    case .outOfSpace: .outOfSpace(.state)
+    case .corrupt(let reason): .failed(Stop(.promise, rule: "R17", "the state is damaged: \(reason). Start again: the newest whole checkpoint is taken"))
+    case .failed(let reason): .failed(Stop(.failed, "the state: \(reason)"))
+    }
+  }
+}

@@ -1,0 +1,146 @@
+package import MillBase
+internal import MillClickHouse
+package import MillCore
+internal import MillFlow
+package import MillLog
+internal import MillState
+
+/// Does what the core commands, through the seams. It decides nothing: where something can go two ways, it says so in an event.
+///
+/// Flow thread only; what runs on lanes captures just what it needs.
+package final class Executor {
+  let parts: EngineParts
+  let lanes: any Lanes
+  let say: @Sendable (Command.Level, String) -> Void
+  let checkpoints: CheckpointStore
+  /// Set while a command of the start runs on the control lane, read by the flow thread after its event.
+  let opening = Opening()
+  var log: EpochLog? { opening.log }
+  var flow: Flow?
+  var buffers: [RecordBuffer] = []
+  /// Frozen tables until the state lane has written them.
+  var frozen: [UInt64: FrozenTable] = [:]
+  /// Buckets that epochs have let expire, until the state lane has dropped them.
+  var expired: [EpochNumber: [BucketID]] = [:]
+  /// What the state lane has flushed, until the flow thread has taken it into its view.
+  let flushed = Flushed()
+  var sealJob: SealJob?
+  /// Files of the checkpoint under way.
+  let checkpointFiles = CheckpointFiles()
+  var sourceTrouble: String?
+
+  package init(parts: EngineParts, lanes: any Lanes, say: @escaping @Sendable (Command.Level, String) -> Void) {
+    self.parts = parts
+    self.lanes = lanes
+    self.say = say
+    checkpoints = CheckpointStore(parts.disk, directory: parts.checkpointDirectory)
+  }
+
+  /// Does one command. Returns the event of an inline one; the others' events come by way of the lanes.
+  package func execute(_ command: Command) -> Event? {
+    switch command {
+    case .open: open()
+    case .readWitness, .describeSource, .resolveStarts, .checkAnchors: askSource(command)
+    case .exchange(let id, let request): exchange(id, request)
+    case .beginLog(let restart, let plan): beginLog(restart, plan)
+    case .openState(let checkpoint, let start): openState(checkpoint, start)
+    case .assign(let offsets):
+      buffers = offsets.map { RecordBuffer(nextOffset: $0) }
+      parts.source.assign(offsets)
+    case .cut(let intent): return cut(intent)
+    case .replay(let intent): return replay(intent)
+    case .compareSeal(let seal): return compare(seal)
+    case .seal(let order): seal(order)
+    case .resumeSeal: runSeal()
+    case .append(let record): return append(record)
+    case .sync: sync()
+    case .freeze(let id, let epoch): return freeze(id, epoch)
+    case .stateWork(let work): stateWork(work)
+    case .publish(let manifest, let name): publish(manifest, name)
+    case .removeCheckpoint(let name): removeCheckpoint(name)
+    case .truncate(let position): truncate(position)
+    case .commitWitness(let text, let offsets, let known): commitWitness(text, offsets, known)
+    case .writeDeadLetters(let batch): writeDeadLetters(batch)
+    case .say(let level, let text): say(level, text)
+    case .stop: break
+    }
+    return nil
+  }
+
+  /// Ends all that holds files or locks; after the lanes have come to rest.
+  package func close() {
+    opening.state?.store.close()
+    opening.lock?.release()
+  }
+
+  // MARK: - Records
+
+  package func poll(_ order: PollOrder) -> Polled {
+    var stop: Stop?
+    for notice in parts.source.poll(into: buffers, limit: order.limit, timeoutMilliseconds: order.timeoutMilliseconds) {
+      switch notice {
+      case .positionLost(let partition, let offset, let reason):
+        stop = Stop(
+          .promise, rule: "K3", "partition \(partition) of \(parts.core.topic): offset \(offset) is not there any more (\(reason)): it was deleted before it was read, or the topic was made anew")
+      case .damaged(let partition, let offset, let reason):
+        stop = Stop(.promise, rule: "K12", "partition \(partition) of \(parts.core.topic), at or after offset \(offset): \(reason)")
+      case .unavailable(let reason):
+        if sourceTrouble == nil { say(.warning, "waiting for Kafka: \(reason)") }
+        sourceTrouble = reason
+      case .available:
+        if sourceTrouble != nil { say(.info, "Kafka answers again") }
+        sourceTrouble = nil
+      }
+    }
+    return Polled(
+      next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount }, stop: stop)
+  }
+
+  // MARK: - Log
+
+  private func append(_ record: LogRecord) -> Event {
+    guard let log else { return .failed(Stop(.failed, "the log is not open")) }
+    do throws(LogError) {
+      let position = try log.append(record)
+      return .appended(position, end: log.end)
+    } catch {
+      return Self.event(of: error, .append)
+    }
+  }
+
+  private func sync() {
+    guard let log else { return }
+    lanes.run(.log) {
+      do throws(LogError) {
+        return .synced(durableEnd: try log.sync())
+      } catch {
+        return Self.event(of: error, .append)
+      }
+    }
+  }
+
+  private func truncate(_ position: LogPosition) {
+    guard let log else { return }
+    lanes.run(.control) {
+      do throws(LogError) {
+        return .truncated(count: try log.truncate(before: position))
+      } catch {
+        return Self.event(of: error, .append)
+      }
+    }
+  }
+
+  static func event(of error: LogError, _ work: SpaceWork) -> Event {
+    if case .outOfSpace = error { return .outOfSpace(work) }
+    if case .corrupt = error { return .failed(Stop(.promise, rule: "R5", "\(error)")) }
+    return .failed(Stop(.failed, rule: "R5", "the epoch log: \(error)"))
+  }
+
+  static func event(of error: DiskError, _ work: SpaceWork) -> Event {
+    if case .outOfSpace = error { return .outOfSpace(work) }
+    if case .locked(let path, let holder) = error {
+      return .failed(Stop(.inUse, rule: "R19", "another instance holds the state directory (\(path)): \(holder)"))
+    }
+    return .failed(Stop(.failed, "\(error)"))
+  }
+}

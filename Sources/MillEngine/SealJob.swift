@@ -1,0 +1,103 @@
+internal import MillBase
+internal import MillClickHouse
+internal import MillCore
+internal import MillFlow
+internal import MillLog
+
+/// Freezes what destinations have pending: encodes it, writes chunks and seal, syncs. Log lane; goes on where it was after a full disk.
+final class SealJob: @unchecked Sendable {
+  private let order: SealOrder
+  private let rows: RowBlock?
+  private let deadLetters: DeadLetterBlock?
+  private let encoder: BlockEncoder?
+  private let destinationName: (Destination) -> String
+  private let target: String
+
+  /// A batch whose bytes are ready; `written` grows as chunks reach the log.
+  private struct Prepared {
+    var batch: SealedBatch
+    var chunks: [[UInt8]]
+  }
+  private var prepared: [Prepared]?
+  private var position: LogPosition?
+
+  init(
+    order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, target: String,
+    destinationName: @escaping (Destination) -> String
+  ) {
+    self.order = order
+    self.rows = rows
+    self.deadLetters = deadLetters
+    self.encoder = encoder
+    self.target = target
+    self.destinationName = destinationName
+  }
+
+  func run(_ log: EpochLog) throws(LogError) -> Event {
+    if prepared == nil { prepared = prepare() }
+    for index in prepared!.indices {
+      while prepared![index].batch.chunks.count < prepared![index].chunks.count {
+        let chunk = prepared![index].chunks[prepared![index].batch.chunks.count]
+        prepared![index].batch.chunks.append(try log.appendChunk(chunk))
+      }
+    }
+    let seal = Seal(
+      epoch: order.epoch, covered: order.parts.map { Seal.Coverage(destination: $0.destination, firstEpoch: $0.firstEpoch) },
+      batches: prepared!.map(\.batch))
+    let position: LogPosition
+    if let known = self.position {
+      position = known
+    } else {
+      position = try log.append(.seal(seal))
+      self.position = position
+    }
+    if mutated(.sendBeforeSealDurable) { return .sealed(seal, position: position, durableEnd: position + 1) }
+    return .sealed(seal, position: position, durableEnd: try log.sync())
+  }
+
+  private func prepare() -> [Prepared] {
+    var all: [Prepared] = []
+    for part in order.parts {
+      let total = part.destination == .table ? rows?.rowCount ?? 0 : deadLetters?.rowCount ?? 0
+      var start = 0
+      var number = part.firstNumber
+      while start < total {
+        let range = start..<min(total, start + Int(part.rowsPerBatch))
+        all.append(freeze(part.destination, range, number))
+        start = range.upperBound
+        number += 1
+      }
+    }
+    return all
+  }
+
+  private func freeze(_ destination: Destination, _ range: Range<Int>, _ number: BatchNumber) -> Prepared {
+    let name = destinationName(destination)
+    var batch = SealedBatch(
+      destination: destination, number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count),
+      digest: Digest128(low: 0, high: 0), token: "", chunks: [], originChunkCount: 0, byteCount: 0, target: "", columns: [])
+    var chunks: [[UInt8]]
+    switch destination {
+    case .table:
+      guard let rows, let encoder else { preconditionFailure("a seal of table rows without an encoder") }
+      let encoded = encoder.encode(rows, rows: range)
+      batch.digest = encoded.digest
+      batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: encoded.digest)
+      chunks = encoder.freeze(encoded, token: batch.token)
+      batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
+      batch.target = target
+      batch.columns = encoder.batchColumns
+      let origins = Origins.encode(rows, rows: range)
+      batch.originChunkCount = UInt32(origins.count)
+      chunks += origins
+    case .deadLetters:
+      guard let deadLetters else { preconditionFailure("a seal of dead letters without any") }
+      let lines = deadLetters.lines(range)
+      batch.digest = cityHash128(lines)
+      batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: batch.digest)
+      chunks = Frames.encode(lines)
+      batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
+    }
+    return Prepared(batch: batch, chunks: chunks)
+  }
+}
