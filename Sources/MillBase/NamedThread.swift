@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import Glibc
 
 /// An operating-system thread with a name that top and gdb show; it is joined by its owner.
@@ -25,7 +26,7 @@ internal import Glibc
       &thread, &attributes,
       { context in
         let body = unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue()
-        unsafe pthread_setname_np(pthread_self(), body.name)
+        unsafe mill_name_this_thread(body.name)
         body.run()
         return nil
       }, body.toOpaque())
@@ -37,6 +38,6 @@ internal import Glibc
   package func join() {
     guard !isJoined else { return }
     isJoined = true
-    unsafe pthread_join(thread, nil)
+    pthread_join(thread, nil)
   }
 }

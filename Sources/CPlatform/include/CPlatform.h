@@ -1,5 +1,7 @@
 #pragma once
 
+#include "CPlatformThread.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
