@@ -1,1 +1,288 @@
 #include "CRocksShim.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+
+using namespace rocksdb;
+
+namespace {
+
+// Remembers that RocksDB has stopped its background work, until it could go on.
+struct ErrorListener : EventListener {
+  std::mutex mutex;
+  bool failed = false;
+
+  void OnBackgroundError(BackgroundErrorReason, Status *) override {
+    std::lock_guard<std::mutex> guard(mutex);
+    failed = true;
+  }
+};
+
+// A column family; a look-up keeps it alive while another thread drops it.
+struct Family {
+  DB *db;
+  ColumnFamilyHandle *handle;
+  Family(DB *db, ColumnFamilyHandle *handle) : db(db), handle(handle) {}
+  Family(const Family &) = delete;
+  ~Family() { db->DestroyColumnFamilyHandle(handle); }
+};
+
+int report(const Status &status, char **message) {
+  if (status.ok()) return MR_OK;
+  *message = strdup(status.ToString().c_str());
+  if (status.IsNoSpace() || (status.IsIOError() && status.subcode() == Status::SubCode::kNoSpace)) return MR_OUT_OF_SPACE;
+  if (status.IsCorruption()) return MR_CORRUPT;
+  return MR_FAILED;
+}
+
+std::string absolute(const std::string &path) {
+  std::error_code code;
+  auto result = std::filesystem::absolute(path, code);
+  return code ? path : result.lexically_normal().string();
+}
+
+} // namespace
+
+struct mr_store {
+  DB *db = nullptr;
+  std::string path;
+  Options options;
+  std::shared_ptr<ErrorListener> errors = std::make_shared<ErrorListener>();
+  // Guards `families`, not what they point to.
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<Family>> families;
+  std::shared_ptr<Family> standard;
+
+  std::shared_ptr<Family> find(const char *name) {
+    std::lock_guard<std::mutex> guard(mutex);
+    auto found = families.find(name);
+    return found == families.end() ? nullptr : found->second;
+  }
+
+  // Goes on after an error in the background, or says that it can't.
+  Status resume() {
+    {
+      std::lock_guard<std::mutex> guard(errors->mutex);
+      if (!errors->failed) return Status::OK();
+    }
+    Status status = db->Resume();
+    if (status.ok()) {
+      std::lock_guard<std::mutex> guard(errors->mutex);
+      errors->failed = false;
+    }
+    return status;
+  }
+
+  Status find_or_create(const char *name, std::shared_ptr<Family> &family) {
+    family = find(name);
+    if (family) return Status::OK();
+    ColumnFamilyHandle *handle = nullptr;
+    Status status = db->CreateColumnFamily(options, name, &handle);
+    if (!status.ok()) return status;
+    family = std::make_shared<Family>(db, handle);
+    std::lock_guard<std::mutex> guard(mutex);
+    families[name] = family;
+    return status;
+  }
+
+  Status write_file(const std::string &file, ColumnFamilyHandle *handle, const uint8_t *keys, const uint32_t *key_ends,
+                    const uint8_t *values, const uint32_t *value_ends, size_t count) {
+    // The last argument keeps the new file in the page cache: its keys are the ones that are asked for next.
+    SstFileWriter writer(EnvOptions(), options, handle, /*invalidate_page_cache=*/false);
+    Status status = writer.Open(file);
+    size_t key_start = 0, value_start = 0;
+    for (size_t i = 0; i < count && status.ok(); i++) {
+      status = writer.Put(Slice((const char *)keys + key_start, key_ends[i] - key_start),
+                          Slice((const char *)values + value_start, value_ends[i] - value_start));
+      key_start = key_ends[i];
+      value_start = value_ends[i];
+    }
+    return status.ok() ? writer.Finish() : status;
+  }
+};
+
+static Options make_options(size_t cache_byte_count, int compression) {
+  Options options;
+  options.create_if_missing = true;
+  options.paranoid_checks = true;
+  options.max_background_jobs = 2;
+  options.info_log_level = WARN_LEVEL;
+  options.keep_log_file_num = 1;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  // Nothing is ever written through a memtable, so each family's can be small.
+  options.write_buffer_size = 64 << 10;
+  options.arena_block_size = 4 << 10;
+  options.compaction_style = kCompactionStyleUniversal;
+  options.level0_file_num_compaction_trigger = 6;
+  options.compression = compression == MR_COMPRESS_ZSTD   ? kZSTD
+                        : compression == MR_COMPRESS_LZ4 ? kLZ4Compression
+                                                         : kNoCompression;
+  BlockBasedTableOptions table;
+  table.block_cache = NewLRUCache(cache_byte_count, -1, false, 0.5);
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.filter_policy.reset(NewBloomFilterPolicy(10));
+  table.data_block_index_type = BlockBasedTableOptions::kDataBlockBinaryAndHash;
+  table.format_version = 5;
+  options.table_factory.reset(NewBlockBasedTableFactory(table));
+  return options;
+}
+
+extern "C" {
+
+void mr_free(void *memory) { free(memory); }
+
+int mr_store_open(const char *path, size_t cache_byte_count, int compression, mr_store **out, char **message) {
+  auto store = std::make_unique<mr_store>();
+  store->path = absolute(path);
+  store->options = make_options(cache_byte_count, compression);
+  store->options.listeners.push_back(store->errors);
+  std::vector<std::string> names;
+  std::error_code code;
+  if (std::filesystem::exists(store->path + "/CURRENT", code)) {
+    Status status = DB::ListColumnFamilies(store->options, store->path, &names);
+    if (!status.ok()) return report(status, message);
+  } else {
+    if (std::filesystem::exists(store->path, code) && !std::filesystem::is_empty(store->path, code))
+      return report(Status::Corruption(store->path, "is neither empty nor a store: it has no file CURRENT"), message);
+    names = {"default"};
+  }
+  std::vector<ColumnFamilyDescriptor> descriptors;
+  for (auto &name : names) descriptors.emplace_back(name, store->options);
+  std::vector<ColumnFamilyHandle *> handles;
+  Status status = DB::Open(store->options, store->path, descriptors, &handles, &store->db);
+  if (!status.ok()) return report(status, message);
+  for (size_t i = 0; i < handles.size(); i++) {
+    auto family = std::make_shared<Family>(store->db, handles[i]);
+    if (names[i] == "default") store->standard = family;
+    else store->families[names[i]] = family;
+  }
+  *out = store.release();
+  return MR_OK;
+}
+
+int mr_store_close(mr_store *store, char **message) {
+  // Debian's library asserts that no handle is alive when it closes.
+  store->families.clear();
+  store->standard.reset();
+  Status status = store->db->Close();
+  delete store->db;
+  delete store;
+  return report(status, message);
+}
+
+char *mr_store_families(mr_store *store) {
+  std::string lines;
+  std::lock_guard<std::mutex> guard(store->mutex);
+  for (auto &entry : store->families) lines += entry.first + "\n";
+  return strdup(lines.c_str());
+}
+
+int mr_store_ingest(mr_store *store, const char *name, const uint8_t *keys, const uint32_t *key_ends, const uint8_t *values,
+                    const uint32_t *value_ends, size_t count, char **message) {
+  Status status = store->resume();
+  std::shared_ptr<Family> family;
+  if (status.ok()) status = store->find_or_create(name, family);
+  if (!status.ok() || count == 0) return report(status, message);
+  // In the store's directory, so that it is moved by a link and goes with the directory after a crash.
+  std::string file = store->path + "/ingest.tmp";
+  std::remove(file.c_str());
+  status = store->write_file(file, family->handle, keys, key_ends, values, value_ends, count);
+  if (status.ok()) {
+    IngestExternalFileOptions ingest;
+    ingest.move_files = true;
+    ingest.snapshot_consistency = false;
+    ingest.allow_blocking_flush = false;
+    status = store->db->IngestExternalFile(family->handle, {file}, ingest);
+  }
+  std::remove(file.c_str());
+  return report(status, message);
+}
+
+int mr_store_drop(mr_store *store, const char *name, char **message) {
+  std::shared_ptr<Family> family = store->find(name);
+  if (!family) return MR_OK;
+  Status status = store->resume();
+  if (status.ok()) status = store->db->DropColumnFamily(family->handle);
+  if (!status.ok()) return report(status, message);
+  std::lock_guard<std::mutex> guard(store->mutex);
+  store->families.erase(name);
+  return MR_OK;
+}
+
+int mr_store_lookup(mr_store *store, const char *name, const uint8_t *keys, const uint32_t *key_ends, size_t count, int64_t *lengths,
+                    uint8_t **bytes, char **message) {
+  *bytes = nullptr;
+  std::shared_ptr<Family> family = store->find(name);
+  if (!family) {
+    for (size_t i = 0; i < count; i++) lengths[i] = -1;
+    return MR_OK;
+  }
+  std::vector<Slice> slices(count);
+  size_t start = 0;
+  for (size_t i = 0; i < count; i++) {
+    slices[i] = Slice((const char *)keys + start, key_ends[i] - start);
+    start = key_ends[i];
+  }
+  std::string found;
+  // In parts, so that blocks pinned by values stay few.
+  const size_t part = 256;
+  std::vector<PinnableSlice> values(std::min(part, count));
+  std::vector<Status> statuses(std::min(part, count));
+  ReadOptions read;
+  for (size_t from = 0; from < count; from += part) {
+    size_t size = std::min(part, count - from);
+    store->db->MultiGet(read, family->handle, size, slices.data() + from, values.data(), statuses.data(), /*sorted_input=*/true);
+    for (size_t i = 0; i < size; i++) {
+      if (statuses[i].ok()) {
+        lengths[from + i] = (int64_t)values[i].size();
+        found.append(values[i].data(), values[i].size());
+      } else if (statuses[i].IsNotFound()) {
+        lengths[from + i] = -1;
+      } else {
+        return report(statuses[i], message);
+      }
+      values[i].Reset();
+    }
+  }
+  *bytes = (uint8_t *)malloc(found.size() + 1);
+  if (!*bytes) return report(Status::MemoryLimit("values of a look-up"), message);
+  memcpy(*bytes, found.data(), found.size());
+  return MR_OK;
+}
+
+int mr_store_checkpoint(mr_store *store, const char *directory, char **message) {
+  Status status = store->resume();
+  Checkpoint *checkpoint = nullptr;
+  if (status.ok()) status = Checkpoint::Create(store->db, &checkpoint);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(absolute(directory), /*log_size_for_flush=*/0);
+  delete checkpoint;
+  return report(status, message);
+}
+
+uint64_t mr_store_family_byte_count(mr_store *store, const char *name) {
+  std::shared_ptr<Family> family = store->find(name);
+  uint64_t count = 0;
+  if (family) store->db->GetIntProperty(family->handle, DB::Properties::kTotalSstFilesSize, &count);
+  return count;
+}
+
+} // extern "C"

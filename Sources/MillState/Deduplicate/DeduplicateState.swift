@@ -1,0 +1,149 @@
+package import MillBase
+
+/// How full the active table is.
+package struct TableFill: Hashable, Sendable {
+  /// 1 or more: freeze at the next epoch boundary.
+  package var fraction: Double
+  package var byteCount: Int
+  package var keyCount: Int
+}
+
+/// Where the record stood that a key's newer ones are compared with.
+package struct RecordOrigin: Hashable, Sendable {
+  /// Its time t0, milliseconds.
+  package var time: Int64
+  package var partition: Int32
+  package var offset: Int64
+}
+
+/// A table of some epochs, ready to become sorted runs. Nobody writes it any more; any thread may read it.
+package final class FrozenTable: Sendable {
+  /// The epoch at whose end it was frozen.
+  package let epoch: EpochNumber
+  let table: EpochTable
+  /// Older buckets had expired by then: their entries aren't written.
+  let firstLiveBucket: Int64
+
+  init(epoch: EpochNumber, table: EpochTable, firstLiveBucket: Int64) {
+    self.epoch = epoch
+    self.table = table
+    self.firstLiveBucket = firstLiveBucket
+  }
+
+  package var keyCount: Int { table.count }
+}
+
+/// A frozen table whose entries are in the store, with the filters that know them. From the state lane to the flow thread.
+package struct FlushedTable: Sendable {
+  package let epoch: EpochNumber
+  package let filters: BucketFilters
+  /// Entries written, and bytes of their keys and values.
+  package let keyCount: Int
+  package let byteCount: Int
+}
+
+/// Which keys a deduplicate operator has seen: the flow thread's half (the state lane's is ``DeduplicateLane``).
+///
+/// The first record of a key is kept, and t0 is its time. A later record with time t is a duplicate when |t − t0| < within; otherwise it is
+/// kept too and t0 becomes max(t0, t). The invariants that make the answers independent of freezes, flushes, drops and filters (R3):
+/// - t0 of a key only grows, so its current entry is in the newest of: active table, frozen tables, buckets from the newest to the oldest.
+/// - An entry that no bucket or table shows any more can't be told from none by a record that isn't late (``BucketWindow``).
+/// - A frozen table stays in view until a filter that knows its keys is: ``release(_:)`` swaps both at once.
+/// Flow thread only, but for ``init(options:store:filters:)``.
+@safe package final class DeduplicateState: @unchecked Sendable {
+  package let options: DeduplicateOptions
+  let window: BucketWindow
+  let store: any RunStore
+  var active: EpochTable
+  /// Oldest first.
+  private(set) var frozen: [FrozenTable] = []
+  private(set) var filters: BucketFilters
+  private(set) var firstLiveBucket = Int64.min
+  let scratch = BlockScratch()
+  /// Keys asked of the store, and of these the ones that were there.
+  package internal(set) var storeLookupCount = 0
+  package internal(set) var storeHitCount = 0
+
+  /// - Parameter filters: ``DeduplicateLane/filters`` of a lane over the same store, as of now.
+  package init(options: DeduplicateOptions, store: any RunStore, filters: BucketFilters) {
+    self.options = options
+    self.store = store
+    self.filters = filters
+    window = options.window
+    active = EpochTable(slotCount: Self.firstSlotCount(options), isExact: options.exact)
+  }
+
+  private static func firstSlotCount(_ options: DeduplicateOptions) -> Int {
+    var count = 1 << 10
+    while count < 1 << 17 && count * EpochTable.bytesPerEntry < options.tableByteLimit { count *= 2 }
+    return count
+  }
+
+  /// How full the active table is. Past 1 it goes on taking keys: nothing is refused within an epoch.
+  package var fill: TableFill {
+    TableFill(
+      fraction: Double(active.byteCount) / Double(max(options.tableByteLimit, 1)), byteCount: active.byteCount, keyCount: active.count)
+  }
+
+  package var needsFreeze: Bool { active.count > 0 && active.byteCount >= options.tableByteLimit }
+
+  /// Tables frozen and not yet released; a caller that lets them pile up exceeds the memory given.
+  package var frozenCount: Int { frozen.count }
+
+  /// Buckets whose keys only the store knows.
+  package var unfilteredBucketCount: Int { filters.unfiltered.count }
+
+  /// Bytes of memory that all tables and filters take.
+  package var byteCount: Int { frozen.reduce(active.byteCount) { $0 + $1.table.byteCount } + filters.byteCount }
+
+  /// Puts a fresh table in the active one's place, at the end of `epoch`. The frozen one is to be flushed by the state lane, tables in the
+  /// order of their epochs, and each released afterwards. Of an empty table too: a checkpoint may wait for it.
+  package func freeze(epoch: EpochNumber) -> FrozenTable {
+    let table = FrozenTable(epoch: epoch, table: active, firstLiveBucket: firstLiveBucket)
+    active = EpochTable(slotCount: active.slotCount, isExact: options.exact)
+    frozen.append(table)
+    return table
+  }
+
+  /// Forgets the oldest frozen table: its entries are in the store, and the new filters know them.
+  package func release(_ flushed: FlushedTable) {
+    precondition(frozen.first?.epoch == flushed.epoch, "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
+    frozen.removeFirst()
+    // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
+    filters = flushed.filters
+  }
+
+  /// Takes buckets out of view that no record that still counts can need, at an epoch boundary, and returns those that the state lane is to
+  /// drop in this epoch. A bucket may come back once more when a flush that was under way has written to it.
+  package func expire(watermark: Int64) -> [BucketID] {
+    firstLiveBucket = max(firstLiveBucket, window.firstLiveBucket(watermark: watermark))
+    let expired = filters.buckets.prefix { $0.number < firstLiveBucket }.map { BucketID(state: options.stateNumber, number: $0.number) }
+    filters.buckets.removeFirst(expired.count)
+    return expired
+  }
+
+  /// The record that newer ones of this key are compared with; nil where the key isn't known (any more).
+  /// - Parameter key: the key's bytes, where keys are exact.
+  package func lookupOrigin(hash: Digest128, key: [UInt8] = []) throws(RunStoreError) -> RecordOrigin? {
+    let found = unsafe key.withRawBytes { (raw) -> RecordOrigin? in
+      for table in [active] + frozen.reversed().map(\.table) {
+        let view = table.view
+        let index = unsafe view.find(hash, raw)
+        guard index < 0 else {
+          let entry = unsafe view.entries[index]
+          return RecordOrigin(time: entry.time, partition: entry.partition, offset: entry.offset)
+        }
+      }
+      return nil
+    }
+    if let found { return found }
+    let stored = StateKey.bytes(hash: hash, key: options.exact ? key : nil)
+    for bucket in filters.buckets.reversed() where bucket.number >= firstLiveBucket {
+      var values: [[UInt8]?] = []
+      let id = BucketID(state: options.stateNumber, number: bucket.number)
+      try store.lookup(id, keys: stored, ends: [UInt32(stored.count)], into: &values)
+      if let value = values.first ?? nil { return try StateValue.decode(value, bucket: id, window: window) }
+    }
+    return nil
+  }
+}

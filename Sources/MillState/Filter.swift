@@ -1,0 +1,152 @@
+internal import MillBase
+
+/// A split-block Bloom filter over some keys of a bucket: a key sets one bit in each of a block's eight words.
+///
+/// About 12 bits a key when full: one absent key in 200 passes. Written by the state lane until it is handed over, only read from then on.
+@safe package final class FilterSegment: @unchecked Sendable {
+  static let bitsPerKey = 12
+  /// Keys it is made for.
+  let capacity: Int
+  private(set) var keyCount = 0
+  let blockCount: Int
+  let blocks: UnsafeMutablePointer<SIMD8<UInt32>>
+  /// The file that holds it as it is, where there is one. State lane only.
+  var path: String?
+
+  init(capacity: Int) {
+    self.capacity = capacity
+    blockCount = Self.blockCount(capacity: capacity)
+    unsafe blocks = .allocate(capacity: blockCount)
+    unsafe blocks.initialize(repeating: SIMD8(repeating: 0), count: blockCount)
+  }
+
+  /// A copy that more keys can be added to.
+  init(copying other: FilterSegment) {
+    capacity = other.capacity
+    keyCount = other.keyCount
+    blockCount = other.blockCount
+    unsafe blocks = .allocate(capacity: blockCount)
+    unsafe blocks.initialize(from: other.blocks, count: blockCount)
+  }
+
+  /// Takes over what ``raw`` gave; nil where the counts don't fit.
+  init?(capacity: Int, keyCount: Int, raw: UnsafeRawBufferPointer) {
+    guard capacity > 0, capacity <= Filter.segmentKeysMax, keyCount <= capacity else { return nil }
+    self.capacity = capacity
+    self.keyCount = keyCount
+    blockCount = Self.blockCount(capacity: capacity)
+    guard raw.count == blockCount * 32, let from = raw.baseAddress else { return nil }
+    unsafe blocks = .allocate(capacity: blockCount)
+    unsafe UnsafeMutableRawPointer(blocks).copyMemory(from: from, byteCount: raw.count)
+  }
+
+  deinit { unsafe blocks.deallocate() }
+
+  static func blockCount(capacity: Int) -> Int { (capacity * bitsPerKey + 255) / 256 }
+
+  var byteCount: Int { blockCount * 32 }
+  var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: blocks, count: byteCount) }
+
+  func add(_ hash: Digest128) {
+    keyCount += 1
+    if mutated(.filterForgets) && keyCount % 16 == 0 { return }
+    unsafe blocks[Filter.block(hash, of: blockCount)] |= Filter.mask(hash)
+  }
+}
+
+/// The filter's arithmetic, apart from its memory so that hot loops hold pointers only.
+enum Filter {
+  /// Keys of the largest segment: 24 MiB, the most that a flush has to copy for a bucket.
+  static let segmentKeysMax = 1 << 24
+  static let segmentKeysMin = 1 << 10
+  /// Odd multipliers that pick a bit of each word; those of the split-block filter of Apache Parquet's specification.
+  private static let salts = SIMD8<UInt32>(
+    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31)
+
+  @inline(__always)
+  static func block(_ hash: Digest128, of count: Int) -> Int { Int(((hash.low >> 32) &* UInt64(count)) >> 32) }
+
+  @inline(__always)
+  static func mask(_ hash: Digest128) -> SIMD8<UInt32> {
+    SIMD8<UInt32>(repeating: 1) &<< ((SIMD8(repeating: UInt32(truncatingIfNeeded: hash.low)) &* salts) &>> 27)
+  }
+
+  @inline(__always)
+  static func mayContain(_ blocks: UnsafeMutablePointer<SIMD8<UInt32>>, _ count: Int, _ hash: Digest128) -> Bool {
+    let mask = mask(hash)
+    return unsafe blocks[block(hash, of: count)] & mask == mask
+  }
+}
+
+/// The filter of one bucket: segments that together hold its keys, or none where RocksDB's own has to do.
+package struct BucketFilter: Sendable {
+  /// The bucket's number.
+  var number: Int64
+  /// Nil: any key may be there.
+  var segments: [FilterSegment]?
+
+  var byteCount: Int { segments?.reduce(0) { $0 + $1.byteCount } ?? 0 }
+  var keyCount: Int { segments?.reduce(0) { $0 + $1.keyCount } ?? 0 }
+
+  /// The filter with more keys. Segments that were handed over aren't touched: the last one is copied where it has room.
+  func adding(_ count: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
+    guard var segments else { return self }
+    var added = 0
+    if let last = segments.last, last.keyCount < last.capacity {
+      let copy = FilterSegment(copying: last)
+      while added < count && copy.keyCount < copy.capacity {
+        copy.add(hashes(added))
+        added += 1
+      }
+      segments[segments.count - 1] = copy
+    }
+    while added < count {
+      // Each new segment is larger than all before it together, so that their number grows with the logarithm of the keys.
+      let wanted = max(2 * segments.reduce(0) { $0 + $1.keyCount }, count - added, Filter.segmentKeysMin)
+      let segment = FilterSegment(capacity: min(wanted, Filter.segmentKeysMax))
+      while added < count && segment.keyCount < segment.capacity {
+        segment.add(hashes(added))
+        added += 1
+      }
+      segments.append(segment)
+    }
+    return BucketFilter(number: number, segments: segments)
+  }
+}
+
+/// The buckets of one state that the store holds, oldest first, with their filters. Handed from the state lane to the flow thread whole.
+package struct BucketFilters: Sendable {
+  var buckets: [BucketFilter] = []
+
+  package init() {}
+
+  /// Bytes of all filters.
+  package var byteCount: Int { buckets.reduce(0) { $0 + $1.byteCount } }
+  /// Buckets there are, oldest first.
+  package var numbers: [Int64] { buckets.map(\.number) }
+  /// Buckets of which nothing but the store knows the keys, oldest first.
+  package var unfiltered: [Int64] { buckets.filter { $0.segments == nil }.map(\.number) }
+  /// Keys in the filters; a key counts once for each time it was flushed.
+  package var keyCount: Int { buckets.reduce(0) { $0 + $1.keyCount } }
+
+  mutating func update(_ filter: BucketFilter) {
+    if let at = buckets.firstIndex(where: { $0.number >= filter.number }) {
+      if buckets[at].number == filter.number { buckets[at] = filter } else { buckets.insert(filter, at: at) }
+    } else {
+      buckets.append(filter)
+    }
+  }
+
+  func filter(_ number: Int64) -> BucketFilter {
+    buckets.first { $0.number == number } ?? BucketFilter(number: number, segments: [])
+  }
+
+  /// Gives up the filters of the oldest buckets until the rest fits.
+  mutating func shrink(to byteLimit: Int) {
+    var total = byteCount
+    for at in buckets.indices where total > byteLimit && buckets[at].segments?.isEmpty == false {
+      total -= buckets[at].byteCount
+      buckets[at].segments = nil
+    }
+  }
+}

@@ -1,0 +1,147 @@
+internal import CRocksShim
+internal import MillBase
+
+/// How the files of a store are compressed.
+package enum StoreCompression: Hashable, Sendable {
+  case none, lz4, zstd
+}
+
+/// Opens stores in RocksDB.
+package final class RocksDBStoreOpener: RunStoreOpener {
+  /// Bytes of RocksDB's block cache, which also holds the indexes and filters of its files.
+  private let cacheByteCount: Int
+  private let compression: StoreCompression
+
+  package init(cacheByteCount: Int = 256 << 20, compression: StoreCompression = .lz4) {
+    self.cacheByteCount = cacheByteCount
+    self.compression = compression
+  }
+
+  package func open(_ directory: String) throws(RunStoreError) -> any RunStore {
+    try RocksDBStore(directory, cacheByteCount: cacheByteCount, compression: compression)
+  }
+}
+
+/// Sorted runs in RocksDB: a column family `s<state>.b<number>` for each bucket, no write-ahead log, nothing ever in a memtable.
+///
+/// The library locks for itself; the shim keeps a column family alive while a look-up uses it. ``close()`` only when no other call is under
+/// way. After an error in RocksDB's background work (a full disk) each change first tries to go on, and throws while that fails.
+@safe package final class RocksDBStore: RunStore, @unchecked Sendable {
+  private var handle: OpaquePointer?
+  private let directory: String
+
+  init(_ directory: String, cacheByteCount: Int, compression: StoreCompression) throws(RunStoreError) {
+    self.directory = directory
+    let code =
+      switch compression {
+      case .none: MR_COMPRESS_NONE
+      case .lz4: MR_COMPRESS_LZ4
+      case .zstd: MR_COMPRESS_ZSTD
+      }
+    var opened: OpaquePointer?
+    var message: UnsafeMutablePointer<CChar>?
+    let result = unsafe mr_store_open(directory, cacheByteCount, code, &opened, &message)
+    try unsafe Self.check(result, message, "open", directory)
+    unsafe handle = opened
+    for name in families() where Self.bucket(name) == nil {
+      close()
+      throw .corrupt("\(directory): open: column family \(name) isn't a bucket's (s<state>.b<number>)")
+    }
+  }
+
+  deinit { close() }
+
+  package func buckets() -> [BucketID] { families().compactMap(Self.bucket).sorted() }
+
+  /// The names of all column families but the default one.
+  private func families() -> [String] {
+    guard let lines = unsafe mr_store_families(open()) else { return [] }
+    defer { unsafe mr_free(lines) }
+    return unsafe String(cString: lines).split(separator: "\n").map(String.init)
+  }
+
+  package func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
+    precondition(run.keyEnds.count == run.valueEnds.count, "\(run.keyEnds.count) keys with \(run.valueEnds.count) values")
+    var message: UnsafeMutablePointer<CChar>?
+    let result = unsafe mr_store_ingest(
+      open(), Self.name(bucket), run.keyBytes, run.keyEnds, run.valueBytes, run.valueEnds, run.count, &message)
+    try unsafe Self.check(result, message, "ingest of \(run.count) keys into \(Self.name(bucket))", directory)
+  }
+
+  package func drop(_ bucket: BucketID) throws(RunStoreError) {
+    var message: UnsafeMutablePointer<CChar>?
+    let result = unsafe mr_store_drop(open(), Self.name(bucket), &message)
+    try unsafe Self.check(result, message, "drop of \(Self.name(bucket))", directory)
+  }
+
+  package func lookup(
+    _ bucket: BucketID, keys: [UInt8], ends: [UInt32], into values: inout [[UInt8]?]
+  ) throws(RunStoreError) {
+    values.removeAll(keepingCapacity: true)
+    var lengths = [Int64](repeating: -1, count: ends.count)
+    var bytes: UnsafeMutablePointer<UInt8>?
+    var message: UnsafeMutablePointer<CChar>?
+    let result = unsafe mr_store_lookup(open(), Self.name(bucket), keys, ends, ends.count, &lengths, &bytes, &message)
+    defer { unsafe mr_free(bytes) }
+    try unsafe Self.check(result, message, "look-up of \(ends.count) keys in \(Self.name(bucket))", directory)
+    var start = 0
+    for length in lengths {
+      guard length >= 0, let from = unsafe bytes else {
+        values.append(nil)
+        continue
+      }
+      unsafe values.append(Array(UnsafeBufferPointer(start: from + start, count: Int(length))))
+      start += Int(length)
+    }
+  }
+
+  package func checkpoint(to directory: String) throws(RunStoreError) {
+    var message: UnsafeMutablePointer<CChar>?
+    let result = unsafe mr_store_checkpoint(open(), directory, &message)
+    try unsafe Self.check(result, message, "checkpoint to \(directory)", self.directory)
+  }
+
+  /// Bytes of a bucket's files.
+  package func byteCount(of bucket: BucketID) -> Int { unsafe Int(mr_store_family_byte_count(open(), Self.name(bucket))) }
+
+  package func close() {
+    guard let store = unsafe handle else { return }
+    unsafe handle = nil
+    var message: UnsafeMutablePointer<CChar>?
+    // Nothing is in memory that isn't in files: a failure to close loses nothing.
+    _ = unsafe mr_store_close(store, &message)
+    unsafe mr_free(message)
+  }
+
+  private func open() -> OpaquePointer {
+    guard let handle = unsafe handle else { preconditionFailure("\(directory) is used after it was closed") }
+    return unsafe handle
+  }
+
+  static func name(_ bucket: BucketID) -> String { "s\(bucket.state).b\(bucket.number)" }
+
+  /// Reads what ``name(_:)`` writes; nil for anything else.
+  static func bucket(_ name: some StringProtocol) -> BucketID? {
+    guard name.first == "s", let dot = name.firstIndex(of: "."), let state = UInt16(name[name.index(after: name.startIndex)..<dot])
+    else { return nil }
+    let rest = name[name.index(after: dot)...]
+    guard rest.first == "b", let number = Int64(rest.dropFirst()) else { return nil }
+    let bucket = BucketID(state: state, number: number)
+    return self.name(bucket) == name ? bucket : nil
+  }
+
+  /// Turns a result into an error, and frees its text.
+  private static func check(
+    _ result: Int32, _ message: UnsafeMutablePointer<CChar>?, _ operation: @autoclosure () -> String, _ directory: String
+  ) throws(RunStoreError) {
+    guard result != MR_OK else { return }
+    defer { unsafe mr_free(message) }
+    let reason = unsafe message.map { unsafe String(cString: $0) } ?? "no reason given"
+    let text = "\(directory): \(operation()): \(reason)"
+    switch result {
+    case MR_OUT_OF_SPACE: throw .outOfSpace(text)
+    case MR_CORRUPT: throw .corrupt(text)
+    default: throw .failed(text)
+    }
+  }
+}
