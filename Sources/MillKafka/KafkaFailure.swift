@@ -32,7 +32,7 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 /// One record as librdkafka lends it.
-struct FetchedRecord: ~Copyable {
+@safe struct FetchedRecord: ~Copyable {
   let partition: Int32
   let offset: Int64
   /// Milliseconds since 1970, -1 where the record has none.

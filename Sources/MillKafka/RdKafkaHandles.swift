@@ -26,7 +26,7 @@ internal import Synchronization
       let result = unsafe rd_kafka_conf_set(conf, setting.name, setting.value, &text, text.count)
       guard result == RD_KAFKA_CONF_OK else {
         unsafe rd_kafka_conf_destroy(conf)
-        throw KafkaFailure(.rejected, "property \(setting.name): \(signals.redact(unsafe String(cString: text)))")
+        throw KafkaFailure(.rejected, "property \(setting.name): \(signals.redact(words(text)))")
       }
     }
     for setting in optional {
@@ -53,7 +53,7 @@ internal import Synchronization
     let type = role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER
     guard let handle = unsafe rd_kafka_new(type, conf, &text, text.count) else {
       unsafe rd_kafka_conf_destroy(conf)
-      throw KafkaFailure(.rejected, signals.redact(unsafe String(cString: text)))
+      throw KafkaFailure(.rejected, signals.redact(words(text)))
     }
     unsafe self.handle = handle
     if role == .consumer { unsafe rd_kafka_poll_set_consumer(handle) }
@@ -129,7 +129,7 @@ internal import Synchronization
   func offsets(
     _ topic: String, count: Int, milliseconds: Int64, timeoutMilliseconds: Int
   ) throws(KafkaFailure) -> [Int64?] {
-    let list = unsafe PartitionList(topic, Array(repeating: milliseconds, count: count))
+    let list = PartitionList(topic, Array(repeating: milliseconds, count: count))
     try check(unsafe rd_kafka_offsets_for_times(handle, list.pointer, Int32(timeoutMilliseconds)))
     var found: [Int64?] = []
     for index in 0..<count {
@@ -142,7 +142,7 @@ internal import Synchronization
 
   /// The metadata that the group has committed for one partition; nil when nothing, or nothing with metadata, is committed.
   func committedMetadata(_ topic: String, partition: Int32, timeoutMilliseconds: Int) throws(KafkaFailure) -> String? {
-    let list = unsafe PartitionList(topic, partition: partition, offset: Int64(RD_KAFKA_OFFSET_INVALID))
+    let list = PartitionList(topic, partition: partition, offset: Int64(RD_KAFKA_OFFSET_INVALID))
     try check(unsafe rd_kafka_committed(handle, list.pointer, Int32(timeoutMilliseconds)))
     let element = unsafe list.pointer.pointee.elems[0]
     try check(unsafe element.err)
@@ -152,7 +152,7 @@ internal import Synchronization
 
   /// Commits offsets (index: partition) for the group, each with `metadata`; a time-out leaves open whether it happened.
   func commit(_ topic: String, offsets: [Int64], metadata: String, timeoutMilliseconds: Int) throws(KafkaFailure) {
-    let list = unsafe PartitionList(topic, offsets)
+    let list = PartitionList(topic, offsets)
     for index in offsets.indices {
       unsafe list.pointer.pointee.elems[index].metadata = UnsafeMutableRawPointer(strdup(metadata))
       unsafe list.pointer.pointee.elems[index].metadata_size = metadata.utf8.count
@@ -175,7 +175,7 @@ internal import Synchronization
   func createTopic(_ topic: String, partitions: Int, replication: Int, timeoutMilliseconds: Int) throws(KafkaFailure) {
     var text = [CChar](repeating: 0, count: 512)
     var wanted = unsafe rd_kafka_NewTopic_new(topic, Int32(partitions), Int32(replication), &text, text.count)
-    guard unsafe wanted != nil else { throw KafkaFailure(.rejected, unsafe String(cString: text)) }
+    guard unsafe wanted != nil else { throw KafkaFailure(.rejected, words(text)) }
     defer { unsafe rd_kafka_NewTopic_destroy(wanted) }
     try unsafe administer(RD_KAFKA_ADMIN_OP_CREATETOPICS, timeoutMilliseconds) { options, queue in
       unsafe rd_kafka_CreateTopics(handle, &wanted, 1, options, queue)
@@ -197,7 +197,7 @@ internal import Synchronization
   func growTopic(_ topic: String, toPartitions count: Int, timeoutMilliseconds: Int) throws(KafkaFailure) {
     var text = [CChar](repeating: 0, count: 512)
     var wanted = unsafe rd_kafka_NewPartitions_new(topic, count, &text, text.count)
-    guard unsafe wanted != nil else { throw KafkaFailure(.rejected, unsafe String(cString: text)) }
+    guard unsafe wanted != nil else { throw KafkaFailure(.rejected, words(text)) }
     defer { unsafe rd_kafka_NewPartitions_destroy(wanted) }
     try unsafe administer(RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, timeoutMilliseconds) { options, queue in
       unsafe rd_kafka_CreatePartitions(handle, &wanted, 1, options, queue)
@@ -208,7 +208,7 @@ internal import Synchronization
 
   /// Deletes the records of one partition that stand before `offset`.
   func deleteRecords(_ topic: String, partition: Int32, before offset: Int64, timeoutMilliseconds: Int) throws(KafkaFailure) {
-    let list = unsafe PartitionList(topic, partition: partition, offset: offset)
+    let list = PartitionList(topic, partition: partition, offset: offset)
     var wanted = unsafe rd_kafka_DeleteRecords_new(list.pointer)
     defer { unsafe rd_kafka_DeleteRecords_destroy(wanted) }
     var code = RD_KAFKA_RESP_ERR_NO_ERROR
@@ -218,7 +218,7 @@ internal import Synchronization
       if let answer = unsafe rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event)) {
         unsafe code = answer.pointee.elems[0].err
       }
-      return unsafe nil
+      return nil
     }
     try check(code)
   }
@@ -256,6 +256,11 @@ internal import Synchronization
       }
     }
   }
+}
+
+/// What librdkafka wrote into a buffer of characters.
+private func words(_ text: [CChar]) -> String {
+  String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 /// Offsets by partition, as librdkafka takes them; destroyed with this object.
@@ -330,7 +335,8 @@ internal import Synchronization
         mayWait = false
         count = unsafe rd_kafka_consume_batch_queue(queue, Int32(timeoutMilliseconds), slots, 1)
         if count == 1, limit > 1 {
-          count += max(0, unsafe rd_kafka_consume_batch_queue(queue, 0, slots + 1, min(limit, Self.slotCount) - 1))
+          let more = unsafe rd_kafka_consume_batch_queue(queue, 0, slots + 1, min(limit, Self.slotCount) - 1)
+          count += max(0, more)
         }
       }
       guard count > 0 else { break }
@@ -368,7 +374,7 @@ internal import Synchronization
           partition: partition, offset: message.pointee.offset, timestamp: kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp,
           key: key, payload: payload, headers: headers))
     }
-    if hasHeaders { unsafe headerBytes.withUnsafeBytes { unsafe give($0) } } else { unsafe give(nil) }
+    if hasHeaders { unsafe headerBytes.withUnsafeBytes { unsafe give($0) } } else { give(nil) }
   }
 
   @inline(never)
@@ -465,7 +471,7 @@ final class KafkaSignals: Sendable {
 
   /// A failure with the library's text, and the last reason heard where the code alone says little.
   fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
-    var text = text ?? unsafe String(cString: rd_kafka_err2str(code))
+    var text = unsafe text ?? String(cString: rd_kafka_err2str(code))
     if code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
       let reason = state.withLock({ $0.lastReason })
     { text += " (\(reason))" }
@@ -588,8 +594,8 @@ extension KafkaClient {
   }
 
   func setDown(_ down: Bool, broker: Int32) throws(KafkaFailure) {
-    try client.check(
-      down ? unsafe rd_kafka_mock_broker_set_down(cluster, broker) : unsafe rd_kafka_mock_broker_set_up(cluster, broker))
+    let code = unsafe down ? rd_kafka_mock_broker_set_down(cluster, broker) : rd_kafka_mock_broker_set_up(cluster, broker)
+    try client.check(code)
   }
 
   /// Makes brokers answer that the topic is unknown.
