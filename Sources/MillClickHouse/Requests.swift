@@ -1,0 +1,106 @@
+package import MillLog
+
+/// Puts a statement into an HTTP request: target with parameters and settings, headers, body. Always POST.
+///
+/// - A plain INSERT stands in the target (`query=`), its body is the frozen block in compressed frames (`decompress=1`).
+/// - A guarded INSERT stands in the target, its body is multipart/form-data with the external table `batch`.
+/// - A question is the body.
+package struct Requests: Sendable {
+  package var options: SinkOptions
+  package var dialect: Dialect
+
+  package init(options: SinkOptions, dialect: Dialect) {
+    self.options = options
+    self.dialect = dialect
+  }
+
+  /// R9's and R10's plain INSERT. `frames`: the chunks of the batch, one after the other.
+  package func insert(
+    _ batch: SealedBatch, into table: TableName, attempt: Int, token: Bool, partitionsMax: Int, frames: [UInt8]
+  ) -> HTTPRequest {
+    var parameters = [("query", Statements.insert(into: table, columns: batch.columns)), ("decompress", "1")]
+    parameters += insertParameters(batch, attempt: attempt, partitionsMax: partitionsMax)
+    if token {
+      parameters += known([
+        ("insert_deduplication_token", batch.token), ("deduplicate_insert", "enable"), ("insert_deduplicate", "1"),
+        ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+      ])
+    }
+    return request(parameters, body: frames, contentType: "application/octet-stream", timeout: options.insertTimeoutMilliseconds)
+  }
+
+  /// R8's guarded INSERT. `block`: the frozen block, plain.
+  package func guardedInsert(
+    _ batch: SealedBatch, into table: TableName, attempt: Int, deadline: Int64, looks: Bool, partitionsMax: Int, partitionKey: String,
+    provenance: String, block: [UInt8]
+  ) -> HTTPRequest {
+    let statement = Statements.guardedInsert(
+      into: table, columns: batch.columns, deadline: deadline, looks: looks, partitionKey: partitionKey, provenance: provenance,
+      token: batch.token)
+    var parameters = [("query", statement), ("batch_format", "Native"), ("batch_structure", ExternalTable.structure(batch.columns, dialect))]
+    parameters += insertParameters(batch, attempt: attempt, partitionsMax: partitionsMax)
+    parameters += known([
+      ("insert_deduplicate", "0"), ("deduplicate_insert", "disable"), ("deduplicate_insert_select", "disable"),
+      ("deduplicate_blocks_in_dependent_materialized_views", "0"), ("transform_null_in", "1"), ("max_threads", "1"),
+      ("max_insert_threads", "1"), ("preferred_block_size_bytes", "0"),
+    ])
+    let boundary = ExternalTable.boundary(token: batch.token, block: block)
+    return request(
+      parameters, body: ExternalTable.body(block, boundary: boundary), contentType: "multipart/form-data; boundary=\(boundary)",
+      timeout: options.insertTimeoutMilliseconds)
+  }
+
+  /// A question, or KILL. `fresh`: on a connection of its own.
+  package func question(_ statement: String, fresh: Bool = false) -> HTTPRequest {
+    var request = request(
+      [("wait_end_of_query", "1")] + known(Self.reading), body: Array(statement.utf8), contentType: "text/plain; charset=UTF-8",
+      timeout: options.questionTimeoutMilliseconds)
+    request.freshConnection = fresh
+    return request
+  }
+
+  /// What an INSERT of either kind is sent with: its own id, an answer that comes only at the end, one block, one part a partition.
+  private func insertParameters(_ batch: SealedBatch, attempt: Int, partitionsMax: Int) -> [(String, String)] {
+    let rows = String(Self.blockRowsMax)
+    return [("query_id", "\(batch.token)-\(attempt)"), ("wait_end_of_query", "1")]
+      + known([
+        ("async_insert", "0"), ("max_partitions_per_insert_block", String(partitionsMax)), ("throw_on_max_partitions_per_insert_block", "1"),
+        ("max_insert_block_size", rows), ("max_block_size", rows), ("min_insert_block_size_rows", rows), ("min_insert_block_size_bytes", "0"),
+        ("max_insert_block_size_bytes", "0"), ("allow_experimental_low_cardinality_type", "1"),
+      ]) + known(Self.reading)
+  }
+
+  /// More than a batch ever has, so that the server neither cuts a block nor sends half of one.
+  private static let blockRowsMax = 2_097_152
+
+  /// Settings of a profile that would change what is read: another zone for partition keys, an old answer, another replica's.
+  private static let reading = [
+    ("send_progress_in_http_headers", "0"), ("session_timezone", ""), ("use_query_cache", "0"), ("max_parallel_replicas", "1"),
+    ("enable_parallel_replicas", "0"), ("allow_experimental_parallel_reading_from_replicas", "0"), ("select_sequential_consistency", "0"),
+  ]
+
+  private func known(_ settings: [(String, String)]) -> [(String, String)] { settings.filter { dialect.settings.contains($0.0) } }
+
+  private func request(_ parameters: [(String, String)], body: [UInt8], contentType: String, timeout: Int) -> HTTPRequest {
+    var headers = [(name: "Content-Type", value: contentType)]
+    if !options.user.isEmpty { headers.append((name: "X-ClickHouse-User", value: options.user)) }
+    if !options.password.isEmpty { headers.append((name: "X-ClickHouse-Key", value: options.password)) }
+    let query = parameters.map { "\($0.0)=\(Self.percentEncoded($0.1))" }.joined(separator: "&")
+    return HTTPRequest(target: "/?" + query, headers: headers, body: body, timeoutMilliseconds: timeout)
+  }
+
+  /// All but letters, digits and `-._~` as %XX.
+  package static func percentEncoded(_ text: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var encoded: [UInt8] = []
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+        encoded.append(byte)
+      default: encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+    }
+    return String(decoding: encoded, as: UTF8.self)
+  }
+}

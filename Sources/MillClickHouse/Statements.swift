@@ -1,0 +1,96 @@
+internal import MillBase
+package import MillLog
+
+/// The exact SQL of each order and question. Pure: the same input always gives the same text.
+///
+/// Each statement is one line that begins with a shape of its own:
+///
+///     INSERT INTO `db`.`t` (`a`, `p`) FORMAT Native
+///     INSERT INTO `db`.`t` (`a`, `p`) SELECT `a`, `p` FROM batch WHERE now() < toDateTime(D)
+///         [AND (K) NOT IN (SELECT DISTINCT (K) FROM `db`.`t` WHERE `p` = 'TOKEN')]  or, without a partition key,
+///         [AND (SELECT count() FROM `db`.`t` WHERE `p` = 'TOKEN') = 0]
+///     SELECT toUInt32(now()), uptime() FORMAT TabSeparated
+///     SELECT count() FROM `db`.`t` WHERE `p` = 'TOKEN' FORMAT TabSeparated
+///     SELECT query_id FROM system.processes WHERE startsWith(query_id, 'PREFIX') FORMAT TabSeparated
+///     KILL QUERY WHERE startsWith(query_id, 'PREFIX') SYNC FORMAT TabSeparated
+///     SELECT max(`p`) FROM `db`.`t` WHERE `p` >= 'PREFIX' AND `p` < 'BEHIND' FORMAT TabSeparated
+///     SELECT version() FORMAT TabSeparated, and the rest of what ``Look`` asks
+package enum Statements {
+  /// The frozen block as it is; its bytes are the request's body.
+  package static func insert(into table: TableName, columns: [BatchColumn]) -> String {
+    "INSERT INTO \(table.quoted) (\(names(columns))) FORMAT Native"
+  }
+
+  /// R8: the rows of the external table `batch`, if the server's clock is below `deadline`; with `looks` only those of table partitions
+  /// that have none of the batch yet.
+  /// - Parameter partitionKey: in the server's own words; empty or `tuple()`: none.
+  package static func guardedInsert(
+    into table: TableName, columns: [BatchColumn], deadline: Int64, looks: Bool, partitionKey: String, provenance: String, token: String
+  ) -> String {
+    let deadline = mutated(.guardWithoutDeadline) ? 4_102_444_800 : deadline
+    let list = names(columns)
+    let insert = "INSERT INTO \(table.quoted) (\(list)) SELECT \(list) FROM batch WHERE now() < toDateTime(\(deadline))"
+    guard looks else { return insert }
+    let present = "FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token))"
+    guard hasPartitions(key: partitionKey) else { return "\(insert) AND (SELECT count() \(present)) = 0" }
+    return "\(insert) AND (\(partitionKey)) NOT IN (SELECT DISTINCT (\(partitionKey)) \(present))"
+  }
+
+  /// Whether a partition key, as system.tables has it, cuts the table into partitions at all.
+  package static func hasPartitions(key: String) -> Bool { !["", "tuple()", "()"].contains(key) }
+
+  package static let serverTime = "SELECT toUInt32(now()), uptime() FORMAT TabSeparated"
+
+  package static func count(table: TableName, provenance: String, token: String) -> String {
+    "SELECT count() FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token)) FORMAT TabSeparated"
+  }
+
+  /// `cluster`: every replica is asked; nil: the server that answers.
+  package static func running(prefix: String, cluster: String?) -> String {
+    let processes = cluster.map { "clusterAllReplicas(\(SQL.text($0)), system.processes)" } ?? "system.processes"
+    return "SELECT query_id FROM \(processes) WHERE startsWith(query_id, \(SQL.text(prefix))) FORMAT TabSeparated"
+  }
+
+  package static func kill(prefix: String, cluster: String?) -> String {
+    let everywhere = cluster.map { " ON CLUSTER \(SQL.name($0))" } ?? ""
+    return "KILL QUERY\(everywhere) WHERE startsWith(query_id, \(SQL.text(prefix))) SYNC FORMAT TabSeparated"
+  }
+
+  /// A range, not a LIKE, so that an index on the column can answer it. `prefix` is ASCII and not empty.
+  package static func greatestToken(table: TableName, provenance: String, prefix: String) -> String {
+    let column = SQL.name(provenance)
+    let range = "\(column) >= \(SQL.text(prefix)) AND \(column) < \(SQL.text(behind(prefix)))"
+    return "SELECT max(\(column)) FROM \(table.quoted) WHERE \(range) FORMAT TabSeparated"
+  }
+
+  /// The least text that is greater than all that begin with `prefix`.
+  package static func behind(_ prefix: String) -> String {
+    var bytes = Array(prefix.utf8)
+    precondition((bytes.last ?? 127) < 127, "prefix of a token: ASCII and not empty, is \(prefix)")
+    bytes[bytes.count - 1] += 1
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// What the server is asked about itself and the table before the first row is sent.
+  package enum Look {
+    package static let version = "SELECT version() FORMAT TabSeparated"
+    package static let settings = "SELECT name FROM system.settings FORMAT TabSeparated"
+    /// Which columns system.tables has differs by version.
+    package static let tablesColumns = "SELECT name FROM system.columns WHERE database = 'system' AND table = 'tables' FORMAT TabSeparated"
+    package static let windows = "SELECT name, value FROM system.merge_tree_settings FORMAT TabSeparated"
+    /// Fails where the user may not read system.processes.
+    package static let processes = "SELECT count() FROM system.processes FORMAT TabSeparated"
+
+    /// One row, or none where there is no such table. `columns`: out of ``tablesColumns``.
+    package static func table(_ table: TableName, columns: [String]) -> String {
+      let list = columns.map(SQL.name).joined(separator: ", ")
+      let which = "database = \(SQL.text(table.database)) AND name = \(SQL.text(table.table))"
+      return "SELECT \(list) FROM system.tables WHERE \(which) FORMAT TabSeparated"
+    }
+
+    /// A row a column: name, type, kind of default, its expression, and more that differs by version.
+    package static func describe(_ table: TableName) -> String { "DESCRIBE TABLE \(table.quoted) FORMAT TabSeparated" }
+  }
+
+  private static func names(_ columns: [BatchColumn]) -> String { columns.map { SQL.name($0.name) }.joined(separator: ", ") }
+}
