@@ -1,0 +1,90 @@
+/// One thing wrong with a pipeline file: where it stands, which value, what is allowed.
+package struct ConfigProblem: Hashable, Sendable {
+  /// From 1; 0 where the file as a whole is meant.
+  package var line: Int
+  /// From 1; 0 where the file as a whole is meant.
+  package var column: Int
+  /// `sources.transactions.fields.amount`; empty where the file as a whole is meant.
+  package var path: String
+  /// The value found, shortened, secrets as `***`; nil where there is none.
+  package var value: String?
+  /// What is wrong.
+  package var message: String
+  /// What is allowed, or what to do.
+  package var remedy: String
+  /// The nearest known name, where a name is unknown.
+  package var nearest: String?
+
+  package init(
+    line: Int, column: Int, path: String, value: String? = nil, message: String, remedy: String, nearest: String? = nil
+  ) {
+    self.line = line
+    self.column = column
+    self.path = path
+    self.value = value
+    self.message = message
+    self.remedy = remedy
+    self.nearest = nearest
+  }
+
+  /// Two lines: `file:line:column: path = "value": message`, then the remedy, indented.
+  package func text(file: String) -> String {
+    var head = line > 0 ? "\(file):\(line):\(column): " : "\(file): "
+    if !path.isEmpty { head += path }
+    if let value { head += " = \(quoted(value))" }
+    if !path.isEmpty || value != nil { head += ": " }
+    let hint = nearest.map { "did you mean \($0)? " } ?? ""
+    return head + message + "\n    " + hint + remedy
+  }
+}
+
+/// All problems of one file: what a failed reading throws.
+package struct ConfigProblems: Error, Hashable, Sendable {
+  /// Sorted by line and column; never empty.
+  package var problems: [ConfigProblem]
+
+  /// Every problem as text, a line each plus its remedy, and how many there are.
+  package func text(file: String) -> String {
+    let count = problems.count == 1 ? "1 problem" : "\(problems.count) problems"
+    return problems.map { $0.text(file: file) + "\n" }.joined() + "\(file): \(count)\n"
+  }
+}
+
+/// Collects problems while a file is read; one owner.
+final class ProblemList {
+  private(set) var problems: [ConfigProblem] = []
+
+  var isEmpty: Bool { problems.isEmpty }
+  var sorted: [ConfigProblem] {
+    problems.enumerated().sorted { ($0.element.line, $0.element.column, $0.offset) < ($1.element.line, $1.element.column, $1.offset) }
+      .map(\.element)
+  }
+
+  func add(_ mark: Mark, _ path: String, value: String? = nil, _ message: String, remedy: String, nearest: String? = nil) {
+    problems.append(
+      ConfigProblem(
+        line: mark.line, column: mark.column, path: path, value: value, message: message, remedy: remedy, nearest: nearest))
+  }
+
+  /// A problem of a node's own value.
+  func add(_ node: ConfigNode, _ path: String, _ message: String, remedy: String, nearest: String? = nil) {
+    add(node.mark, path, value: node.shownValue, message, remedy: remedy, nearest: nearest)
+  }
+}
+
+/// `text` in double quotes on one line: quotes, backslashes and control characters escaped.
+package func quoted(_ text: String) -> String {
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "\n": result += "\\n"
+    case "\r": result += "\\r"
+    case "\t": result += "\\t"
+    case _ where scalar.value < 0x20 || scalar.value == 0x7f: result += "\\u{\(String(scalar.value, radix: 16))}"
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}

@@ -1,0 +1,177 @@
+package import MillFlow
+
+/// A pipeline file, read, checked and with every default filled in.
+///
+/// Durations are milliseconds, sizes bytes, paths absolute. Only ``PipelineFile`` makes one, so what stands here has been validated
+/// as far as that goes without a connection: names resolve, numbers are in range, exactly one source feeds exactly one sink.
+package struct Pipeline: Hashable, Sendable {
+  /// `[a-z][a-z0-9-]{0,62}`: names state, consumer group, metrics and dead-letter files.
+  package var name: String
+  package var kafka: KafkaSettings
+  package var source: SourceSettings
+  package var deduplicate: DeduplicateSettings?
+  package var sink: ClickHouseSettings
+  package var deadLetters: DeadLetterSettings
+  package var checkpoint: CheckpointSettings
+  package var state: StateSettings
+  /// Sealed bytes that may wait for ClickHouse; past that the source waits.
+  package var unackedByteCountMax: Int
+  package var epoch: EpochSettings
+  /// Bytes of records fetched ahead.
+  package var prefetchByteCount: Int
+  /// Shard threads; always 1 in this version.
+  package var workerCount: Int
+
+  /// The consumer group that the witness is committed for.
+  package var consumerGroup: String { "millrace-" + name }
+}
+
+/// Where Kafka is and how to talk to it.
+package struct KafkaSettings: Hashable, Sendable {
+  /// `host:port`, comma-separated, as librdkafka takes it.
+  package var brokers: String
+  /// librdkafka properties out of the allow-list. All are secrets here, so that none can reach a log.
+  package var properties: [String: Secret]
+}
+
+/// One topic and how its records are read.
+package struct SourceSettings: Hashable, Sendable {
+  package var name: String
+  package var topic: String
+  package var start: StartPosition
+  package var fields: [FieldSettings]
+  /// Nil: processing time.
+  package var eventTime: EventTimeSettings?
+  package var onError: ErrorPolicy
+}
+
+/// What becomes of a record that can't be decoded.
+package enum ErrorPolicy: String, CaseIterable, Hashable, Sendable {
+  case deadLetter = "dead_letter"
+  case skip, fail
+}
+
+/// A field of a source, in the file's order.
+package struct FieldSettings: Hashable, Sendable {
+  package var name: String
+  /// As written; ``DataType`` is its meaning.
+  package var typeText: String
+  package var origin: FieldOrigin
+  /// What a missing or null value stands for, as written; nil: an error of the record (or NULL for a Nullable type).
+  package var defaultText: String?
+  package var format: TimeFormat
+  /// String takes any other JSON value as its source text.
+  package var coerce: Bool
+  /// Digits of a time beyond the type's precision are cut off instead of refused.
+  package var truncate: Bool
+  /// Where the field stands in the file.
+  package var mark: Mark
+}
+
+/// Where in a record a field's value comes from.
+package enum FieldOrigin: Hashable, Sendable {
+  /// Names of nested objects' keys, outermost first; never empty.
+  case path([String])
+  case key, timestamp, topic, partition, offset
+  /// The last header of this name.
+  case header(String)
+}
+
+/// How a time stands in a record.
+package enum TimeFormat: String, CaseIterable, Hashable, Sendable {
+  case iso8601
+  case unixSeconds = "unix_s"
+  case unixMilliseconds = "unix_ms"
+  case unixMicroseconds = "unix_us"
+  case unixNanoseconds = "unix_ns"
+}
+
+/// Which field is a record's own time, and what that means for the watermark.
+package struct EventTimeSettings: Hashable, Sendable {
+  package var field: String
+  package var outOfOrdernessMilliseconds: Int64
+  /// A partition without records for this long is left out of the watermark.
+  package var idleAfterMilliseconds: Int64
+  /// A time further than this ahead of the Kafka record's timestamp is an error of the record.
+  package var maxAheadMilliseconds: Int64
+}
+
+/// The `deduplicate` operator.
+package struct DeduplicateSettings: Hashable, Sendable {
+  package var name: String
+  package var input: String
+  /// Names of fields of the source; never empty, no name twice.
+  package var key: [String]
+  package var withinMilliseconds: Int64
+  package var allowedLatenessMilliseconds: Int64
+  /// Keep key bytes instead of 128-bit hashes.
+  package var isExact: Bool
+  package var time: TimeKind
+}
+
+/// Which clock an operator runs on.
+package enum TimeKind: String, CaseIterable, Hashable, Sendable {
+  case event, processing
+}
+
+/// The `clickhouse` sink.
+package struct ClickHouseSettings: Hashable, Sendable {
+  package var name: String
+  /// The source's or the operator's name.
+  package var input: String
+  /// `http://host:port` or `https://host:port`, perhaps with a path, without a trailing slash.
+  package var url: String
+  package var user: String
+  package var password: Secret
+  package var database: String
+  package var table: String
+  /// Every field and the column it goes into, in the order of the fields; no column twice.
+  package var columns: [ColumnMapping]
+  package var batchRowCountMax: Int
+  package var batchByteCountMax: Int
+  package var batchDelayMaxMilliseconds: Int64
+  package var delivery: Delivery
+  /// How long a lost request may still turn up (protocol R7, R8).
+  package var settleMilliseconds: Int64
+  /// Deduplication window entries left to other writers.
+  package var windowReserve: Int
+  /// The column that names each row's batch; nil: none.
+  package var provenanceColumn: String?
+}
+
+/// A field and the column it feeds.
+package struct ColumnMapping: Hashable, Sendable {
+  package var column: String
+  package var field: String
+}
+
+/// What is promised of the rows.
+package enum Delivery: String, CaseIterable, Hashable, Sendable {
+  case exactlyOnce = "exactly_once"
+  case atLeastOnce = "at_least_once"
+}
+
+/// Where records go that are no rows.
+package struct DeadLetterSettings: Hashable, Sendable {
+  package var directory: String
+  package var delayMaxMilliseconds: Int64
+}
+
+package struct CheckpointSettings: Hashable, Sendable {
+  package var intervalMilliseconds: Int64
+  package var directory: String
+  /// Checkpoints kept.
+  package var retainCount: Int
+}
+
+package struct StateSettings: Hashable, Sendable {
+  package var directory: String
+  package var memoryByteCount: Int
+}
+
+/// When an epoch is cut: whichever bound is reached first.
+package struct EpochSettings: Hashable, Sendable {
+  package var rowCountMax: Int
+  package var byteCountMax: Int
+  package var delayMaxMilliseconds: Int64
+}

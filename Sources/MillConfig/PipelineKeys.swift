@@ -1,0 +1,153 @@
+/// Every key of the pipeline file, in the order of the reference, with its documentation.
+package enum PipelineKeys {
+  static let kafka: [ConfigKey] = [
+    ConfigKey(
+      "brokers", "${KAFKA_BROKERS:-localhost:9092}",
+      "Required. host:port, several separated by commas, or a list. Without a port: 9092."),
+    ConfigKey(
+      "properties", "{}",
+      "librdkafka properties out of an allow-list: security.protocol, client.*, sasl.*, ssl.*, fetch.*, socket.*, reconnect.*,",
+      "metadata.max.age.ms and the like. Those the engine must own (group.id, isolation.level, auto.offset.reset, ...) are refused.",
+      "Default {}."),
+  ]
+
+  static let eventTime: [ConfigKey] = [
+    ConfigKey("field", "paid_at", "Required. A field of type Date, DateTime or DateTime64 that is not Nullable."),
+    ConfigKey(Settings.outOfOrderness, "How far behind the highest event time of its partition a record may be without being late."),
+    ConfigKey(Settings.idleAfter, "A partition without records for this long no longer holds the watermark back."),
+    ConfigKey(Settings.maxAhead, "An event time further ahead of the Kafka record's timestamp is an error of the record."),
+  ]
+
+  static let source: [ConfigKey] = [
+    ConfigKey("topic", "transactions-topic", "Required. The topic; it must be there."),
+    ConfigKey(
+      "start", "earliest",
+      "Where the first reading begins: earliest, latest, {timestamp: 2026-01-01T00:00:00Z} or {offsets: {0: 42}}.",
+      "Resolved to offsets once, then recorded; later changes have no effect on state that is there. Default earliest."),
+    ConfigKey("format", "json", "How a record's value is written: json. Default json."),
+    ConfigKey(
+      "fields", keys: fieldExamples,
+      "Required. name: type, or name: {type, from, default, format, coerce, truncate}. Types carry ClickHouse's names:",
+      "Bool, Int8 to Int64, UInt8 to UInt64, Float32, Float64, Decimal(P, S) up to 18 digits, String, Date, DateTime, DateTime64(P),",
+      "UUID, Nullable(T), LowCardinality(String)."),
+    ConfigKey("event_time", keys: eventTime, "The record's own time. Absent: processing time, the clock of the epoch."),
+    ConfigKey(
+      "on_error", "dead_letter", "What becomes of a record that can't be decoded: dead_letter, skip or fail. Default dead_letter."),
+  ]
+
+  private static let fieldExamples: [ConfigKey] = [
+    ConfigKey("transaction_id", "String"),
+    ConfigKey("user_id", "String"),
+    ConfigKey("amount", "Decimal(18, 2)"),
+    ConfigKey(
+      "currency", "{type: LowCardinality(String), from: payment.currency, default: EUR}",
+      "from: where the value stands; keys of nested objects with dots between them. Default: the field's name.",
+      "default: what a missing or null value stands for. Absent: NULL for a Nullable type, else an error of the record."),
+    ConfigKey("note", "{type: Nullable(String), coerce: true}", "coerce: String also takes any other JSON value, as its source text. Default false."),
+    ConfigKey(
+      "paid_at", "{type: DateTime64(3), format: iso8601, truncate: true}",
+      "format: iso8601 (the default), unix_s, unix_ms, unix_us or unix_ns. truncate: digits beyond the type's precision are cut off",
+      "instead of refused. Default false."),
+    ConfigKey(
+      "source_offset", "{type: Int64, from: $offset}",
+      "Metadata of the record: $key, $timestamp, $topic, $partition, $offset, $headers.NAME."),
+  ]
+
+  /// The names that the value of a field in map form may have.
+  static let field = ["type", "from", "default", "format", "coerce", "truncate"]
+
+  static let deduplicate: [ConfigKey] = [
+    ConfigKey("input", "transactions", "Required. The name of the source."),
+    ConfigKey("key", "[transaction_id]", "Required. The fields that make records the same."),
+    ConfigKey(
+      "within", "24h",
+      "Required. A record of a known key is a duplicate when its time is less than this from that of the record kept.",
+      "1ms to 3650d."),
+    ConfigKey(Settings.allowedLateness, "A record further than this behind the watermark is late, and a dead letter."),
+    ConfigKey(
+      "exact", "false", "Keep whole keys instead of 128-bit hashes keyed by a random seed: more memory, no collision at all.",
+      "Default false."),
+    ConfigKey(
+      "time", "event", "event or processing: whose clock within is measured on. Default event where the source has event_time,",
+      "else processing."),
+  ]
+
+  static let batch: [ConfigKey] = [
+    ConfigKey(Settings.batchRows, "Rows of one INSERT."),
+    ConfigKey(Settings.batchBytes, "Bytes of one INSERT, before compression."),
+    ConfigKey(Settings.batchDelay, "How long rows may wait for their batch to fill."),
+  ]
+
+  static let clickhouse: [ConfigKey] = [
+    ConfigKey("input", "unique_transactions", "Required. The name of the operator or source whose rows are inserted."),
+    ConfigKey("url", "${CLICKHOUSE_URL:-http://localhost:8123}", "Required. ClickHouse's HTTP address, http or https."),
+    ConfigKey("user", "default", "Default default."),
+    ConfigKey("password", "\"\"", "Best kept in a file: ${file:/run/secrets/clickhouse}. Default empty."),
+    ConfigKey("database", "default", "Default default."),
+    ConfigKey("table", "transactions", "Required. The table; it must be there. millrace check --connect compares its columns."),
+    ConfigKey("columns", "{}", "column: field, where names differ. A field goes into the column of its name otherwise. Default {}."),
+    ConfigKey("batch", keys: batch, "When rows are cut into a batch: whichever bound is reached first."),
+    ConfigKey(
+      "delivery", "exactly_once", "exactly_once (refuses to start where it can't be kept) or at_least_once. Default exactly_once."),
+    ConfigKey(Settings.settle, "How long a lost request may still turn up at the server."),
+    ConfigKey(Settings.windowReserve, "Entries of the table's deduplication window that are left to other writers."),
+    ConfigKey(
+      "provenance_column", "_millrace_batch",
+      "The String or LowCardinality(String) column that names each row's batch; null: none (Replicated tables only).",
+      "Default _millrace_batch."),
+  ]
+
+  /// The whole file.
+  package static let all: [ConfigKey] = [
+    ConfigKey(
+      "pipeline", "example",
+      "Required. A lower-case letter, then lower-case letters, digits and -, 63 characters at most.",
+      "Names state, consumer group, metrics and dead-letter files."),
+    ConfigKey("kafka", keys: kafka, "Where records come from."),
+    ConfigKey("sources", keys: [ConfigKey("transactions", keys: source)], "Required. name: source. Exactly one in this version."),
+    ConfigKey(
+      "operators", keys: [ConfigKey("unique_transactions", keys: [ConfigKey("deduplicate", keys: deduplicate)])],
+      "name: operator. None, or one deduplicate in this version: the first record of a key, in processing order, is kept.",
+      "Default none."),
+    ConfigKey(
+      "sinks", keys: [ConfigKey("transactions_table", keys: [ConfigKey("clickhouse", keys: clickhouse)])],
+      "Required. name: sink. Exactly one clickhouse in this version."),
+    ConfigKey("dead_letters", keys: deadLetters, "Records that are no rows, with the reason: JSON lines."),
+    ConfigKey("checkpoint", keys: checkpoint, "The state of the pipeline, saved so that a start goes on where it was."),
+    ConfigKey("state", keys: state, "What the pipeline remembers."),
+    ConfigKey("log", keys: log, "The epoch log."),
+    ConfigKey("epoch", keys: epoch, "The unit of processing: whichever bound is reached first."),
+    ConfigKey(Settings.prefetch, "Records fetched ahead, outside state.memory."),
+    ConfigKey("workers", "auto", "Shard threads: auto or 1 in this version. Default auto."),
+    ConfigKey("admin", "null", "The HTTP interface; not in this version: null. Default null."),
+  ]
+
+  static let deadLetters: [ConfigKey] = [
+    ConfigKey("path", "dead-letters/", "The directory they are written into, one file a batch. Default dead-letters/."),
+    ConfigKey(Settings.deadLetterDelay, "How long they may wait for their file."),
+  ]
+
+  static let checkpoint: [ConfigKey] = [
+    ConfigKey(Settings.checkpointInterval, "How often."),
+    ConfigKey("location", "state/checkpoints", "The directory, on the file system of state.path. Default: checkpoints in state.path."),
+    ConfigKey(Settings.retain, "How many are kept."),
+  ]
+
+  static let state: [ConfigKey] = [
+    ConfigKey("path", "state", "The directory, of this pipeline alone. Default state."),
+    ConfigKey(Settings.memory, "Memory for state: tables, filters, caches."),
+  ]
+
+  static let log: [ConfigKey] = [
+    ConfigKey(Settings.unacked, "Sealed bytes that may wait for ClickHouse; past that the source waits.")
+  ]
+
+  static let epoch: [ConfigKey] = [
+    ConfigKey(Settings.epochRows, "Records of one epoch."),
+    ConfigKey(Settings.epochBytes, "Bytes of one epoch's records."),
+    ConfigKey(Settings.epochDelay, "Age of an epoch's oldest record."),
+  ]
+
+  /// Words after `filter:`, `join:` and so on that the contract has and this version hasn't.
+  static let laterOperators = ["filter", "join", "select", "lookup", "union"]
+}

@@ -1,0 +1,95 @@
+extension PipelineReader {
+  /// What the operators section gave.
+  struct Operators {
+    var deduplicate: DeduplicateSettings?
+    /// Where the operator stands; nil without one.
+    var entry: ConfigNode.Entry?
+    /// Names that can be read as an input, also of operators that are wrong otherwise.
+    var names: [String] = []
+  }
+
+  func readOperators(_ top: Section, source: SourceSettings?) -> Operators {
+    let operators = top.map("operators")
+    var result = Operators()
+    for entry in operators.keys {
+      checkName(entry, operators)
+      let path = operators.child(entry.key)
+      if entry.key == source?.name {
+        problems.add(entry.keyMark, path, "a source has this name already", remedy: "give each source and operator a name of its own")
+      }
+      guard case .map(let kinds) = entry.value.content else {
+        if !entry.value.isInvalid {
+          problems.add(
+            entry.keyMark, path, "\(entry.value.kindName) stands where an operator is wanted", remedy: "write deduplicate: {...} below it")
+        }
+        continue
+      }
+      guard kinds.count == 1, let kind = kinds.first else {
+        problems.add(entry.keyMark, path, "an operator does one thing; here stand \(kinds.count)", remedy: "one key: deduplicate")
+        continue
+      }
+      result.names.append(entry.key)
+      let kindPath = path + "." + kind.key
+      if kind.key != "deduplicate" {
+        let isLater = PipelineKeys.laterOperators.contains(kind.key)
+        problems.add(
+          kind.keyMark, kindPath, isLater ? "\(kind.key) is not in this version" : "there is no operator \(quoted(kind.key))",
+          remedy: "deduplicate", nearest: isLater ? nil : nearestName(to: kind.key, among: ["deduplicate"] + PipelineKeys.laterOperators))
+      } else if result.entry != nil {
+        problems.add(entry.keyMark, path, "several deduplicate operators are not in this version", remedy: "one deduplicate")
+      } else {
+        result.entry = entry
+        let section = Section(
+          kind.value, path: kindPath, mark: kind.keyMark, known: PipelineKeys.deduplicate.map(\.name),
+          later: ["late": "late records are dead letters", "keep": "the first record of a key is kept"], problems)
+        result.deduplicate = readDeduplicate(section, name: entry.key, source: source)
+      }
+    }
+    return result
+  }
+
+  private func readDeduplicate(_ section: Section, name: String, source: SourceSettings?) -> DeduplicateSettings? {
+    var input: String?
+    if section.requires("input", "the name of the source: \(source?.name ?? "NAME")"), let (node, text) = section.scalar("input", wanted: "a name") {
+      input = text
+      if let source, text != source.name {
+        problems.add(
+          node, section.child("input"), text == name ? "an operator can't read itself" : "there is no source or operator of this name",
+          remedy: source.name, nearest: nearestName(to: text, among: [source.name]))
+      }
+    }
+    let key = readKey(section, fields: source?.fields ?? [])
+    var within: Int64?
+    if section.requires("within", "how far apart duplicates may be, such as 24h") { within = section.duration(Settings.within) }
+    let lateness = section.duration(Settings.allowedLateness)
+    let exact = section.flag("exact")
+    let hasEventTime = source?.eventTime != nil
+    let time = section.choice("time", default: hasEventTime ? TimeKind.event : .processing)
+    // A source that can't be read has its own problems; this one would only follow from them.
+    if time == .event, !hasEventTime, problems.isEmpty, let node = section.node("time") {
+      problems.add(
+        node, section.child("time"), "the source has no event_time",
+        remedy: "processing, or give sources.\(source?.name ?? "NAME") an event_time")
+    }
+    guard let input, let within, let lateness, let exact, let time else { return nil }
+    return DeduplicateSettings(
+      name: name, input: input, key: key, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, isExact: exact, time: time)
+  }
+
+  private func readKey(_ section: Section, fields: [FieldSettings]) -> [String] {
+    guard section.requires("key", "the fields that make records the same, such as [transaction_id]"),
+      let items = section.list("key", wanted: "a list of fields")
+    else { return [] }
+    var key: [String] = []
+    for (index, item) in items.enumerated() {
+      let path = "\(section.child("key"))[\(index)]"
+      guard let (node, text) = section.scalar(item, path, wanted: "a field's name"), checkField(text, node, path, fields) else { continue }
+      if key.contains(text) { problems.add(node, path, "this field stands in the key twice", remedy: "name it once") }
+      key.append(text)
+    }
+    if items.isEmpty {
+      problems.add(section.node("key")!.mark, section.child("key"), "the key is empty", remedy: "at least one field, such as [transaction_id]")
+    }
+    return key
+  }
+}

@@ -1,0 +1,138 @@
+extension PipelineReader {
+  func readSinks(_ top: Section, source: SourceSettings?, operators: Operators) -> ClickHouseSettings? {
+    guard top.requires("sinks", "name the table to insert into: sinks: {NAME: {clickhouse: {...}}}") else { return nil }
+    let sinks = top.map("sinks")
+    for extra in sinks.keys.dropFirst() {
+      problems.add(
+        extra.keyMark, sinks.child(extra.key), "several sinks are not in this version", remedy: "one sink in one pipeline file")
+    }
+    guard let entry = sinks.keys.first else {
+      if case .map = top.node("sinks")?.content {
+        problems.add(sinks.mark, "sinks", "no sink is named", remedy: "sinks: {NAME: {clickhouse: {...}}}")
+      }
+      return nil
+    }
+    checkName(entry, sinks)
+    let path = sinks.child(entry.key)
+    let kinds = Section(
+      entry.value, path: path, mark: entry.keyMark, known: ["clickhouse"], later: ["files": "use clickhouse", "kafka": "use clickhouse"],
+      problems)
+    guard kinds.node("clickhouse") != nil else {
+      if kinds.keys.isEmpty, !entry.value.isInvalid {
+        problems.add(entry.keyMark, path, "the sink has no kind", remedy: "write clickhouse: below it, with input, url and table")
+      }
+      return nil
+    }
+    let section = kinds.section(
+      "clickhouse", known: PipelineKeys.clickhouse.map(\.name),
+      later: ["replicas": "name one server in url", "shards": "name one server in url", "settings": "the engine chooses the INSERT's settings"])
+    return readClickHouse(section, name: entry.key, source: source, operators: operators)
+  }
+
+  private func readClickHouse(_ section: Section, name: String, source: SourceSettings?, operators: Operators) -> ClickHouseSettings? {
+    let input = readInput(section, source: source, operators: operators)
+    let url = readURL(section)
+    let user = section.text("user", default: "default", wanted: "a user's name")
+    let password = section.scalar("password", wanted: "a password")?.text ?? ""
+    let database = section.text("database", default: "default", wanted: "a database's name")
+    let table = section.requires("table", "the table to insert into") ? section.text("table", wanted: "a table's name") : nil
+    var provenance: String? = "_millrace_batch"
+    if section.has("provenance_column") { provenance = section.text("provenance_column", wanted: "a column's name") }
+    let columns = readColumns(section, fields: source?.fields ?? [], provenance: provenance)
+    let batch = section.section("batch", known: PipelineKeys.batch.map(\.name))
+    let (rows, bytes, delay) = (batch.count(Settings.batchRows), batch.size(Settings.batchBytes), batch.duration(Settings.batchDelay))
+    let delivery = section.choice("delivery", default: Delivery.exactlyOnce)
+    let settle = section.duration(Settings.settle)
+    let reserve = section.count(Settings.windowReserve)
+    guard let input, let url, let user, let database, let table, let rows, let bytes, let delay, let delivery, let settle, let reserve
+    else { return nil }
+    return ClickHouseSettings(
+      name: name, input: input, url: url, user: user, password: Secret(password), database: database, table: table, columns: columns,
+      batchRowCountMax: rows, batchByteCountMax: bytes, batchDelayMaxMilliseconds: delay, delivery: delivery, settleMilliseconds: settle,
+      windowReserve: reserve, provenanceColumn: provenance)
+  }
+
+  private func readInput(_ section: Section, source: SourceSettings?, operators: Operators) -> String? {
+    let names = operators.names + (source.map { [$0.name] } ?? [])
+    guard section.requires("input", "one of \(names.joined(separator: ", "))"), let (node, text) = section.scalar("input", wanted: "a name")
+    else { return nil }
+    if !names.contains(text) {
+      if !names.isEmpty {
+        problems.add(
+          node, section.child("input"), "there is no source or operator of this name", remedy: "one of \(names.joined(separator: ", "))",
+          nearest: nearestName(to: text, among: names))
+      }
+    } else if let entry = operators.entry, text != entry.key {
+      problems.add(
+        entry.keyMark, "operators." + entry.key, "nothing reads this operator",
+        remedy: "write input: \(entry.key) in \(section.path), or remove the operator")
+    }
+    return text
+  }
+
+  private func readURL(_ section: Section) -> String? {
+    guard section.requires("url", "ClickHouse's HTTP address, such as http://localhost:8123") else { return nil }
+    let path = section.child("url")
+    if let node = section.node("url"), case .list = node.content {
+      problems.add(node.mark, path, "a list of replicas is not in this version", remedy: "the address of one server")
+      return nil
+    }
+    guard let (node, text) = section.scalar("url", wanted: "a URL") else { return nil }
+    let remedy = "http://HOST:PORT or https://HOST:PORT, such as http://localhost:8123"
+    guard let scheme = ["http://", "https://"].first(where: { text.hasPrefix($0) }) else {
+      problems.add(node, path, "this is no HTTP address", remedy: remedy)
+      return nil
+    }
+    let rest = text.dropFirst(scheme.count)
+    let authority = rest.prefix { $0 != "/" }
+    if authority.contains("@") {
+      problems.add(node.mark, path, value: Secret.mask, "a URL with credentials would show them in messages", remedy: "use user and password")
+      return nil
+    }
+    let port = authority.last == "]" ? nil : authority.lastIndex(of: ":")
+    let host = authority[..<(port ?? authority.endIndex)]
+    let isPrintable = text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value < 0x7f }
+    let hasPort = port.map { isPort(authority[authority.index(after: $0)...]) } ?? true
+    guard isPrintable, !host.isEmpty, hasPort, host.hasPrefix("[") || !host.contains(":"), !rest.contains("?"), !rest.contains("#") else {
+      problems.add(node, path, "this is no HTTP address", remedy: remedy + "; no query: use database and user")
+      return nil
+    }
+    var url = text
+    while url.hasSuffix("/") { url.removeLast() }
+    return url
+  }
+
+  /// Every field's column, out of `columns: {column: field}` and the fields' own names.
+  private func readColumns(_ section: Section, fields: [FieldSettings], provenance: String?) -> [ColumnMapping] {
+    let map = section.map("columns")
+    var written: [String: [String]] = [:]
+    var marks: [String: Mark] = [:]
+    for entry in map.keys {
+      let path = map.child(entry.key)
+      guard let (node, field) = section.scalar(entry.value, path, wanted: "a field's name"), checkField(field, node, path, fields)
+      else { continue }
+      written[field, default: []].append(entry.key)
+      marks[entry.key] = entry.keyMark
+    }
+    let mappings = fields.flatMap { field in
+      (written[field.name] ?? [field.name]).map { ColumnMapping(column: $0, field: field.name) }
+    }
+    var feeders: [String: String] = [:]
+    for mapping in mappings {
+      let mark = marks[mapping.column] ?? section.mark
+      let path = map.child(mapping.column)
+      if let other = feeders[mapping.column] {
+        problems.add(
+          mark, path, value: mapping.field, "two fields, \(other) and \(mapping.field), go into column \(mapping.column)",
+          remedy: "give one of them a column of its own under columns")
+      }
+      if mapping.column == provenance {
+        problems.add(
+          mark, path, value: mapping.field, "this column takes each row's batch (provenance_column)",
+          remedy: "rename the field's column under columns, or set provenance_column to another one")
+      }
+      feeders[mapping.column] = mapping.field
+    }
+    return mappings
+  }
+}

@@ -1,0 +1,154 @@
+internal import MillFlow
+
+/// Reads the tree of a pipeline file into a ``Pipeline``; each part in an extension of its own.
+///
+/// Every part is read even where another is wrong, so that all problems are reported at once. The result counts only when
+/// `problems` is empty at the end.
+struct PipelineReader {
+  let baseDirectory: String
+  let problems: ProblemList
+
+  func read(_ root: ConfigNode) -> Pipeline? {
+    guard case .map = root.content else {
+      problems.add(root, "", "\(root.kindName) stands where a pipeline is wanted", remedy: "begin with pipeline: NAME")
+      return nil
+    }
+    let top = Section(root, path: "", mark: root.mark, known: PipelineKeys.all.map(\.name), problems)
+    let name = readName(top)
+    let kafka = readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)), top)
+    let source = readSources(top)
+    let operators = readOperators(top, source: source)
+    let sink = readSinks(top, source: source, operators: operators)
+    let state = top.section("state", known: PipelineKeys.state.map(\.name))
+    let statePath = path(state, "path", default: "state")
+    let memory = state.size(Settings.memory)
+    let checkpoint = readCheckpoint(top, statePath: statePath)
+    let deadLetters = top.section(
+      "dead_letters", known: PipelineKeys.deadLetters.map(\.name),
+      later: ["topic": "dead letters go to files: use path", "retention": "files are kept until you remove them"])
+    let deadLetterPath = path(deadLetters, "path", default: "dead-letters")
+    let deadLetterDelay = deadLetters.duration(Settings.deadLetterDelay)
+    let unacked = top.section("log", known: PipelineKeys.log.map(\.name), later: ["retention": "the log is truncated by checkpoints"])
+      .size(Settings.unacked)
+    let epoch = top.section("epoch", known: PipelineKeys.epoch.map(\.name))
+    let (epochRows, epochBytes) = (epoch.count(Settings.epochRows), epoch.size(Settings.epochBytes))
+    let epochDelay = epoch.duration(Settings.epochDelay)
+    let prefetch = top.size(Settings.prefetch)
+    let workers = readWorkers(top)
+    if let admin = top.node("admin"), !admin.isInvalid {
+      problems.add(admin, "admin", "admin is not in this version", remedy: "remove it, or write null")
+    }
+    guard problems.isEmpty, let name, let kafka, let source, let sink, let statePath, let memory, let checkpoint, let deadLetterPath,
+      let deadLetterDelay, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
+    else { return nil }
+    return Pipeline(
+      name: name, kafka: kafka, source: source, deduplicate: operators.deduplicate, sink: sink,
+      deadLetters: DeadLetterSettings(directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay), checkpoint: checkpoint,
+      state: StateSettings(directory: statePath, memoryByteCount: memory), unackedByteCountMax: unacked,
+      epoch: EpochSettings(rowCountMax: epochRows, byteCountMax: epochBytes, delayMaxMilliseconds: epochDelay),
+      prefetchByteCount: prefetch, workerCount: workers)
+  }
+
+  private func readName(_ top: Section) -> String? {
+    guard top.requires("pipeline", "give the pipeline a name: pipeline: my-pipeline"),
+      let (node, text) = top.scalar("pipeline", wanted: "a name")
+    else { return nil }
+    let bytes = Array(text.utf8)
+    let isLetter = { (byte: UInt8) in (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }
+    let isRest = { (byte: UInt8) in isLetter(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-") }
+    if (1...63).contains(bytes.count), isLetter(bytes[0]), bytes.allSatisfy(isRest) { return text }
+    problems.add(
+      node, "pipeline", "this is no name for a pipeline",
+      remedy: "a lower-case letter, then lower-case letters, digits and -, 63 characters at most")
+    return nil
+  }
+
+  private func readKafka(_ section: Section, _ top: Section) -> KafkaSettings? {
+    guard top.requires("kafka", "write kafka: {brokers: localhost:9092}") else { return nil }
+    let hasBrokers = section.requires("brokers", "host:port, several separated by commas")
+    let items = hasBrokers ? section.list("brokers", wanted: "host:port, several separated by commas") : nil
+    var brokers: [String] = []
+    for item in items ?? [] {
+      guard let (node, text) = section.scalar(item, "kafka.brokers", wanted: "host:port") else { continue }
+      for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let broker = trimmed(part)
+        if let broker = brokerAddress(broker) { brokers.append(broker) } else {
+          problems.add(
+            node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(broker)) is not host:port",
+            remedy: "such as kafka-1:9092,kafka-2:9092; ports are 1 to 65535; no scheme (security.protocol says that)")
+        }
+      }
+    }
+    if let items, items.isEmpty { problems.add(section.node("brokers")!, "kafka.brokers", "no broker is named", remedy: "host:port") }
+    var properties: [String: Secret] = [:]
+    let map = section.map("properties")
+    for entry in map.keys where !entry.value.isInvalid {
+      guard let (node, text) = section.scalar(entry.value, map.child(entry.key), wanted: "a property's value") else { continue }
+      if let refusal = KafkaProperties.refusal(of: entry.key, value: text) {
+        problems.add(node, map.child(entry.key), refusal.message, remedy: refusal.remedy, nearest: refusal.nearest)
+      } else {
+        properties[entry.key] = Secret(text)
+      }
+    }
+    return KafkaSettings(brokers: brokers.joined(separator: ","), properties: properties)
+  }
+
+  /// `host:port` with the port filled in; nil where it is none.
+  private func brokerAddress(_ text: String) -> String? {
+    guard !text.contains("/"), !text.contains(" "), text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f }) else { return nil }
+    if text.hasPrefix("[") {
+      // An IPv6 address in brackets.
+      guard let end = text.firstIndex(of: "]") else { return nil }
+      let rest = text[text.index(after: end)...]
+      if rest.isEmpty { return text + ":9092" }
+      return rest.first == ":" && isPort(rest.dropFirst()) ? text : nil
+    }
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard let host = parts.first, !host.isEmpty, parts.count <= 2 else { return nil }
+    if parts.count == 1 { return text + ":9092" }
+    return isPort(parts[1]) ? text : nil
+  }
+
+  private func readCheckpoint(_ top: Section, statePath: String?) -> CheckpointSettings? {
+    let section = top.section("checkpoint", known: PipelineKeys.checkpoint.map(\.name))
+    let interval = section.duration(Settings.checkpointInterval)
+    let retain = section.count(Settings.retain)
+    let directory = path(section, "location", default: (statePath ?? "state") + "/checkpoints")
+    guard let interval, let retain, let directory else { return nil }
+    return CheckpointSettings(intervalMilliseconds: interval, directory: directory, retainCount: retain)
+  }
+
+  private func readWorkers(_ top: Section) -> Int? {
+    guard top.node("workers") != nil else { return 1 }
+    guard let (node, text) = top.scalar("workers", wanted: "auto or a number") else { return nil }
+    if text == "auto" || text == "1" { return 1 }
+    let isCount = plainInteger(text).map { $0 > 1 } ?? false
+    problems.add(
+      node, "workers", isCount ? "more than one worker is not in this version" : "this is neither auto nor a number of workers",
+      remedy: "auto or 1")
+    return nil
+  }
+
+  /// An absolute path out of a section; nil after a problem.
+  private func path(_ section: Section, _ key: String, default value: String) -> String? {
+    guard let text = section.text(key, default: value, wanted: "a path", countMax: 1000) else { return nil }
+    if text.contains("://"), let node = section.node(key) {
+      problems.add(node, section.child(key), "places other than directories are not in this version", remedy: "the path of a directory")
+      return nil
+    }
+    return absolutePath(text, base: baseDirectory)
+  }
+}
+
+/// Whether `text` is a port number, 1 to 65535.
+func isPort(_ text: Substring) -> Bool {
+  plainInteger(String(text)).map { (1...65_535).contains($0) } ?? false
+}
+
+/// `text` without blanks at its ends.
+func trimmed(_ text: Substring) -> String {
+  var text = text
+  while text.first == " " { text.removeFirst() }
+  while text.last == " " { text.removeLast() }
+  return String(text)
+}

@@ -1,0 +1,74 @@
+internal import MillFlow
+
+/// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, table and columns. Not in
+/// it: addresses, credentials, sizes, intervals.
+///
+/// One `name value` a line, values in quotes where they are the user's, nested lines indented by two spaces. The text is kept with the
+/// state (protocol R4), so what stands here never changes for the same file; new settings add lines only where they are set.
+package func planText(_ pipeline: Pipeline) -> String {
+  var lines = ["source \(quoted(pipeline.source.name))"]
+  let source = pipeline.source
+  lines.append("  topic \(quoted(source.topic))")
+  lines.append("  start \(text(source.start))")
+  lines.append("  format json")
+  lines.append("  on_error \(source.onError.rawValue)")
+  for field in source.fields {
+    lines.append("  field \(quoted(field.name))")
+    lines.append("    type \(quoted(field.typeText))")
+    lines.append("    from \(text(field.origin))")
+    if let value = field.defaultText { lines.append("    default \(quoted(value))") }
+    if field.format != .iso8601 { lines.append("    format \(field.format.rawValue)") }
+    if field.coerce { lines.append("    coerce true") }
+    if field.truncate { lines.append("    truncate true") }
+  }
+  if let time = source.eventTime {
+    lines.append("  event_time \(quoted(time.field))")
+    lines.append("    out_of_orderness \(ScalarText.durationText(time.outOfOrdernessMilliseconds))")
+    lines.append("    max_ahead \(ScalarText.durationText(time.maxAheadMilliseconds))")
+  }
+  if let deduplicate = pipeline.deduplicate {
+    lines.append("deduplicate \(quoted(deduplicate.name))")
+    lines.append("  input \(quoted(deduplicate.input))")
+    lines.append("  key \(deduplicate.key.map(quoted).joined(separator: ", "))")
+    lines.append("  within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
+    lines.append("  allowed_lateness \(ScalarText.durationText(deduplicate.allowedLatenessMilliseconds))")
+    lines.append("  time \(deduplicate.time.rawValue)")
+    if deduplicate.isExact { lines.append("  exact true") }
+  }
+  let sink = pipeline.sink
+  lines.append("clickhouse \(quoted(sink.name))")
+  lines.append("  input \(quoted(sink.input))")
+  lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
+  for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(mapping.field))") }
+  if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
+  return lines.map { $0 + "\n" }.joined()
+}
+
+/// FNV-1a, 64 bits, of a plan's text: what intents carry.
+package func planHash(_ text: String) -> UInt64 {
+  var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+  for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+  return hash
+}
+
+private func text(_ start: StartPosition) -> String {
+  switch start {
+  case .earliest: return "earliest"
+  case .latest: return "latest"
+  case .timestamp(let milliseconds): return "timestamp \(milliseconds)"
+  case .offsets(let offsets):
+    return "offsets " + offsets.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+  }
+}
+
+private func text(_ origin: FieldOrigin) -> String {
+  switch origin {
+  case .path(let keys): keys.map(quoted).joined(separator: ".")
+  case .key: "$key"
+  case .timestamp: "$timestamp"
+  case .topic: "$topic"
+  case .partition: "$partition"
+  case .offset: "$offset"
+  case .header(let name): "$headers \(quoted(name))"
+  }
+}

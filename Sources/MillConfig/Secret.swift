@@ -1,0 +1,20 @@
+/// A text that prints as `***` whichever way it is printed; only ``revealed`` gives it away.
+package struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  /// The text itself: for the call that needs it, never for a message.
+  package let revealed: String
+
+  package init(_ text: String) { revealed = text }
+
+  package var description: String { Self.mask }
+  package var debugDescription: String { Self.mask }
+  /// Without children, so that `dump` shows nothing either.
+  package var customMirror: Mirror { Mirror(self, children: []) }
+
+  /// What stands for a secret in every message.
+  package static let mask = "***"
+
+  /// Whether a value under this key is a secret by the key's name: password, secret or token as a word of it.
+  package static func isSecretKey(_ key: String) -> Bool {
+    key.lowercased().split(whereSeparator: { !$0.isLetter }).contains { ["password", "secret", "token", "passphrase"].contains($0) }
+  }
+}
