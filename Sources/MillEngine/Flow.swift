@@ -1,0 +1,212 @@
+internal import MillBase
+internal import MillClickHouse
+internal import MillCore
+internal import MillFlow
+internal import MillLog
+internal import MillState
+
+/// The way of an epoch's records: decode, judge lateness, deduplicate, append to what the destinations have pending.
+///
+/// A pure function of the state before, the intent and the bytes (R3): partitions in order, nothing asks clock or chance. Flow thread only.
+final class Flow {
+  struct Outcome {
+    var counters = Counters()
+    var maxEventTimes: [Int64] = []
+    var watermark = Int64.min
+    var expired: [BucketID] = []
+    var stop: Stop?
+  }
+
+  private let parts: EngineParts
+  private let decoder: RecordDecoder
+  private let decoded: DecodedRows
+  private let hasher: KeyHasher?
+  private let letters: DeadLetterEncoder
+  private var watermarks: WatermarkTracker
+  /// Set when the state lane has opened it; nil without a deduplicate operator.
+  var state: DeduplicateState?
+
+  private var rows: RowBlock
+  private var deadLetters = DeadLetterBlock()
+  private var spareRows: [RowBlock] = []
+
+  // Memory of one epoch, used again and again.
+  private var hashes: [Digest128] = []
+  private var keyBytes: [UInt8] = []
+  private var keyEnds: [UInt32] = []
+  private var keep: [UInt8] = []
+  private var times: [Int64] = []
+  private var failures: [DecodeFailure] = []
+
+  init(parts: EngineParts, start: FlowStart) {
+    self.parts = parts
+    decoder = RecordDecoder(plan: parts.sourcePlan)
+    decoded = DecodedRows(plan: parts.sourcePlan)
+    hasher = parts.deduplicate.map { KeyHasher(fields: $0.keyFields, plan: parts.sourcePlan, seed: start.hashSeed) }
+    letters = DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic)
+    watermarks = WatermarkTracker(
+      eventTime: parts.sourcePlan.eventTime, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
+    rows = RowBlock(parts.sourcePlan.types)
+  }
+
+  var pendingRows: [UInt64] { [UInt64(rows.rowCount), UInt64(deadLetters.rowCount)] }
+  var pendingBytes: [UInt64] { [UInt64(rows.byteCount), UInt64(deadLetters.byteCount)] }
+
+  /// Hands out what the table has pending; the flow goes on with an empty block.
+  func takeRows() -> RowBlock {
+    defer { rows = RowBlock(parts.sourcePlan.types) }
+    return rows
+  }
+
+  func takeDeadLetters() -> DeadLetterBlock {
+    defer { deadLetters = DeadLetterBlock() }
+    return deadLetters
+  }
+
+  /// The digest that `batch` would have if it were sealed from what is pending now; nil where its rows aren't there.
+  func digest(_ batch: SealedBatch, encoder: BlockEncoder?) -> Digest128? {
+    let range = Int(batch.rowStart)..<Int(batch.rowStart + batch.rowCount)
+    switch batch.destination {
+    case .table: return range.upperBound <= rows.rowCount ? encoder?.encode(rows, rows: range).digest : nil
+    case .deadLetters: return range.upperBound <= deadLetters.rowCount ? cityHash128(deadLetters.lines(range)) : nil
+    }
+  }
+
+  /// Adds to an intent what only the bytes tell: the input's digest and each range's last record.
+  func complete(_ intent: Intent, _ buffers: [RecordBuffer]) -> Intent {
+    var whole = intent
+    var digest = InputDigest()
+    for (index, range) in intent.ranges.enumerated() {
+      let buffer = buffers[Int(range.partition)]
+      let count = buffer.count(before: range.next)
+      guard count > 0 else { continue }
+      inputDigest(buffer, first: count, partition: range.partition, into: &digest)
+      let last = anchor(of: buffer, entry: buffer.head + count - 1)
+      whole.ranges[index].anchorOffset = last.offset
+      whole.ranges[index].anchorTimestamp = last.timestamp
+      whole.ranges[index].anchorChecksum = last.checksum
+    }
+    whole.inputDigest = digest.value
+    return whole
+  }
+
+  /// Processes the intent's records and consumes them from the buffers.
+  func process(_ intent: Intent, _ buffers: [RecordBuffer]) -> Outcome {
+    var outcome = Outcome()
+    decoded.removeAll()
+    // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
+    let watermark = watermarks.watermark(idle: intent.ranges.map(\.isIdle), clockMilliseconds: intent.clockMilliseconds)
+    for range in intent.ranges {
+      let buffer = buffers[Int(range.partition)]
+      let count = buffer.count(before: range.next)
+      guard count > 0 else { continue }
+      outcome.counters.records += UInt64(count)
+      failures.removeAll(keepingCapacity: true)
+      decoder.decode(buffer, first: count, partition: range.partition, into: decoded, failures: &failures)
+      take(failures, buffer, range.partition, intent, &outcome)
+      if outcome.stop != nil { return outcome }
+    }
+    decide(intent, buffers, watermark, &outcome)
+    for range in intent.ranges { buffers[Int(range.partition)].consume(buffers[Int(range.partition)].count(before: range.next)) }
+    outcome.maxEventTimes = watermarks.maxEventTimes(count: buffers.count)
+    outcome.watermark = watermarks.current
+    if let state { outcome.expired = state.expire(watermark: watermarks.current) }
+    return outcome
+  }
+
+  private func take(
+    _ failures: [DecodeFailure], _ buffer: RecordBuffer, _ partition: Int32, _ intent: Intent, _ outcome: inout Outcome
+  ) {
+    for failure in failures {
+      switch parts.sourcePlan.onError {
+      case .skip: outcome.counters.skipped += 1
+      case .deadLetter:
+        outcome.counters.deadLettered += 1
+        letters.append(failure, buffer, partition: partition, epoch: intent.epoch, plan: parts.sourcePlan, to: deadLetters)
+      case .fail:
+        let offset = buffer.entries[failure.entryIndex].offset
+        outcome.stop = Stop(
+          .failed, "partition \(partition) of \(parts.sourcePlan.topic), offset \(offset): \(failure.reason.sentence): \(failure.detail) (sources.\(parts.sourcePlan.name).on_error is fail)")
+        return
+      }
+    }
+  }
+
+  /// Late first, then duplicate.
+  private func decide(_ intent: Intent, _ buffers: [RecordBuffer], _ watermark: Int64, _ outcome: inout Outcome) {
+    let count = decoded.block.rowCount
+    guard count > 0 else { return }
+    keep.removeAll(keepingCapacity: true)
+    keep.append(contentsOf: repeatElement(1, count: count))
+    fillTimes(count, intent)
+    if let deduplicate = parts.deduplicate, let state, let hasher {
+      if deduplicate.options.usesEventTime, !mutated(.lateAfterDuplicate) {
+        dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
+      }
+      hashes.removeAll(keepingCapacity: true)
+      hasher.hash(decoded.block, into: &hashes)
+      if deduplicate.options.exact { hasher.keyBytes(decoded.block, into: &keyBytes, ends: &keyEnds) }
+      do throws(RunStoreError) {
+        outcome.counters.duplicate += UInt64(try deduplicateRows(state, count))
+      } catch {
+        outcome.stop = Stop(.failed, "the state can't be read: \(error)")
+        return
+      }
+      if deduplicate.options.usesEventTime, mutated(.lateAfterDuplicate) {
+        dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
+      }
+    }
+    let before = rows.rowCount
+    rows.append(decoded.block, keep: keep)
+    outcome.counters.emitted += UInt64(rows.rowCount - before)
+  }
+
+  private func fillTimes(_ count: Int, _ intent: Intent) {
+    times.removeAll(keepingCapacity: true)
+    if parts.sourcePlan.eventTime != nil {
+      unsafe decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { times.append(contentsOf: $0) }
+      unsafe decoded.block.originPartitions.raw.withMemoryRebound(to: Int32.self) { partitions in
+        unsafe watermarks.observe(partitions: partitions, times: times)
+      }
+    }
+    if parts.sourcePlan.eventTime == nil || parts.deduplicate?.options.usesEventTime == false {
+      times.removeAll(keepingCapacity: true)
+      times.append(contentsOf: repeatElement(intent.clockMilliseconds, count: count))
+    }
+  }
+
+  private func dropLate(
+    _ intent: Intent, _ buffers: [RecordBuffer], _ watermark: Int64, _ lateness: Int64, _ outcome: inout Outcome
+  ) {
+    guard watermark != Int64.min else { return }
+    let bound = watermark.subtractingReportingOverflow(lateness)
+    guard !bound.overflow else { return }
+    for row in times.indices where times[row] < bound.partialValue && keep[row] != 0 {
+      keep[row] = 0
+      outcome.counters.late += 1
+      let (partition, entry) = unsafe decoded.origin(of: row)
+      letters.appendLate(
+        buffers[Int(partition)], entryIndex: entry, partition: partition, epoch: intent.epoch, time: times[row], watermark: watermark,
+        to: deadLetters)
+    }
+  }
+
+  private func deduplicateRows(_ state: DeduplicateState, _ count: Int) throws(RunStoreError) -> Int {
+    let block = decoded.block
+    let partitions = unsafe block.originPartitions.base.assumingMemoryBound(to: Int32.self)
+    let offsets = unsafe block.originOffsets.base.assumingMemoryBound(to: Int64.self)
+    return try unsafe hashes.withUnsafeBufferPointer { (hashes) throws(RunStoreError) in
+      try unsafe times.withUnsafeBufferPointer { (times) throws(RunStoreError) in
+        try unsafe keep.withUnsafeMutableBufferPointer { (keep) throws(RunStoreError) in
+          try unsafe keyBytes.withUnsafeBufferPointer { (keyBytes) throws(RunStoreError) in
+            try unsafe keyEnds.withUnsafeBufferPointer { (keyEnds) throws(RunStoreError) in
+              try unsafe state.deduplicate(
+                count: count, hashes: hashes.baseAddress!, keyBytes: UnsafeRawPointer(keyBytes.baseAddress), keyEnds: keyEnds.baseAddress,
+                times: times.baseAddress!, partitions: partitions, offsets: offsets, keep: keep.baseAddress!)
+            }
+          }
+        }
+      }
+    }
+  }
+}
