@@ -33,7 +33,7 @@ extension Core {
         }
         return
       }
-    } else if options.newLineage, !checkpoint.hasCommittedWitness {
+    } else if options.newLineage || start.witness == .some(.none), !checkpoint.hasCommittedWitness {
       retryWitness()
       return
     }

@@ -64,7 +64,8 @@ extension Core {
     switch kind {
     case .transient, .stillRunning: again(index, step, "code \(code): \(message)")
     case .schema:
-      guard deliveries[index].tries < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
+      deliveries[index].schemaFailures += 1
+      guard deliveries[index].schemaFailures < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
       describeRetryAt = monotonic + options.retryMilliseconds
       again(index, step, "code \(code): \(message)")
     case .data: end(Stop(.promise, rule: "R11", "the server refuses the rows of \(what). Nothing of it was written. The batch stays in the log"))

@@ -41,6 +41,7 @@ struct Delivery {
   var guardLooks = true
   var tries = 0
   var viewFailures = 0
+  var schemaFailures = 0
   /// The epoch's clock when it was sealed, if the log still knows.
   var sealedWall: Int64?
   var ackPosition: LogPosition?
@@ -235,6 +236,7 @@ extension Core {
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
     deliveries[index].isCommitted = true
+    if deliveries[index].hasOpenAttempt { settler.isWanted = true }
     deliveries[index].step = .done
     deliveries[index].readyAt = nil
     sinkIsBack()

@@ -85,7 +85,8 @@ extension Core {
     guard let since = settler.since else { return }
     // Attempts under way now are not meant: they will be answered or time out.
     let underWay = Set(deliveries.filter { $0.isAwaiting }.map { "\($0.batch.token)-\($0.attempts)" })
-    let old = ids.filter { !underWay.contains($0) }
+    let ours = (start.lineages + [lineage]).map { "mr-\($0)-" }
+    let old = ids.filter { id in !underWay.contains(id) && ours.contains { id.hasPrefix($0) } }
     guard old.isEmpty else {
       Reach.mark(.r9QueriesStillRun)
       settler.isAwaiting = true
