@@ -9,6 +9,8 @@ final class FetchSession: @unchecked Sendable {
   private var progress: [Progress]
   /// All brokers are down; only an answer of a broker ends that, as records may have waited in the queue.
   private var outage: String?
+  /// A broker has answered this session.
+  private(set) var hasHeard = false
 
   private struct Progress {
     /// The next record's offset is at least this.
@@ -27,13 +29,16 @@ final class FetchSession: @unchecked Sendable {
   var trouble: String? { outage ?? progress.lazy.compactMap(\.trouble).first }
 
   /// See ``Source/poll(into:limit:timeoutMilliseconds:)``; tells neither of the notices about availability.
-  func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
+  ///
+  /// `afterOutage`: the brokers were down when last heard of, maybe by an older session.
+  func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int, afterOutage: Bool) -> [SourceNotice] {
     precondition(buffers.count >= progress.count, "\(buffers.count) buffers for \(progress.count) partitions")
     var notices: [SourceNotice] = []
     // While brokers are down, the wait is a question to them.
-    let wait = outage == nil ? timeoutMilliseconds : 0
+    let wait = outage != nil || afterOutage && !hasHeard ? 0 : timeoutMilliseconds
     let taken = queue.take(limit: limit, timeoutMilliseconds: wait) { record in
       let partition = Int(record.partition)
+      hasHeard = true
       guard let notice = admit(partition, record.offset) else {
         guard !progress[partition].isStopped else { return }
         unsafe buffers[partition].append(
@@ -45,7 +50,10 @@ final class FetchSession: @unchecked Sendable {
       if let notice = take(event, buffers) { notices.append(notice) }
     }
     if let reason = queue.client.signals.takeAllDown() { outage = reason }
-    if outage != nil, taken == 0, queue.client.answers(timeoutMilliseconds: max(timeoutMilliseconds, 1)) { outage = nil }
+    if taken == 0, outage != nil || afterOutage && !hasHeard, queue.client.answers(timeoutMilliseconds: max(timeoutMilliseconds, 1)) {
+      outage = nil
+      hasHeard = true
+    }
     return notices
   }
 
@@ -73,6 +81,7 @@ final class FetchSession: @unchecked Sendable {
       let index = Int(partition)
       guard !progress[index].isStopped else { return nil }
       progress[index].trouble = nil
+      hasHeard = true
       guard offset >= progress[index].next else {
         progress[index].isStopped = true
         return .positionLost(

@@ -434,10 +434,12 @@ final class KafkaSignals: Sendable {
 
   /// Takes the news that all brokers are down, with the last reason that was given; nil when there are none.
   func takeAllDown() -> String? {
-    state.withLock {
-      guard $0.allDown else { return nil }
-      $0.allDown = false
-      return $0.lastReason ?? "all brokers are down"
+    state.withLock { state in
+      guard state.allDown else { return nil }
+      let reason = state.lastReason ?? "all brokers are down"
+      state.allDown = false
+      state.lastReason = nil
+      return reason
     }
   }
 
