@@ -47,7 +47,7 @@ let targets: [Target] = [
   // Rank 4
   room("MillKafka", ["MillBase", "MillFlow", "CRdKafka"]),
   room("MillState", ["MillBase", "MillFlow", "CRocksDB", "CRocksShim"]),
-  room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "CCurl", "CLZ4"]),
+  room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "MillCore", "CCurl", "CLZ4"]),
   // Rank 5
   room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
   room("MillConfig", ["MillBase", "MillFlow", "CYAML"]),
@@ -67,7 +67,7 @@ let targets: [Target] = [
   tests("MillCoreTests", ["MillBase", "MillLog", "MillCore"]),
   tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka"]),
   tests("MillStateTests", ["MillBase", "MillFlow", "MillState", "MillTestKit"]),
-  tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillClickHouse"]),
+  tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillClickHouse"]),
   tests("MillEngineTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
   tests("MillSimTests", ["MillBase", "MillSim"]),

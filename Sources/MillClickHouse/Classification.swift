@@ -1,0 +1,121 @@
+internal import MillBase
+package import MillCore
+
+/// An error as the server words it.
+package struct ServerError: Error, Hashable, Sendable {
+  package var code: Int
+  package var message: String
+
+  package init(code: Int, message: String) {
+    self.code = code
+    self.message = message
+  }
+}
+
+/// What an HTTP answer says. HTTP status alone says nothing: 200 comes with errors, and the same error under many statuses.
+package enum Classification {
+  /// What stands in an answer.
+  package enum Reading: Hashable, Sendable {
+    case success
+    case failed(ServerError)
+    /// Neither success nor an error of ClickHouse's.
+    case unreadable(String)
+  }
+
+  /// An INSERT's outcome.
+  /// - Parameter isOnePart: the table has no partition key, so that the rows of a block are one part: all or none.
+  package static func insertAnswer(_ result: Result<HTTPResponse, TransportError>, isOnePart: Bool) -> SinkAnswer {
+    switch result {
+    case .failure(let error): return error.nothingSent ? .notSent(reason: error.reason) : .unknown(reason: error.reason)
+    case .success(let response):
+      if mutated(.statusAloneIsSuccess), response.status == 200 { return .committed }
+      switch reading(response) {
+      case .success:
+        return response.body.isEmpty ? .committed : .unknown(reason: "HTTP 200 with an unexpected body: \(excerpt(response.body))")
+      case .unreadable(let reason): return .unknown(reason: reason)
+      case .failed(let error):
+        // The table took the rows before the view was asked.
+        if error.message.contains("while pushing to view") { return .viewFailed(code: error.code, message: error.message) }
+        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
+        return outcome(of: error, isOnePart: isOnePart)
+      }
+    }
+  }
+
+  /// A question's answer: the bytes, or what the core is told instead.
+  package static func questionAnswer(_ result: Result<HTTPResponse, TransportError>) -> Result<[UInt8], QuestionFailure> {
+    switch result {
+    case .failure(let error): return .failure(.unanswered(error.reason))
+    case .success(let response):
+      switch reading(response) {
+      case .success: return .success(response.body)
+      case .unreadable(let reason): return .failure(.unanswered(reason))
+      case .failed(let error):
+        switch ErrorTable.meaning(of: error) {
+        case .refusedBefore(.configuration), .refusedBefore(.schema): return .failure(.denied("code \(error.code): \(error.message)"))
+        default: return .failure(.unanswered("code \(error.code): \(error.message)"))
+        }
+      }
+    }
+  }
+
+  package static func reading(_ response: HTTPResponse) -> Reading {
+    if let header = response.headers["x-clickhouse-exception-code"] {
+      guard let code = Int(header) else { return .unreadable("X-ClickHouse-Exception-Code: \(header)") }
+      // With 0 the rest of the answer has to say what happened.
+      if code != 0 { return .failed(ServerError(code: code, message: message(response.body))) }
+    }
+    if response.status == 200 {
+      guard let error = tail(of: response) else { return .success }
+      return .failed(error)
+    }
+    if let error = serverError(in: message(response.body)) { return .failed(error) }
+    return .unreadable("HTTP \(response.status): \(excerpt(response.body))")
+  }
+
+  private static func outcome(of error: ServerError, isOnePart: Bool) -> SinkAnswer {
+    switch ErrorTable.meaning(of: error) {
+    case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
+    case .refusedAmidst(let kind) where isOnePart: .refused(kind, code: error.code, message: error.message)
+    case .refusedAmidst, .unknownOutcome: .unknown(reason: "code \(error.code): \(error.message)")
+    }
+  }
+
+  /// An error that came after the status: `__exception__` with the tag that the header names (25.11 and later), the bare word (25.1), or
+  /// the error's text as last line (before).
+  private static func tail(of response: HTTPResponse) -> ServerError? {
+    guard !response.body.isEmpty else { return nil }
+    let end = String(decoding: response.body.suffix(32 << 10), as: UTF8.self)
+    let lines = end.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" || $0 == "\r" })
+    let marker = response.headers["x-clickhouse-exception-tag"].map { "__exception__" + $0 }
+    if let place = lines.lastIndex(where: { $0 == "__exception__" || $0 == marker ?? "" }) {
+      let all = lines[place...].first { $0.hasPrefix("Code: ") } ?? lines[..<place].last { $0.hasPrefix("Code: ") }
+      return all.flatMap { serverError(in: String($0)) } ?? ServerError(code: 0, message: "an exception after the status: \(end.suffix(300))")
+    }
+    return lines.last.flatMap { serverError(in: String($0)) }
+  }
+
+  /// Reads `Code: N, e.displayText() = …` and `Code: N. DB::Exception: …`.
+  private static func serverError(in text: String) -> ServerError? {
+    guard text.hasPrefix("Code: ") else { return nil }
+    let digits = text.dropFirst("Code: ".count).prefix { $0.isASCII && $0.isNumber }
+    let rest = text.dropFirst("Code: ".count + digits.count)
+    guard let code = Int(digits), rest.hasPrefix(", e.displayText()") || rest.hasPrefix(". DB::") || rest.hasPrefix(", e.code()") else { return nil }
+    return ServerError(code: code, message: text)
+  }
+
+  private static func message(_ body: [UInt8]) -> String {
+    let text = String(decoding: body.prefix(4096), as: UTF8.self)
+    return String(text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+  }
+
+  private static func excerpt(_ body: [UInt8]) -> String { String(decoding: body.prefix(300), as: UTF8.self) }
+}
+
+/// Why a question has no answer.
+package enum QuestionFailure: Error, Hashable, Sendable {
+  /// Ask again.
+  case unanswered(String)
+  /// No waiting mends it.
+  case denied(String)
+}

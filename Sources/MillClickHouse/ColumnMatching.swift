@@ -1,0 +1,90 @@
+package import MillFlow
+
+/// A field of the rows and the column it is meant for; in the order of the RowBlock's columns.
+package struct SinkField: Hashable, Sendable {
+  /// The field's name in the pipeline file.
+  package var field: String
+  /// The column that it goes into.
+  package var column: String
+  package var type: DataType
+
+  package init(field: String, column: String? = nil, type: DataType) {
+    self.field = field
+    self.column = column ?? field
+    self.type = type
+  }
+}
+
+/// Which field feeds which column (pipeline format §1.3).
+package enum ColumnMatching {
+  /// The columns to send, in the table's order, and all problems; without problems every column is fed.
+  /// - Parameter provenance: the provenance column's name, fed by nobody.
+  package static func match(
+    _ fields: [SinkField], _ columns: [DescribedColumn], provenance: String?, isReplicated: Bool, table: TableName
+  ) -> (columns: [TargetColumn], problems: [String]) {
+    var matched: [TargetColumn] = []
+    var problems: [String] = []
+    for field in fields {
+      guard let column = columns.first(where: { $0.name == field.column }) else {
+        problems.append("field \(field.field) has no column \(SQL.name(field.column)) in \(table): "
+          + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(field.column)) \(TypeText.text(field.type)), or leave the field out")
+        continue
+      }
+      if !column.isInsertable {
+        problems.append("column \(SQL.name(column.name)) of \(table) is \(column.defaultKind), the server computes it: leave field \(field.field) out")
+      } else if column.name == provenance {
+        problems.append("column \(SQL.name(column.name)) of \(table) is the provenance column: field \(field.field) needs another one")
+      }
+    }
+    for column in columns where column.isInsertable && column.name != provenance {
+      let feeding = fields.indices.filter { fields[$0].column == column.name }
+      if feeding.count > 1 {
+        problems.append("column \(SQL.name(column.name)) of \(table) is fed by \(feeding.map { fields[$0].field }.joined(separator: " and ")): one field each")
+        continue
+      }
+      guard let source = feeding.first else {
+        if let problem = unfed(column, isReplicated: isReplicated, table: table) { problems.append(problem) }
+        continue
+      }
+      let field = fields[source]
+      guard let type = TypeText.parse(column.type) else {
+        problems.append("column \(SQL.name(column.name)) of \(table) is \(column.type), which no field's type fits; "
+          + "field \(field.field) is \(TypeText.text(field.type))")
+        continue
+      }
+      guard field.type.fit(into: type) != nil else {
+        problems.append("field \(field.field) is \(TypeText.text(field.type)), column \(SQL.name(column.name)) of \(table) is \(column.type): "
+          + remedy(field, column, type, table))
+        continue
+      }
+      matched.append(TargetColumn(name: column.name, type: type, typeText: column.type, source: source))
+    }
+    return (matched, problems)
+  }
+
+  private static func unfed(_ column: DescribedColumn, isReplicated: Bool, table: TableName) -> String? {
+    let name = SQL.name(column.name)
+    if column.defaultKind.isEmpty {
+      return "column \(name) of \(table) has no field and no DEFAULT: give it a field of type \(column.type), or "
+        + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(name) DEFAULT …"
+    }
+    guard isReplicated, let call = chance.first(where: { column.defaultExpression.lowercased().contains($0.lowercased() + "(") }) else { return nil }
+    return "column \(name) of \(table) has DEFAULT \(column.defaultExpression): a retry on another replica would store another value of \(call)(); "
+      + "give it a field"
+  }
+
+  /// Functions whose value differs from one call or replica to the next.
+  private static let chance = [
+    "now", "now64", "today", "yesterday", "rand", "rand32", "rand64", "randConstant", "canonicalRand", "randomString", "generateUUIDv4",
+    "generateUUIDv7", "generateSnowflakeID", "generateULID", "hostName", "fqdn", "uptime", "utcTimestamp", "current_timestamp", "serverUUID",
+    "nowInBlock", "rowNumberInAllBlocks", "queryID", "currentUser", "randUniform", "randNormal", "fuzzBits", "blockNumber",
+  ]
+
+  private static func remedy(_ field: SinkField, _ column: DescribedColumn, _ type: DataType, _ table: TableName) -> String {
+    if field.type.isNullable, !type.isNullable {
+      return "declare the field \(TypeText.text(type)) with a default, or "
+        + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) Nullable(\(TypeText.text(type.bare)))"
+    }
+    return "declare the field \(TypeText.text(type.bare)), or ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) \(TypeText.text(field.type))"
+  }
+}

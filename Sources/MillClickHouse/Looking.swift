@@ -1,0 +1,80 @@
+/// One look at server and table: questions one after the other, each made out of the answers before.
+///
+/// Step by step on the transport's threads; nothing runs at the same time as another step, so that plain values are passed on.
+struct Looking: Sendable {
+  let options: SinkOptions
+  let transport: any Transport
+
+  typealias Outcome = Result<TableLook, QuestionFailure>
+  typealias Rows = [[String]]
+
+  func look(_ done: @escaping @Sendable (Outcome) -> Void) {
+    let bare = Requests(options: options, dialect: Dialect(major: 0, minor: 0, settings: []))
+    ask(bare, Statements.Look.version, done) { version in
+      ask(bare, Statements.Look.settings, done) { settings in
+        let text = version.first?.first ?? ""
+        guard let dialect = Dialect(version: text, settings: Set(settings.compactMap(\.first))) else {
+          return done(.failure(.unanswered("version() gave \(text)")))
+        }
+        askTable(Requests(options: options, dialect: dialect), done)
+      }
+    }
+  }
+
+  private func askTable(_ requests: Requests, _ done: @escaping @Sendable (Outcome) -> Void) {
+    ask(requests, Statements.Look.tablesColumns, done) { known in
+      let columns = TableLook.wanted(of: Set(known.compactMap(\.first)))
+      ask(requests, Statements.Look.table(options.table, columns: columns), done) { rows in
+        guard let row = rows.first, row.count == columns.count else {
+          let create = "create it, or name another one (user \(options.user) may also lack the right to see it)"
+          return done(.failure(.denied("there is no table \(options.table): \(create)")))
+        }
+        let found = Dictionary(zip(columns, row), uniquingKeysWith: { first, _ in first })
+        askColumns(requests, found, done)
+      }
+    }
+  }
+
+  private func askColumns(_ requests: Requests, _ found: [String: String], _ done: @escaping @Sendable (Outcome) -> Void) {
+    ask(requests, Statements.Look.describe(options.table), done) { described in
+      ask(requests, Statements.Look.windows, done) { windows in
+        transport.send(requests.question(Statements.Look.processes)) { result in
+          let mayRead: Bool
+          switch Classification.questionAnswer(result) {
+          case .success: mayRead = true
+          case .failure(.denied): mayRead = false
+          case .failure(let failure): return done(.failure(failure))
+          }
+          done(.success(Self.look(requests.dialect, found, described, windows, mayRead)))
+        }
+      }
+    }
+  }
+
+  private static func look(
+    _ dialect: Dialect, _ found: [String: String], _ described: Rows, _ windows: Rows, _ mayRead: Bool
+  ) -> TableLook {
+    let databases = TabSeparated.texts(found["dependencies_database"] ?? "")
+    let tables = TabSeparated.texts(found["dependencies_table"] ?? "")
+    return TableLook(
+      dialect: dialect, engine: found["engine"] ?? "", engineFull: found["engine_full"] ?? "",
+      createQuery: found["create_table_query"] ?? "", partitionKey: found["partition_key"] ?? "", uuid: found["uuid"],
+      dependents: zip(databases, tables).map { TableName(database: $0, table: $1) },
+      columns: described.filter { $0.count >= 4 }.map {
+        DescribedColumn(name: $0[0], type: $0[1], defaultKind: $0[2], defaultExpression: $0[3])
+      },
+      mergeTreeSettings: Dictionary(windows.filter { $0.count == 2 }.map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first }),
+      mayReadProcesses: mayRead)
+  }
+
+  private func ask(
+    _ requests: Requests, _ statement: String, _ done: @escaping @Sendable (Outcome) -> Void, _ then: @escaping @Sendable (Rows) -> Void
+  ) {
+    transport.send(requests.question(statement)) { result in
+      switch Classification.questionAnswer(result) {
+      case .success(let bytes): then(TabSeparated.rows(bytes))
+      case .failure(let failure): done(.failure(failure))
+      }
+    }
+  }
+}

@@ -1,0 +1,119 @@
+internal import MillCore
+
+/// The part of ``DeliveryChoice`` that weighs engine, window and rights.
+struct ModeChoice {
+  let look: TableLook
+  let options: SinkOptions
+  let hasProvenance: Bool
+  var mode = DeliveryMode.atLeastOnce
+  var window = 0
+  var windowSeconds = 0
+  var partitionsMax = 1
+  var warnings: [String] = []
+  var problems: [String] = []
+
+  init(look: TableLook, options: SinkOptions, hasProvenance: Bool) {
+    self.look = look
+    self.options = options
+    self.hasProvenance = hasProvenance
+  }
+
+  private var table: TableName { options.table }
+  private var family: DeliveryChoice.Family { DeliveryChoice.family(of: look.engine) }
+  private var windowSetting: String { family == .plain ? "non_replicated_deduplication_window" : "replicated_deduplication_window" }
+  /// R9: three batches' worth and what is left to others.
+  private var windowNeeded: Int { 3 * partitionsMax + options.windowReserve }
+  private var windowAlter: String {
+    "ALTER TABLE \(table.quoted) MODIFY SETTING \(windowSetting) = \(max(10_000, windowNeeded))"
+  }
+  private var columnAlter: String {
+    "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(options.provenanceColumn ?? "_millrace_batch")) LowCardinality(String)"
+  }
+
+  mutating func decide() {
+    partitionsMax = Statements.hasPartitions(key: look.partitionKey) ? options.partitionsMax : 1
+    warnViews()
+    guard options.delivery == .exactlyOnce else { return }
+    if let refusal = engineProblem() { return problems.append(refusal) }
+    if let ttl = deletingTTL() {
+      problems.append("\(table) has TTL \(ttl), which takes rows away, so that they can't be counted: remove it "
+        + "(ALTER TABLE \(table.quoted) REMOVE TTL, or a scheduled DROP PARTITION), or use delivery: at_least_once")
+    }
+    if !look.mayReadProcesses {
+      problems.append("user \(options.user) may not read system.processes, without which a lost INSERT can't be settled: "
+        + "GRANT SELECT ON system.processes TO \(SQL.name(options.user))")
+    }
+    chooseMode()
+  }
+
+  private mutating func chooseMode() {
+    let takesToken = look.dialect.isAtLeast(22, 2) && look.dialect.settings.contains("insert_deduplication_token")
+    let found = takesToken ? look.setting(windowSetting) ?? 0 : 0
+    let isEnough = found > 0 && found >= windowNeeded
+    if isEnough {
+      window = found
+      windowSeconds = family == .plain ? 0 : look.setting("replicated_deduplication_window_seconds") ?? 0
+    }
+    switch (hasProvenance, isEnough, family) {
+    case (true, true, _): mode = .tokenAndProvenance
+    case (true, false, _):
+      mode = .readBack
+      if takesToken {
+        warnings.append("\(table) has a deduplication window of \(found), \(windowNeeded) are needed: every INSERT is read back. "
+          + "Faster: \(windowAlter)")
+      }
+    case (false, true, .replicated), (false, true, .shared):
+      mode = .tokenOnly
+      warnings.append("\(table) has no provenance column: an outage longer than the deduplication window stops the pipeline. Better: \(columnAlter)")
+    case (false, false, .replicated), (false, false, .shared):
+      problems.append("\(table) has no provenance column, and a deduplication window of \(found) where \(windowNeeded) are needed: \(columnAlter)"
+        + (takesToken ? ", or \(windowAlter)" : ""))
+    case (false, _, .plain):
+      problems.append("\(table) has no provenance column, without which rows that a crash of the server has lost can't be found: \(columnAlter)"
+        + (takesToken && !isEnough ? "; for speed also \(windowAlter)" : ""))
+    }
+    if family != .plain, options.cluster == nil {
+      warnings.append("\(table) is \(look.engine) and no cluster is named: only the process list of \(options.urls.first ?? "this server") is looked into")
+    }
+  }
+
+  private mutating func warnViews() {
+    guard !look.dependents.isEmpty else { return }
+    let names = look.dependents.map(\.description).sorted().joined(separator: ", ")
+    warnings.append("views hang on \(table) (\(names)): a crash of the server itself can lose or double rows of a view")
+  }
+
+  private func engineProblem() -> String? {
+    var engine = look.engine
+    for prefix in ["Replicated", "Shared"] where engine.hasPrefix(prefix) { engine.removeFirst(prefix.count) }
+    if engine == "MergeTree" { return nil }
+    let onlyMergeTree = "exactly once needs MergeTree, ReplicatedMergeTree or SharedMergeTree"
+    let atLeastOnce = "delivery: at_least_once takes it as it is"
+    let found = "\(table) is \(look.engine)"
+    switch engine {
+    case "ReplacingMergeTree", "CollapsingMergeTree", "VersionedCollapsingMergeTree", "CoalescingMergeTree":
+      return "\(found), which merges rows away, so that they can't be counted: \(atLeastOnce) (doubled rows are merged too), else \(onlyMergeTree)"
+    case "SummingMergeTree", "AggregatingMergeTree", "GraphiteMergeTree":
+      return "\(found), which merges rows away: write to a MergeTree and let a materialized view fill this table; \(onlyMergeTree)"
+    case "Distributed": return "\(found): name the local table of a shard instead; \(onlyMergeTree)"
+    case "Buffer": return "\(found), which loses rows in a crash: name its destination table instead"
+    case "View", "MaterializedView", "LiveView", "WindowView": return "\(found): name the table that it reads from or writes to instead"
+    case "Null": return "\(found), which keeps nothing: \(onlyMergeTree), and views on it; \(atLeastOnce)"
+    default: return "\(found): \(onlyMergeTree); \(atLeastOnce)"
+    }
+  }
+
+  /// The first element of the table's TTL that deletes or merges rows; moves and recompression don't matter.
+  private func deletingTTL() -> String? {
+    guard let start = look.engineFull.lastRange(ofText: " TTL ") else { return nil }
+    let end = look.engineFull.lastRange(ofText: " SETTINGS ")?.lowerBound ?? look.engineFull.endIndex
+    guard start.upperBound < end else { return nil }
+    var elements = [""]
+    var depth = 0
+    for character in look.engineFull[start.upperBound..<end] {
+      depth += character == "(" ? 1 : character == ")" ? -1 : 0
+      if character == ",", depth == 0 { elements.append("") } else { elements[elements.count - 1].append(character) }
+    }
+    return elements.first { !$0.contains(" TO DISK ") && !$0.contains(" TO VOLUME ") && !$0.contains(" RECOMPRESS ") }
+  }
+}
