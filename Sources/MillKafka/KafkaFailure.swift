@@ -1,0 +1,52 @@
+/// Where librdkafka's log lines go; called from its threads. Level as in syslog: 3 error, 4 warning, 5 notice, 6 info, 7 debug.
+package typealias KafkaLog = @Sendable (_ level: Int, _ line: String) -> Void
+
+/// What went wrong in a call to librdkafka, before it is known what that means to the caller.
+package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  package enum Kind: Hashable, Sendable {
+    /// Brokers down, leader moving, time-out, rights taken away.
+    case unreachable
+    case unknownTopic
+    /// The offset asked for isn't there.
+    case positionLost
+    /// Bytes that fail a checksum or can't be decompressed or understood.
+    case damaged
+    case exists
+    /// The brokers have no such call.
+    case unsupported
+    /// An argument or property that no waiting mends.
+    case rejected
+    case queueFull
+  }
+
+  package var kind: Kind
+  /// librdkafka's words, without secrets.
+  package var text: String
+
+  package init(_ kind: Kind, _ text: String) {
+    self.kind = kind
+    self.text = text
+  }
+
+  package var description: String { text }
+}
+
+/// One record as librdkafka lends it.
+@safe struct FetchedRecord: ~Copyable {
+  let partition: Int32
+  let offset: Int64
+  /// Milliseconds since 1970, -1 where the record has none.
+  let timestamp: Int64
+  /// nil: null.
+  let key: UnsafeRawBufferPointer?
+  let payload: UnsafeRawBufferPointer?
+  /// In the form of ``RecordEntry/headersByteCount``; nil: none.
+  let headers: UnsafeRawBufferPointer?
+}
+
+/// What stands between records in a fetch queue.
+enum FetchEvent {
+  /// Nothing more can be read now; the next record will stand at `offset` or later.
+  case end(partition: Int32, offset: Int64)
+  case failed(partition: Int32, KafkaFailure)
+}

@@ -1,0 +1,68 @@
+/// How one topic is reached and read.
+package struct KafkaOptions: Hashable, Sendable {
+  /// host:port, comma separated.
+  package var brokers: String
+  package var topic: String
+  /// The group whose committed offsets are the witness: `millrace-<pipeline>`.
+  package var group: String
+  /// Further properties of librdkafka (security and the like). Those that reading exactly once depends on can't be among them.
+  package var properties: [String: String]
+  /// Bytes that may wait in librdkafka's queue.
+  package var prefetchByteCount: Int
+  package var clientID: String
+
+  package init(
+    brokers: String, topic: String, group: String, properties: [String: String] = [:], prefetchByteCount: Int = 128 << 20,
+    clientID: String = "millrace"
+  ) {
+    self.brokers = brokers
+    self.topic = topic
+    self.group = group
+    self.properties = properties
+    self.prefetchByteCount = prefetchByteCount
+    self.clientID = clientID
+  }
+
+  /// A setting as librdkafka takes it.
+  typealias Setting = (name: String, value: String)
+
+  /// What reading depends on; a property of the same name is refused.
+  private var own: [Setting] {
+    let kilobytes = min(max(prefetchByteCount / 1024, 1), 2_097_151)
+    return [
+      ("bootstrap.servers", brokers), ("client.id", clientID), ("group.id", group),
+      ("isolation.level", "read_committed"), ("check.crcs", "true"),
+      ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("auto.offset.reset", "error"),
+      ("enable.partition.eof", "true"), ("allow.auto.create.topics", "false"),
+      ("queued.max.messages.kbytes", String(kilobytes)), ("queued.min.messages", "1000000"),
+    ]
+  }
+
+  /// Settings for a consumer of all partitions. Sorted, so that the first one refused is always the same.
+  /// - Throws: `.rejected` for a property that is ours to set.
+  func consumerSettings() throws(KafkaFailure) -> [Setting] {
+    let taken = Set(own.map(\.name)).union(["metadata.broker.list"])
+    for name in properties.keys.sorted() where taken.contains(name) {
+      throw KafkaFailure(.rejected, "property \(name): millrace sets it itself; remove it")
+    }
+    // An outage ends soon after the brokers are back; the default waits up to 10 s.
+    let mild: [Setting] = [("reconnect.backoff.max.ms", "2000"), ("socket.keepalive.enable", "true")]
+    return mild.filter { properties[$0.name] == nil } + properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } + own
+  }
+
+  /// Settings for a consumer that reads a single record.
+  func anchorSettings() throws(KafkaFailure) -> [Setting] {
+    let small: [Setting] = [("queued.min.messages", "1"), ("fetch.wait.max.ms", "10")]
+    return try consumerSettings() + small
+  }
+
+  /// Names that newer versions of librdkafka know.
+  static let optionalSettings: [Setting] = [("fetch.queue.backoff.ms", "10")]
+
+  /// Values of properties that must never be shown.
+  var secrets: [String] {
+    properties.filter { name, _ in
+      ["password", "secret", "pem", "oauthbearer.config", "token"].contains { name.contains($0) }
+    }.values.sorted()
+  }
+}

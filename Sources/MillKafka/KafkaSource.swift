@@ -1,0 +1,211 @@
+package import MillFlow
+internal import Glibc
+internal import Synchronization
+
+/// One topic of Kafka, read through librdkafka under `assign` with read_committed and offsets of our own.
+///
+/// Two clients: one that only asks (control lane, one call at a time, each bounded in time), and one that fetches, made anew by
+/// every ``assign(_:)`` so that nothing of an older assignment can come out of it; librdkafka also goes on after damage, which a
+/// new client ends. ``poll(into:limit:timeoutMilliseconds:)`` belongs to one thread.
+package final class KafkaSource: Source, @unchecked Sendable {
+  /// How long a control call may wait for brokers, per question.
+  package static let timeoutMilliseconds = 8000
+
+  private let options: KafkaOptions
+  private let log: KafkaLog
+  private let control: KafkaClient
+  private let controlLane = Mutex(())
+  private let assignment = Mutex(Assignment())
+  /// The polling thread's own: the answer of ``SourceNotice`` last given about brokers.
+  private var reportedUnavailable = false
+
+  private struct Assignment {
+    var offsets: [Int64]?
+    var session: FetchSession?
+  }
+
+  /// Checks the properties; brokers needn't answer yet.
+  ///
+  /// - Throws: ``SourceError/refused(_:)`` for a property that librdkafka doesn't take, naming it (never a secret value).
+  package init(_ options: KafkaOptions, log: @escaping KafkaLog) throws(SourceError) {
+    self.options = options
+    self.log = log
+    do {
+      control = try KafkaClient(
+        .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
+        signals: KafkaSignals(secrets: options.secrets, log: log))
+    } catch { throw .refused("topic \(options.topic): \(error.text)") }
+  }
+
+  // MARK: Control lane
+
+  package func describe() throws(SourceError) -> TopicDescription {
+    try ask { client throws(KafkaFailure) in
+      let count = try client.partitionCount(of: options.topic, timeoutMilliseconds: Self.timeoutMilliseconds)
+      let cluster = try client.clusterID(timeoutMilliseconds: Self.timeoutMilliseconds)
+      return TopicDescription(clusterID: cluster, topicID: nil, partitions: try bounds(client, count))
+    }
+  }
+
+  package func resolve(_ start: StartPosition, partitionCount: Int) throws(SourceError) -> [Int64] {
+    try ask { client throws(KafkaFailure) in
+      let bounds = try bounds(client, partitionCount)
+      switch start {
+      case .earliest: return bounds.map(\.low)
+      case .latest: return bounds.map(\.stableEnd)
+      case .timestamp(let milliseconds):
+        let found = try client.offsets(
+          options.topic, count: partitionCount, milliseconds: milliseconds, timeoutMilliseconds: Self.timeoutMilliseconds)
+        return zip(found, bounds).map { $0 ?? $1.stableEnd }
+      case .offsets(let wanted):
+        for (partition, offset) in wanted.sorted(by: { $0.key < $1.key }) {
+          guard bounds.indices.contains(Int(partition)) else {
+            throw KafkaFailure(.rejected, "start offset for partition \(partition): there are partitions 0 to \(partitionCount - 1)")
+          }
+          let kept = bounds[Int(partition)]
+          guard kept.low...max(kept.low, kept.stableEnd) ~= offset else {
+            throw KafkaFailure(
+              .rejected, "start offset \(offset) of partition \(partition): must be from \(kept.low) to \(kept.stableEnd)")
+          }
+        }
+        return bounds.indices.map { wanted[Int32($0)] ?? bounds[$0].low }
+      }
+    }
+  }
+
+  package func anchor(partition: Int32, offset: Int64) throws(SourceError) -> Anchor? {
+    try ask { client throws(KafkaFailure) in
+      let count = try client.partitionCount(of: options.topic, timeoutMilliseconds: Self.timeoutMilliseconds)
+      guard partition >= 0, partition < count else { return nil }
+      let kept = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
+      guard kept.low <= offset, offset < kept.stableEnd else { return nil }
+      return try readAnchor(partition, offset)
+    }
+  }
+
+  package func readWitness() throws(SourceError) -> String? {
+    try ask { client throws(KafkaFailure) in
+      try client.committedMetadata(options.topic, partition: 0, timeoutMilliseconds: Self.timeoutMilliseconds)
+    }
+  }
+
+  package func commitWitness(_ witness: String, offsets: [Int64]) throws(SourceError) {
+    try ask { client throws(KafkaFailure) in
+      try client.commit(options.topic, offsets: offsets, metadata: witness, timeoutMilliseconds: Self.timeoutMilliseconds)
+    }
+  }
+
+  private func bounds(_ client: KafkaClient, _ count: Int) throws(KafkaFailure) -> [PartitionBounds] {
+    var bounds: [PartitionBounds] = []
+    for partition in 0..<Int32(count) {
+      bounds.append(try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds))
+    }
+    return bounds
+  }
+
+  /// Reads with a client of its own, so that the poll isn't disturbed and nothing else can come out of its queue.
+  private func readAnchor(_ partition: Int32, _ offset: Int64) throws(KafkaFailure) -> Anchor? {
+    let client = try KafkaClient(
+      .consumer, required: options.anchorSettings(), signals: KafkaSignals(secrets: options.secrets, log: log))
+    var offsets = [Int64?](repeating: nil, count: Int(partition) + 1)
+    offsets[Int(partition)] = offset
+    let queue = try FetchQueue(client, topic: options.topic, offsets: offsets)
+    var found: Anchor?
+    var isDone = false
+    var failure: KafkaFailure?
+    var waits = 0
+    while !isDone && failure == nil {
+      guard waits < Self.timeoutMilliseconds / 100 else {
+        let reason = client.signals.takeAllDown() ?? "no answer in \(Self.timeoutMilliseconds) ms"
+        throw KafkaFailure(.unreachable, "reading offset \(offset) of partition \(partition): \(reason)")
+      }
+      waits += 1
+      _ = queue.take(limit: 1, timeoutMilliseconds: 100) { record in
+        // A record further on: what stood here was never visible, or isn't any more.
+        isDone = true
+        if record.offset == offset {
+          let checksum = unsafe Anchor.checksum(key: record.key, payload: record.payload)
+          found = Anchor(offset: offset, timestamp: record.timestamp, checksum: checksum)
+        }
+      } onEvent: { event in
+        switch event {
+        case .end: isDone = true
+        case .failed(_, let reason) where reason.kind == .positionLost: isDone = true
+        case .failed(_, let reason) where reason.kind == .unreachable: break
+        case .failed(_, let reason): failure = reason
+        }
+      }
+    }
+    if let failure { throw failure }
+    return found
+  }
+
+  /// One control call at a time, its failure in the seam's words.
+  private func ask<R>(_ body: (KafkaClient) throws(KafkaFailure) -> R) throws(SourceError) -> R {
+    let result: Result<R, KafkaFailure> = controlLane.withLock { _ in
+      control.serve(timeoutMilliseconds: 0)
+      do throws(KafkaFailure) { return .success(try body(control)) } catch {
+        control.serve(timeoutMilliseconds: 0)
+        return .failure(error)
+      }
+    }
+    switch result {
+    case .success(let value): return value
+    case .failure(let failure):
+      switch failure.kind {
+      case .unknownTopic: throw .topicMissing(topic: options.topic)
+      case .rejected, .unsupported: throw .refused("topic \(options.topic): \(failure.text)")
+      case .unreachable, .positionLost, .damaged, .exists, .queueFull: throw .unavailable("topic \(options.topic): \(failure.text)")
+      }
+    }
+  }
+
+  // MARK: Fetching
+
+  package func assign(_ offsets: [Int64]) {
+    // The old session ends outside of the lock: that joins librdkafka's threads.
+    let old = assignment.withLock {
+      let old = $0.session
+      $0 = Assignment(offsets: offsets, session: nil)
+      return old
+    }
+    _ = consume old
+    // Fetching begins at once; where the client can't be made, the poll tries again and tells.
+    _ = currentSession()
+  }
+
+  package func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
+    precondition(limit > 0, "poll limit \(limit): must be at least 1")
+    switch currentSession() {
+    case .failure(let failure):
+      usleep(UInt32(clamping: timeoutMilliseconds * 1000))
+      return availability(of: failure.text)
+    case .success(let session):
+      var notices = session.poll(into: buffers, limit: limit, timeoutMilliseconds: timeoutMilliseconds)
+      notices += availability(of: session.trouble)
+      return notices
+    }
+  }
+
+  /// Tells brokers' state when it isn't the one told last.
+  private func availability(of trouble: String?) -> [SourceNotice] {
+    guard (trouble != nil) != reportedUnavailable else { return [] }
+    reportedUnavailable = trouble != nil
+    return [trouble.map { .unavailable("topic \(options.topic): \($0)") } ?? .available]
+  }
+
+  private func currentSession() -> Result<FetchSession, KafkaFailure> {
+    assignment.withLock {
+      guard let offsets = $0.offsets else { preconditionFailure("poll before assign") }
+      if let session = $0.session { return .success(session) }
+      do throws(KafkaFailure) {
+        let client = try KafkaClient(
+          .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
+          signals: KafkaSignals(secrets: options.secrets, log: log))
+        let session = FetchSession(try FetchQueue(client, topic: options.topic, offsets: offsets), offsets: offsets)
+        $0.session = session
+        return .success(session)
+      } catch { return .failure(error) }
+    }
+  }
+}
