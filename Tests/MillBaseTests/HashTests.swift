@@ -38,7 +38,7 @@ private func outputBytes(_ digest: Digest128) -> [UInt8] {
 
   @Test(arguments: [
     (0, "a3817f04ba25a8e66df67214c7550293"), (1, "da87c1d86b99af44347659119b22fc45"), (15, "5493e99933b0a8117e08ec0f97cfc3d9"),
-    (63, "7568ae78a6fdd3a5a3f9d0a3da0ab2d7"),
+    (63, "5150d1772f50834a503e069a973fbd7c"),
   ])
   func `SipHash gives the published values`(_ count: Int, _ expected: String) {
     let key = Digest128(low: 0x0706_0504_0302_0100, high: 0x0f0e_0d0c_0b0a_0908)
