@@ -24,17 +24,19 @@ package typealias BatchNumber = UInt64
 package typealias LogPosition = UInt64
 
 /// 128 bits that name content: of a batch's rows, of an epoch's input.
+@usableFromInline
 package struct Digest128: Hashable, Sendable, CustomStringConvertible {
-  package var low: UInt64
-  package var high: UInt64
+  @usableFromInline package var low: UInt64
+  @usableFromInline package var high: UInt64
 
+  @inlinable
   package init(low: UInt64, high: UInt64) {
     self.low = low
     self.high = high
   }
 
   /// 32 lower-case hex digits, high half first.
-  package var description: String { high.paddedHex + low.paddedHex }
+  @usableFromInline package var description: String { high.paddedHex + low.paddedHex }
 }
 
 extension UInt64 {
