@@ -43,6 +43,8 @@ package struct ConfigProblems: Error, Hashable, Sendable {
   /// Sorted by line and column; never empty.
   package var problems: [ConfigProblem]
 
+  package init(problems: [ConfigProblem]) { self.problems = problems }
+
   /// Every problem as text, a line each plus its remedy, and how many there are.
   package func text(file: String) -> String {
     let count = problems.count == 1 ? "1 problem" : "\(problems.count) problems"

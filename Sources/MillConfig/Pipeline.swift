@@ -24,6 +24,25 @@ package struct Pipeline: Hashable, Sendable {
 
   /// The consumer group that the witness is committed for.
   package var consumerGroup: String { "millrace-" + name }
+
+  package init(
+    name: String, kafka: KafkaSettings, source: SourceSettings, deduplicate: DeduplicateSettings?, sink: ClickHouseSettings,
+    deadLetters: DeadLetterSettings, checkpoint: CheckpointSettings, state: StateSettings, unackedByteCountMax: Int, epoch: EpochSettings,
+    prefetchByteCount: Int, workerCount: Int
+  ) {
+    self.name = name
+    self.kafka = kafka
+    self.source = source
+    self.deduplicate = deduplicate
+    self.sink = sink
+    self.deadLetters = deadLetters
+    self.checkpoint = checkpoint
+    self.state = state
+    self.unackedByteCountMax = unackedByteCountMax
+    self.epoch = epoch
+    self.prefetchByteCount = prefetchByteCount
+    self.workerCount = workerCount
+  }
 }
 
 /// Where Kafka is and how to talk to it.
@@ -32,6 +51,11 @@ package struct KafkaSettings: Hashable, Sendable {
   package var brokers: String
   /// librdkafka properties out of the allow-list. All are secrets here, so that none can reach a log.
   package var properties: [String: Secret]
+
+  package init(brokers: String, properties: [String: Secret]) {
+    self.brokers = brokers
+    self.properties = properties
+  }
 }
 
 /// One topic and how its records are read.
@@ -43,6 +67,17 @@ package struct SourceSettings: Hashable, Sendable {
   /// Nil: processing time.
   package var eventTime: EventTimeSettings?
   package var onError: ErrorPolicy
+
+  package init(
+    name: String, topic: String, start: StartPosition, fields: [FieldSettings], eventTime: EventTimeSettings?, onError: ErrorPolicy
+  ) {
+    self.name = name
+    self.topic = topic
+    self.start = start
+    self.fields = fields
+    self.eventTime = eventTime
+    self.onError = onError
+  }
 }
 
 /// What becomes of a record that can't be decoded.
@@ -66,6 +101,20 @@ package struct FieldSettings: Hashable, Sendable {
   package var truncate: Bool
   /// Where the field stands in the file.
   package var mark: Mark
+
+  package init(
+    name: String, typeText: String, origin: FieldOrigin, defaultText: String?, format: TimeFormat, coerce: Bool, truncate: Bool,
+    mark: Mark
+  ) {
+    self.name = name
+    self.typeText = typeText
+    self.origin = origin
+    self.defaultText = defaultText
+    self.format = format
+    self.coerce = coerce
+    self.truncate = truncate
+    self.mark = mark
+  }
 }
 
 /// Where in a record a field's value comes from.
@@ -94,6 +143,13 @@ package struct EventTimeSettings: Hashable, Sendable {
   package var idleAfterMilliseconds: Int64
   /// A time further than this ahead of the Kafka record's timestamp is an error of the record.
   package var maxAheadMilliseconds: Int64
+
+  package init(field: String, outOfOrdernessMilliseconds: Int64, idleAfterMilliseconds: Int64, maxAheadMilliseconds: Int64) {
+    self.field = field
+    self.outOfOrdernessMilliseconds = outOfOrdernessMilliseconds
+    self.idleAfterMilliseconds = idleAfterMilliseconds
+    self.maxAheadMilliseconds = maxAheadMilliseconds
+  }
 }
 
 /// The `deduplicate` operator.
@@ -107,6 +163,19 @@ package struct DeduplicateSettings: Hashable, Sendable {
   /// Keep key bytes instead of 128-bit hashes.
   package var isExact: Bool
   package var time: TimeKind
+
+  package init(
+    name: String, input: String, key: [String], withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, isExact: Bool,
+    time: TimeKind
+  ) {
+    self.name = name
+    self.input = input
+    self.key = key
+    self.withinMilliseconds = withinMilliseconds
+    self.allowedLatenessMilliseconds = allowedLatenessMilliseconds
+    self.isExact = isExact
+    self.time = time
+  }
 }
 
 /// Which clock an operator runs on.
@@ -137,12 +206,39 @@ package struct ClickHouseSettings: Hashable, Sendable {
   package var windowReserve: Int
   /// The column that names each row's batch; nil: none.
   package var provenanceColumn: String?
+
+  package init(
+    name: String, input: String, url: String, user: String, password: Secret, database: String, table: String, columns: [ColumnMapping],
+    batchRowCountMax: Int, batchByteCountMax: Int, batchDelayMaxMilliseconds: Int64, delivery: Delivery, settleMilliseconds: Int64,
+    windowReserve: Int, provenanceColumn: String?
+  ) {
+    self.name = name
+    self.input = input
+    self.url = url
+    self.user = user
+    self.password = password
+    self.database = database
+    self.table = table
+    self.columns = columns
+    self.batchRowCountMax = batchRowCountMax
+    self.batchByteCountMax = batchByteCountMax
+    self.batchDelayMaxMilliseconds = batchDelayMaxMilliseconds
+    self.delivery = delivery
+    self.settleMilliseconds = settleMilliseconds
+    self.windowReserve = windowReserve
+    self.provenanceColumn = provenanceColumn
+  }
 }
 
 /// A field and the column it feeds.
 package struct ColumnMapping: Hashable, Sendable {
   package var column: String
   package var field: String
+
+  package init(column: String, field: String) {
+    self.column = column
+    self.field = field
+  }
 }
 
 /// What is promised of the rows.
@@ -155,6 +251,11 @@ package enum Delivery: String, CaseIterable, Hashable, Sendable {
 package struct DeadLetterSettings: Hashable, Sendable {
   package var directory: String
   package var delayMaxMilliseconds: Int64
+
+  package init(directory: String, delayMaxMilliseconds: Int64) {
+    self.directory = directory
+    self.delayMaxMilliseconds = delayMaxMilliseconds
+  }
 }
 
 package struct CheckpointSettings: Hashable, Sendable {
@@ -162,11 +263,22 @@ package struct CheckpointSettings: Hashable, Sendable {
   package var directory: String
   /// Checkpoints kept.
   package var retainCount: Int
+
+  package init(intervalMilliseconds: Int64, directory: String, retainCount: Int) {
+    self.intervalMilliseconds = intervalMilliseconds
+    self.directory = directory
+    self.retainCount = retainCount
+  }
 }
 
 package struct StateSettings: Hashable, Sendable {
   package var directory: String
   package var memoryByteCount: Int
+
+  package init(directory: String, memoryByteCount: Int) {
+    self.directory = directory
+    self.memoryByteCount = memoryByteCount
+  }
 }
 
 /// When an epoch is cut: whichever bound is reached first.
@@ -174,4 +286,10 @@ package struct EpochSettings: Hashable, Sendable {
   package var rowCountMax: Int
   package var byteCountMax: Int
   package var delayMaxMilliseconds: Int64
+
+  package init(rowCountMax: Int, byteCountMax: Int, delayMaxMilliseconds: Int64) {
+    self.rowCountMax = rowCountMax
+    self.byteCountMax = byteCountMax
+    self.delayMaxMilliseconds = delayMaxMilliseconds
+  }
 }

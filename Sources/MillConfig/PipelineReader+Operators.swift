@@ -42,13 +42,21 @@ extension PipelineReader {
         let section = Section(
           kind.value, path: kindPath, mark: kind.keyMark, known: PipelineKeys.deduplicate.map(\.name),
           later: ["late": "late records are dead letters", "keep": "the first record of a key is kept"], problems)
-        result.deduplicate = readDeduplicate(section, name: entry.key, source: source)
+        result.deduplicate = readDeduplicate(section, name: entry.key, source: source, hasEventTime: declaresEventTime(top))
       }
     }
     return result
   }
 
-  private func readDeduplicate(_ section: Section, name: String, source: SourceSettings?) -> DeduplicateSettings? {
+  /// Whether the source has an `event_time`, right or wrong: what is wrong with it has its own problem.
+  private func declaresEventTime(_ top: Section) -> Bool {
+    guard case .map(let sources) = top.node("sources")?.content, case .map(let entries) = sources.first?.value.content else { return true }
+    return entries.contains { $0.key == "event_time" && !$0.value.isNull }
+  }
+
+  private func readDeduplicate(
+    _ section: Section, name: String, source: SourceSettings?, hasEventTime: Bool
+  ) -> DeduplicateSettings? {
     var input: String?
     if section.requires("input", "the name of the source: \(source?.name ?? "NAME")"), let (node, text) = section.scalar("input", wanted: "a name") {
       input = text
@@ -63,10 +71,8 @@ extension PipelineReader {
     if section.requires("within", "how far apart duplicates may be, such as 24h") { within = section.duration(Settings.within) }
     let lateness = section.duration(Settings.allowedLateness)
     let exact = section.flag("exact")
-    let hasEventTime = source?.eventTime != nil
     let time = section.choice("time", default: hasEventTime ? TimeKind.event : .processing)
-    // A source that can't be read has its own problems; this one would only follow from them.
-    if time == .event, !hasEventTime, problems.isEmpty, let node = section.node("time") {
+    if time == .event, !hasEventTime, let node = section.node("time") {
       problems.add(
         node, section.child("time"), "the source has no event_time",
         remedy: "processing, or give sources.\(source?.name ?? "NAME") an event_time")

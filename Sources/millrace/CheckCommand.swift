@@ -1,0 +1,48 @@
+internal import Glibc
+internal import MillConfig
+
+/// `millrace check FILE`.
+func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
+  let file = arguments.positional[0]
+  guard let pipeline = loadPipeline(file) else { return .invalidFile }
+  let plan = planText(pipeline)
+  Output.out("\(file): pipeline \(pipeline.name) is valid\n")
+  Output.out("  reads   topic \(pipeline.source.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)\n")
+  if let deduplicate = pipeline.deduplicate {
+    let key = deduplicate.key.joined(separator: ", ")
+    Output.out("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))\n")
+  }
+  Output.out("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)\n")
+  Output.out("  keeps   state in \(pipeline.state.directory), checkpoints in \(pipeline.checkpoint.directory)\n")
+  Output.out("  plan    \(hexText(planHash(plan)))\n")
+  return arguments.flag("--connect") ? checkConnections(pipeline, logger) : .done
+}
+
+/// Asks Kafka for the topic and ClickHouse for the table, and prints what would keep the pipeline from running.
+func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
+  logger.error("the engine is not linked into this binary", ["pipeline": .text(pipeline.name)])
+  return .failed
+}
+
+/// Reads the file; prints its problems to stderr and returns nil where it has any.
+func loadPipeline(_ file: String) -> Pipeline? {
+  do throws(ConfigProblems) {
+    return try PipelineFile.load(file, workingDirectory: workingDirectory(), environment: .process)
+  } catch {
+    Output.error(error.text(file: file))
+    return nil
+  }
+}
+
+/// The directory that relative paths of the command line begin at.
+private func workingDirectory() -> String {
+  guard let path = unsafe getcwd(nil, 0) else { return "/" }
+  defer { unsafe free(path) }
+  return unsafe String(cString: path)
+}
+
+/// 16 hex digits.
+func hexText(_ number: UInt64) -> String {
+  let digits = String(number, radix: 16)
+  return String(repeating: "0", count: 16 - digits.count) + digits
+}

@@ -1,0 +1,136 @@
+/// A command of `millrace` as its help shows it and its arguments are read by.
+struct CommandModel: Sendable {
+  /// With a blank for a subcommand: `checkpoint list`.
+  var name: String
+  /// One line for the list of commands.
+  var summary: String
+  /// Paragraphs of the command's own help.
+  var discussion: [String]
+  /// Names of positional arguments, each required.
+  var arguments: [Argument] = []
+  var options: [Option] = []
+  /// Each with a comment behind `#`.
+  var examples: [String] = []
+
+  /// A positional argument.
+  struct Argument: Sendable {
+    var name: String
+    var help: String
+  }
+
+  /// `--name` or `--name VALUE`.
+  struct Option: Sendable {
+    var name: String
+    /// What stands for the value in the help; nil for a flag.
+    var value: String?
+    /// As the help shows it; nil: none.
+    var defaultText: String?
+    var help: String
+
+    /// A flag.
+    init(_ name: String, _ help: String) {
+      self.name = name
+      self.help = help
+    }
+
+    /// An option with a value.
+    init(_ name: String, _ value: String, default defaultText: String? = nil, _ help: String) {
+      self.name = name
+      self.value = value
+      self.defaultText = defaultText
+      self.help = help
+    }
+  }
+}
+
+/// Options that every command takes.
+let commonOptions: [CommandModel.Option] = [
+  .init("--log-level", "LEVEL", default: "info", "How much is logged: trace, debug, info, warning or error"),
+  .init("--log-format", "FORMAT", default: "text", "How it is logged: text or json"),
+  .init("--help", "Show help for this command"),
+]
+
+private let file = CommandModel.Argument(name: "FILE", help: "The pipeline file (YAML)")
+private let json = CommandModel.Option("--json", "Print JSON")
+
+/// Every command, in the order of the help.
+let commandModels: [CommandModel] = [
+  CommandModel(
+    name: "run", summary: "Run a pipeline in the foreground",
+    discussion: [
+      "Reads Kafka from where the pipeline's state left off and inserts into ClickHouse, each row once. A state directory that isn't"
+        + " there starts a new lineage. Waits for Kafka or ClickHouse where they are down.",
+      "SIGTERM or SIGINT: finishes the epoch, saves a checkpoint, ends with 0 without waiting for ClickHouse. A second one: ends at once,"
+        + " which is safe too.",
+    ],
+    arguments: [file],
+    options: [
+      .init("--until-end", "Stop once everything that the topic held at the start is in the table"),
+      .init("--new-lineage", "Go on where another lineage has run; says which rows may be doubled"),
+    ],
+    examples: ["millrace run pipeline.yaml", "millrace run pipeline.yaml --until-end   # a backfill"]),
+  CommandModel(
+    name: "check", summary: "Check a pipeline file, and with --connect its topic and table",
+    discussion: ["Prints every problem with its line and what is allowed. Ends with 0 when there is none, else with 3."],
+    arguments: [file],
+    options: [.init("--connect", "Also ask Kafka and ClickHouse: topic, columns, types, and which delivery can be kept")],
+    examples: ["millrace check pipeline.yaml", "millrace check pipeline.yaml --connect"]),
+  CommandModel(
+    name: "reference", summary: "Print a pipeline file with every key and its documentation", discussion: [],
+    examples: ["millrace reference > pipeline.yaml"]),
+  CommandModel(
+    name: "generate", summary: "Write synthetic events into a topic",
+    discussion: [
+      "JSON events of about 195 bytes with event_id, user_id, amount, created_at and text; the same seed gives the same events. The topic"
+        + " is created where it isn't there."
+    ],
+    options: [
+      .init("--brokers", "LIST", default: "localhost:9092", "Kafka's addresses"),
+      .init("--topic", "TOPIC", default: "transactions", "The topic to write into"),
+      .init("--partitions", "N", default: "3", "Partitions of a topic that has to be created"),
+      .init("--count", "N", default: "100000", "Events to write, duplicates and garbage included"),
+      .init("--rate", "N", default: "0", "Events a second; 0: as fast as it goes"),
+      .init("--duplicates", "PERCENT", default: "10", "How many of the events repeat an earlier one, byte for byte"),
+      .init("--garbage", "PERCENT", default: "0", "How many of the events are no JSON"),
+      .init("--users", "N", default: "1000", "Different user ids"),
+      .init("--seed", "N", default: "1", "Start of the random numbers"),
+      .init("--spread-duplicates", "Send duplicates to any partition, not to that of their original"),
+      json,
+    ],
+    examples: [
+      "millrace generate --count 1000000 --duplicates 10", "millrace generate --topic payments --rate 5000 --count 300000   # a minute",
+    ]),
+  CommandModel(
+    name: "broker", summary: "Run a small Kafka broker for trying things out",
+    discussion: [
+      "librdkafka's mock cluster in one process. Keeps everything in memory, 5 MB a partition, and forgets it at its end; no admin API, no"
+        + " transactions to rely on. Not for data that matters."
+    ],
+    options: [
+      .init("--topic", "TOPIC:PARTITIONS", "A topic to create; may stand several times"),
+      .init("--brokers", "N", default: "1", "Brokers of the cluster"),
+    ],
+    examples: ["millrace broker --topic transactions:3"]),
+  CommandModel(
+    name: "checkpoint list", summary: "List a pipeline's checkpoints, newest first", discussion: [], arguments: [file], options: [json],
+    examples: ["millrace checkpoint list pipeline.yaml"]),
+  CommandModel(
+    name: "checkpoint show", summary: "Show the newest checkpoint: offsets, watermark, files", discussion: [], arguments: [file],
+    options: [.init("--epoch", "N", "The checkpoint of this epoch instead"), json],
+    examples: ["millrace checkpoint show pipeline.yaml"]),
+  CommandModel(
+    name: "checkpoint verify", summary: "Read every file of every checkpoint and compare its checksum",
+    discussion: ["Ends with 0 when all are whole, with 1 when one isn't."], arguments: [file], options: [json],
+    examples: ["millrace checkpoint verify pipeline.yaml"]),
+]
+
+/// Commands of the contract that this version hasn't.
+let laterCommands: [String: String] = [
+  "explain": "millrace check FILE says whether the file is right",
+  "verify": "Tests/Proof/prove compares topic and table",
+  "drill": "millrace-sim runs the engine under faults",
+  "state": "millrace checkpoint show FILE says what state there is",
+  "dead-letters": "dead letters are JSON lines under dead_letters.path",
+  "checkpoint export": "copy the directory of the checkpoint",
+  "checkpoint import": "copy the directory of the checkpoint into place",
+]

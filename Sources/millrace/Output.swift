@@ -1,0 +1,44 @@
+internal import Glibc
+
+/// The process's own two streams, written whole and without buffers of ours.
+enum Output {
+  /// Results: what a command was asked for.
+  static func out(_ text: String) { write(text, to: STDOUT_FILENO) }
+
+  /// Everything else: errors, logs, progress.
+  static func error(_ text: String) { write(text, to: STDERR_FILENO) }
+
+  /// Whether people read stderr.
+  static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// Writes all of `text`. A reader that went away (EPIPE) or a full disk ends the writing: there is no one left to tell.
+  private static func write(_ text: String, to descriptor: Int32) {
+    let bytes = Array(text.utf8)
+    var count = 0
+    while count < bytes.count {
+      let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress! + count, $0.count - count) }
+      if written < 0, errno == EINTR || errno == EAGAIN { continue }
+      if written <= 0 { return }
+      count += written
+    }
+  }
+}
+
+/// `text` as a JSON string, quotes included. Valid for every Swift string.
+func jsonText(_ text: String) -> String {
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "\n": result += "\\n"
+    case "\r": result += "\\r"
+    case "\t": result += "\\t"
+    case _ where scalar.value < 0x20:
+      let digits = String(scalar.value, radix: 16)
+      result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}

@@ -1,0 +1,190 @@
+import Foundation
+import MillConfig
+import MillFlow
+import Testing
+
+@Test func `what a file leaves out has the contract's defaults`() throws {
+  let pipeline = try read(plain)
+  #expect(pipeline.name == "payments" && pipeline.consumerGroup == "millrace-payments")
+  #expect(pipeline.kafka == KafkaSettings(brokers: "localhost:9092", properties: [:]))
+  #expect(pipeline.source.start == .earliest && pipeline.source.onError == .deadLetter)
+  #expect(pipeline.source.eventTime?.outOfOrdernessMilliseconds == 5000)
+  #expect(pipeline.source.eventTime?.idleAfterMilliseconds == 30_000)
+  #expect(pipeline.source.eventTime?.maxAheadMilliseconds == 86_400_000)
+  let deduplicate = try #require(pipeline.deduplicate)
+  #expect(deduplicate.withinMilliseconds == 86_400_000 && deduplicate.allowedLatenessMilliseconds == 3_600_000)
+  #expect(!deduplicate.isExact && deduplicate.time == .event && deduplicate.key == ["transaction_id"])
+  let sink = pipeline.sink
+  #expect(sink.user == "default" && sink.password.revealed.isEmpty && sink.database == "default" && sink.delivery == .exactlyOnce)
+  #expect(sink.batchRowCountMax == 500_000 && sink.batchByteCountMax == 64 << 20 && sink.batchDelayMaxMilliseconds == 1000)
+  #expect(sink.settleMilliseconds == 5000 && sink.windowReserve == 0 && sink.provenanceColumn == "_millrace_batch")
+  #expect(pipeline.deadLetters == DeadLetterSettings(directory: "/srv/pipelines/dead-letters", delayMaxMilliseconds: 10_000))
+  let checkpoint = CheckpointSettings(intervalMilliseconds: 10_000, directory: "/srv/pipelines/state/checkpoints", retainCount: 3)
+  #expect(pipeline.checkpoint == checkpoint)
+  #expect(pipeline.state == StateSettings(directory: "/srv/pipelines/state", memoryByteCount: 512 << 20))
+  #expect(pipeline.unackedByteCountMax == 4 << 30 && pipeline.prefetchByteCount == 64 << 20 && pipeline.workerCount == 1)
+  #expect(pipeline.epoch == EpochSettings(rowCountMax: 65_536, byteCountMax: 32 << 20, delayMaxMilliseconds: 20))
+}
+
+@Test func `the reference in the repository is the one the code renders, and reads as the defaults`() throws {
+  let text = try String(contentsOf: root.appendingPathComponent("config/reference.yaml"), encoding: .utf8)
+  #expect(text == Reference.render(), "write it anew: millrace reference > config/reference.yaml")
+  var pipeline = try read(text)
+  let defaults = try read(plain)
+  #expect(pipeline.checkpoint == defaults.checkpoint && pipeline.state == defaults.state && pipeline.epoch == defaults.epoch)
+  #expect(pipeline.deadLetters == defaults.deadLetters && pipeline.source.eventTime == defaults.source.eventTime)
+  #expect(pipeline.unackedByteCountMax == defaults.unackedByteCountMax && pipeline.prefetchByteCount == defaults.prefetchByteCount)
+  pipeline.sink.columns = defaults.sink.columns
+  (pipeline.sink.name, pipeline.sink.input, pipeline.sink.table) = (defaults.sink.name, defaults.sink.input, defaults.sink.table)
+  #expect(pipeline.sink == defaults.sink)
+  #expect(pipeline.source.fields.last?.origin == .offset)
+  #expect(pipeline.source.fields[3].origin == .path(["payment", "currency"]) && pipeline.source.fields[3].defaultText == "EUR")
+}
+
+@Test func `every example reads without a problem`() throws {
+  let directory = root.appendingPathComponent("config/examples")
+  let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasSuffix(".yaml") }
+  #expect(names.contains("deduplicate.yaml"))
+  for name in names {
+    let bytes = [UInt8](try Data(contentsOf: directory.appendingPathComponent(name)))
+    #expect(problems(bytes) == [], "\(name)")
+  }
+}
+
+@Test func `a processing-time pipeline without operators is one`() throws {
+  let text = """
+    pipeline: p
+    kafka: {brokers: [a, "b:9093", "[::1]:9094"]}
+    sources: {s: {topic: t, fields: {"$offset": Int64, v: {type: String, from: $headers.trace.id}}, start: {offsets: {0: 42, 3: 7}}}}
+    sinks: {k: {clickhouse: {input: s, url: "https://ch:8443/proxy/", table: t, columns: {o: $offset}, provenance_column: null}}}
+    state: {path: /var/lib/p}
+    """
+  let pipeline = try read(text)
+  #expect(pipeline.kafka.brokers == "a:9092,b:9093,[::1]:9094")
+  #expect(pipeline.source.start == .offsets([0: 42, 3: 7]) && pipeline.source.eventTime == nil && pipeline.deduplicate == nil)
+  #expect(pipeline.source.fields.map(\.origin) == [.offset, .header("trace.id")])
+  #expect(pipeline.sink.columns == [ColumnMapping(column: "o", field: "$offset"), ColumnMapping(column: "v", field: "v")])
+  #expect(pipeline.sink.url == "https://ch:8443/proxy" && pipeline.sink.provenanceColumn == nil)
+  #expect(pipeline.checkpoint.directory == "/var/lib/p/checkpoints")
+}
+
+@Test func `without event_time deduplicate runs on processing time`() throws {
+  let pipeline = try read(changed("    event_time: {field: paid_at}\n", ""))
+  #expect(pipeline.deduplicate?.time == .processing)
+}
+
+@Test(arguments: [
+  ("2026-01-01T00:00:00Z", 1_767_225_600_000), ("1970-01-01T00:00:00Z", 0), ("2024-02-29T23:59:59.250+02:00", 1_709_243_999_250),
+  ("2000-03-01 00:00:00Z", 951_868_800_000),
+])
+func `start takes a moment`(text: String, milliseconds: Int64) throws {
+  let pipeline = try read(changed("topic: transactions-topic", "topic: t\n    start: {timestamp: \"\(text)\"}"))
+  #expect(pipeline.source.start == .timestamp(milliseconds: milliseconds))
+}
+
+@Test func `durations and sizes are written as they are read`() {
+  for milliseconds: Int64 in [0, 1, 250, 1000, 90_000, 3_600_000, 86_400_000, 7 * 86_400_000, 1_234_567] {
+    #expect(ScalarText.duration(ScalarText.durationText(milliseconds)) == milliseconds)
+  }
+  for byteCount in [0, 1, 1024, 1 << 20, 3 << 30, 1 << 40, 1_000_001] {
+    #expect(ScalarText.size(ScalarText.sizeText(byteCount)) == byteCount)
+  }
+  for wrong in ["", "5", "s", "-5s", "1.5h", "5 s", "05s", "99999999999999999999s", "9223372036854775807d", "5S", "٥s"] {
+    #expect(ScalarText.duration(wrong) == nil, "\(wrong)")
+  }
+  for wrong in ["64", "64MB", "64mib", "9223372036854775807KiB", "1.5GiB"] { #expect(ScalarText.size(wrong) == nil, "\(wrong)") }
+}
+
+// MARK: Substitution and secrets
+
+@Test func `variables, defaults and files are put into scalars`() throws {
+  let text = changed("localhost:9092", "${HOST}:${PORT:-9093},${NONE:-b}:1")
+    .replacingOccurrences(of: "table: payments", with: "table: t\n      password: ${file:secrets/ch}\n      user: ${EMPTY:-me}")
+  let pipeline = try read(text, surroundings(["HOST": "kafka", "EMPTY": ""], files: ["/srv/pipelines/secrets/ch": "pa:ss #1\n"]))
+  #expect(pipeline.kafka.brokers == "kafka:9093,b:1" && pipeline.sink.user == "me")
+  #expect(pipeline.sink.password.revealed == "pa:ss #1")
+}
+
+@Test func `a secret prints as stars, in a pipeline and in a problem`() throws {
+  let text = changed("brokers: localhost:9092", "brokers: h\n  properties: {sasl.password: hunter2}")
+    .replacingOccurrences(of: "table: payments", with: "table: t\n      password: hunter2")
+  let pipeline = try read(text)
+  var dumped = ""
+  dump(pipeline, to: &dumped)
+  #expect(!dumped.contains("hunter2") && !"\(pipeline)".contains("hunter2") && !String(reflecting: pipeline).contains("hunter2"))
+  #expect(pipeline.kafka.properties["sasl.password"]?.revealed == "hunter2")
+
+  let wrong = changed("brokers: localhost:9092", "brokers: h\n  properties: {api.token: hunter2}")
+    .replacingOccurrences(of: "within: 24h", with: "within: \"${file:/secret}\"")
+  let found = problems(wrong, surroundings(files: ["/secret": "hunter2"]))
+  #expect(found.map(\.value) == ["***", "***"])
+  #expect(!ConfigProblems(problems: found).text(file: "p.yaml").contains("hunter2"))
+}
+
+// MARK: Plan
+
+@Test func `the plan changes with what decides rows and with nothing else`() throws {
+  let before = planText(try read(plain))
+  let same = [
+    ("localhost:9092", "elsewhere:1"), ("localhost:8123", "elsewhere:1"), ("pipeline: payments", "pipeline: p"),
+    ("{field: paid_at}", "{field: paid_at, idle_after: 9s}"), ("table: payments", "table: payments\n      batch: {max_rows: 7}"),
+    ("pipeline: payments", "pipeline: payments\nepoch: {max_rows: 3}\nstate: {path: /x, memory: 1GiB}\ncheckpoint: {interval: 1s}"),
+  ]
+  for (old, new) in same {
+    let after = planText(try read(changed(old, new)))
+    #expect(after == before && planHash(after) == planHash(before), "\(new)")
+  }
+  let other = [
+    ("transactions-topic", "t"), ("topic: transactions-topic", "topic: transactions-topic\n    start: latest"),
+    ("Decimal(18, 2)", "Decimal(18, 3)"), ("amount:", "sum:"), ("{field: paid_at}", "{field: paid_at, max_ahead: 1h}"),
+    ("{field: paid_at}", "{field: paid_at, out_of_orderness: 1h}"), ("within: 24h", "within: 23h"),
+    ("within: 24h", "within: 24h, exact: true"), ("within: 24h", "within: 24h, time: processing"),
+    ("within: 24h", "within: 24h, allowed_lateness: 2h"), ("[transaction_id]", "[transaction_id, amount]"),
+    ("table: payments", "table: other"), ("table: payments", "table: payments\n      database: d"),
+    ("table: payments", "table: payments\n      columns: {a: amount}"), ("table: payments", "table: payments\n      provenance_column: b"),
+    ("amount: Decimal(18, 2)", "amount: {type: \"Decimal(18, 2)\", default: 0}"),
+    ("topic: transactions-topic", "topic: transactions-topic\n    on_error: skip"),
+  ]
+  for (old, new) in other {
+    let after = planText(try read(changed(old, new)))
+    #expect(after != before && planHash(after) != planHash(before), "\(new)")
+  }
+}
+
+@Test func `the plan's text and hash are the same in every version`() throws {
+  #expect(planHash("") == 0xcbf2_9ce4_8422_2325 && planHash("foobar") == 0x8594_4171_f739_67e8)
+  #expect(
+    planText(try read(plain)) == """
+      source "transactions"
+        topic "transactions-topic"
+        start earliest
+        format json
+        on_error dead_letter
+        field "transaction_id"
+          type "String"
+          from "transaction_id"
+        field "amount"
+          type "Decimal(18, 2)"
+          from "amount"
+        field "paid_at"
+          type "DateTime64(3)"
+          from "paid_at"
+        event_time "paid_at"
+          out_of_orderness 5s
+          max_ahead 1d
+      deduplicate "unique"
+        input "transactions"
+        key "transaction_id"
+        within 1d
+        allowed_lateness 1h
+        time event
+      clickhouse "table"
+        input "unique"
+        table "default"."payments"
+        column "transaction_id" "transaction_id"
+        column "amount" "amount"
+        column "paid_at" "paid_at"
+        provenance_column "_millrace_batch"
+
+      """)
+}
