@@ -4,8 +4,13 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What `millrace generate` writes, as the table's types; whole seconds, since 18.16 has no DateTime64.
-FIELDS = {"event_id": "String", "user_id": "UInt64", "kind": "String", "amount": "Decimal(18, 2)", "occurred_at": "DateTime"}
+# What `millrace generate` writes, as the table's types on either server; 18.16 has no DateTime64.
+FIELDS = {
+    "26.9": {"event_id": "String", "user_id": "UInt64", "amount": "Decimal(18, 2)", "created_at": "DateTime64(3)", "name": "String",
+             "text": "String"},
+    "18.16": {"event_id": "String", "user_id": "UInt64", "amount": "Decimal(18, 2)", "created_at": "String", "name": "String",
+              "text": "String"},
+}
 KEY = "event_id"
 PROVENANCE = "_millrace_batch"
 
@@ -27,10 +32,10 @@ MODES = {mode.name: mode for mode in (
 )}
 
 
-def create_table(server, table: str, window: int, *, fields=FIELDS, provenance: str | None = PROVENANCE,
+def create_table(server, table: str, window: int, *, fields: dict | None = None, provenance: str | None = PROVENANCE,
                  engine: str = "MergeTree", partition_by: str = "user_id % 4"):
     """Creates `table` with a few partitions, so that an insert is not one atomic step for the server."""
-    columns = [f"{name} {type}" for name, type in fields.items()]
+    columns = [f"{name} {type}" for name, type in (fields or FIELDS[server.version]).items()]
     if provenance:
         columns.append(f"{provenance} {'String' if server.version == '18.16' else 'LowCardinality(String)'}")
     clauses = f"PARTITION BY {partition_by} ORDER BY {KEY}" if "MergeTree" in engine else ""
@@ -48,7 +53,7 @@ class Pipeline:
     url: str
     table: str
     name: str = "trial"
-    fields: dict = field(default_factory=lambda: dict(FIELDS))
+    fields: dict = field(default_factory=lambda: dict(FIELDS["26.9"]))
     deduplicate: bool = True
     more: dict = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine import Engine, EngineError, Life, generate, generated
-from pipeline import KEY, MODES, PROVENANCE, Pipeline, create_table
+from pipeline import FIELDS, KEY, MODES, PROVENANCE, Pipeline, create_table
 from servers import ClickHouseServer, KafkaBroker, create_topic
 
 PROVE = Path(__file__).resolve().parents[1] / "Proof" / "prove"
@@ -101,7 +101,8 @@ class Trial:
         self.broker.start()
         create_topic(self.broker.address, TOPIC, options.partitions)
         create_table(self.server, TABLE, self.mode.window)
-        pipeline = Pipeline(self.directory / "pipeline", self.broker.address, TOPIC, self.server.url, TABLE)
+        pipeline = Pipeline(self.directory / "pipeline", self.broker.address, TOPIC, self.server.url, TABLE,
+                            fields=FIELDS[self.mode.version])
         self.engine = Engine(options.binary, pipeline.write(), self.directory / "logs")
         plan = ["engine"] * options.kills + ["server"] * options.server_kills + ["broker"] * options.broker_kills
         self.random.shuffle(plan)

@@ -52,7 +52,7 @@ def _not_null(type: str, name: str, arguments: str):
         return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d", "1900-01-01", "2299-12-31")
     if name == "DateTime64":
         digits = int(arguments.split(",")[0])
-        form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d" + (rf"(\.\d{{1,{digits}}})?" if digits else "")
+        form = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d" + (rf"(\.\d{{1,{digits}}})?" if digits else "") + "Z?"
         # Nanoseconds in 64 bits end in 2262.
         return lambda value: _is_time(value, form, "1900-01-02", LAST_DAY)
     if name == "IPv4":

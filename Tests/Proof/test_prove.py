@@ -141,17 +141,17 @@ def typed(server):
 
 @pytest.fixture
 def typed26(server26):
-    yield from one_column(server26)
+    yield from one_column(server26, date_time_input_format="best_effort")
 
 
-def one_column(server):
+def one_column(server, **reading):
     name = "default.typed"
 
     def create(type, *rows):
         server.execute(f"DROP TABLE IF EXISTS {name}")
         server.execute(f"CREATE TABLE {name} (id String, v {type}) ENGINE = MergeTree ORDER BY id")
         if rows:
-            server.execute(f"INSERT INTO {name} FORMAT JSONEachRow", b"\n".join(rows))
+            server.execute(f"INSERT INTO {name} FORMAT JSONEachRow", b"\n".join(rows), **reading)
         return name
     yield create
     server.execute(f"DROP TABLE IF EXISTS {name}")
@@ -204,6 +204,8 @@ def test_a_value_of_each_type_that_fits_is_proven(server, mock, typed, type, sou
     ("DateTime64(3)", b'"2026-01-01 00:00:00.123"', b'"2026-01-01 00:00:00.124"'),
     ("DateTime64(9, 'UTC')", b'"2026-01-01 00:00:00.123456789"', b'"2026-01-01 00:00:00.123456788"'),
     ("DateTime64(6)", b'"1900-01-02 00:00:00"', b'"1900-01-02 00:00:00.000001"'),
+    ("DateTime64(3)", b'"2026-01-31T12:00:00.250Z"', b'"2026-01-31 12:00:00.251"'),
+    ("DateTime64(3, 'Asia/Tokyo')", b'"2026-01-31T12:00:00.250Z"', b'"2026-01-31 12:00:00.250"'),
     ("Nullable(DateTime64(0))", b"null", b'"2026-01-01 00:00:00"'),
     ("Date32", b'"1900-01-01"', b'"1900-01-02"'), ("Date32", b'"2299-12-31"', b'"2299-12-30"'),
     ("IPv4", b'"1.2.3.4"', b'"1.2.3.5"'), ("IPv6", b'"2001:db8::1"', b'"2001:db8::2"'),
