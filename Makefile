@@ -1,20 +1,69 @@
-# What can be done here; each target installs what it needs and finds missing (Debian packages, as root or with sudo).
+# What can be done here; each target installs what it needs and finds missing (Debian packages, as root or with sudo; one of PyPI).
 PYTHON ?= /usr/bin/python3
-# Apache Kafka for the tests is optional, and it alone needs Java.
+# Apache Kafka for the tests: the script that runs it. It alone needs Java.
 KAFKA_SCRIPT ?= ../shared/kafka/kafka
 export KAFKA_SCRIPT := $(abspath $(KAFKA_SCRIPT))
+# Which server the demo runs on: 26.9 or 18.16.
+CLICKHOUSE ?= 26.9
+java := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java)
+pytest := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
 
-.PHONY: help setup test ci
+.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants kills ci format format-check
 help:
-	@echo "make setup   install what the tests need: ClickHouse server, kcat, pytest; Java where Apache Kafka is there"
-	@echo "make test    run every test"
-	@echo "make ci      what continuous integration runs"
+	@echo "make setup     install what is missing: build libraries, ClickHouse 18.16 and 26.9, kcat, pytest, Java where Kafka is there"
+	@echo "make build     the release binary: .build/release/millrace"
+	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
+	@echo "make test      every test: Swift, then servers, proof and end to end"
+	@echo "make sim       the simulator, many seeds"
+	@echo "make mutants   the simulator must catch every planted mistake"
+	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
+	@echo "make bench     the whole pipeline's rate and CPU per event"
+	@echo "make format    lay the sources out"
+	@echo "make ci        what continuous integration runs"
 
 setup:
-	@sh Tests/Servers/install $(if $(wildcard $(KAFKA_SCRIPT)),java)
+	@sh Tests/Servers/install $(java) clickhouse26 build
 
-test: setup
-	$(PYTHON) -m pytest -q -rs -p no:cacheprovider Tests
+toolchain:
+	@version=$$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1); \
+	[ -n "$$version" ] && [ "$$(printf '6.3\n%s\n' "$$version" | sort -V | head -n 1)" = 6.3 ] || \
+	{ echo "Swift 6.3 or newer is needed, here is $${version:-none}: https://www.swift.org/install/linux" >&2; exit 1; }
+
+build: toolchain setup
+	swift build -c release --product millrace
+
+demo: build
+	@$(PYTHON) Benchmarks/demo --clickhouse $(CLICKHOUSE)
+
+test: test-swift test-python
+
+test-swift: toolchain setup
+	SWIFT_BACKTRACE=enable=no swift test --disable-xctest
+
+test-python: build
+	$(pytest) Tests
+
+bench: build
+	$(PYTHON) Benchmarks/pipeline
+
+sim: toolchain setup
+	swift build -c release --product millrace-sim
+	.build/release/millrace-sim --seeds 2000
+
+mutants: toolchain setup
+	Tests/Mutants/run
+
+# The three modes one after the other, each whole; any wrong row ends it.
+kills: build
+	$(PYTHON) Tests/Kills/kills --mode token --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
+	$(PYTHON) Tests/Kills/kills --mode readback --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
+	$(PYTHON) Tests/Kills/kills --mode readback18 --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
+
+format: toolchain
+	swift format -i -r Sources Tests Package.swift
+
+format-check: toolchain
+	swift format lint --strict -r Sources Tests Package.swift
 
 ci:
 	.ci/run

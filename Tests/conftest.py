@@ -1,4 +1,4 @@
-"""Servers for the tests: one ClickHouse, librdkafka's mock cluster, and Apache Kafka where it can be had."""
+"""Servers for the tests: ClickHouse 18.16 and 26.9, librdkafka's mock cluster, Apache Kafka where it can be had; and the engine."""
 
 import ctypes
 import itertools
@@ -11,10 +11,11 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SERVERS = HERE / "Servers"
-sys.path[:0] = [str(HERE / "Proof"), str(SERVERS)]
+sys.path[:0] = [str(HERE / "Proof"), str(SERVERS), str(HERE / "Kills")]
 import apache_kafka  # noqa: E402
 from clickhouse import ClickHouse  # noqa: E402
 
+MILLRACE = Path(os.environ.get("MILLRACE", HERE.parent / ".build" / "release" / "millrace"))
 KAFKA = Path(os.environ.get("KAFKA_SCRIPT", HERE.parents[1] / "shared" / "kafka" / "kafka"))
 _names = itertools.count()
 
@@ -108,16 +109,41 @@ def broker(request):
     return request.getfixturevalue(request.param)
 
 
+def started(script, directory):
+    done = subprocess.run([SERVERS / script, "start", directory], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    yield ClickHouse(done.stdout.split()[0])
+    subprocess.run([SERVERS / script, "kill", directory], check=True)
+
+
 @pytest.fixture(scope="session")
-def server_directory(tmp_path_factory):
+def server18_directory(tmp_path_factory):
     return tmp_path_factory.mktemp("clickhouse")
 
 
 @pytest.fixture(scope="session")
-def server(server_directory):
-    started = subprocess.run([SERVERS / "clickhouse", "start", server_directory], check=True, capture_output=True, text=True)
-    yield ClickHouse(started.stdout.split()[0])
-    subprocess.run([SERVERS / "clickhouse", "kill", server_directory], check=True)
+def server18(server18_directory):
+    """ClickHouse 18.16, of Debian."""
+    yield from started("clickhouse", server18_directory)
+
+
+@pytest.fixture(scope="session")
+def server26(tmp_path_factory):
+    """ClickHouse 26.9, out of chdb-core."""
+    yield from started("clickhouse26", tmp_path_factory.mktemp("clickhouse26"))
+
+
+@pytest.fixture(scope="session", params=["server18", "server26"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def millrace():
+    """The engine as `make build` leaves it. It is never skipped: tests of an engine that isn't there have not passed."""
+    if not os.access(MILLRACE, os.X_OK):
+        pytest.fail(f"no engine: {MILLRACE} is not there; run: make build (MILLRACE names another binary)", pytrace=False)
+    return MILLRACE
 
 
 @pytest.fixture

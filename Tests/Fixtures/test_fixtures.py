@@ -22,29 +22,29 @@ def script(name):
 
 
 @pytest.fixture
-def sink(server):
+def sink(server18):
     def create(type):
-        server.execute("DROP TABLE IF EXISTS default.sink")
-        server.execute(f"CREATE TABLE default.sink (v {type}) ENGINE = Memory")
+        server18.execute("DROP TABLE IF EXISTS default.sink")
+        server18.execute(f"CREATE TABLE default.sink (v {type}) ENGINE = Memory")
         return "default.sink"
     yield create
-    server.execute("DROP TABLE IF EXISTS default.sink")
+    server18.execute("DROP TABLE IF EXISTS default.sink")
 
 
-def test_the_server_still_writes_the_recorded_bytes(server, server_directory):
-    assert server.row("SELECT version() AS v")["v"].startswith(VERSION), f"the fixtures are those of ClickHouse {VERSION}"
-    again = script("record").recordings(server, server_directory / "data")
+def test_the_server_still_writes_the_recorded_bytes(server18, server18_directory):
+    assert server18.row("SELECT version() AS v")["v"].startswith(VERSION), f"the fixtures are those of ClickHouse {VERSION}"
+    again = script("record").recordings(server18, server18_directory / "data")
     assert again["native"] == NATIVE
     assert again["frames"] == FRAMES
 
 
 @pytest.mark.parametrize("recorded", NATIVE, ids=lambda recorded: recorded["type"])
-def test_the_server_reads_a_recorded_block_as_the_values_it_was_made_from(server, sink, recorded):
+def test_the_server_reads_a_recorded_block_as_the_values_it_was_made_from(server18, sink, recorded):
     def read_back(format, body):
         # Not by toString: 18.16 fails on the filler under a NULL in Nullable(Enum8), even its own.
         table = sink(recorded["type"])
-        server.execute(f"INSERT INTO {table} FORMAT {format}", body)
-        return server.execute(f"SELECT v FROM {table} FORMAT TSV")
+        server18.execute(f"INSERT INTO {table} FORMAT {format}", body)
+        return server18.execute(f"SELECT v FROM {table} FORMAT TSV")
 
     from_block = read_back("Native", bytes.fromhex(recorded["native"]))
     from_text = read_back("JSONEachRow", "\n".join(recorded["rows"]).encode())
@@ -53,14 +53,14 @@ def test_the_server_reads_a_recorded_block_as_the_values_it_was_made_from(server
 
 
 @pytest.mark.parametrize("recorded", FRAMES, ids=lambda recorded: f"{len(recorded['plain']) // 2} bytes")
-def test_the_server_unpacks_a_recorded_frame_and_refuses_it_with_a_bit_changed(server, sink, recorded):
+def test_the_server_unpacks_a_recorded_frame_and_refuses_it_with_a_bit_changed(server18, sink, recorded):
     table, frame, plain = sink("UInt8"), bytearray.fromhex(recorded["frame"]), bytes.fromhex(recorded["plain"])
     insert = f"INSERT INTO {table} FORMAT RowBinary"
     for position in (0, 15, len(frame) - 1):
         frame[position] ^= 1
         with pytest.raises(ClickHouseError, match="Checksum doesn't match"):
-            server.execute(insert, bytes(frame), decompress=1)
+            server18.execute(insert, bytes(frame), decompress=1)
         frame[position] ^= 1
-    assert server.row(f"SELECT count() AS n FROM {table}")["n"] == 0
-    server.execute(insert, bytes(frame), decompress=1)
-    assert server.execute(f"SELECT v FROM {table} FORMAT RowBinary") == plain
+    assert server18.row(f"SELECT count() AS n FROM {table}")["n"] == 0
+    server18.execute(insert, bytes(frame), decompress=1)
+    assert server18.execute(f"SELECT v FROM {table} FORMAT RowBinary") == plain

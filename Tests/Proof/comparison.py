@@ -78,6 +78,9 @@ class Comparison:
         if uncovered := [f"column {name} {self.columns[name]}" for name, fit in self.fits.items() if fit is None]:
             raise CannotCompare(f"{table}: what the server's reader does to values of {', '.join(uncovered)} is not known; "
                                 "leave it out with --ignore")
+        self.reading = {"input_format_skip_unknown_fields": 1}
+        if any("DateTime64" in type for type in self.columns.values()):
+            self.reading["date_time_input_format"] = "best_effort"  # takes ISO 8601 too; servers that have the type have the setting
         self._require_exact_floats()
         self._require_sound_decimals()
         definitions = ", ".join(f"{quoted(name)} {type}" for name, type in self.columns.items())
@@ -167,8 +170,7 @@ class Comparison:
             return
         columns = ", ".join(map(quoted, [*self.columns, "_proof_partition", "_proof_offset"]))
         try:
-            self.server.execute(f"INSERT INTO {self.copy} ({columns}) FORMAT JSONEachRow", b"\n".join(batch),
-                                input_format_skip_unknown_fields=1)
+            self.server.execute(f"INSERT INTO {self.copy} ({columns}) FORMAT JSONEachRow", b"\n".join(batch), **self.reading)
         except ClickHouseError as error:
             raise CannotCompare(f"the server can't read a record of the topic as a row of {self.table}: {error}") from None
 

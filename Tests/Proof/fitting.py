@@ -8,6 +8,7 @@ be compared with another of the same mistake, so what is not known to be kept is
 import re
 from datetime import datetime
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 
 # DateTime's seconds last until February 2106, but 18.16's calendar ends here and it stores later days as its first one.
 LAST_DAY = "2105-12-31"
@@ -47,6 +48,17 @@ def _not_null(type: str, name: str, arguments: str):
         return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d", "1970-01-01", LAST_DAY)
     if name == "DateTime":
         return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "1970-01-02", LAST_DAY)
+    if name == "Date32":
+        return lambda value: _is_time(value, r"\d{4}-\d\d-\d\d", "1900-01-01", "2299-12-31")
+    if name == "DateTime64":
+        digits = int(arguments.split(",")[0])
+        form = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d" + (rf"(\.\d{{1,{digits}}})?" if digits else "") + "Z?"
+        # Nanoseconds in 64 bits end in 2262.
+        return lambda value: _is_time(value, form, "1900-01-02", LAST_DAY)
+    if name == "IPv4":
+        return lambda value: _is_text(value) and _is_address(value, IPv4Address)
+    if name == "IPv6":
+        return lambda value: _is_text(value) and _is_address(value, IPv6Address)
     if name in ("Float32", "Float64"):
         return lambda value: isinstance(value, Number)
     if name == "Bool":
@@ -80,7 +92,15 @@ def _is_time(value, form: str, first_day: str, last_day: str) -> bool:
     if not isinstance(value, str) or not re.fullmatch(form, value, re.ASCII):
         return False
     try:
-        datetime.fromisoformat(value)
+        datetime.fromisoformat(value[:19])  # Python takes no more than six digits of a second
     except ValueError:
         return False
     return first_day <= value[:10] <= last_day
+
+
+def _is_address(value: str, form) -> bool:
+    try:
+        form(value)
+    except ValueError:
+        return False
+    return "%" not in value  # an IPv6 zone, which is no part of the address

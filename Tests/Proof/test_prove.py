@@ -136,13 +136,22 @@ def test_what_proves_nothing_is_never_called_proven(server, broker, table, topic
 @pytest.fixture
 def typed(server):
     """A table of one column `v` of the given type beside its key, empty but for what the rows say."""
+    yield from one_column(server)
+
+
+@pytest.fixture
+def typed26(server26):
+    yield from one_column(server26, date_time_input_format="best_effort")
+
+
+def one_column(server, **reading):
     name = "default.typed"
 
     def create(type, *rows):
         server.execute(f"DROP TABLE IF EXISTS {name}")
         server.execute(f"CREATE TABLE {name} (id String, v {type}) ENGINE = MergeTree ORDER BY id")
         if rows:
-            server.execute(f"INSERT INTO {name} FORMAT JSONEachRow", b"\n".join(rows))
+            server.execute(f"INSERT INTO {name} FORMAT JSONEachRow", b"\n".join(rows), **reading)
         return name
     yield create
     server.execute(f"DROP TABLE IF EXISTS {name}")
@@ -188,6 +197,41 @@ def test_a_value_that_the_server_would_change_is_refused_and_not_judged_by_the_c
 def test_a_value_of_each_type_that_fits_is_proven(server, mock, typed, type, source):
     record = b'{"id":"a"' + (b',"v":' + source if source else b"") + b"}"
     assert prove(server, mock, mock.topic([record]), typed(type, record))[0] == 0
+
+
+@pytest.mark.parametrize("type, source, other", [
+    ("Bool", b"true", b"false"),
+    ("DateTime64(3)", b'"2026-01-01 00:00:00.123"', b'"2026-01-01 00:00:00.124"'),
+    ("DateTime64(9, 'UTC')", b'"2026-01-01 00:00:00.123456789"', b'"2026-01-01 00:00:00.123456788"'),
+    ("DateTime64(6)", b'"1900-01-02 00:00:00"', b'"1900-01-02 00:00:00.000001"'),
+    ("DateTime64(3)", b'"2026-01-31T12:00:00.250Z"', b'"2026-01-31 12:00:00.251"'),
+    ("DateTime64(3, 'Asia/Tokyo')", b'"2026-01-31T12:00:00.250Z"', b'"2026-01-31 12:00:00.250"'),
+    ("Nullable(DateTime64(0))", b"null", b'"2026-01-01 00:00:00"'),
+    ("Date32", b'"1900-01-01"', b'"1900-01-02"'), ("Date32", b'"2299-12-31"', b'"2299-12-30"'),
+    ("IPv4", b'"1.2.3.4"', b'"1.2.3.5"'), ("IPv6", b'"2001:db8::1"', b'"2001:db8::2"'),
+    ("Int256", str(2**255 - 1).encode(), str(2**255 - 2).encode()), ("UInt128", str(2**128 - 1).encode(), str(2**128 - 2).encode()),
+    ("Decimal(76, 2)", b"9" * 74 + b".99", b"9" * 74 + b".98"),
+])
+def test_values_of_newer_types_are_told_apart(server26, mock, typed26, type, source, other):
+    topic = mock.topic([b'{"id":"a","v":' + source + b"}"])
+    assert prove(server26, mock, topic, typed26(type, b'{"id":"a","v":' + source + b"}"))[0] == 0
+    code, result, errors = prove(server26, mock, topic, typed26(type, b'{"id":"a","v":' + other + b"}"))
+    assert (code, errors) == (1, "") and wrong(result) == {"extra": 1}
+
+
+@pytest.mark.parametrize("type, source, misread", [
+    ("DateTime64(3)", b'"2026-01-01 00:00:00.1234"', b'"2026-01-01 00:00:00.123"'),
+    ("DateTime64(3)", b"5", b'"1970-01-01 00:00:05"'),
+    ("DateTime64(0)", b'"2026-02-30 00:00:00"', b'"2026-03-02 00:00:00"'),
+    ("Date32", b'"2026-02-30"', b'"2026-03-02"'),
+    ("Date32", b'"2300-01-01"', b'"2299-12-31"'),
+    ("Bool", b"1", b"true"),
+    ("IPv4", b'"1.2.3"', b'"1.2.3.0"'),
+])
+def test_a_value_of_a_newer_type_that_could_be_changed_is_refused(server26, mock, typed26, type, source, misread):
+    table = typed26(type, b'{"id":"a","v":' + misread + b"}")
+    code, result, errors = prove(server26, mock, mock.topic([b'{"id":"a","v":' + source + b"}"]), table)
+    assert (code, result) == (2, None) and "column v" in errors and "offset 0" in errors
 
 
 def test_a_password_that_is_wrong_is_refused_and_not_printed(server, mock, table):

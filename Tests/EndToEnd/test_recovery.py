@@ -1,0 +1,219 @@
+"""What a start finds after a crash, an outage, or someone's hands in the state directory: exact rows, or a stop that says why."""
+
+import shutil
+import signal
+
+import pytest
+from conftest import manifests, segments
+
+EVENTS = 30_000
+FAST = {"checkpoint": {"interval": "300ms"}}
+
+
+@pytest.fixture
+def ready(lab):
+    """A topic of EVENTS events, their table, and a pipeline with frequent checkpoints."""
+    topic = lab.topic()
+    lab.produce_events(topic, range(EVENTS))
+    return lab.pipeline(topic, lab.table(), more=FAST)
+
+
+def run_to_end(lab, pipeline, *options, code=0):
+    life = lab.engine(pipeline).run("--until-end", *options, seconds=180)
+    assert life.code == code, life.tail()
+    return life
+
+
+def test_a_topic_with_duplicates_becomes_a_table_with_each_key_once(lab, ready):
+    run_to_end(lab, ready)
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_a_second_run_to_the_end_inserts_nothing_more_and_one_after_new_events_only_those(lab, ready):
+    run_to_end(lab, ready)
+    run_to_end(lab, ready)
+    lab.assert_exact(ready, unique=EVENTS)
+    lab.produce_events(ready.topic, range(EVENTS - 1000, EVENTS + 1000))
+    run_to_end(lab, ready)
+    lab.assert_exact(ready, unique=EVENTS + 1000)
+
+
+def test_a_burnt_token_is_healed(lab, ready):
+    """The server knows the token and has lost the rows, as one killed between its deduplication log and the part's rename."""
+    engine = lab.engine(ready)
+    life = engine.run("--until-end", MILLRACE_FAULT="after_insert_before_ack:1")
+    assert life.code == -signal.SIGKILL, f"the fault point did not end the engine: {life.code}\n{life.tail()}"
+    assert lab.count(ready.table) > 0
+    lab.server.client.execute(f"ALTER TABLE {ready.table} DELETE WHERE 1", mutations_sync=2)
+    assert lab.count(ready.table) == 0
+    lab.server.sample_duplicates()
+    before = lab.server.duplicates
+    life = engine.run("--until-end", seconds=180)
+    assert life.code == 0, life.tail()
+    assert life.recovery and life.recovery.unacked_batches > 0
+    lab.server.sample_duplicates()
+    assert lab.server.duplicates > before, "the token was not burnt: the server took the batch again"
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_an_insert_whose_ack_was_lost_is_not_repeated(lab, ready):
+    engine = lab.engine(ready)
+    assert engine.run("--until-end", MILLRACE_FAULT="after_insert_before_ack:1").code == -signal.SIGKILL
+    assert lab.count(ready.table) > 0
+    assert engine.run("--until-end", seconds=180).code == 0
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_an_outage_of_clickhouse_over_three_checkpoints_and_a_kill_loses_and_doubles_nothing(lab, ready):
+    lab.server.kill()
+    engine = lab.engine(ready)
+    life = engine.start()
+    seen = set()
+
+    def three_checkpoints():
+        seen.update((path, path.stat().st_mtime_ns) for path in manifests(ready))
+        return len(seen) > 3  # the first is that of the birth
+
+    number = EVENTS
+    while not three_checkpoints():
+        lab.produce_events(ready.topic, range(number, number + 300))
+        number += 300
+        lab.until(lambda: True, life)
+        assert number < EVENTS + 60_000, f"no three checkpoints while ClickHouse was down; the log ends:\n{life.tail()}"
+    life.kill()
+    life = engine.start("--until-end")
+    lab.server.start()
+    assert life.wait(180) == 0, life.tail()
+    assert life.recovery.unacked_batches > 0
+    lab.assert_exact(ready, unique=number)
+
+
+def test_sigterm_ends_without_waiting_for_clickhouse_and_nothing_is_lost(lab, ready):
+    lab.server.kill()
+    engine = lab.engine(ready)
+    life = engine.start()
+    lab.until(life.look, life)
+    lab.until(lambda: len(manifests(ready)) > 1, life)
+    life.signal(signal.SIGTERM)
+    assert life.wait(60) == 0, life.tail()
+    lab.server.start()
+    run_to_end(lab, ready)
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_a_second_instance_is_refused_while_the_first_lives(lab, ready):
+    first = lab.engine(ready).start()
+    lab.until(first.look, first)
+    second = lab.engine(ready)
+    second.logs = ready.directory / "second"
+    life = second.run("--until-end", seconds=60)
+    assert life.code == 5 and str(first.process.pid) in life.tail(), life.tail()
+    first.signal(signal.SIGTERM)
+    assert first.wait(60) == 0
+    run_to_end(lab, ready)
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_a_lock_does_not_outlive_a_kill(lab, ready):
+    engine = lab.engine(ready)
+    for _ in range(3):
+        life = engine.start()
+        lab.until(life.look, life)
+        life.kill()
+    assert engine.run("--until-end", seconds=180).code == 0
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_a_state_directory_put_back_from_an_earlier_copy_is_refused_and_leaves_the_table_alone(lab, ready):
+    run_to_end(lab, ready)
+    copy = ready.directory / "copy"
+    shutil.copytree(ready.state, copy)
+    lab.produce_events(ready.topic, range(EVENTS, EVENTS + 5000))
+    run_to_end(lab, ready)
+    shutil.rmtree(ready.state)
+    shutil.copytree(copy, ready.state)
+    life = run_to_end(lab, ready, code=4)
+    assert "--new-lineage" in life.tail()
+    lab.assert_exact(ready, unique=EVENTS + 5000)
+
+
+def test_a_deleted_state_directory_is_refused_and_a_new_lineage_goes_on(lab, ready):
+    run_to_end(lab, ready)
+    shutil.rmtree(ready.state)
+    life = run_to_end(lab, ready, code=4)
+    assert "--new-lineage" in life.tail()
+    lab.assert_exact(ready, unique=EVENTS)
+    lab.produce_events(ready.topic, range(EVENTS, EVENTS + 1000))
+    run_to_end(lab, ready, "--new-lineage")
+    # From the start of the topic under new tokens: what it had told before, rows of the old lineage are doubled, none is lost.
+    assert lab.count(ready.table, "uniqExact(event_id)") == EVENTS + 1000
+    assert lab.count(ready.table) == 2 * EVENTS + 1000
+    run_to_end(lab, ready)
+    assert lab.count(ready.table) == 2 * EVENTS + 1000
+
+
+def killed_with_work(lab, pipeline):
+    """Kills the engine while ClickHouse is down and batches wait in the log; the server is up again after."""
+    lab.server.kill()
+    engine = lab.engine(pipeline)
+    life = engine.start()
+    lab.until(life.look, life)
+    lab.until(lambda: len(manifests(pipeline)) > 2, life)
+    life.kill()
+    lab.server.start()
+    return engine
+
+
+def test_bytes_after_the_end_of_the_log_are_dropped(lab, ready):
+    engine = killed_with_work(lab, ready)
+    with segments(ready)[-1].open("ab") as log:
+        log.write(bytes(range(256)) * 3)
+    life = engine.run("--until-end", seconds=180)
+    assert life.code == 0, life.tail()
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40])
+def test_a_log_whose_tail_is_cut_off_gives_exact_rows_or_stops(lab, ready, cut):
+    # Cut inside what was durable and vouched for, the engine must stop; inside what wasn't, it makes the rows anew.
+    engine = killed_with_work(lab, ready)
+    segment = segments(ready)[-1]
+    with segment.open("r+b") as log:
+        log.truncate(max(0, segment.stat().st_size - cut))
+    life = engine.run("--until-end", seconds=180)
+    assert life.code in (0, 4), life.tail()
+    if life.code == 0:
+        lab.assert_exact(ready, unique=EVENTS)
+    else:
+        result = lab.proof(ready)
+        assert (result["extra"], result["double"]) == (0, 0)
+
+
+def test_a_corrupt_newest_manifest_falls_back_to_the_one_before(lab, ready):
+    engine = killed_with_work(lab, ready)
+    newest = manifests(ready)[-1]
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 0x40]) + whole[len(whole) // 2 + 1:])
+    life = engine.run("--until-end", seconds=180)
+    assert life.code == 0, life.tail()
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_state_without_any_whole_manifest_is_refused_and_never_taken_for_empty(lab, ready):
+    run_to_end(lab, ready)
+    for path in manifests(ready):
+        path.write_bytes(b"\0" * path.stat().st_size)
+    run_to_end(lab, ready, code=4)
+    lab.assert_exact(ready, unique=EVENTS)
+
+
+def test_a_run_waits_for_a_broker_that_is_down(lab, ready):
+    engine = lab.engine(ready)
+    life = engine.start()
+    lab.until(life.look, life)
+    lab.broker.kill()
+    life.kill()
+    life = engine.start("--until-end")
+    lab.broker.start()
+    assert life.wait(180) == 0, life.tail()
+    lab.assert_exact(ready, unique=EVENTS)
