@@ -176,7 +176,7 @@ extension Core {
       if table.hasProvenance, case .none = start.greatestToken {
         guard !start.isAskingToken else { return }
         start.isAskingToken = true
-        return exchange(.greatestToken(target: deliveries.last?.batch.target ?? "", prefix: tokenPrefix), .startToken)
+        return exchange(.greatestToken(target: "", prefix: tokenPrefix), .startToken)
       }
       if !checkPlan() { return }
     }

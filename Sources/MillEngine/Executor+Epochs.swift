@@ -65,7 +65,7 @@ extension Executor {
     let names = destinationNames
     sealJob = SealJob(
       order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
-      encoder: parts.sink.encoder, target: parts.sink.target, destinationName: { names[$0.index] })
+      encoder: parts.sink.chosen?.encoder, target: "\(parts.sink.options.table)", destinationName: { names[$0.index] })
     runSeal()
   }
 
@@ -93,7 +93,7 @@ extension Executor {
         return .sealCompared(mismatch: "\(pending) rows for \(destinationNames[part.destination.index]), \(sealedRows) were sealed")
       }
       for batch in batches {
-        let digest = flow.digest(batch, encoder: parts.sink.encoder)
+        let digest = flow.digest(batch, encoder: parts.sink.chosen?.encoder)
         guard digest == batch.digest else {
           return .sealCompared(mismatch: "batch \(batch.token) has digest \(digest.map { "\($0)" } ?? "none")")
         }

@@ -6,8 +6,10 @@ internal import MillLog
 /// Requests to the table's server, and the dead letters' files.
 extension Executor {
   /// The batch's bytes are read back from the log on the delivery lane: sealed batches take no memory while they wait.
-  func exchange(_ id: UInt64, _ request: SinkRequest) {
+  func exchange(_ id: UInt64, _ asked: SinkRequest) {
     let sink = parts.sink
+    // The core knows the table only by the batches it has sealed; before the first it means the sink's own.
+    let request = if case .greatestToken("", let prefix) = asked { SinkRequest.greatestToken(target: "\(sink.options.table)", prefix: prefix) } else { asked }
     let lanes = lanes
     let log = log
     lanes.run(.delivery) {
@@ -19,9 +21,9 @@ extension Executor {
         } catch {
           return Executor.event(of: error, .append)
         }
+        FaultPoint.hit(.beforeInsert)
       }
-      FaultPoint.hit(.beforeInsert, if: Self.batch(of: request) != nil)
-      sink.perform(request, chunks: chunks) { answer in
+      sink.perform(request, body: { chunks }) { answer in
         if answer == .committed { FaultPoint.hit(.afterInsertBeforeAck) }
         lanes.post(.sink(exchange: id, answer))
       }

@@ -34,26 +34,38 @@ extension Executor {
       } catch {
         return Executor.event(of: error, .begin)
       }
-      do {
-        try checkpoints.removeLeftovers()
-        let found = try checkpoints.list(verify: .full).map {
-          FoundCheckpoint(name: $0.name, manifest: $0.manifest, problem: $0.problem)
+      return Executor.look(parts, opening, checkpoints)
+    }
+  }
+
+  /// Reads checkpoints and log; nothing is written but what an interrupted publication left is removed.
+  private static func look(_ parts: EngineParts, _ opening: Opening, _ checkpoints: CheckpointStore) -> Event {
+    do {
+      try checkpoints.prepare()
+      var known = KnownDigests()
+      var found: [FoundCheckpoint] = []
+      for checkpoint in try checkpoints.list(.full, known: &known) {
+        switch checkpoint.state {
+        case .valid(let manifest): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: manifest, problem: nil))
+        case .invalid(let why): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: nil, problem: why))
+        case .newerVersion(let version, let supported):
+          return .failed(
+            Stop(.promise, rule: "R17", "checkpoint \(checkpoint.path) has format \(version), this program reads up to \(supported): use the newer program"))
         }
-        let vouched = found.filter { $0.problem == nil }.compactMap(\.manifest?.position).max() ?? 0
-        let contents = try EpochLog.read(
-          parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
-        opening.contents = contents
-        return .opened(
-          Opened(
-            checkpoints: found, log: Executor.found(contents), lineage: Lineage(parts.entropy[0]),
-            hashSeed: Digest128(low: parts.entropy[1], high: parts.entropy[2]), instance: parts.entropy[3]))
-      } catch let error as LogError {
-        return Executor.event(of: error, .begin)
-      } catch let error as DiskError {
-        return Executor.event(of: error, .begin)
-      } catch {
-        return .failed(Stop(.failed, "the state directory can't be read: \(error)"))
       }
+      let vouched = found.compactMap(\.manifest?.position).max() ?? 0
+      let contents = try EpochLog.read(parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
+      opening.contents = contents
+      return .opened(
+        Opened(
+          checkpoints: found, log: Executor.found(contents), lineage: Lineage(parts.entropy[0]),
+          hashSeed: Digest128(low: parts.entropy[1], high: parts.entropy[2]), instance: parts.entropy[3]))
+    } catch let error as LogError {
+      return Executor.event(of: error, .begin)
+    } catch let error as CheckpointError {
+      return Executor.event(of: error, .begin)
+    } catch {
+      return .failed(Stop(.failed, "the state directory can't be read: \(error)"))
     }
   }
 
@@ -66,7 +78,7 @@ extension Executor {
       do throws(LogError) {
         let log = try EpochLog.begin(
           parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, contents: contents,
-          options: LogOptions(segmentByteCountMax: parts.logSegmentByteCount))
+          options: LogOptions(segmentByteCount: parts.logSegmentByteCount))
         _ = try log.append(.restart(restart))
         _ = try log.append(.plan(plan))
         let durable = try log.sync()
@@ -127,7 +139,11 @@ extension Executor {
   }
 
   static func found(_ contents: LogContents) -> FoundLog {
-    FoundLog(first: contents.first, end: contents.end, records: contents.records.map { (position: $0.position, record: $0.record) })
+    FoundLog(
+      first: contents.firstPosition, end: contents.end,
+      records: contents.entries.compactMap { entry in
+        if case .record(let record) = entry.item { (position: entry.position, record: record) } else { nil }
+      })
   }
 
   // MARK: - The source's questions

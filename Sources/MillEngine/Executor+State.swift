@@ -18,12 +18,11 @@ final class Flushed: Sendable {
   }
 }
 
-/// Paths in the checkpoint under way, set by the state lane before its event, read by the control lane after it.
-final class CheckpointFiles: Sendable {
-  private let paths = Mutex<[String]>([])
-
-  func set(_ new: [String]) { paths.withLock { $0 = new } }
-  var all: [String] { paths.withLock { $0 } }
+/// Digests of files that checkpoints of this process have published. State lane only.
+///
+/// Not those of earlier processes: after a fall back to an older checkpoint a new file can have the name and size of a newer one's.
+final class PublishedDigests: @unchecked Sendable {
+  var known = KnownDigests()
 }
 
 /// State and checkpoints (R14, R18).
@@ -76,21 +75,21 @@ extension Executor {
   private func makeCheckpoint(_ work: StateWork, _ name: String) {
     let opening = opening
     let disk = parts.disk
-    let files = checkpointFiles
-    let directory = parts.checkpointDirectory + "/" + name
+    let checkpoints = checkpoints
     lanes.run(.state) {
       guard let state = opening.state else { return .failed(Stop(.failed, "a checkpoint was ordered before the state was open")) }
       do {
-        try disk.removeTree(directory)
+        guard let id = CheckpointID(name) else { return .failed(Stop(.failed, "checkpoint name \(name)")) }
+        let directory = try checkpoints.begin(id)
         try disk.createDirectory(directory + "/shard-0/filters")
         try state.store.checkpoint(to: directory + "/shard-0/store")
-        var paths = try disk.list(directory + "/shard-0/store").map { "shard-0/store/" + $0 }
-        if let lane = state.lane { paths += try lane.writeFilters(into: directory + "/shard-0/filters").map { "shard-0/filters/" + $0 } }
-        files.set(paths)
+        _ = try state.lane?.writeFilters(into: directory + "/shard-0/filters")
         return .stateWorkDone(work)
       } catch let error as RunStoreError {
         return Executor.event(of: error)
       } catch let error as DiskError {
+        return Executor.event(of: error, .state)
+      } catch let error as CheckpointError {
         return Executor.event(of: error, .state)
       } catch {
         return .failed(Stop(.failed, "the checkpoint \(name): \(error)"))
@@ -98,18 +97,16 @@ extension Executor {
     }
   }
 
+  /// On the state lane, so that the next checkpoint's files can't be mixed in.
   func publish(_ manifest: Manifest, _ name: String) {
     let checkpoints = checkpoints
-    let files = checkpointFiles
-    // On the state lane, so that the next checkpoint's files can't be mixed in.
+    let digests = knownDigests
     lanes.run(.state) {
-      do {
-        try checkpoints.publish(manifest, name: name, paths: files.all)
+      do throws(CheckpointError) {
+        _ = try checkpoints.publish(manifest, known: &digests.known)
         return .published(manifest.epoch, name: name)
-      } catch let error as DiskError {
-        return Executor.event(of: error, .publish)
       } catch {
-        return .failed(Stop(.failed, "the manifest of checkpoint \(name): \(error)"))
+        return Executor.event(of: error, .publish)
       }
     }
   }
@@ -117,11 +114,12 @@ extension Executor {
   func removeCheckpoint(_ name: String) {
     let checkpoints = checkpoints
     lanes.run(.state) {
-      do {
-        try checkpoints.remove(name)
+      guard let id = CheckpointID(name) else { return nil }
+      do throws(CheckpointError) {
+        try checkpoints.remove(id)
         return .checkpointRemoved(name: name)
       } catch {
-        return .failed(Stop(.failed, "checkpoint \(name) can't be removed: \(error)"))
+        return Executor.event(of: error, .state)
       }
     }
   }

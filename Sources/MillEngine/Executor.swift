@@ -25,8 +25,8 @@ package final class Executor {
   /// What the state lane has flushed, until the flow thread has taken it into its view.
   let flushed = Flushed()
   var sealJob: SealJob?
-  /// Files of the checkpoint under way.
-  let checkpointFiles = CheckpointFiles()
+  /// Digests of sorted files that this process has published; state lane only.
+  let knownDigests = PublishedDigests()
   var sourceTrouble: String?
 
   package init(parts: EngineParts, lanes: any Lanes, say: @escaping @Sendable (Command.Level, String) -> Void) {
@@ -131,9 +131,30 @@ package final class Executor {
   }
 
   static func event(of error: LogError, _ work: SpaceWork) -> Event {
-    if case .outOfSpace = error { return .outOfSpace(work) }
-    if case .corrupt = error { return .failed(Stop(.promise, rule: "R5", "\(error)")) }
-    return .failed(Stop(.failed, rule: "R5", "the epoch log: \(error)"))
+    switch error {
+    case .outOfSpace: return .outOfSpace(work)
+    case .corrupt(let path, let position, let why):
+      Reach.mark(.r5CorruptBeforeVouched)
+      return .failed(
+        Stop(.promise, rule: "R5", "\(path): record \(position) of the epoch log is damaged (\(why)), and it is known to have been durable. Restore the state directory from a copy, or start anew with an empty one and --new-lineage"))
+    case .otherPipeline(let path, _, _):
+      return .failed(Stop(.promise, rule: "R17", "\(path) belongs to another pipeline than \"\(work)\": give each pipeline a state.path of its own"))
+    case .newerVersion(let path, let found, let supported):
+      return .failed(Stop(.promise, rule: "R5", "\(path) has format \(found), this program reads up to \(supported): use the newer program"))
+    case .poisoned(let reason):
+      Reach.mark(.r5SyncFailed)
+      return .failed(Stop(.failed, rule: "R5", "the disk did not keep the epoch log (\(reason)): look after the disk, then start again"))
+    case .disk, .recordTooLarge, .noChunk: return .failed(Stop(.failed, rule: "R5", "the epoch log: \(error)"))
+    }
+  }
+
+  static func event(of error: CheckpointError, _ work: SpaceWork) -> Event {
+    switch error {
+    case .outOfSpace: .outOfSpace(work)
+    case .disk(let error): event(of: error, work)
+    case .published(let path): .failed(Stop(.failed, rule: "R14", "\(path) is there already: two processes use one checkpoint directory"))
+    case .unusablePath(let path, let why): .failed(Stop(.failed, rule: "R14", "checkpoint file \(path): \(why)"))
+    }
   }
 
   static func event(of error: DiskError, _ work: SpaceWork) -> Event {

@@ -44,8 +44,8 @@ package enum CheckpointError: Error, Hashable, Sendable {
   }
 }
 
-/// SHA-256 of files that were read whole in this process, by name and size: checkpoints share their sorted files as hard links, and one
-/// that was hashed under one checkpoint needn't be under the next.
+/// SHA-256 of sorted files (`.sst`) that were read whole in this process, by name and size: checkpoints share them as hard links, and one
+/// that was hashed under one checkpoint needn't be under the next. Other files are read each time: the same name and size says nothing there.
 package struct KnownDigests: Sendable {
   private struct Key: Hashable {
     var name: String
@@ -57,6 +57,7 @@ package struct KnownDigests: Sendable {
   package init() {}
 
   package mutating func insert(path: String, byteCount: UInt64, sha256: [UInt8]) {
+    guard path.hasSuffix(".sst") else { return }
     digests[Key(name: Self.lastComponent(path), byteCount: byteCount)] = sha256
   }
 
