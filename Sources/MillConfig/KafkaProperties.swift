@@ -54,7 +54,7 @@ enum KafkaProperties {
     return (
       "this property is not on the list of those a pipeline may set",
       "allowed: security.protocol, client.*, sasl.*, ssl.*, fetch.*, socket.*, reconnect.*, metadata.max.age.ms and the like",
-      nearestName(to: name, among: allowedNames.sorted())
+      nearestKnown(to: name, among: allowedNames.sorted())
     )
   }
 }

@@ -58,97 +58,15 @@ package struct KafkaSettings: Hashable, Sendable {
   }
 }
 
-/// One topic and how its records are read.
+/// One topic, where its reading begins and how its records become rows.
 package struct SourceSettings: Hashable, Sendable {
-  package var name: String
-  package var topic: String
+  /// Name, topic, fields, event time, what becomes of records that can't be decoded.
+  package var plan: SourcePlan
   package var start: StartPosition
-  package var fields: [FieldSettings]
-  /// Nil: processing time.
-  package var eventTime: EventTimeSettings?
-  package var onError: ErrorPolicy
 
-  package init(
-    name: String, topic: String, start: StartPosition, fields: [FieldSettings], eventTime: EventTimeSettings?, onError: ErrorPolicy
-  ) {
-    self.name = name
-    self.topic = topic
+  package init(plan: SourcePlan, start: StartPosition) {
+    self.plan = plan
     self.start = start
-    self.fields = fields
-    self.eventTime = eventTime
-    self.onError = onError
-  }
-}
-
-/// What becomes of a record that can't be decoded.
-package enum ErrorPolicy: String, CaseIterable, Hashable, Sendable {
-  case deadLetter = "dead_letter"
-  case skip, fail
-}
-
-/// A field of a source, in the file's order.
-package struct FieldSettings: Hashable, Sendable {
-  package var name: String
-  /// As written; ``DataType`` is its meaning.
-  package var typeText: String
-  package var origin: FieldOrigin
-  /// What a missing or null value stands for, as written; nil: an error of the record (or NULL for a Nullable type).
-  package var defaultText: String?
-  package var format: TimeFormat
-  /// String takes any other JSON value as its source text.
-  package var coerce: Bool
-  /// Digits of a time beyond the type's precision are cut off instead of refused.
-  package var truncate: Bool
-  /// Where the field stands in the file.
-  package var mark: Mark
-
-  package init(
-    name: String, typeText: String, origin: FieldOrigin, defaultText: String?, format: TimeFormat, coerce: Bool, truncate: Bool,
-    mark: Mark
-  ) {
-    self.name = name
-    self.typeText = typeText
-    self.origin = origin
-    self.defaultText = defaultText
-    self.format = format
-    self.coerce = coerce
-    self.truncate = truncate
-    self.mark = mark
-  }
-}
-
-/// Where in a record a field's value comes from.
-package enum FieldOrigin: Hashable, Sendable {
-  /// Names of nested objects' keys, outermost first; never empty.
-  case path([String])
-  case key, timestamp, topic, partition, offset
-  /// The last header of this name.
-  case header(String)
-}
-
-/// How a time stands in a record.
-package enum TimeFormat: String, CaseIterable, Hashable, Sendable {
-  case iso8601
-  case unixSeconds = "unix_s"
-  case unixMilliseconds = "unix_ms"
-  case unixMicroseconds = "unix_us"
-  case unixNanoseconds = "unix_ns"
-}
-
-/// Which field is a record's own time, and what that means for the watermark.
-package struct EventTimeSettings: Hashable, Sendable {
-  package var field: String
-  package var outOfOrdernessMilliseconds: Int64
-  /// A partition without records for this long is left out of the watermark.
-  package var idleAfterMilliseconds: Int64
-  /// A time further than this ahead of the Kafka record's timestamp is an error of the record.
-  package var maxAheadMilliseconds: Int64
-
-  package init(field: String, outOfOrdernessMilliseconds: Int64, idleAfterMilliseconds: Int64, maxAheadMilliseconds: Int64) {
-    self.field = field
-    self.outOfOrdernessMilliseconds = outOfOrdernessMilliseconds
-    self.idleAfterMilliseconds = idleAfterMilliseconds
-    self.maxAheadMilliseconds = maxAheadMilliseconds
   }
 }
 
@@ -156,8 +74,8 @@ package struct EventTimeSettings: Hashable, Sendable {
 package struct DeduplicateSettings: Hashable, Sendable {
   package var name: String
   package var input: String
-  /// Names of fields of the source; never empty, no name twice.
-  package var key: [String]
+  /// Indexes into the source plan's fields, in the file's order; never empty, no field twice.
+  package var key: [Int]
   package var withinMilliseconds: Int64
   package var allowedLatenessMilliseconds: Int64
   /// Keep key bytes instead of 128-bit hashes.
@@ -165,7 +83,7 @@ package struct DeduplicateSettings: Hashable, Sendable {
   package var time: TimeKind
 
   package init(
-    name: String, input: String, key: [String], withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, isExact: Bool,
+    name: String, input: String, key: [Int], withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, isExact: Bool,
     time: TimeKind
   ) {
     self.name = name
@@ -233,9 +151,10 @@ package struct ClickHouseSettings: Hashable, Sendable {
 /// A field and the column it feeds.
 package struct ColumnMapping: Hashable, Sendable {
   package var column: String
-  package var field: String
+  /// Index into the source plan's fields.
+  package var field: Int
 
-  package init(column: String, field: String) {
+  package init(column: String, field: Int) {
     self.column = column
     self.field = field
   }

@@ -8,7 +8,7 @@ extension PipelineReader {
     var names: [String] = []
   }
 
-  func readOperators(_ top: Section, source: SourceSettings?) -> Operators {
+  func readOperators(_ top: Section, source: SourceReading?) -> Operators {
     let operators = top.map("operators")
     var result = Operators()
     for entry in operators.keys {
@@ -34,7 +34,7 @@ extension PipelineReader {
         let isLater = PipelineKeys.laterOperators.contains(kind.key)
         problems.add(
           kind.keyMark, kindPath, isLater ? "\(kind.key) is not in this version" : "there is no operator \(quoted(kind.key))",
-          remedy: "deduplicate", nearest: isLater ? nil : nearestName(to: kind.key, among: ["deduplicate"] + PipelineKeys.laterOperators))
+          remedy: "deduplicate", nearest: isLater ? nil : nearestKnown(to: kind.key, among: ["deduplicate"] + PipelineKeys.laterOperators))
       } else if result.entry != nil {
         problems.add(entry.keyMark, path, "several deduplicate operators are not in this version", remedy: "one deduplicate")
       } else {
@@ -42,31 +42,25 @@ extension PipelineReader {
         let section = Section(
           kind.value, path: kindPath, mark: kind.keyMark, known: PipelineKeys.deduplicate.map(\.name),
           later: ["late": "late records are dead letters", "keep": "the first record of a key is kept"], problems)
-        result.deduplicate = readDeduplicate(section, name: entry.key, source: source, hasEventTime: declaresEventTime(top))
+        result.deduplicate = readDeduplicate(section, name: entry.key, source: source)
       }
     }
     return result
   }
 
-  /// Whether the source has an `event_time`, right or wrong: what is wrong with it has its own problem.
-  private func declaresEventTime(_ top: Section) -> Bool {
-    guard case .map(let sources) = top.node("sources")?.content, case .map(let entries) = sources.first?.value.content else { return true }
-    return entries.contains { $0.key == "event_time" && !$0.value.isNull }
-  }
-
-  private func readDeduplicate(
-    _ section: Section, name: String, source: SourceSettings?, hasEventTime: Bool
-  ) -> DeduplicateSettings? {
+  private func readDeduplicate(_ section: Section, name: String, source: SourceReading?) -> DeduplicateSettings? {
+    // Without a readable source nothing is said about its time.
+    let hasEventTime = source?.hasEventTime ?? true
     var input: String?
     if section.requires("input", "the name of the source: \(source?.name ?? "NAME")"), let (node, text) = section.scalar("input", wanted: "a name") {
       input = text
       if let source, text != source.name {
         problems.add(
           node, section.child("input"), text == name ? "an operator can't read itself" : "there is no source or operator of this name",
-          remedy: source.name, nearest: nearestName(to: text, among: [source.name]))
+          remedy: source.name, nearest: nearestKnown(to: text, among: [source.name]))
       }
     }
-    let key = readKey(section, fields: source?.fields ?? [])
+    let key = readKey(section, fieldNames: source?.fieldNames ?? [])
     var within: Int64?
     if section.requires("within", "how far apart duplicates may be, such as 24h") { within = section.duration(Settings.within) }
     let lateness = section.duration(Settings.allowedLateness)
@@ -82,16 +76,17 @@ extension PipelineReader {
       name: name, input: input, key: key, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, isExact: exact, time: time)
   }
 
-  private func readKey(_ section: Section, fields: [FieldSettings]) -> [String] {
+  private func readKey(_ section: Section, fieldNames: [String]) -> [Int] {
     guard section.requires("key", "the fields that make records the same, such as [transaction_id]"),
       let items = section.list("key", wanted: "a list of fields")
     else { return [] }
-    var key: [String] = []
-    for (index, item) in items.enumerated() {
-      let path = "\(section.child("key"))[\(index)]"
-      guard let (node, text) = section.scalar(item, path, wanted: "a field's name"), checkField(text, node, path, fields) else { continue }
-      if key.contains(text) { problems.add(node, path, "this field stands in the key twice", remedy: "name it once") }
-      key.append(text)
+    var key: [Int] = []
+    for (position, item) in items.enumerated() {
+      let path = "\(section.child("key"))[\(position)]"
+      guard let (node, text) = section.scalar(item, path, wanted: "a field's name"), let index = fieldIndex(text, node, path, fieldNames)
+      else { continue }
+      if key.contains(index) { problems.add(node, path, "this field stands in the key twice", remedy: "name it once") }
+      key.append(index)
     }
     if items.isEmpty {
       problems.add(section.node("key")!.mark, section.child("key"), "the key is empty", remedy: "at least one field, such as [transaction_id]")

@@ -1,5 +1,5 @@
 extension PipelineReader {
-  func readSinks(_ top: Section, source: SourceSettings?, operators: Operators) -> ClickHouseSettings? {
+  func readSinks(_ top: Section, source: SourceReading?, operators: Operators) -> ClickHouseSettings? {
     guard top.requires("sinks", "name the table to insert into: sinks: {NAME: {clickhouse: {...}}}") else { return nil }
     let sinks = top.map("sinks")
     for extra in sinks.keys.dropFirst() {
@@ -29,7 +29,7 @@ extension PipelineReader {
     return readClickHouse(section, name: entry.key, source: source, operators: operators)
   }
 
-  private func readClickHouse(_ section: Section, name: String, source: SourceSettings?, operators: Operators) -> ClickHouseSettings? {
+  private func readClickHouse(_ section: Section, name: String, source: SourceReading?, operators: Operators) -> ClickHouseSettings? {
     let input = readInput(section, source: source, operators: operators)
     let url = readURL(section)
     let user = section.text("user", default: "default", wanted: "a user's name")
@@ -38,7 +38,7 @@ extension PipelineReader {
     let table = section.requires("table", "the table to insert into") ? section.text("table", wanted: "a table's name") : nil
     var provenance: String? = "_millrace_batch"
     if section.has("provenance_column") { provenance = section.text("provenance_column", wanted: "a column's name") }
-    let columns = readColumns(section, fields: source?.fields ?? [], provenance: provenance)
+    let columns = readColumns(section, fieldNames: source?.fieldNames ?? [], provenance: provenance)
     let batch = section.section("batch", known: PipelineKeys.batch.map(\.name))
     let (rows, bytes, delay) = (batch.count(Settings.batchRows), batch.size(Settings.batchBytes), batch.duration(Settings.batchDelay))
     let delivery = section.choice("delivery", default: Delivery.exactlyOnce)
@@ -52,7 +52,7 @@ extension PipelineReader {
       windowReserve: reserve, provenanceColumn: provenance)
   }
 
-  private func readInput(_ section: Section, source: SourceSettings?, operators: Operators) -> String? {
+  private func readInput(_ section: Section, source: SourceReading?, operators: Operators) -> String? {
     let names = operators.names + (source.map { [$0.name] } ?? [])
     guard section.requires("input", "one of \(names.joined(separator: ", "))"), let (node, text) = section.scalar("input", wanted: "a name")
     else { return nil }
@@ -60,7 +60,7 @@ extension PipelineReader {
       if !names.isEmpty {
         problems.add(
           node, section.child("input"), "there is no source or operator of this name", remedy: "one of \(names.joined(separator: ", "))",
-          nearest: nearestName(to: text, among: names))
+          nearest: nearestKnown(to: text, among: names))
       }
     } else if let entry = operators.entry, text != entry.key {
       problems.add(
@@ -103,32 +103,35 @@ extension PipelineReader {
   }
 
   /// Every field's column, out of `columns: {column: field}` and the fields' own names.
-  private func readColumns(_ section: Section, fields: [FieldSettings], provenance: String?) -> [ColumnMapping] {
+  private func readColumns(_ section: Section, fieldNames: [String], provenance: String?) -> [ColumnMapping] {
     let map = section.map("columns")
-    var written: [String: [String]] = [:]
+    var written: [Int: [String]] = [:]
     var marks: [String: Mark] = [:]
     for entry in map.keys {
       let path = map.child(entry.key)
-      guard let (node, field) = section.scalar(entry.value, path, wanted: "a field's name"), checkField(field, node, path, fields)
+      let isColumn = !entry.key.isEmpty && entry.key.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+      if !isColumn { problems.add(entry.keyMark, path, "this is no column's name", remedy: "a name without control characters") }
+      guard let (node, field) = section.scalar(entry.value, path, wanted: "a field's name"), let index = fieldIndex(field, node, path, fieldNames)
       else { continue }
-      written[field, default: []].append(entry.key)
+      written[index, default: []].append(entry.key)
       marks[entry.key] = entry.keyMark
     }
-    let mappings = fields.flatMap { field in
-      (written[field.name] ?? [field.name]).map { ColumnMapping(column: $0, field: field.name) }
+    let mappings = fieldNames.enumerated().flatMap { index, name in
+      (written[index] ?? [name]).map { ColumnMapping(column: $0, field: index) }
     }
-    var feeders: [String: String] = [:]
+    var feeders: [String: Int] = [:]
     for mapping in mappings {
       let mark = marks[mapping.column] ?? section.mark
       let path = map.child(mapping.column)
+      let name = fieldNames[mapping.field]
       if let other = feeders[mapping.column] {
         problems.add(
-          mark, path, value: mapping.field, "two fields, \(other) and \(mapping.field), go into column \(mapping.column)",
+          mark, path, value: name, "two fields, \(fieldNames[other]) and \(name), go into column \(mapping.column)",
           remedy: "give one of them a column of its own under columns")
       }
       if mapping.column == provenance {
         problems.add(
-          mark, path, value: mapping.field, "this column takes each row's batch (provenance_column)",
+          mark, path, value: name, "this column takes each row's batch (provenance_column)",
           remedy: "rename the field's column under columns, or set provenance_column to another one")
       }
       feeders[mapping.column] = mapping.field

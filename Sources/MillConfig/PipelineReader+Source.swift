@@ -2,7 +2,17 @@ internal import MillFlow
 
 extension PipelineReader {
   /// A source as far as it could be read: its names serve the operators and the sink even where something else in it is wrong.
-  func readSources(_ top: Section) -> SourceSettings? {
+  struct SourceReading {
+    var name: String
+    /// Of all fields in the file, also of wrong ones.
+    var fieldNames: [String]
+    /// Whether there is an `event_time`, right or wrong.
+    var hasEventTime: Bool
+    /// Nil where something is wrong.
+    var settings: SourceSettings?
+  }
+
+  func readSources(_ top: Section) -> SourceReading? {
     guard top.requires("sources", "name the topic to read: sources: {NAME: {topic: ..., fields: ...}}") else { return nil }
     let sources = top.map("sources")
     for extra in sources.keys.dropFirst() {
@@ -29,7 +39,7 @@ extension PipelineReader {
       entry.keyMark, parent.child(entry.key), "\(quoted(entry.key)) is no name", remedy: "letters, digits, _ and -, 63 characters at most")
   }
 
-  private func readSource(_ entry: ConfigNode.Entry, path: String) -> SourceSettings? {
+  private func readSource(_ entry: ConfigNode.Entry, path: String) -> SourceReading {
     let section = Section(
       entry.value, path: path, mark: entry.keyMark, known: PipelineKeys.source.map(\.name),
       later: ["kafka": "use the kafka section of the file", "tombstones": "a tombstone is an error of the record"], problems)
@@ -41,11 +51,25 @@ extension PipelineReader {
         ["avro", "protobuf", "csv", "json_schema"].contains(text) ? "\(text) is not in this version" : "this is no format",
         remedy: "json")
     }
-    let fields = readFields(section)
-    let eventTime = readEventTime(section, fields: fields)
-    let onError = section.choice("on_error", default: ErrorPolicy.deadLetter)
-    return SourceSettings(
-      name: entry.key, topic: topic ?? "", start: start ?? .earliest, fields: fields, eventTime: eventTime, onError: onError ?? .deadLetter)
+    let written = section.requires("fields", "name: type for each field, such as transaction_id: String") ? section.map("fields") : nil
+    let names = written?.keys.map(\.key) ?? []
+    let fields = written.map(readFields) ?? []
+    let eventTime = readEventTime(section, fieldNames: names)
+    let onError = section.choice("on_error", default: OnError.deadLetter)
+    var reading = SourceReading(name: entry.key, fieldNames: names, hasEventTime: section.node("event_time") != nil)
+    guard let topic, let start, let onError, !fields.isEmpty, fields.count == names.count else { return reading }
+    do throws(PlanProblem) {
+      let plan = try SourcePlan(name: entry.key, topic: topic, fields: fields, eventTime: eventTime, onError: onError)
+      reading.settings = SourceSettings(plan: plan, start: start)
+    } catch {
+      let isTime = error.setting.hasPrefix("event_time")
+      let node = isTime ? section.section("event_time", known: PipelineKeys.eventTime.map(\.name)).node("field") : nil
+      let place = isTime ? section.child("event_time.field") : section.child(error.setting)
+      problems.add(
+        node?.mark ?? section.node(error.setting)?.mark ?? section.mark, place, value: node?.shownValue, error.message,
+        remedy: error.remedy)
+    }
+    return reading
   }
 
   private func readTopic(_ section: Section) -> String? {
@@ -73,7 +97,7 @@ extension PipelineReader {
       if scalar.text == "earliest" { return .earliest }
       if scalar.text == "latest" { return .latest }
       problems.add(
-        node, path, "this is no start", remedy: remedy, nearest: nearestName(to: scalar.text, among: ["earliest", "latest"]))
+        node, path, "this is no start", remedy: remedy, nearest: nearestKnown(to: scalar.text, among: ["earliest", "latest"]))
     case .list: problems.add(node, path, "a list stands where a start is wanted", remedy: remedy)
     case .map(let entries):
       let map = section.section("start", known: ["timestamp", "offsets"])
@@ -114,95 +138,92 @@ extension PipelineReader {
 
   // MARK: Fields
 
-  private func readFields(_ section: Section) -> [FieldSettings] {
-    guard section.requires("fields", "name: type for each field, such as transaction_id: String") else { return [] }
-    let map = section.map("fields")
-    if map.keys.isEmpty, case .map = section.node("fields")?.content {
+  private func readFields(_ map: Section) -> [FieldPlan] {
+    if map.keys.isEmpty {
       problems.add(map.mark, map.path, "no field is named", remedy: "name: type for each field, such as transaction_id: String")
     }
     return map.keys.compactMap { readField($0, path: map.child($0.key)) }
   }
 
-  private func readField(_ entry: ConfigNode.Entry, path: String) -> FieldSettings? {
-    let isName = (1...256).contains(entry.key.utf8.count) && entry.key.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
-    if !isName {
-      problems.add(entry.keyMark, path, "this is no field's name", remedy: "1 to 256 bytes without control characters")
-    }
-    if case .scalar(let scalar) = entry.value.content, !scalar.isNull {
-      let origin = origin(entry.key, isWritten: false, entry.keyMark, path) ?? .path([entry.key])
-      return FieldSettings(
-        name: entry.key, typeText: scalar.text, origin: origin, defaultText: nil, format: .iso8601, coerce: false, truncate: false,
-        mark: entry.value.mark)
-    }
-    if entry.value.isNull {
+  private func readField(_ entry: ConfigNode.Entry, path: String) -> FieldPlan? {
+    switch entry.value.content {
+    case .invalid: return nil
+    case .scalar(let scalar) where scalar.isNull:
       problems.add(entry.keyMark, path, "the field has no type", remedy: "name: type, such as \(entry.key): String")
       return nil
+    case .scalar:
+      guard let type = readType(entry.value, path) else { return nil }
+      do throws(PlanProblem) { return try FieldPlan(name: entry.key, type: type) } catch {
+        report(error, entry, path, in: nil)
+        return nil
+      }
+    case .list, .map:
+      let map = Section(entry.value, path: path, mark: entry.keyMark, known: PipelineKeys.field, problems)
+      guard case .map = entry.value.content, map.requires("type", "such as type: String"), let typeNode = map.node("type") else { return nil }
+      let type = readType(typeNode, map.child("type"))
+      let from = map.scalar("from", wanted: "a path such as payment.amount")
+      let defaultText = map.scalar("default", wanted: "a value")?.text
+      let format = map.choice("format", default: FieldFormat.iso8601)
+      let (coerce, truncate) = (map.flag("coerce"), map.flag("truncate"))
+      guard let type, let format, let coerce, let truncate else { return nil }
+      do throws(PlanProblem) {
+        let source = try from.map { (_, text) throws(PlanProblem) in try FieldSource.parse(text, field: entry.key) }
+        return try FieldPlan(
+          name: entry.key, type: type, source: source, defaultValue: defaultText, format: format, coerce: coerce, truncate: truncate)
+      } catch {
+        report(error, entry, path, in: map)
+        return nil
+      }
     }
-    let map = Section(entry.value, path: path, mark: entry.keyMark, known: PipelineKeys.field, problems)
-    guard case .map = entry.value.content, map.requires("type", "such as type: String"), let (typeNode, type) = map.scalar("type", wanted: "a type")
-    else { return nil }
-    var fieldOrigin = origin(entry.key, isWritten: false, entry.keyMark, path)
-    if let (node, text) = map.scalar("from", wanted: "a path such as payment.amount") {
-      fieldOrigin = origin(text, isWritten: true, node.mark, map.child("from"))
-    }
-    let defaultText = map.scalar("default", wanted: "a value")?.text
-    let format = map.choice("format", default: TimeFormat.iso8601)
-    let (coerce, truncate) = (map.flag("coerce"), map.flag("truncate"))
-    guard let fieldOrigin, let format, let coerce, let truncate else { return nil }
-    return FieldSettings(
-      name: entry.key, typeText: type, origin: fieldOrigin, defaultText: defaultText, format: format, coerce: coerce, truncate: truncate,
-      mark: typeNode.mark)
   }
 
-  /// What `text` names in a record: metadata behind a `$`, else a path, which has dots only where it is written as `from`.
-  private func origin(_ text: String, isWritten: Bool, _ mark: Mark, _ path: String) -> FieldOrigin? {
-    if text.hasPrefix("$headers."), text.utf8.count > 9 { return .header(String(text.dropFirst(9))) }
-    let metadata: [(String, FieldOrigin)] = [
-      ("$key", .key), ("$timestamp", .timestamp), ("$topic", .topic), ("$partition", .partition), ("$offset", .offset),
-    ]
-    if let found = metadata.first(where: { $0.0 == text }) { return found.1 }
-    if text.hasPrefix("$") {
-      let names = metadata.map(\.0) + ["$headers.NAME"]
-      problems.add(
-        mark, path, value: text, "there is no such metadata", remedy: "one of \(names.joined(separator: ", "))",
-        nearest: nearestName(to: text, among: names))
+  private func readType(_ node: ConfigNode, _ path: String) -> DataType? {
+    guard case .scalar(let scalar) = node.content else {
+      if !node.isInvalid { problems.add(node, path, "\(node.kindName) stands where a type is wanted", remedy: "such as String") }
       return nil
     }
-    if !isWritten { return .path([text]) }
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-    if parts.count <= 16, parts.allSatisfy({ !$0.isEmpty }) { return .path(parts) }
-    problems.add(
-      mark, path, value: text, "this is no path of keys", remedy: "keys of nested objects with dots between them, 16 at most: payment.amount")
-    return nil
+    do throws(TypeProblem) { return try DataType.parse(scalar.text) } catch {
+      problems.add(
+        node, path, error.message, remedy: "a type such as String, Int64, Decimal(18, 2), DateTime64(3) or Nullable(String)",
+        nearest: error.nearest)
+      return nil
+    }
+  }
+
+  /// A field's problem at the setting that it is about; `map` is nil where only a type is written.
+  private func report(_ problem: PlanProblem, _ entry: ConfigNode.Entry, _ path: String, in map: Section?) {
+    guard problem.setting != "name" else {
+      problems.add(entry.keyMark, path, problem.message, remedy: problem.remedy + "; metadata is read by {type: Int64, from: $offset}")
+      return
+    }
+    let node = map?.node(problem.setting) ?? entry.value
+    let place = map?.node(problem.setting) == nil ? path : path + "." + problem.setting
+    problems.add(node, place, problem.message, remedy: problem.remedy)
   }
 
   // MARK: Event time
 
-  private func readEventTime(_ source: Section, fields: [FieldSettings]) -> EventTimeSettings? {
+  private func readEventTime(_ source: Section, fieldNames: [String]) -> EventTimePlan? {
     guard source.node("event_time") != nil else { return nil }
     let section = source.section("event_time", known: PipelineKeys.eventTime.map(\.name))
     let outOfOrderness = section.duration(Settings.outOfOrderness)
     let idleAfter = section.duration(Settings.idleAfter)
     let maxAhead = section.duration(Settings.maxAhead)
-    guard section.requires("field", "the field with the record's own time"), let (node, name) = section.scalar("field", wanted: "a field's name")
+    guard section.requires("field", "the field with the record's own time"), let (node, name) = section.scalar("field", wanted: "a field's name"),
+      let index = fieldIndex(name, node, section.child("field"), fieldNames), let outOfOrderness, let idleAfter, let maxAhead
     else { return nil }
-    checkField(name, node, section.child("field"), fields)
-    guard let outOfOrderness, let idleAfter, let maxAhead else { return nil }
-    return EventTimeSettings(
-      field: name, outOfOrdernessMilliseconds: outOfOrderness, idleAfterMilliseconds: idleAfter, maxAheadMilliseconds: maxAhead)
+    return EventTimePlan(fieldIndex: index, outOfOrderness: outOfOrderness, idleAfter: idleAfter, maxAhead: maxAhead)
   }
 
-  /// Reports a name that is no field's; true where it is one.
-  @discardableResult
-  func checkField(_ name: String, _ node: ConfigNode, _ path: String, _ fields: [FieldSettings]) -> Bool {
-    let names = fields.map(\.name)
-    if names.contains(name) { return true }
-    // Where the fields themselves could not be read, that is the problem to report.
+  /// The index of the field called `name`; a name that is no field's is reported.
+  func fieldIndex(_ name: String, _ node: ConfigNode, _ path: String, _ names: [String]) -> Int? {
+    if let index = names.firstIndex(of: name) { return index }
+    // Where there are no fields, that is the problem to report.
     if !names.isEmpty {
       problems.add(
         node, path, "there is no field of this name", remedy: "one of \(names.joined(separator: ", "))",
-        nearest: nearestName(to: name, among: names))
+        nearest: nearestKnown(to: name, among: names))
     }
-    return false
+    return nil
   }
 }

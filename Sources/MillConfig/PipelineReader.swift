@@ -38,7 +38,7 @@ struct PipelineReader {
     if let admin = top.node("admin"), !admin.isInvalid {
       problems.add(admin, "admin", "admin is not in this version", remedy: "remove it, or write null")
     }
-    guard problems.isEmpty, let name, let kafka, let source, let sink, let statePath, let memory, let checkpoint, let deadLetterPath,
+    guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sink, let statePath, let memory, let checkpoint, let deadLetterPath,
       let deadLetterDelay, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
     else { return nil }
     return Pipeline(

@@ -6,30 +6,30 @@ internal import MillFlow
 /// One `name value` a line, values in quotes where they are the user's, nested lines indented by two spaces. The text is kept with the
 /// state (protocol R4), so what stands here never changes for the same file; new settings add lines only where they are set.
 package func planText(_ pipeline: Pipeline) -> String {
-  var lines = ["source \(quoted(pipeline.source.name))"]
-  let source = pipeline.source
+  let source = pipeline.source.plan
+  var lines = ["source \(quoted(source.name))"]
   lines.append("  topic \(quoted(source.topic))")
-  lines.append("  start \(text(source.start))")
+  lines.append("  start \(text(pipeline.source.start))")
   lines.append("  format json")
   lines.append("  on_error \(source.onError.rawValue)")
   for field in source.fields {
     lines.append("  field \(quoted(field.name))")
-    lines.append("    type \(quoted(field.typeText))")
-    lines.append("    from \(text(field.origin))")
-    if let value = field.defaultText { lines.append("    default \(quoted(value))") }
+    lines.append("    type \(field.type)")
+    lines.append("    from \(text(field.source))")
+    if let value = field.defaultValue { lines.append("    default \(quoted(value))") }
     if field.format != .iso8601 { lines.append("    format \(field.format.rawValue)") }
     if field.coerce { lines.append("    coerce true") }
     if field.truncate { lines.append("    truncate true") }
   }
   if let time = source.eventTime {
-    lines.append("  event_time \(quoted(time.field))")
-    lines.append("    out_of_orderness \(ScalarText.durationText(time.outOfOrdernessMilliseconds))")
-    lines.append("    max_ahead \(ScalarText.durationText(time.maxAheadMilliseconds))")
+    lines.append("  event_time \(quoted(source.fields[time.fieldIndex].name))")
+    lines.append("    out_of_orderness \(ScalarText.durationText(time.outOfOrderness))")
+    lines.append("    max_ahead \(ScalarText.durationText(time.maxAhead))")
   }
   if let deduplicate = pipeline.deduplicate {
     lines.append("deduplicate \(quoted(deduplicate.name))")
     lines.append("  input \(quoted(deduplicate.input))")
-    lines.append("  key \(deduplicate.key.map(quoted).joined(separator: ", "))")
+    lines.append("  key \(deduplicate.key.map { quoted(source.fields[$0].name) }.joined(separator: ", "))")
     lines.append("  within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
     lines.append("  allowed_lateness \(ScalarText.durationText(deduplicate.allowedLatenessMilliseconds))")
     lines.append("  time \(deduplicate.time.rawValue)")
@@ -39,7 +39,7 @@ package func planText(_ pipeline: Pipeline) -> String {
   lines.append("clickhouse \(quoted(sink.name))")
   lines.append("  input \(quoted(sink.input))")
   lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
-  for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(mapping.field))") }
+  for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(source.fields[mapping.field].name))") }
   if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
   return lines.map { $0 + "\n" }.joined()
 }
@@ -61,14 +61,10 @@ private func text(_ start: StartPosition) -> String {
   }
 }
 
-private func text(_ origin: FieldOrigin) -> String {
-  switch origin {
+private func text(_ source: FieldSource) -> String {
+  switch source {
   case .path(let keys): keys.map(quoted).joined(separator: ".")
-  case .key: "$key"
-  case .timestamp: "$timestamp"
-  case .topic: "$topic"
-  case .partition: "$partition"
-  case .offset: "$offset"
-  case .header(let name): "$headers \(quoted(name))"
+  case .metadata(.header(let name)): "$headers \(quoted(name))"
+  case .metadata: source.description
   }
 }

@@ -20,7 +20,7 @@ struct Section {
         problems.add(
           entry.keyMark, child(entry.key), value: entry.value.shownValue, "\(entry.key) is not in this version", remedy: instead)
       } else {
-        let nearest = nearestName(to: entry.key, among: known)
+        let nearest = nearestKnown(to: entry.key, among: known)
         problems.add(
           entry.keyMark, child(entry.key), "unknown key \(quoted(entry.key))", remedy: "known here: \(known.joined(separator: ", "))",
           nearest: nearest)
@@ -107,7 +107,7 @@ struct Section {
     if let choice = Choice(rawValue: text) { return choice }
     problems.add(
       node, child(key), "this is none of the choices", remedy: "one of \(names.joined(separator: ", "))",
-      nearest: nearestName(to: text, among: names))
+      nearest: nearestKnown(to: text, among: names))
     return nil
   }
 

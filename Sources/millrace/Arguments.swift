@@ -95,5 +95,5 @@ struct Arguments: Sendable {
 
 /// `; did you mean X?` or nothing.
 func hint(_ word: String, _ known: [String]) -> String {
-  nearestName(to: word, among: known).map { "; did you mean \($0)?" } ?? ""
+  nearestKnown(to: word, among: known).map { "; did you mean \($0)?" } ?? ""
 }

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import MillConfig
+internal import MillFlow
 
 /// `millrace check FILE`.
 func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
@@ -7,9 +8,9 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(file) else { return .invalidFile }
   let plan = planText(pipeline)
   Output.out("\(file): pipeline \(pipeline.name) is valid\n")
-  Output.out("  reads   topic \(pipeline.source.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)\n")
+  Output.out("  reads   topic \(pipeline.source.plan.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)\n")
   if let deduplicate = pipeline.deduplicate {
-    let key = deduplicate.key.joined(separator: ", ")
+    let key = deduplicate.key.map { pipeline.source.plan.fields[$0].name }.joined(separator: ", ")
     Output.out("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))\n")
   }
   Output.out("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)\n")

@@ -7,13 +7,11 @@ import Testing
   let pipeline = try read(plain)
   #expect(pipeline.name == "payments" && pipeline.consumerGroup == "millrace-payments")
   #expect(pipeline.kafka == KafkaSettings(brokers: "localhost:9092", properties: [:]))
-  #expect(pipeline.source.start == .earliest && pipeline.source.onError == .deadLetter)
-  #expect(pipeline.source.eventTime?.outOfOrdernessMilliseconds == 5000)
-  #expect(pipeline.source.eventTime?.idleAfterMilliseconds == 30_000)
-  #expect(pipeline.source.eventTime?.maxAheadMilliseconds == 86_400_000)
+  #expect(pipeline.source.start == .earliest && pipeline.source.plan.onError == .deadLetter)
+  #expect(pipeline.source.plan.eventTime == EventTimePlan(fieldIndex: 2, outOfOrderness: 5000, idleAfter: 30_000, maxAhead: 86_400_000))
   let deduplicate = try #require(pipeline.deduplicate)
   #expect(deduplicate.withinMilliseconds == 86_400_000 && deduplicate.allowedLatenessMilliseconds == 3_600_000)
-  #expect(!deduplicate.isExact && deduplicate.time == .event && deduplicate.key == ["transaction_id"])
+  #expect(!deduplicate.isExact && deduplicate.time == .event && deduplicate.key == [0])
   let sink = pipeline.sink
   #expect(sink.user == "default" && sink.password.revealed.isEmpty && sink.database == "default" && sink.delivery == .exactlyOnce)
   #expect(sink.batchRowCountMax == 500_000 && sink.batchByteCountMax == 64 << 20 && sink.batchDelayMaxMilliseconds == 1000)
@@ -32,13 +30,13 @@ import Testing
   var pipeline = try read(text)
   let defaults = try read(plain)
   #expect(pipeline.checkpoint == defaults.checkpoint && pipeline.state == defaults.state && pipeline.epoch == defaults.epoch)
-  #expect(pipeline.deadLetters == defaults.deadLetters && pipeline.source.eventTime == defaults.source.eventTime)
+  #expect(pipeline.deadLetters == defaults.deadLetters && pipeline.source.plan.eventTime?.outOfOrderness == defaults.source.plan.eventTime?.outOfOrderness)
   #expect(pipeline.unackedByteCountMax == defaults.unackedByteCountMax && pipeline.prefetchByteCount == defaults.prefetchByteCount)
   pipeline.sink.columns = defaults.sink.columns
   (pipeline.sink.name, pipeline.sink.input, pipeline.sink.table) = (defaults.sink.name, defaults.sink.input, defaults.sink.table)
   #expect(pipeline.sink == defaults.sink)
-  #expect(pipeline.source.fields.last?.origin == .offset)
-  #expect(pipeline.source.fields[3].origin == .path(["payment", "currency"]) && pipeline.source.fields[3].defaultText == "EUR")
+  #expect(pipeline.source.plan.fields.last?.source == .metadata(.offset))
+  #expect(pipeline.source.plan.fields[3].source == .path(["payment", "currency"]) && pipeline.source.plan.fields[3].defaultValue == "EUR")
 }
 
 @Test func `every example reads without a problem`() throws {
@@ -55,15 +53,15 @@ import Testing
   let text = """
     pipeline: p
     kafka: {brokers: [a, "b:9093", "[::1]:9094"]}
-    sources: {s: {topic: t, fields: {"$offset": Int64, v: {type: String, from: $headers.trace.id}}, start: {offsets: {0: 42, 3: 7}}}}
-    sinks: {k: {clickhouse: {input: s, url: "https://ch:8443/proxy/", table: t, columns: {o: $offset}, provenance_column: null}}}
+    sources: {s: {topic: t, fields: {n: {type: Int64, from: $offset}, v: {type: String, from: $headers.trace.id}}, start: {offsets: {0: 42, 3: 7}}}}
+    sinks: {k: {clickhouse: {input: s, url: "https://ch:8443/proxy/", table: t, columns: {o: n}, provenance_column: null}}}
     state: {path: /var/lib/p}
     """
   let pipeline = try read(text)
   #expect(pipeline.kafka.brokers == "a:9092,b:9093,[::1]:9094")
-  #expect(pipeline.source.start == .offsets([0: 42, 3: 7]) && pipeline.source.eventTime == nil && pipeline.deduplicate == nil)
-  #expect(pipeline.source.fields.map(\.origin) == [.offset, .header("trace.id")])
-  #expect(pipeline.sink.columns == [ColumnMapping(column: "o", field: "$offset"), ColumnMapping(column: "v", field: "v")])
+  #expect(pipeline.source.start == .offsets([0: 42, 3: 7]) && pipeline.source.plan.eventTime == nil && pipeline.deduplicate == nil)
+  #expect(pipeline.source.plan.fields.map(\.source) == [.metadata(.offset), .metadata(.header("trace.id"))])
+  #expect(pipeline.sink.columns == [ColumnMapping(column: "o", field: 0), ColumnMapping(column: "v", field: 1)])
   #expect(pipeline.sink.url == "https://ch:8443/proxy" && pipeline.sink.provenanceColumn == nil)
   #expect(pipeline.checkpoint.directory == "/var/lib/p/checkpoints")
 }
@@ -161,13 +159,13 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
         format json
         on_error dead_letter
         field "transaction_id"
-          type "String"
+          type String
           from "transaction_id"
         field "amount"
-          type "Decimal(18, 2)"
+          type Decimal(18, 2)
           from "amount"
         field "paid_at"
-          type "DateTime64(3)"
+          type DateTime64(3)
           from "paid_at"
         event_time "paid_at"
           out_of_orderness 5s

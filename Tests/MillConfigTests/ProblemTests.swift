@@ -89,11 +89,17 @@ private let source: [Wrong] = [
     "amount: Decimal(18, 2)", "amount: {type: String, form: a}", 9, "sources.transactions.fields.amount.form", nil, "unknown key",
     "known here: type, from", "from"),
   Wrong(
-    "amount: Decimal(18, 2)", "amount: {type: String, from: a..b}", 9, "sources.transactions.fields.amount.from", "a..b", "no path",
-    "payment.amount"),
+    "amount: Decimal(18, 2)", "amount: {type: String, from: a..b}", 9, "sources.transactions.fields.amount.from", "a..b",
+    "'a..b' has an empty part", "single dots"),
   Wrong(
     "amount: Decimal(18, 2)", "amount: {type: Int64, from: $ofset}", 9, "sources.transactions.fields.amount.from", "$ofset",
-    "no such metadata", "$key, $timestamp", "$offset"),
+    "no metadata of a record", "$key, $timestamp"),
+  Wrong("amount: Decimal(18, 2)", "amount: Decmal(18, 2)", 9, "sources.transactions.fields.amount", "Decmal(18, 2)", "Decmal", "a type such as", "Decimal"),
+  Wrong("amount: Decimal(18, 2)", "amount: Int128", 9, "sources.transactions.fields.amount", "Int128", "Int128", "a type such as"),
+  Wrong("amount: Decimal(18, 2)", "amount: {type: Int8, default: 300}", 9, "sources.transactions.fields.amount.default", "300", "no value of Int8", "in a record"),
+  Wrong("amount: Decimal(18, 2)", "amount: {type: Int8, format: unix_s}", 9, "sources.transactions.fields.amount.format", "unix_s", "no meaning for Int8", "DateTime"),
+  Wrong("amount: Decimal(18, 2)", "$offset: Int64", 9, "sources.transactions.fields.$offset", nil, "can't name a field", "from: $offset"),
+  Wrong("{field: paid_at}", "{field: amount}", 11, "sources.transactions.event_time.field", "amount", "can't be read from 'amount'", "DateTime64"),
   Wrong(
     "amount: Decimal(18, 2)", "amount: {type: String, coerce: yes}", 9, "sources.transactions.fields.amount.coerce", "yes",
     "neither true nor false", "true or false"),

@@ -1,7 +1,7 @@
 /// The known name that `name` most likely means: the one with the fewest edits, if these are few for its length.
 ///
 /// Ties go to the first of `known`. Case and the difference of `-` and `_` count for little.
-package func nearestName(to name: String, among known: [String]) -> String? {
+package func nearestKnown(to name: String, among known: [String]) -> String? {
   let wanted = Array(folded(name).prefix(100))
   var best: (name: String, distance: Int)?
   for candidate in known {
