@@ -43,6 +43,9 @@ package final class Engine {
     }
   }
 
+  /// A copy of where it is, for people.
+  package var progress: Progress { core.progress }
+
   package var wantsPoll: Bool { stop == nil && core.pollOrder != nil }
 
   /// Takes records from the source as the core allows, and hands what then lies in the buffers to it.

@@ -1,0 +1,81 @@
+internal import Glibc
+internal import MillBase
+internal import MillClickHouse
+internal import MillConfig
+internal import MillCore
+internal import MillEngine
+internal import MillFlow
+internal import MillKafka
+internal import MillLog
+internal import MillState
+
+/// The real ends of a pipeline: what stands behind the engine's seams in production.
+struct Assembly {
+  let source: KafkaSource
+  let transport: CurlTransport
+  let sink: ClickHouseSink
+
+  /// Connects to nothing yet.
+  init(_ pipeline: Pipeline, _ logger: Logger) throws(SourceError) {
+    let kafka = KafkaOptions(
+      brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: pipeline.consumerGroup,
+      properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
+      clientID: "millrace-" + pipeline.name)
+    source = try KafkaSource(kafka) { level, line in logger.log(level <= 3 ? .warning : .debug, line, ["from": "librdkafka"]) }
+    transport = CurlTransport(TransportOptions(url: pipeline.sink.url))
+    let settings = pipeline.sink
+    let options = SinkOptions(
+      urls: [settings.url], user: settings.user, password: settings.password.revealed,
+      table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
+      delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
+      windowReserve: settings.windowReserve)
+    let fields = pipeline.source.plan.fields.enumerated().map { index, field in
+      SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
+    }
+    sink = ClickHouseSink(options: options, fields: fields, transport: transport, clock: SystemClock())
+  }
+
+  /// Everything an engine is built from.
+  func parts(_ pipeline: Pipeline, _ options: RunOptions) -> EngineParts {
+    EngineParts(
+      core: coreOptions(pipeline, options), disk: RealDisk(), clock: SystemClock(), source: source,
+      stores: RocksDBStoreOpener(cacheByteCount: max(8 << 20, pipeline.state.memoryByteCount / 4)), sink: sink,
+      sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
+      stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
+      deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
+      holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())")
+  }
+
+  private func coreOptions(_ pipeline: Pipeline, _ options: RunOptions) -> CoreOptions {
+    let text = planText(pipeline)
+    var core = CoreOptions(
+      pipeline: pipeline.name, sourceName: pipeline.source.plan.name, topic: pipeline.source.plan.topic,
+      plan: PlanRecord(hash: planHash(text), replayVersion: 1, text: text), sinkName: pipeline.sink.name)
+    core.untilEnd = options.untilEnd
+    core.newLineage = options.newLineage
+    core.epochMaxRows = pipeline.epoch.rowCountMax
+    core.epochMaxBytes = pipeline.epoch.byteCountMax
+    core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds
+    core.batchMaxRows = UInt64(pipeline.sink.batchRowCountMax)
+    core.batchMaxBytes = UInt64(pipeline.sink.batchByteCountMax)
+    core.batchMaxDelayMilliseconds = pipeline.sink.batchDelayMaxMilliseconds
+    core.deadLetterMaxDelayMilliseconds = pipeline.deadLetters.delayMaxMilliseconds
+    core.checkpointIntervalMilliseconds = pipeline.checkpoint.intervalMilliseconds
+    core.checkpointsRetained = pipeline.checkpoint.retainCount
+    core.unackedMaxBytes = UInt64(pipeline.unackedByteCountMax)
+    core.settleMilliseconds = pipeline.sink.settleMilliseconds
+    core.windowReserve = pipeline.sink.windowReserve
+    core.idleAfterMilliseconds = pipeline.source.plan.eventTime?.idleAfter
+    return core
+  }
+
+  private func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {
+    pipeline.deduplicate.map { settings in
+      DeduplicatePlan(
+        keyFields: settings.key,
+        options: DeduplicateOptions(
+          stateNumber: 1, withinMilliseconds: settings.withinMilliseconds, allowedLatenessMilliseconds: settings.allowedLatenessMilliseconds,
+          exact: settings.isExact, memoryByteCount: pipeline.state.memoryByteCount, usesEventTime: settings.time == .event))
+    }
+  }
+}
