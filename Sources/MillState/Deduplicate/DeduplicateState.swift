@@ -14,6 +14,12 @@ package struct RecordOrigin: Hashable, Sendable {
   package var time: Int64
   package var partition: Int32
   package var offset: Int64
+
+  package init(time: Int64, partition: Int32, offset: Int64) {
+    self.time = time
+    self.partition = partition
+    self.offset = offset
+  }
 }
 
 /// A table of some epochs, ready to become sorted runs. Nobody writes it any more; any thread may read it.

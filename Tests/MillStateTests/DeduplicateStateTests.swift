@@ -1,0 +1,214 @@
+import MillBase
+import MillState
+import MillTestKit
+import Synchronization
+import Testing
+
+/// Memory all the way down.
+struct MemoryGround: Ground {
+  let disk: any Disk = SimDisk()
+  let memory = MemoryRunStores()
+  var stores: any RunStoreOpener { memory }
+  var root: String { "/state" }
+
+  func clone(_ directory: String, to live: String) throws {
+    guard let store = memory.open(directory) as? MemoryRunStore else { return }
+    memory.keep(store.copy, live)
+  }
+}
+
+@Suite struct DeduplicateStateTests {
+  @Test(arguments: [false, true])
+  func `what is kept never depends on when tables are frozen, written, dropped or restored`(exact: Bool) throws {
+    var restarts = 0
+    for seed in 0..<UInt64(1000) {
+      var schedule = try Schedule(seed, MemoryGround(), exact: exact)
+      try schedule.run(epochs: 30)
+      restarts += schedule.restarts
+    }
+    #expect(restarts > 100)
+  }
+
+  /// A state over an empty memory store, and its lane.
+  private func makeState(
+    within: Int64 = 100, lateness: Int64 = 0, memory: Int = 1 << 20, exact: Bool = false
+  ) -> (DeduplicateState, DeduplicateLane, MemoryRunStore, SimDisk) {
+    let options = DeduplicateOptions(
+      stateNumber: 1, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, exact: exact, memoryByteCount: memory)
+    let store = MemoryRunStore([:], MemoryRunStores())
+    let disk = SimDisk()
+    let lane = DeduplicateLane(options: options, store: store, disk: disk)
+    return (DeduplicateState(options: options, store: store, filters: lane.filters), lane, store, disk)
+  }
+
+  private func rows(_ keys: Range<Int>, time: Int64 = 0) -> [Row] {
+    keys.map { Row(key: $0, time: time, partition: 3, offset: Int64($0)) }
+  }
+
+  private func kept(_ rows: [Row], _ state: DeduplicateState) throws -> Int {
+    var block = Block(rows, exact: state.options.exact)
+    return try block.run(state).count { $0 }
+  }
+
+  @Test func `a record within the window of the first is a duplicate on either side, one at its edge is not`() throws {
+    let (state, _, _, _) = makeState(within: 100)
+    let times: [Int64] = [1000, 1099, 901, 900, 1099, 1100, 1199, 1001, 1000]
+    var block = Block(times.map { Row(key: 5, time: $0, partition: 0, offset: $0) }, exact: false)
+    // 900 is kept and leaves t0 at 1000; 1100 is kept and moves it there; 1000 is then at the other edge.
+    #expect(try block.run(state) == [true, false, false, true, false, true, false, false, true])
+  }
+
+  @Test func `rows marked as not counting are neither judged nor remembered`() throws {
+    let (state, _, _, _) = makeState()
+    var late = Block([Row(key: 1, time: 0, partition: 0, offset: 0, isLate: true)], exact: false)
+    #expect(try late.run(state) == [false])
+    #expect(state.fill.keyCount == 0)
+    #expect(try kept([Row(key: 1, time: 0, partition: 0, offset: 1)], state) == 1)
+  }
+
+  @Test func `the store isn't asked for keys that no filter knows`() throws {
+    let (state, lane, store, _) = makeState(memory: 64 << 20)
+    _ = try kept(rows(0..<20_000), state)
+    state.release(try lane.flush(state.freeze(epoch: 1)))
+    #expect(state.unfilteredBucketCount == 0)
+    #expect(try kept(rows(20_000..<40_000), state) == 20_000)
+    #expect(store.asked.withLock { $0 } < 20_000 / 50)
+    let before = state.storeHitCount
+    #expect(try kept(rows(0..<1000), state) == 0)
+    #expect(state.storeHitCount - before == 1000)
+  }
+
+  @Test func `a restart reads the filters and asks the store for no more than before`() throws {
+    let (state, lane, store, disk) = makeState(memory: 64 << 20)
+    for part in 0..<5 {
+      _ = try kept(rows(part * 3000..<(part + 1) * 3000), state)
+      state.release(try lane.flush(state.freeze(epoch: EpochNumber(part + 1))))
+    }
+    try disk.createDirectory("/c")
+    _ = try lane.writeFilters(into: "/c")
+    let asked = store.asked.withLock { $0 }
+    let again = DeduplicateLane(options: state.options, store: store, disk: disk)
+    #expect(again.filters.unfiltered == again.filters.numbers)
+    try again.restore(from: "/c")
+    #expect(again.filters.unfiltered == [])
+    #expect(again.filters.keyCount == 15_000)
+    #expect(store.asked.withLock { $0 } == asked)
+    let restarted = DeduplicateState(options: state.options, store: store, filters: again.filters)
+    #expect(try kept(rows(0..<15_000), restarted) == 0)
+    #expect(try kept(rows(15_000..<25_000), restarted) == 10_000)
+    #expect(store.asked.withLock { $0 } - asked < 15_000 + 10_000 / 50)
+  }
+
+  @Test func `filter files that are torn or changed are refused by name`() throws {
+    let (state, lane, store, disk) = makeState()
+    _ = try kept(rows(0..<300), state)
+    state.release(try lane.flush(state.freeze(epoch: 1)))
+    try disk.createDirectory("/c")
+    let names = try lane.writeFilters(into: "/c")
+    #expect(names == ["filter-s1.b0.0", "filters-s1"])
+    for name in names {
+      let bytes = try disk.read("/c/" + name)
+      for count in [0, 7, 20, bytes.count - 1] { try expectRefused(Array(bytes.prefix(count)), name, state.options, store) }
+      for at in stride(from: 0, to: bytes.count, by: 13) where name == "filters-s1" || at < 8 || at >= 24 {
+        var changed = bytes
+        changed[at] ^= 0x10
+        try expectRefused(changed, name, state.options, store)
+      }
+    }
+
+    func expectRefused(_ bytes: [UInt8], _ name: String, _ options: DeduplicateOptions, _ store: MemoryRunStore) throws {
+      let other = SimDisk()
+      try other.createDirectory("/c")
+      for file in names { try other.writeDurably(file == name ? bytes : disk.read("/c/" + file), to: "/c/" + file) }
+      let lane = DeduplicateLane(options: options, store: store, disk: other)
+      let error = #expect(throws: StateError.self) { try lane.restore(from: "/c") }
+      guard case .corrupt(let path, _)? = error else {
+        Issue.record("\(String(describing: error)) for \(bytes.count) bytes of \(name)")
+        return
+      }
+      #expect(path == "/c/" + name)
+    }
+  }
+
+  @Test func `the next checkpoint links the filters that haven't changed`() throws {
+    let (state, lane, _, disk) = makeState(within: 800)
+    _ = try kept(rows(0..<100, time: 0) + rows(100..<200, time: 500), state)
+    state.release(try lane.flush(state.freeze(epoch: 1)))
+    try disk.createDirectory("/a")
+    try disk.createDirectory("/b")
+    _ = try lane.writeFilters(into: "/a")
+    _ = try kept(rows(200..<300, time: 500), state)
+    state.release(try lane.flush(state.freeze(epoch: 2)))
+    let names = try lane.writeFilters(into: "/b")
+    #expect(names == ["filter-s1.b0.0", "filter-s1.b5.0", "filters-s1"])
+    #expect(try disk.read("/a/filter-s1.b0.0") == disk.read("/b/filter-s1.b0.0"))
+    #expect(try disk.read("/a/filter-s1.b5.0") != disk.read("/b/filter-s1.b5.0"))
+    try disk.removeTree("/b")
+    try disk.createDirectory("/c")
+    #expect(try lane.writeFilters(into: "/c") == names)
+  }
+
+  @Test func `a bucket goes when no record that counts can need it, not before`() throws {
+    let (state, lane, store, _) = makeState(within: 80, lateness: 20)
+    _ = try kept(rows(0..<10, time: 9), state)
+    state.release(try lane.flush(state.freeze(epoch: 1)))
+    // The bucket holds t0 up to 9; a record at watermark - 20 is a duplicate of such a one up to watermark 108.
+    #expect(state.expire(watermark: 108) == [])
+    #expect(try kept(rows(0..<10, time: 88), state) == 0)
+    let expired = state.expire(watermark: 109)
+    #expect(expired == [BucketID(state: 1, number: 0)])
+    try lane.drop(expired)
+    #expect(store.buckets() == [])
+    #expect(try kept(rows(0..<10, time: 89), state) == 10)
+  }
+
+  @Test func `a flush that found no room is done by doing it again`() throws {
+    let (state, lane, store, _) = makeState(within: 8000)
+    _ = try kept(rows(0..<50, time: 0) + rows(50..<100, time: 5000), state)
+    let frozen = state.freeze(epoch: 1)
+    store.failures.withLock { $0 = 1 }
+    #expect(throws: RunStoreError.outOfSpace("memory")) { try lane.flush(frozen) }
+    #expect(try kept(rows(0..<50, time: 0), state) == 0)
+    let flushed = try lane.flush(frozen)
+    #expect(flushed.keyCount == 100)
+    state.release(flushed)
+    #expect(try kept(rows(0..<50, time: 0) + rows(50..<100, time: 5000), state) == 0)
+  }
+
+  @Test func `filters give way to the store's own, the oldest first, when memory is short`() throws {
+    let (state, lane, _, _) = makeState(within: 800, memory: 8000)
+    for bucket in 0..<6 {
+      _ = try kept(rows(bucket * 100..<bucket * 100 + 100, time: Int64(bucket) * 100), state)
+      state.release(try lane.flush(state.freeze(epoch: EpochNumber(bucket + 1))))
+      #expect(lane.filters.byteCount <= 4000)
+    }
+    #expect(lane.filters.unfiltered == [0, 1, 2, 3])
+    for bucket in 0..<6 { #expect(try kept(rows(bucket * 100..<bucket * 100 + 100, time: Int64(bucket) * 100), state) == 0) }
+  }
+
+  @Test(arguments: [false, true])
+  func `where a key was first seen can be asked wherever it is kept`(exact: Bool) throws {
+    let (state, lane, _, _) = makeState(exact: exact)
+    let origin = RecordOrigin(time: 33, partition: 3, offset: 9)
+    func ask(_ key: Int) throws -> RecordOrigin? {
+      try state.lookupOrigin(hash: Block.hash(key, exact: exact), key: exact ? Block.bytes(key) : [])
+    }
+    _ = try kept(rows(5..<20, time: 33), state)
+    #expect(try ask(9) == origin)
+    let frozen = state.freeze(epoch: 1)
+    #expect(try ask(9) == origin)
+    state.release(try lane.flush(frozen))
+    #expect(try ask(9) == origin)
+    #expect(try ask(44) == nil)
+  }
+
+  @Test func `a table asks to be frozen once its share of memory is used, and takes more until then`() throws {
+    let (state, _, _, _) = makeState(memory: 40_000)
+    #expect(!state.needsFreeze)
+    _ = try kept(rows(0..<100), state)
+    #expect(!state.needsFreeze && state.fill.fraction < 1)
+    _ = try kept(rows(100..<70_000), state)
+    #expect(state.needsFreeze && state.fill.keyCount == 70_000)
+    #expect(try kept(rows(0..<70_000), state) == 0)
+  }
+}
