@@ -1,0 +1,60 @@
+package import MillBase
+
+/// What a log holds, without the bytes of its chunks.
+package struct LogContents: Sendable {
+  /// A record, or where one with a batch's bytes stands.
+  package enum Item: Hashable, Sendable {
+    /// Never a `chunk`.
+    case record(LogRecord)
+    case chunk(byteCount: Int)
+  }
+
+  package struct Entry: Hashable, Sendable {
+    package var position: LogPosition
+    package var item: Item
+  }
+
+  /// What was no whole record at the end, and was never promised to be there.
+  package struct DroppedTail: Hashable, Sendable {
+    package var path: String
+    package var byteCount: Int
+    package var why: String
+  }
+
+  /// Of all positions from ``firstPosition`` on, without gaps.
+  package internal(set) var entries: [Entry] = []
+  package internal(set) var firstPosition: LogPosition = 0
+  /// The position that the next record gets. May be lower than the position that the caller vouched for: then the directory was rolled
+  /// back (protocol R15, R17), which the caller judges.
+  package internal(set) var end: LogPosition = 0
+  /// Everything before it is known to have been durable from what the log itself says.
+  package internal(set) var durableEvidence: LogPosition = 0
+  package internal(set) var droppedTail: DroppedTail?
+  /// Of the `restart` records, in order, each once.
+  package internal(set) var lineages: [Lineage] = []
+
+  /// Oldest first; the last one is copied at ``EpochLog/begin(_:directory:pipeline:contents:options:)``.
+  var segments: [LogSegment] = []
+  /// Names of segments that a newer copy replaces.
+  var obsolete: [String] = []
+  /// CRC of the last record.
+  var chain: UInt32 = 0
+}
+
+/// A segment that counts.
+struct LogSegment: Sendable {
+  var name: SegmentName
+  /// CRC of the record before its first.
+  var chain: UInt32
+  /// Header and whole records; a torn tail isn't counted. 0: the header itself is torn.
+  var byteCount: Int
+  var chunks: [ChunkPlace] = []
+}
+
+/// Where a `chunk` record begins in its segment, and what its CRC goes on from.
+struct ChunkPlace: Sendable {
+  var position: LogPosition
+  var offset: UInt32
+  var byteCount: UInt32
+  var chain: UInt32
+}

@@ -1,0 +1,177 @@
+package import MillBase
+
+/// Payloads of records: a version byte, then the fields in order of their declaration. A `chunk` is its bytes and nothing else.
+extension LogRecord {
+  /// Of all payloads but a chunk's.
+  static let formatVersion: UInt8 = 1
+
+  package var kind: Kind {
+    switch self {
+    case .restart: .restart
+    case .plan: .plan
+    case .intent: .intent
+    case .chunk: .chunk
+    case .seal: .seal
+    case .ack: .ack
+    case .deadline: .deadline
+    }
+  }
+
+  /// The payload of the record on the disk.
+  package var payload: [UInt8] {
+    if case .chunk(let bytes) = self { return bytes }
+    var writer = ByteWriter(reserving: 256)
+    writer.integer(Self.formatVersion)
+    switch self {
+    case .chunk: break
+    case .restart(let restart):
+      writer.integer(restart.lineage.value)
+      writer.integer(restart.instance)
+      writer.integer(restart.lastKeptEpoch)
+      writer.integer(restart.wallMilliseconds)
+    case .plan(let plan): writer.plan(plan)
+    case .intent(let intent):
+      writer.integer(intent.epoch)
+      writer.integer(intent.clockMilliseconds)
+      writer.integer(intent.planHash)
+      writer.count(intent.ranges.count)
+      for range in intent.ranges { writer.range(range) }
+      writer.digest(intent.inputDigest)
+    case .seal(let seal):
+      writer.integer(seal.epoch)
+      writer.count(seal.covered.count)
+      for coverage in seal.covered {
+        writer.integer(coverage.destination.rawValue)
+        writer.integer(coverage.firstEpoch)
+      }
+      writer.count(seal.batches.count)
+      for batch in seal.batches { writer.batch(batch) }
+    case .ack(let ack):
+      writer.integer(ack.destination.rawValue)
+      writer.integer(ack.batch)
+    case .deadline(let deadline):
+      writer.integer(deadline.destination.rawValue)
+      writer.integer(deadline.batch)
+      writer.integer(deadline.seconds)
+    }
+    return writer.bytes
+  }
+
+  /// Reads a payload. Throws on anything that ``payload`` doesn't write; a newer version is named.
+  package init(kind: Kind, payload: [UInt8]) throws(ByteReaderError) {
+    if kind == .chunk {
+      self = .chunk(payload)
+      return
+    }
+    var reader = ByteReader(payload)
+    let version = try reader.integer(UInt8.self)
+    guard version == Self.formatVersion else {
+      throw ByteReaderError(offset: 0, reason: "a \(kind) record of version \(version); this release reads \(Self.formatVersion)")
+    }
+    switch kind {
+    case .chunk: preconditionFailure("read above")
+    case .restart:
+      self = .restart(
+        Restart(
+          lineage: Lineage(try reader.integer()), instance: try reader.integer(), lastKeptEpoch: try reader.integer(),
+          wallMilliseconds: try reader.integer()))
+    case .plan: self = .plan(try reader.plan())
+    case .intent:
+      let epoch = try reader.integer(UInt64.self)
+      let clock = try reader.integer(Int64.self)
+      let planHash = try reader.integer(UInt64.self)
+      var ranges: [PartitionRange] = []
+      for _ in 0..<(try reader.count(itemByteCount: 41)) { ranges.append(try reader.range()) }
+      self = .intent(
+        Intent(epoch: epoch, clockMilliseconds: clock, planHash: planHash, ranges: ranges, inputDigest: try reader.digest()))
+    case .seal:
+      let epoch = try reader.integer(UInt64.self)
+      var covered: [Seal.Coverage] = []
+      for _ in 0..<(try reader.count(itemByteCount: 9)) {
+        covered.append(Seal.Coverage(destination: try reader.destination(), firstEpoch: try reader.integer()))
+      }
+      var batches: [SealedBatch] = []
+      for _ in 0..<(try reader.count(itemByteCount: 60)) { batches.append(try reader.batch()) }
+      self = .seal(Seal(epoch: epoch, covered: covered, batches: batches))
+    case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
+    case .deadline:
+      self = .deadline(Deadline(destination: try reader.destination(), batch: try reader.integer(), seconds: try reader.integer()))
+    }
+    try reader.finish()
+  }
+}
+
+extension ByteWriter {
+  mutating func plan(_ plan: PlanRecord) {
+    integer(plan.hash)
+    integer(plan.replayVersion)
+    string(plan.text)
+  }
+
+  mutating func range(_ range: PartitionRange) {
+    integer(range.partition)
+    integer(range.start)
+    integer(range.next)
+    bool(range.isIdle)
+    integer(range.anchorOffset)
+    integer(range.anchorTimestamp)
+    integer(range.anchorChecksum)
+  }
+
+  mutating func batch(_ batch: SealedBatch) {
+    integer(batch.destination.rawValue)
+    integer(batch.number)
+    integer(batch.rowStart)
+    integer(batch.rowCount)
+    digest(batch.digest)
+    string(batch.token)
+    count(batch.chunks.count)
+    for position in batch.chunks { varint(position) }
+    integer(batch.originChunkCount)
+    integer(batch.byteCount)
+    string(batch.target)
+    count(batch.columns.count)
+    for column in batch.columns {
+      string(column.name)
+      string(column.type)
+    }
+  }
+}
+
+extension ByteReader {
+  mutating func destination() throws(ByteReaderError) -> Destination {
+    let value = try integer(UInt8.self)
+    guard let destination = Destination(rawValue: value) else { throw failure("destination \(value) isn't known, must be 0 or 1") }
+    return destination
+  }
+
+  mutating func plan() throws(ByteReaderError) -> PlanRecord {
+    PlanRecord(hash: try integer(), replayVersion: try integer(), text: try string())
+  }
+
+  mutating func range() throws(ByteReaderError) -> PartitionRange {
+    PartitionRange(
+      partition: try integer(), start: try integer(), next: try integer(), isIdle: try bool(), anchorOffset: try integer(),
+      anchorTimestamp: try integer(), anchorChecksum: try integer())
+  }
+
+  mutating func batch() throws(ByteReaderError) -> SealedBatch {
+    let destination = try destination()
+    let number = try integer(UInt64.self)
+    let rowStart = try integer(UInt64.self)
+    let rowCount = try integer(UInt64.self)
+    let digest = try digest()
+    let token = try string()
+    var chunks: [LogPosition] = []
+    for _ in 0..<(try count(itemByteCount: 1)) { chunks.append(try varint()) }
+    let originChunkCount = try integer(UInt32.self)
+    guard originChunkCount <= chunks.count else { throw failure("\(originChunkCount) chunks of origins, of \(chunks.count) in all") }
+    let byteCount = try integer(UInt64.self)
+    let target = try string()
+    var columns: [BatchColumn] = []
+    for _ in 0..<(try count(itemByteCount: 2)) { columns.append(BatchColumn(name: try string(), type: try string())) }
+    return SealedBatch(
+      destination: destination, number: number, rowStart: rowStart, rowCount: rowCount, digest: digest, token: token, chunks: chunks,
+      originChunkCount: originChunkCount, byteCount: byteCount, target: target, columns: columns)
+  }
+}
