@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine import Engine, EngineError, Life, generate, generated
 from pipeline import FIELDS, KEY, MODES, PROVENANCE, Pipeline, create_table
-from servers import ClickHouseServer, KafkaBroker, create_topic
+from servers import ClickHouseServer, create_topic, new_broker
 
 PROVE = Path(__file__).resolve().parents[1] / "Proof" / "prove"
 TABLE = "default.events"
@@ -86,7 +86,7 @@ class Trial:
         self.options, self.say, self.mode = options, say, MODES[options.mode]
         self.random = random.Random(options.seed)
         self.server = ClickHouseServer(self.mode.version, directory / "clickhouse")
-        self.broker = KafkaBroker(lambda: Path(tempfile.mkdtemp(prefix="kafka-", dir=directory)))
+        self.broker = new_broker(lambda: Path(tempfile.mkdtemp(prefix="kafka-", dir=directory)))
         self.directory = directory
         self.engine: Engine | None = None
         self.generator: subprocess.Popen | None = None
