@@ -109,6 +109,7 @@ class Broker:
     """A Kafka broker; address and data stay the same over its lives. Subclasses start it and know its pid."""
 
     name = ""
+    survives_kills = True  # keeps every record it has acknowledged
 
     def __init__(self, new_directory):
         """`new_directory` gives a new directory at each call."""
@@ -205,6 +206,7 @@ class NoidaBroker(SpawnedBroker):
     """PyPI's noida-db, a broker in one file for machines without Java."""
 
     name = "noida-db"
+    survives_kills = False
 
     def foreground(self, directory: Path, port: int) -> list:
         return [NOIDA, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", directory / "data"]
