@@ -49,10 +49,11 @@ bench: build
 
 sim: toolchain setup
 	swift build -c release --product millrace-sim
-	.build/release/millrace-sim --seeds 2000
+	.build/release/millrace-sim --seeds 1..2000 --require-reach
 
 mutants: toolchain setup
-	Tests/Mutants/run
+	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim
+	.build/mutants/release/millrace-sim --mutants
 
 # The three modes one after the other, each whole; any wrong row ends it.
 kills: build

@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -259,13 +258,13 @@ class Trial:
 
 
 def carry_out(options: Options, say=lambda text: None) -> Outcome:
-    """Runs a trial in a directory of its own and leaves nothing running, also when broken off; the directory stays with `keep`.
+    """Runs a trial in a directory of its own and leaves nothing running, also when broken off.
 
-    What stops it (an EngineError, a ServerError) becomes a problem of the outcome, and the directory stays too.
+    What stops it (an EngineError, a ServerError) becomes a problem of the outcome. The directory stays where there is a problem, and
+    with `keep`.
     """
     directory = Path(tempfile.mkdtemp(prefix="millrace-kills-"))
     trial = Trial(options, directory, say)
-    failed = True
     try:
         with contextlib.suppress(ValueError):  # not in the main thread: then nothing can be caught
             signal.signal(signal.SIGTERM, _interrupt)
@@ -274,8 +273,7 @@ def carry_out(options: Options, say=lambda text: None) -> Outcome:
         trial.outcome.problems.append(f"{type(error).__name__}: {error}")
     finally:
         _uninterrupted(trial.end)
-        failed = bool(trial.outcome.problems) or sys.exc_info()[0] is not None
-        if failed or options.keep:
+        if trial.outcome.problems or options.keep:
             say(f"kept: {directory}")
         else:
             subprocess.run(["rm", "-rf", directory])
