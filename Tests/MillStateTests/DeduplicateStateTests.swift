@@ -34,7 +34,8 @@ struct MemoryGround: Ground {
     within: Int64 = 100, lateness: Int64 = 0, memory: Int = 1 << 20, exact: Bool = false
   ) -> (DeduplicateState, DeduplicateLane, MemoryRunStore, SimDisk) {
     let options = DeduplicateOptions(
-      stateNumber: 1, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, exact: exact, memoryByteCount: memory)
+      stateNumber: 1, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, exact: exact, memoryByteCount: memory,
+      bucketMillisecondsMin: 1)
     let store = MemoryRunStore([:], MemoryRunStores())
     let disk = SimDisk()
     let lane = DeduplicateLane(options: options, store: store, disk: disk)
@@ -149,17 +150,24 @@ struct MemoryGround: Ground {
   }
 
   @Test func `a bucket goes when no record that counts can need it, not before`() throws {
-    let (state, lane, store, _) = makeState(within: 80, lateness: 20)
+    let (state, lane, store, _) = makeState(within: 60, lateness: 20)
     _ = try kept(rows(0..<10, time: 9), state)
     state.release(try lane.flush(state.freeze(epoch: 1)))
-    // The bucket holds t0 up to 9; a record at watermark - 20 is a duplicate of such a one up to watermark 108.
-    #expect(state.expire(watermark: 108) == [])
-    #expect(try kept(rows(0..<10, time: 88), state) == 0)
-    let expired = state.expire(watermark: 109)
+    // The bucket holds t0 up to 9; a record at watermark - 20 is a duplicate of such a one up to watermark 88.
+    #expect(state.expire(watermark: 88) == [])
+    #expect(try kept(rows(0..<10, time: 68), state) == 0)
+    let expired = state.expire(watermark: 89)
     #expect(expired == [BucketID(state: 1, number: 0)])
     try lane.drop(expired)
     #expect(store.buckets() == [])
-    #expect(try kept(rows(0..<10, time: 89), state) == 10)
+    #expect(try kept(rows(0..<10, time: 69), state) == 10)
+  }
+
+  @Test func `a short window with a long lateness still makes few buckets`() {
+    let window = DeduplicateOptions(stateNumber: 0, withinMilliseconds: 10_000, allowedLatenessMilliseconds: 3_600_000).window
+    #expect(window.width == 451_250)
+    #expect(DeduplicateOptions(stateNumber: 0, withinMilliseconds: 1, allowedLatenessMilliseconds: 0).window.width == 60_000)
+    #expect(DeduplicateOptions(stateNumber: 0, withinMilliseconds: .max, allowedLatenessMilliseconds: .max).window.width == 1 << 60)
   }
 
   @Test func `a flush that found no room is done by doing it again`() throws {

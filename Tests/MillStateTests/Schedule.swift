@@ -49,14 +49,15 @@ struct Schedule {
   let keyCount: Int
   let outOfOrderness: Int64
 
-  init(_ seed: UInt64, _ ground: any Ground, exact: Bool) throws {
+  /// `bucketMilliseconds`: no bucket is shorter.
+  init(_ seed: UInt64, _ ground: any Ground, exact: Bool, bucketMilliseconds: Int64 = 1) throws {
     random = SeededRandom(seed)
     let within = [Int64(1), 7, 100, 1000, 1 << 40][random.next(below: 5)]
     let lateness = [Int64(0), 3, 200, 5000][random.next(below: 4)]
     options = DeduplicateOptions(
       stateNumber: UInt16(random.next(below: 3)), withinMilliseconds: within, allowedLatenessMilliseconds: lateness, exact: exact,
       memoryByteCount: [0, 3000, 20_000, 1 << 20][random.next(below: 4)], bucketsPerWindow: [1, 3, 8, 50][random.next(below: 4)],
-      usesEventTime: true)
+      usesEventTime: true, bucketMillisecondsMin: bucketMilliseconds)
     self.ground = ground
     model = Model(within: within)
     time = [Int64(0), -5000, 1_700_000_000_000, .max - 20_000, .min + 100][random.next(below: 5)]

@@ -8,7 +8,8 @@ package enum StateError: Error, Hashable, Sendable {
   case corrupt(path: String, reason: String)
 }
 
-/// Which keys a deduplicate operator has seen: the state lane's half. It writes frozen tables to the store, drops buckets, keeps the filters.
+/// Which keys a deduplicate operator has seen: the state lane's half. It writes frozen tables to the store, drops buckets, keeps the
+/// filters.
 ///
 /// State lane only, calls in epoch order (R18). After an error of the store only the same call may follow, or the process stops: what was
 /// written of a flush isn't in the filters.
@@ -84,7 +85,8 @@ package final class DeduplicateLane: @unchecked Sendable {
     }
   }
 
-  /// Writes the filters into a checkpoint's directory, which must exist; links the files that the checkpoint before has already. Not synced:
+  /// Writes the filters into a checkpoint's directory, which must exist; links the files that the checkpoint before has already.
+  /// Not synced:
   /// the caller does that.
   /// - Returns: the names of the files in `directory`.
   package func writeFilters(into directory: String) throws(DiskError) -> [String] {
@@ -130,7 +132,8 @@ package final class DeduplicateLane: @unchecked Sendable {
     try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
   }
 
-  /// Reads the filters that ``writeFilters(into:)`` wrote for this store. Buckets without one are asked each time; their keys aren't scanned.
+  /// Reads the filters that ``writeFilters(into:)`` wrote for this store. Buckets without one are asked each time; their keys
+  /// aren't scanned.
   package func restore(from directory: String) throws(StateError) {
     let path = directory + "/" + FilterFormat.listName(state: options.stateNumber)
     guard let list = FilterFormat.decodeList(try read(path), state: options.stateNumber) else {

@@ -12,18 +12,23 @@ package struct DeduplicateOptions: Hashable, Sendable {
   package var exact: Bool
   /// Memory for tables (one half, shared by the active and the frozen ones) and filters (the other).
   package var memoryByteCount: Int
-  /// About how many buckets a window is cut into. At least 1.
+  /// About how many buckets the time for which a key is remembered (window and lateness) is cut into. At least 1.
   package var bucketsPerWindow: Int
+  /// No bucket is shorter: RocksDB takes ever longer to create column families the more there are. At least 1.
+  package var bucketMillisecondsMin: Int64
   /// Whether times are event times; under processing time (the epoch's clock) nothing is ever late.
   package var usesEventTime: Bool
 
   package init(
     stateNumber: UInt16, withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, exact: Bool = false,
-    memoryByteCount: Int = 256 << 20, bucketsPerWindow: Int = 8, usesEventTime: Bool = true
+    memoryByteCount: Int = 256 << 20, bucketsPerWindow: Int = 8, usesEventTime: Bool = true,
+    bucketMillisecondsMin: Int64 = 60_000
   ) {
     precondition(withinMilliseconds > 0, "withinMilliseconds = \(withinMilliseconds): must be at least 1")
     precondition(allowedLatenessMilliseconds >= 0, "allowedLatenessMilliseconds = \(allowedLatenessMilliseconds): must be at least 0")
     precondition(bucketsPerWindow > 0, "bucketsPerWindow = \(bucketsPerWindow): must be at least 1")
+    precondition(bucketMillisecondsMin > 0, "bucketMillisecondsMin = \(bucketMillisecondsMin): must be at least 1")
+    self.bucketMillisecondsMin = bucketMillisecondsMin
     self.stateNumber = stateNumber
     self.withinMilliseconds = withinMilliseconds
     self.allowedLatenessMilliseconds = allowedLatenessMilliseconds
@@ -40,9 +45,11 @@ package struct DeduplicateOptions: Hashable, Sendable {
 
   /// The windows' arithmetic.
   package var window: BucketWindow {
-    BucketWindow(
-      within: withinMilliseconds, lateness: usesEventTime ? allowedLatenessMilliseconds : 0,
-      width: withinMilliseconds / Int64(bucketsPerWindow) + (withinMilliseconds % Int64(bucketsPerWindow) == 0 ? 0 : 1))
+    let lateness = usesEventTime ? allowedLatenessMilliseconds : 0
+    let (sum, overflow) = withinMilliseconds.addingReportingOverflow(lateness)
+    let (remembered, buckets) = (overflow ? Int64.max : sum, Int64(bucketsPerWindow))
+    let width = remembered / buckets + (remembered % buckets == 0 ? 0 : 1)
+    return BucketWindow(within: withinMilliseconds, lateness: lateness, width: max(width, bucketMillisecondsMin))
   }
 }
 

@@ -48,7 +48,8 @@ extension DeduplicateState {
   ///   - hashes: of each row the key's hash, seeded with the lineage's hash seed, all 128 bits well mixed.
   ///   - keyBytes: where keys are exact, the keys' bytes one after the other; `keyEnds` says where each ends. Empty otherwise.
   ///   - times: event time, or the epoch's clock. Late rows don't get here, or with a 0 in `keep`.
-  ///   - keep: in: 0 for rows that don't count (late, filtered, undecodable: they are left alone and not remembered), anything else for those
+  ///   - keep: in: 0 for rows that don't count (late, filtered, undecodable: they are left alone and not remembered), anything else
+  ///   for those
   ///     to decide about; out: 1 where a row is kept, 0 where it is a duplicate or didn't count.
   /// - Returns: how many rows were duplicates.
   /// - Throws: what the store throws; nothing has been remembered of the block then, and `keep` is as it was.

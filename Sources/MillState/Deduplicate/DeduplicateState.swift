@@ -113,7 +113,9 @@ package struct FlushedTable: Sendable {
 
   /// Forgets the oldest frozen table: its entries are in the store, and the new filters know them.
   package func release(_ flushed: FlushedTable) {
-    precondition(frozen.first?.epoch == flushed.epoch, "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
+    precondition(
+      frozen.first?.epoch == flushed.epoch,
+      "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
     frozen.removeFirst()
     // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
     filters = flushed.filters

@@ -2,7 +2,8 @@ internal import MillBase
 
 /// Keys of the store.
 ///
-/// Hashed: 16 bytes, the hash big endian, high half first, so that memcmp orders by the key's group (its top 10 bits). Exact: the group as two
+/// Hashed: 16 bytes, the hash big endian, high half first, so that memcmp orders by the key's group (its top 10 bits). Exact: the
+/// group as two
 /// bytes big endian, then the key's bytes.
 enum StateKey {
   static let hashedByteCount = 16
@@ -41,8 +42,8 @@ enum StateValue {
 
   static func decode(_ value: [UInt8], bucket: BucketID, window: BucketWindow) throws(RunStoreError) -> RecordOrigin {
     var at = 0
-    guard let relative = number(value, &at), relative < UInt64(window.width), let partition = number(value, &at), let offset = number(value, &at),
-      at == value.count, let partition = Int32(exactly: unzigzag(partition))
+    guard let relative = number(value, &at), relative < UInt64(window.width), let partition = number(value, &at),
+      let offset = number(value, &at), at == value.count, let partition = Int32(exactly: unzigzag(partition))
     else {
       throw .corrupt(
         "state \(bucket.state), bucket \(bucket.number): value \(value.map { String($0, radix: 16) }) isn't (time in the bucket of "
