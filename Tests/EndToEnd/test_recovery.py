@@ -92,7 +92,7 @@ def killed_with_work(lab, pipeline, checkpoints=1):
     while len(published(pipeline, seen)) < before + checkpoints:
         # An engine with nothing to do may take none.
         lab.produce_events(pipeline.topic, range(number - 100, number))
-        lab.until(lambda: True, life)
+        assert not life.ended(), life.tail()
         time.sleep(0.1)
         assert time.monotonic() - life.began < 60, f"no {checkpoints} checkpoints while ClickHouse was down:\n{life.tail()}"
     life.kill()
