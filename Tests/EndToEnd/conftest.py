@@ -24,11 +24,11 @@ def lab_broker(tmp_path_factory):
 
 @pytest.fixture
 def lab(millrace, lab_server, lab_broker, tmp_path):
-    if lab_server.pid == 0:
-        lab_server.start()
     laboratory = Lab(millrace, lab_server, lab_broker, tmp_path)
     yield laboratory
     for engine in laboratory.engines:
         engine.end()
     if lab_server.pid == 0:
         lab_server.start()
+    if not (lab_broker.directory / "pid").exists():
+        lab_broker.start()

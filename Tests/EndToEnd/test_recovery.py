@@ -2,12 +2,14 @@
 
 import shutil
 import signal
+import time
 
 import pytest
 
 from laboratory import manifests, segments
 
 EVENTS = 30_000
+MORE = 40_000  # with those that come while ClickHouse is down
 FAST = {"checkpoint": {"interval": "300ms"}}
 
 
@@ -65,41 +67,64 @@ def test_an_insert_whose_ack_was_lost_is_not_repeated(lab, ready):
     lab.assert_exact(ready, unique=EVENTS)
 
 
-def test_an_outage_of_clickhouse_over_three_checkpoints_and_a_kill_loses_and_doubles_nothing(lab, ready):
-    lab.server.kill()
-    engine = lab.engine(ready)
+def clickhouse_down(lab, pipeline):
+    """Starts the engine, kills ClickHouse once rows have come, and adds events; the engine and its life."""
+    engine = lab.engine(pipeline)
     life = engine.start()
-    seen = set()
+    lab.until(lambda: lab.count(pipeline.table) > 0, life)
+    lab.server.kill()
+    lab.produce_events(pipeline.topic, range(EVENTS, MORE))
+    return engine, life
 
-    def three_checkpoints():
-        seen.update((path, path.stat().st_mtime_ns) for path in manifests(ready))
-        return len(seen) > 3  # the first is that of the birth
 
-    number = EVENTS
-    while not three_checkpoints():
-        lab.produce_events(ready.topic, range(number, number + 300))
-        number += 300
-        lab.until(lambda: True, life)
-        assert number < EVENTS + 60_000, f"no three checkpoints while ClickHouse was down; the log ends:\n{life.tail()}"
+def published(pipeline, seen: set) -> set:
+    """The checkpoints ever seen, with those there now; older ones are deleted meanwhile."""
+    for path in manifests(pipeline):
+        seen.add(path)
+    return seen
+
+
+def killed_with_work(lab, pipeline, checkpoints=1):
+    """Kills the engine after so many checkpoints without ClickHouse, while batches wait in the log; the server is up again after."""
+    engine, life = clickhouse_down(lab, pipeline)
+    seen = set(manifests(pipeline))
+    before, number = len(seen), MORE
+    while len(published(pipeline, seen)) < before + checkpoints:
+        # An engine with nothing to do may take none.
+        lab.produce_events(pipeline.topic, range(number - 100, number))
+        assert not life.ended(), life.tail()
+        time.sleep(0.1)
+        assert time.monotonic() - life.began < 60, f"no {checkpoints} checkpoints while ClickHouse was down:\n{life.tail()}"
     life.kill()
-    life = engine.start("--until-end")
+    lab.server.start()
+    return engine
+
+
+def test_an_outage_of_clickhouse_over_three_checkpoints_and_a_kill_loses_and_doubles_nothing(lab, ready):
+    engine = killed_with_work(lab, ready, checkpoints=3)
+    life = engine.run("--until-end", seconds=180)
+    assert life.code == 0, life.tail()
+    assert life.recovery.unacked_batches > 0
+    lab.assert_exact(ready, unique=MORE)
+
+
+def test_an_engine_started_while_clickhouse_is_down_waits_for_it(lab, ready):
+    lab.server.kill()
+    life = lab.engine(ready).start("--until-end")
+    time.sleep(3)
+    assert not life.ended(), life.tail()
     lab.server.start()
     assert life.wait(180) == 0, life.tail()
-    assert life.recovery.unacked_batches > 0
-    lab.assert_exact(ready, unique=number)
+    lab.assert_exact(ready, unique=EVENTS)
 
 
 def test_sigterm_ends_without_waiting_for_clickhouse_and_nothing_is_lost(lab, ready):
-    lab.server.kill()
-    engine = lab.engine(ready)
-    life = engine.start()
-    lab.until(life.look, life)
-    lab.until(lambda: len(manifests(ready)) > 1, life)
+    _, life = clickhouse_down(lab, ready)
     life.signal(signal.SIGTERM)
     assert life.wait(60) == 0, life.tail()
     lab.server.start()
     run_to_end(lab, ready)
-    lab.assert_exact(ready, unique=EVENTS)
+    lab.assert_exact(ready, unique=MORE)
 
 
 def test_a_second_instance_is_refused_while_the_first_lives(lab, ready):
@@ -153,25 +178,13 @@ def test_a_deleted_state_directory_is_refused_and_a_new_lineage_goes_on(lab, rea
     assert lab.count(ready.table) == 2 * EVENTS + 1000
 
 
-def killed_with_work(lab, pipeline):
-    """Kills the engine while ClickHouse is down and batches wait in the log; the server is up again after."""
-    lab.server.kill()
-    engine = lab.engine(pipeline)
-    life = engine.start()
-    lab.until(life.look, life)
-    lab.until(lambda: len(manifests(pipeline)) > 2, life)
-    life.kill()
-    lab.server.start()
-    return engine
-
-
 def test_bytes_after_the_end_of_the_log_are_dropped(lab, ready):
     engine = killed_with_work(lab, ready)
     with segments(ready)[-1].open("ab") as log:
         log.write(bytes(range(256)) * 3)
     life = engine.run("--until-end", seconds=180)
     assert life.code == 0, life.tail()
-    lab.assert_exact(ready, unique=EVENTS)
+    lab.assert_exact(ready, unique=MORE)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 40])
@@ -184,7 +197,7 @@ def test_a_log_whose_tail_is_cut_off_gives_exact_rows_or_stops(lab, ready, cut):
     life = engine.run("--until-end", seconds=180)
     assert life.code in (0, 4), life.tail()
     if life.code == 0:
-        lab.assert_exact(ready, unique=EVENTS)
+        lab.assert_exact(ready, unique=MORE)
     else:
         result = lab.proof(ready)
         assert (result["extra"], result["double"]) == (0, 0)
@@ -197,7 +210,7 @@ def test_a_corrupt_newest_manifest_falls_back_to_the_one_before(lab, ready):
     newest.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 0x40]) + whole[len(whole) // 2 + 1:])
     life = engine.run("--until-end", seconds=180)
     assert life.code == 0, life.tail()
-    lab.assert_exact(ready, unique=EVENTS)
+    lab.assert_exact(ready, unique=MORE)
 
 
 def test_state_without_any_whole_manifest_is_refused_and_never_taken_for_empty(lab, ready):

@@ -108,7 +108,8 @@ class Trial:
         plan = ["engine"] * options.kills + ["server"] * options.server_kills + ["broker"] * options.broker_kills
         self.random.shuffle(plan)
         rate = max(1000, int(options.events / (sum(map(COST.get, plan)) + 1)))
-        self.say(f"{self.mode.words} on ClickHouse {self.mode.version}: {options.events:,} events at {rate:,} a second, seed {options.seed}")
+        self.say(f"{self.mode.words} on ClickHouse {self.mode.version}: {options.events:,} events at {rate:,} a second, "
+                 f"seed {options.seed}")
         self.generator = generate(options.binary, self.broker.address, TOPIC, options.events, duplicates=options.duplicates,
                                   rate=rate, seed=options.seed)
         began = time.monotonic()
