@@ -66,6 +66,7 @@ func sealed(
 ) -> SealedBatch {
   SealedBatch(
     destination: .table, number: number, rowStart: 0, rowCount: UInt64(rows.rowCount), digest: rows.digest,
-    token: makeToken(lineage: Lineage(0xabc), destination: destination, batch: number, digest: rows.digest), chunks: [0], originChunkCount: 0,
+    token: makeToken(lineage: Lineage(0xabc), destination: destination, batch: number, digest: rows.digest), chunks: [0],
+    originChunkCount: 0,
     byteCount: 0, target: target, columns: encoder.batchColumns)
 }

@@ -8,7 +8,8 @@ internal import Testing
   }
 
   private func failed(_ code: Int, _ text: String = "x", onePart: Bool = true) -> SinkAnswer {
-    insert(500, "Code: \(code). DB::Exception: \(text). (NAME) (version 26.9.2.1)", ["x-clickhouse-exception-code": "\(code)"], onePart: onePart)
+    insert(
+      500, "Code: \(code). DB::Exception: \(text). (NAME) (version 26.9.2.1)", ["x-clickhouse-exception-code": "\(code)"], onePart: onePart)
   }
 
   private func isUnknown(_ answer: SinkAnswer) -> Bool {
@@ -31,7 +32,9 @@ internal import Testing
   }
 
   @Test func `an answer that isn't ClickHouse's says nothing about the rows`() {
-    for status in [302, 400, 403, 404, 413, 500, 502, 503, 504] { #expect(isUnknown(insert(status, "<html>\(status)</html>")), "\(status)") }
+    for status in [302, 400, 403, 404, 413, 500, 502, 503, 504] {
+      #expect(isUnknown(insert(status, "<html>\(status)</html>")), "\(status)")
+    }
     #expect(isUnknown(insert(500, "")))
     #expect(isUnknown(insert(500, "Code: many")))
     #expect(isUnknown(insert(500, "Code: 60, or so")))
@@ -92,6 +95,8 @@ internal import Testing
     #expect(ask(200, "1\n") == .success(Array("1\n".utf8)))
     guard case .failure(.denied) = ask(500, "Code: 497. DB::Exception: Not enough privileges") else { return #expect(Bool(false)) }
     guard case .failure(.unanswered) = ask(500, "Code: 202. DB::Exception: Too many") else { return #expect(Bool(false)) }
-    guard case .failure(.unanswered) = ask(200, "1\nCode: 241, e.displayText() = DB::Exception: Memory\n") else { return #expect(Bool(false)) }
+    guard case .failure(.unanswered) = ask(200, "1\nCode: 241, e.displayText() = DB::Exception: Memory\n") else {
+      return #expect(Bool(false))
+    }
   }
 }

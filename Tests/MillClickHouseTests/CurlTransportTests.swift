@@ -90,10 +90,12 @@ private final class ThreadBox: Sendable {
   func start() {
     var thread = pthread_t()
     let me = unsafe Unmanaged.passRetained(self).toOpaque()
-    _ = unsafe pthread_create(&thread, nil, { argument in
-      unsafe Unmanaged<ThreadBox>.fromOpaque(argument!).takeRetainedValue().body()
-      return nil
-    }, me)
+    _ = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        unsafe Unmanaged<ThreadBox>.fromOpaque(argument!).takeRetainedValue().body()
+        return nil
+      }, me)
     pthread_detach(thread)
   }
 }

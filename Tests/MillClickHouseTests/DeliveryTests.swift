@@ -16,8 +16,10 @@ internal import Testing
   ]
 
   private func look(_ engine: String = "MergeTree", window: Int = 1000, key: String = "", dialect: Dialect? = nil) -> TableLook {
-    let settings = ["non_replicated_deduplication_window": "\(window)", "replicated_deduplication_window": "\(window)",
-      "replicated_deduplication_window_seconds": "3600"]
+    let settings = [
+      "non_replicated_deduplication_window": "\(window)", "replicated_deduplication_window": "\(window)",
+      "replicated_deduplication_window_seconds": "3600",
+    ]
     return TableLook(
       dialect: dialect ?? new, engine: engine, engineFull: "\(engine) ORDER BY id SETTINGS index_granularity = 8192", createQuery: "CREATE",
       partitionKey: key, columns: columns, mergeTreeSettings: settings)
@@ -69,7 +71,8 @@ internal import Testing
   }
 
   @Test(arguments: [
-    "ReplacingMergeTree", "SummingMergeTree", "ReplicatedAggregatingMergeTree", "SharedReplacingMergeTree", "Null", "Distributed", "Buffer", "Log",
+    "ReplacingMergeTree", "SummingMergeTree", "ReplicatedAggregatingMergeTree", "SharedReplacingMergeTree", "Null", "Distributed", "Buffer",
+    "Log",
     "View", "MaterializedView", "Memory", "Kafka",
   ])
   func `an engine that can't keep exactly once is refused by name and taken at least once`(engine: String) throws {
@@ -105,10 +108,12 @@ internal import Testing
     var other = look()
     other.columns = [
       DescribedColumn(name: "id", type: "UInt32"), DescribedColumn(name: "tags", type: "Array(String)"),
-      DescribedColumn(name: "m", type: "UInt8", defaultKind: "MATERIALIZED"), DescribedColumn(name: "d", type: "UInt8", defaultKind: "DEFAULT"),
+      DescribedColumn(name: "m", type: "UInt8", defaultKind: "MATERIALIZED"),
+      DescribedColumn(name: "d", type: "UInt8", defaultKind: "DEFAULT"),
       DescribedColumn(name: "_millrace_batch", type: "Nullable(String)"),
     ]
-    let found = problems(choose(other, nil, fields + [SinkField(field: "m", type: .uint8), SinkField(field: "x", column: "tags", type: .string)]))
+    let found = problems(
+      choose(other, nil, fields + [SinkField(field: "m", type: .uint8), SinkField(field: "x", column: "tags", type: .string)]))
     #expect(found.contains { $0.contains("field id is UInt64") && $0.contains("UInt32") })
     #expect(found.contains { $0.contains("field name has no column `name`") })
     #expect(found.contains { $0.contains("`m`") && $0.contains("MATERIALIZED") })
@@ -127,7 +132,8 @@ internal import Testing
 
   @Test func `a sealed batch whose frozen columns no longer fit is named with the column`() {
     var batch = SealedBatch(
-      destination: .table, number: 7, rowStart: 0, rowCount: 1, digest: Digest128(low: 0, high: 0), token: "", chunks: [], originChunkCount: 0,
+      destination: .table, number: 7, rowStart: 0, rowCount: 1, digest: Digest128(low: 0, high: 0), token: "", chunks: [],
+      originChunkCount: 0,
       byteCount: 0, target: "db.t", columns: [BatchColumn(name: "id", type: "UInt32"), BatchColumn(name: "gone", type: "String")])
     let found = problems(choose(look(), pending: [batch]))
     #expect(found.contains { $0.contains("batch 7") && $0.contains("`id` UInt32") && $0.contains("UInt64") })

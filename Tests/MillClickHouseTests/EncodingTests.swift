@@ -19,8 +19,10 @@ internal import Testing
     "Float64": [0.0, 1.5, -2.25, 9_007_199_254_740_992].map { .int($0.bitPattern) },
     "Decimal(9, 2)": [0, 110, -110, 999_999_999, -999_999_999].map { .int(Int32($0)) },
     "Decimal(18, 4)": [0, 1, -1, 999_999_999_999_999_999].map { .int(Int64($0)) },
-    "String": ["", "a", "é😀", "tab\tquote\"backslash\\", String(repeating: "x", count: 127), String(repeating: "y", count: 128),
-      String(repeating: "z", count: 16384)].map { .text($0) },
+    "String": [
+      "", "a", "é😀", "tab\tquote\"backslash\\", String(repeating: "x", count: 127), String(repeating: "y", count: 128),
+      String(repeating: "z", count: 16384),
+    ].map { .text($0) },
     "Date": [.int(UInt16(1)), .int(UInt16(19724)), .int(UInt16(24855))],
     "DateTime": [.int(UInt32(86400)), .int(UInt32(1_704_164_645)), .int(UInt32(4_291_747_199))],
     "DateTime('Europe/Berlin')": [.int(UInt32(1_704_161_045)), .int(UInt32(1_719_882_245))],

@@ -12,13 +12,15 @@ private final class ScriptedTransport: Transport {
   private let script: [(beginning: String, answer: Result<HTTPResponse, TransportError>)]
 
   init(_ script: [(String, String)], _ failures: [(String, Result<HTTPResponse, TransportError>)] = []) {
-    self.script = failures.map { ($0.0, $0.1) }
+    self.script =
+      failures.map { ($0.0, $0.1) }
       + script.map { ($0.0, .success(HTTPResponse(status: 200, headers: [:], body: Array($0.1.utf8)))) }
   }
 
   func send(_ request: HTTPRequest, done: @escaping @Sendable (Result<HTTPResponse, TransportError>) -> Void) {
     asked.withLock { $0.append(request) }
-    let statement = request.target.hasPrefix("/?query=") ? String(request.target.dropFirst(8)) : String(decoding: request.body, as: UTF8.self)
+    let statement =
+      request.target.hasPrefix("/?query=") ? String(request.target.dropFirst(8)) : String(decoding: request.body, as: UTF8.self)
     let found = script.first { statement.hasPrefix($0.beginning) || statement.hasPrefix(Requests.percentEncoded($0.beginning)) }
     done(found?.answer ?? .failure(TransportError(nothingSent: false, reason: "no answer to \(statement)")))
   }
@@ -31,8 +33,14 @@ private final class StandingClock: Clock {
 @Suite struct SinkTests {
   private static let table = [
     ("SELECT version()", "26.9.2.1\n"), ("SELECT name FROM system.settings", "async_insert\ninsert_deduplication_token\n"),
-    ("SELECT name FROM system.columns", "engine\nengine_full\npartition_key\ncreate_table_query\nuuid\ndependencies_database\ndependencies_table\n"),
-    ("SELECT `engine`", "MergeTree\tMergeTree ORDER BY id\tCREATE TABLE t\t\t0b4c1b1e-0000-4000-8000-000000000001\t['db']\t['it\\\\\\'s']\n"),
+    (
+      "SELECT name FROM system.columns",
+      "engine\nengine_full\npartition_key\ncreate_table_query\nuuid\ndependencies_database\ndependencies_table\n"
+    ),
+    (
+      "SELECT `engine`",
+      "MergeTree\tMergeTree ORDER BY id\tCREATE TABLE t\t\t0b4c1b1e-0000-4000-8000-000000000001\t['db']\t['it\\\\\\'s']\n"
+    ),
     ("DESCRIBE TABLE", "id\tUInt64\t\t\t\t\t\n_millrace_batch\tString\t\t\t\t\t\n"),
     ("SELECT name, value FROM system.merge_tree_settings", "non_replicated_deduplication_window\t100\n"),
     ("SELECT count() FROM system.processes", "1\n"),
@@ -40,7 +48,8 @@ private final class StandingClock: Clock {
 
   private func sink(_ transport: any Transport) -> ClickHouseSink {
     ClickHouseSink(
-      options: SinkOptions(urls: ["http://x"], table: TableName(database: "db", table: "t")), fields: [SinkField(field: "id", type: .uint64)],
+      options: SinkOptions(urls: ["http://x"], table: TableName(database: "db", table: "t")),
+      fields: [SinkField(field: "id", type: .uint64)],
       transport: transport, clock: StandingClock())
   }
 

@@ -8,7 +8,8 @@ internal import Testing
   private let columns = [BatchColumn(name: "a", type: "Decimal(9, 2)"), BatchColumn(name: "p", type: "String")]
   private let old = Dialect(major: 18, minor: 16, settings: ["max_block_size", "max_insert_block_size"])
   private let new = Dialect(
-    major: 26, minor: 9, settings: ["async_insert", "insert_deduplication_token", "deduplicate_insert", "insert_deduplicate", "transform_null_in"])
+    major: 26, minor: 9,
+    settings: ["async_insert", "insert_deduplication_token", "deduplicate_insert", "insert_deduplicate", "transform_null_in"])
 
   private var batch: SealedBatch {
     SealedBatch(
@@ -37,7 +38,9 @@ internal import Testing
     #expect(guarded("") == head + " AND (SELECT count() FROM `db`.`t` WHERE `p` = 'mr-x') = 0")
     #expect(guarded("tuple()") == guarded(""))
     #expect(guarded("toYYYYMM(d)", looks: false) == head)
-    #expect(Statements.count(table: table, provenance: "p", token: "mr-x") == "SELECT count() FROM `db`.`t` WHERE `p` = 'mr-x' FORMAT TabSeparated")
+    #expect(
+      Statements.count(table: table, provenance: "p", token: "mr-x")
+        == "SELECT count() FROM `db`.`t` WHERE `p` = 'mr-x' FORMAT TabSeparated")
     #expect(Statements.running(prefix: "mr-", cluster: nil).hasPrefix("SELECT query_id FROM system.processes WHERE"))
     #expect(Statements.running(prefix: "mr-", cluster: "c").contains("clusterAllReplicas('c', system.processes)"))
     #expect(Statements.kill(prefix: "mr-", cluster: "c").hasPrefix("KILL QUERY ON CLUSTER `c` WHERE startsWith(query_id, 'mr-') SYNC"))
@@ -47,7 +50,9 @@ internal import Testing
   @Test func `only settings that the server lists are sent`() {
     let modern = Requests(options: SinkOptions(urls: [], table: table), dialect: new)
       .insert(batch, into: table, attempt: 3, token: true, partitionsMax: 100, frames: [1, 2, 3])
-    #expect(modern.target.hasPrefix("/?query=INSERT%20INTO%20%60db%60.%60t%60%20%28%60a%60%2C%20%60p%60%29%20FORMAT%20Native&decompress=1&query_id=mr-x-3&"))
+    #expect(
+      modern.target.hasPrefix(
+        "/?query=INSERT%20INTO%20%60db%60.%60t%60%20%28%60a%60%2C%20%60p%60%29%20FORMAT%20Native&decompress=1&query_id=mr-x-3&"))
     for part in ["async_insert=0", "wait_end_of_query=1", "insert_deduplication_token=mr-x", "deduplicate_insert=enable"] {
       #expect(modern.target.contains("&" + part), "\(part)")
     }
@@ -67,7 +72,8 @@ internal import Testing
       batch, into: table, attempt: 1, deadline: 9, looks: true, partitionsMax: 5, partitionKey: "", provenance: "p", block: clash)
     let boundary = "batch-1-mr-x"
     #expect(request.headers.contains { $0 == ("Content-Type", "multipart/form-data; boundary=\(boundary)") })
-    #expect(request.headers.contains { $0 == ("X-ClickHouse-User", "u") } && request.headers.contains { $0 == ("X-ClickHouse-Key", "secret") })
+    #expect(
+      request.headers.contains { $0 == ("X-ClickHouse-User", "u") } && request.headers.contains { $0 == ("X-ClickHouse-Key", "secret") })
     #expect(request.body == ExternalTable.body(clash, boundary: boundary))
     #expect(request.target.contains("&batch_structure=%60a%60%20Decimal%289%2C%202%29%2C%20%60p%60%20String&"))
     #expect(request.target.contains("&insert_deduplicate=0&deduplicate_insert=disable&transform_null_in=1"))
