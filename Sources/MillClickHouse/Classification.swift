@@ -90,7 +90,8 @@ package enum Classification {
     let marker = response.headers["x-clickhouse-exception-tag"].map { "__exception__" + $0 }
     if let place = lines.lastIndex(where: { $0 == "__exception__" || $0 == marker ?? "" }) {
       let all = lines[place...].first { $0.hasPrefix("Code: ") } ?? lines[..<place].last { $0.hasPrefix("Code: ") }
-      return all.flatMap { serverError(in: String($0)) } ?? ServerError(code: 0, message: "an exception after the status: \(end.suffix(300))")
+      return all.flatMap { serverError(in: String($0)) }
+        ?? ServerError(code: 0, message: "an exception after the status: \(end.suffix(300))")
     }
     return lines.last.flatMap { serverError(in: String($0)) }
   }
@@ -100,7 +101,9 @@ package enum Classification {
     guard text.hasPrefix("Code: ") else { return nil }
     let digits = text.dropFirst("Code: ".count).prefix { $0.isASCII && $0.isNumber }
     let rest = text.dropFirst("Code: ".count + digits.count)
-    guard let code = Int(digits), rest.hasPrefix(", e.displayText()") || rest.hasPrefix(". DB::") || rest.hasPrefix(", e.code()") else { return nil }
+    guard let code = Int(digits), rest.hasPrefix(", e.displayText()") || rest.hasPrefix(". DB::") || rest.hasPrefix(", e.code()") else {
+      return nil
+    }
     return ServerError(code: code, message: text)
   }
 

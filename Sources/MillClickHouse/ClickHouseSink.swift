@@ -78,10 +78,11 @@ package final class ClickHouseSink: Sendable {
     let asked = clock.now().monotonicMilliseconds
     transport.send(requests.question(Statements.serverTime, fresh: true)) { result in
       let took = clock.now().monotonicMilliseconds - asked
-      done(Self.answer(result) { rows in
-        guard let row = rows.first, row.count == 2, let seconds = Int64(row[0]), let uptime = Int64(row[1]) else { return nil }
-        return .serverTime(seconds: seconds, uptimeSeconds: uptime, tookMilliseconds: took)
-      })
+      done(
+        Self.answer(result) { rows in
+          guard let row = rows.first, row.count == 2, let seconds = Int64(row[0]), let uptime = Int64(row[1]) else { return nil }
+          return .serverTime(seconds: seconds, uptimeSeconds: uptime, tookMilliseconds: took)
+        })
     }
   }
 
@@ -123,7 +124,8 @@ package final class ClickHouseSink: Sendable {
   ) -> SinkAnswer {
     switch Classification.questionAnswer(result) {
     case .success(let bytes):
-      return read(TabSeparated.rows(bytes)) ?? .unanswered(reason: "unreadable answer: \(String(decoding: bytes.prefix(300), as: UTF8.self))")
+      return read(TabSeparated.rows(bytes))
+        ?? .unanswered(reason: "unreadable answer: \(String(decoding: bytes.prefix(300), as: UTF8.self))")
     case .failure(.unanswered(let reason)): return .unanswered(reason: reason)
     case .failure(.denied(let reason)): return .denied(reason: reason)
     }

@@ -26,12 +26,14 @@ package enum ColumnMatching {
     var problems: [String] = []
     for field in fields {
       guard let column = columns.first(where: { $0.name == field.column }) else {
-        problems.append("field \(field.field) has no column \(SQL.name(field.column)) in \(table): "
-          + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(field.column)) \(TypeText.text(field.type)), or leave the field out")
+        problems.append(
+          "field \(field.field) has no column \(SQL.name(field.column)) in \(table): "
+            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(field.column)) \(TypeText.text(field.type)), or leave the field out")
         continue
       }
       if !column.isInsertable {
-        problems.append("column \(SQL.name(column.name)) of \(table) is \(column.defaultKind), the server computes it: leave field \(field.field) out")
+        problems.append(
+          "column \(SQL.name(column.name)) of \(table) is \(column.defaultKind), the server computes it: leave field \(field.field) out")
       } else if column.name == provenance {
         problems.append("column \(SQL.name(column.name)) of \(table) is the provenance column: field \(field.field) needs another one")
       }
@@ -39,7 +41,9 @@ package enum ColumnMatching {
     for column in columns where column.isInsertable && column.name != provenance {
       let feeding = fields.indices.filter { fields[$0].column == column.name }
       if feeding.count > 1 {
-        problems.append("column \(SQL.name(column.name)) of \(table) is fed by \(feeding.map { fields[$0].field }.joined(separator: " and ")): one field each")
+        problems.append(
+          "column \(SQL.name(column.name)) of \(table) is fed by \(feeding.map { fields[$0].field }.joined(separator: " and ")): one field each"
+        )
         continue
       }
       guard let source = feeding.first else {
@@ -48,13 +52,15 @@ package enum ColumnMatching {
       }
       let field = fields[source]
       guard let type = TypeText.parse(column.type) else {
-        problems.append("column \(SQL.name(column.name)) of \(table) is \(column.type), which no field's type fits; "
-          + "field \(field.field) is \(TypeText.text(field.type))")
+        problems.append(
+          "column \(SQL.name(column.name)) of \(table) is \(column.type), which no field's type fits; "
+            + "field \(field.field) is \(TypeText.text(field.type))")
         continue
       }
       guard field.type.fit(into: type) != nil else {
-        problems.append("field \(field.field) is \(TypeText.text(field.type)), column \(SQL.name(column.name)) of \(table) is \(column.type): "
-          + remedy(field, column, type, table))
+        problems.append(
+          "field \(field.field) is \(TypeText.text(field.type)), column \(SQL.name(column.name)) of \(table) is \(column.type): "
+            + remedy(field, column, type, table))
         continue
       }
       matched.append(TargetColumn(name: column.name, type: type, typeText: column.type, source: source))
@@ -68,15 +74,19 @@ package enum ColumnMatching {
       return "column \(name) of \(table) has no field and no DEFAULT: give it a field of type \(column.type), or "
         + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(name) DEFAULT …"
     }
-    guard isReplicated, let call = chance.first(where: { column.defaultExpression.lowercased().contains($0.lowercased() + "(") }) else { return nil }
-    return "column \(name) of \(table) has DEFAULT \(column.defaultExpression): a retry on another replica would store another value of \(call)(); "
+    guard isReplicated, let call = chance.first(where: { column.defaultExpression.lowercased().contains($0.lowercased() + "(") }) else {
+      return nil
+    }
+    return
+      "column \(name) of \(table) has DEFAULT \(column.defaultExpression): a retry on another replica would store another value of \(call)(); "
       + "give it a field"
   }
 
   /// Functions whose value differs from one call or replica to the next.
   private static let chance = [
     "now", "now64", "today", "yesterday", "rand", "rand32", "rand64", "randConstant", "canonicalRand", "randomString", "generateUUIDv4",
-    "generateUUIDv7", "generateSnowflakeID", "generateULID", "hostName", "fqdn", "uptime", "utcTimestamp", "current_timestamp", "serverUUID",
+    "generateUUIDv7", "generateSnowflakeID", "generateULID", "hostName", "fqdn", "uptime", "utcTimestamp", "current_timestamp",
+    "serverUUID",
     "nowInBlock", "rowNumberInAllBlocks", "queryID", "currentUser", "randUniform", "randNormal", "fuzzBits", "blockNumber",
   ]
 
@@ -85,6 +95,7 @@ package enum ColumnMatching {
       return "declare the field \(TypeText.text(type)) with a default, or "
         + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) Nullable(\(TypeText.text(type.bare)))"
     }
-    return "declare the field \(TypeText.text(type.bare)), or ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) \(TypeText.text(field.type))"
+    return
+      "declare the field \(TypeText.text(type.bare)), or ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) \(TypeText.text(field.type))"
   }
 }

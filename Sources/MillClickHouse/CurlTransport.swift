@@ -14,7 +14,8 @@ package struct TransportOptions: Sendable {
   package var authoritiesFile: String?
 
   package init(
-    url: String, connections: Int = 4, connectTimeoutMilliseconds: Int = 5_000, answerBytesMax: Int = 16 << 20, authoritiesFile: String? = nil
+    url: String, connections: Int = 4, connectTimeoutMilliseconds: Int = 5_000, answerBytesMax: Int = 16 << 20,
+    authoritiesFile: String? = nil
   ) {
     self.url = url
     self.connections = connections
@@ -40,12 +41,14 @@ package struct TransportOptions: Sendable {
     for _ in 0..<options.connections {
       let worker = unsafe Unmanaged.passRetained(CurlWorker(options, queue)).toOpaque()
       var thread = pthread_t()
-      let failed = unsafe pthread_create(&thread, nil, { argument in
-        // The one reference that pthread_create was given.
-        let worker = unsafe Unmanaged<CurlWorker>.fromOpaque(argument.unsafelyUnwrapped).takeRetainedValue()
-        worker.run()
-        return nil
-      }, worker)
+      let failed = unsafe pthread_create(
+        &thread, nil,
+        { argument in
+          // The one reference that pthread_create was given.
+          let worker = unsafe Unmanaged<CurlWorker>.fromOpaque(argument.unsafelyUnwrapped).takeRetainedValue()
+          worker.run()
+          return nil
+        }, worker)
       precondition(failed == 0, "pthread_create: errno \(failed)")
       threads.append(thread)
     }

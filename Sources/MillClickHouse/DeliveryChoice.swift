@@ -33,8 +33,9 @@ package enum DeliveryChoice {
       fields, look.columns, provenance: provenanceColumn?.name, isReplicated: family(of: look.engine) != .plain, table: table)
     problems += unmatched
     if let provenanceColumn, !(provenanceColumn.isInsertable && ["String", "LowCardinality(String)"].contains(provenanceColumn.type)) {
-      problems.append("provenance column \(SQL.name(provenanceColumn.name)) of \(table) is \(provenanceColumn.defaultKind) \(provenanceColumn.type): "
-        + "it must be a plain String or LowCardinality(String)")
+      problems.append(
+        "provenance column \(SQL.name(provenanceColumn.name)) of \(table) is \(provenanceColumn.defaultKind) \(provenanceColumn.type): "
+          + "it must be a plain String or LowCardinality(String)")
     }
     let provenance = provenanceColumn.map { BatchColumn(name: $0.name, type: $0.type) }
     let batchColumns = columns.map(\.batchColumn) + (provenance.map { [$0] } ?? [])
@@ -69,15 +70,17 @@ package enum DeliveryChoice {
     var problems: [String] = []
     for batch in pending where batch.destination == .table {
       guard batch.target == table.description else {
-        problems.append("batch \(batch.number) was sealed for \(batch.target), the pipeline now names \(table): start once with \(batch.target)")
+        problems.append(
+          "batch \(batch.number) was sealed for \(batch.target), the pipeline now names \(table): start once with \(batch.target)")
         continue
       }
       for frozen in batch.columns {
         let now = look.columns.first { $0.name == frozen.name }
         if let now, now.isInsertable, now.type == frozen.type { continue }
         let found = now.map { "is \($0.defaultKind.isEmpty ? "" : $0.defaultKind + " ")\($0.type)" } ?? "is gone"
-        problems.append("batch \(batch.number) was sealed with column \(SQL.name(frozen.name)) \(frozen.type), which in \(table) \(found): "
-          + "give the table that column back until the batch is in")
+        problems.append(
+          "batch \(batch.number) was sealed with column \(SQL.name(frozen.name)) \(frozen.type), which in \(table) \(found): "
+            + "give the table that column back until the batch is in")
       }
     }
     return problems
@@ -89,11 +92,13 @@ package enum DeliveryChoice {
     var problems: [String] = []
     for column in look.columns where names.contains(column.name) {
       if !sent.contains(column.name) {
-        problems.append("the partition key \(look.partitionKey) of \(table) needs column \(SQL.name(column.name)), which isn't sent "
-          + "(\(column.defaultKind)): give it a field, or use a table whose key needs none")
+        problems.append(
+          "the partition key \(look.partitionKey) of \(table) needs column \(SQL.name(column.name)), which isn't sent "
+            + "(\(column.defaultKind)): give it a field, or use a table whose key needs none")
       } else if column.type.contains("Nullable("), !look.dialect.settings.contains("transform_null_in") {
-        problems.append("the partition key \(look.partitionKey) of \(table) can be NULL, and this server has no transform_null_in: "
-          + "use a table whose key isn't Nullable")
+        problems.append(
+          "the partition key \(look.partitionKey) of \(table) can be NULL, and this server has no transform_null_in: "
+            + "use a table whose key isn't Nullable")
       }
     }
     return problems
@@ -133,14 +138,17 @@ package enum DeliveryChoice {
   /// A statement stands in the request's target, whose length servers bound.
   private static func lengthProblems(_ columns: [BatchColumn], _ look: TableLook, _ options: SinkOptions) -> [String] {
     let batch = SealedBatch(
-      destination: .table, number: 1, rowStart: 0, rowCount: 1, digest: Digest128(low: 0, high: 0), token: String(repeating: "x", count: 128),
+      destination: .table, number: 1, rowStart: 0, rowCount: 1, digest: Digest128(low: 0, high: 0),
+      token: String(repeating: "x", count: 128),
       chunks: [], originChunkCount: 0, byteCount: 0, target: "", columns: columns)
     let request = Requests(options: options, dialect: look.dialect).guardedInsert(
       batch, into: options.table, attempt: 1_000_000, deadline: 4_102_444_800, looks: true, partitionsMax: options.partitionsMax,
       partitionKey: look.partitionKey, provenance: options.provenanceColumn ?? "", block: [])
     let length = request.target.utf8.count
     guard length > look.dialect.targetBytesMax else { return [] }
-    return ["the INSERT for \(columns.count) columns of \(options.table) has \(length) bytes, this server takes \(look.dialect.targetBytesMax): "
-      + "send fewer columns, or use a newer server"]
+    return [
+      "the INSERT for \(columns.count) columns of \(options.table) has \(length) bytes, this server takes \(look.dialect.targetBytesMax): "
+        + "send fewer columns, or use a newer server"
+    ]
   }
 }

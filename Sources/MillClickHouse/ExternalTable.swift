@@ -62,7 +62,8 @@ package enum ExternalTable {
 
   /// The one part `batch`, between its boundaries.
   package static func body(_ block: [UInt8], boundary: String) -> [UInt8] {
-    let head = "--\(boundary)\r\nContent-Disposition: form-data; name=\"batch\"; filename=\"batch\"\r\n"
+    let head =
+      "--\(boundary)\r\nContent-Disposition: form-data; name=\"batch\"; filename=\"batch\"\r\n"
       + "Content-Type: application/octet-stream\r\n\r\n"
     let tail = "\r\n--\(boundary)--\r\n"
     var body: [UInt8] = []

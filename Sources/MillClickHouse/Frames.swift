@@ -34,7 +34,7 @@ package enum Frames {
   /// The plain bytes of all frames; every checksum and size is checked first.
   /// - Parameter byteCountMax: of plain bytes in all; more throws ``FrameError/tooLong(byteCountMax:)``.
   package static func decode(_ chunks: [[UInt8]], byteCountMax: Int = 4 << 30) throws(FrameError) -> [UInt8] {
-    var plain: [UInt8] = []
+    var plain = GrowableBytes(capacity: min(byteCountMax, chunks.reduce(0) { $0 + $1.count } * 4))
     var base = 0
     for chunk in chunks {
       try unsafe chunk.withRawBytes { (raw) throws(FrameError) in
@@ -43,11 +43,11 @@ package enum Frames {
       }
       base += chunk.count
     }
-    return plain
+    return unsafe Array(plain.raw)
   }
 
   private static func decodeFrame(
-    _ raw: UnsafeRawBufferPointer, _ at: Int, _ offset: Int, _ plain: inout [UInt8], _ byteCountMax: Int
+    _ raw: UnsafeRawBufferPointer, _ at: Int, _ offset: Int, _ plain: inout GrowableBytes, _ byteCountMax: Int
   ) throws(FrameError) -> Int {
     guard raw.count - at >= checksumBytes + headerBytes else { throw .cut(offset: offset) }
     let packed = unsafe Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: at + 17, as: UInt32.self)))
@@ -63,14 +63,12 @@ package enum Frames {
     // LZ4 makes at most 255 bytes out of one.
     guard count <= 255 * packed else { throw .sizes(offset: offset, packed: packed, plain: count) }
     guard plain.count + count <= byteCountMax else { throw .tooLong(byteCountMax: byteCountMax) }
-    let start = plain.count
-    plain.append(contentsOf: repeatElement(0, count: count))
-    let unpacked = unsafe plain.withUnsafeMutableBytes { out in
-      unsafe LZ4_decompress_safe(
-        body.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self) + headerBytes,
-        (out.baseAddress.unsafelyUnwrapped + start).assumingMemoryBound(to: CChar.self), Int32(packed - headerBytes), Int32(count))
-    }
+    plain.reserve(count)
+    let unpacked = unsafe LZ4_decompress_safe(
+      body.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self) + headerBytes,
+      plain.end.assumingMemoryBound(to: CChar.self), Int32(packed - headerBytes), Int32(count))
     guard unpacked == count else { throw .unpack(offset: offset) }
+    plain.count += count
     return checksumBytes + packed
   }
 }

@@ -36,12 +36,14 @@ struct ModeChoice {
     guard options.delivery == .exactlyOnce else { return }
     if let refusal = engineProblem() { return problems.append(refusal) }
     if let ttl = deletingTTL() {
-      problems.append("\(table) has TTL \(ttl), which takes rows away, so that they can't be counted: remove it "
-        + "(ALTER TABLE \(table.quoted) REMOVE TTL, or a scheduled DROP PARTITION), or use delivery: at_least_once")
+      problems.append(
+        "\(table) has TTL \(ttl), which takes rows away, so that they can't be counted: remove it "
+          + "(ALTER TABLE \(table.quoted) REMOVE TTL, or a scheduled DROP PARTITION), or use delivery: at_least_once")
     }
     if !look.mayReadProcesses {
-      problems.append("user \(options.user) may not read system.processes, without which a lost INSERT can't be settled: "
-        + "GRANT SELECT ON system.processes TO \(SQL.name(options.user))")
+      problems.append(
+        "user \(options.user) may not read system.processes, without which a lost INSERT can't be settled: "
+          + "GRANT SELECT ON system.processes TO \(SQL.name(options.user))")
     }
     chooseMode()
   }
@@ -59,21 +61,27 @@ struct ModeChoice {
     case (true, false, _):
       mode = .readBack
       if takesToken {
-        warnings.append("\(table) has a deduplication window of \(found), \(windowNeeded) are needed: every INSERT is read back. "
-          + "Faster: \(windowAlter)")
+        warnings.append(
+          "\(table) has a deduplication window of \(found), \(windowNeeded) are needed: every INSERT is read back. "
+            + "Faster: \(windowAlter)")
       }
     case (false, true, .replicated), (false, true, .shared):
       mode = .tokenOnly
-      warnings.append("\(table) has no provenance column: an outage longer than the deduplication window stops the pipeline. Better: \(columnAlter)")
+      warnings.append(
+        "\(table) has no provenance column: an outage longer than the deduplication window stops the pipeline. Better: \(columnAlter)")
     case (false, false, .replicated), (false, false, .shared):
-      problems.append("\(table) has no provenance column, and a deduplication window of \(found) where \(windowNeeded) are needed: \(columnAlter)"
-        + (takesToken ? ", or \(windowAlter)" : ""))
+      problems.append(
+        "\(table) has no provenance column, and a deduplication window of \(found) where \(windowNeeded) are needed: \(columnAlter)"
+          + (takesToken ? ", or \(windowAlter)" : ""))
     case (false, _, .plain):
-      problems.append("\(table) has no provenance column, without which rows that a crash of the server has lost can't be found: \(columnAlter)"
-        + (takesToken && !isEnough ? "; for speed also \(windowAlter)" : ""))
+      problems.append(
+        "\(table) has no provenance column, without which rows that a crash of the server has lost can't be found: \(columnAlter)"
+          + (takesToken && !isEnough ? "; for speed also \(windowAlter)" : ""))
     }
     if family != .plain, options.cluster == nil {
-      warnings.append("\(table) is \(look.engine) and no cluster is named: only the process list of \(options.urls.first ?? "this server") is looked into")
+      warnings.append(
+        "\(table) is \(look.engine) and no cluster is named: only the process list of \(options.urls.first ?? "this server") is looked into"
+      )
     }
   }
 
@@ -92,7 +100,8 @@ struct ModeChoice {
     let found = "\(table) is \(look.engine)"
     switch engine {
     case "ReplacingMergeTree", "CollapsingMergeTree", "VersionedCollapsingMergeTree", "CoalescingMergeTree":
-      return "\(found), which merges rows away, so that they can't be counted: \(atLeastOnce) (doubled rows are merged too), else \(onlyMergeTree)"
+      return
+        "\(found), which merges rows away, so that they can't be counted: \(atLeastOnce) (doubled rows are merged too), else \(onlyMergeTree)"
     case "SummingMergeTree", "AggregatingMergeTree", "GraphiteMergeTree":
       return "\(found), which merges rows away: write to a MergeTree and let a materialized view fill this table; \(onlyMergeTree)"
     case "Distributed": return "\(found): name the local table of a shard instead; \(onlyMergeTree)"

@@ -37,7 +37,9 @@ package struct Requests: Sendable {
     let statement = Statements.guardedInsert(
       into: table, columns: batch.columns, deadline: deadline, looks: looks, partitionKey: partitionKey, provenance: provenance,
       token: batch.token)
-    var parameters = [("query", statement), ("batch_format", "Native"), ("batch_structure", ExternalTable.structure(batch.columns, dialect))]
+    var parameters = [
+      ("query", statement), ("batch_format", "Native"), ("batch_structure", ExternalTable.structure(batch.columns, dialect)),
+    ]
     parameters += insertParameters(batch, attempt: attempt, partitionsMax: partitionsMax)
     parameters += known([
       ("insert_deduplicate", "0"), ("deduplicate_insert", "disable"), ("deduplicate_insert_select", "disable"),
@@ -64,8 +66,10 @@ package struct Requests: Sendable {
     let rows = String(Self.blockRowsMax)
     return [("query_id", "\(batch.token)-\(attempt)"), ("wait_end_of_query", "1")]
       + known([
-        ("async_insert", "0"), ("max_partitions_per_insert_block", String(partitionsMax)), ("throw_on_max_partitions_per_insert_block", "1"),
-        ("max_insert_block_size", rows), ("max_block_size", rows), ("min_insert_block_size_rows", rows), ("min_insert_block_size_bytes", "0"),
+        ("async_insert", "0"), ("max_partitions_per_insert_block", String(partitionsMax)),
+        ("throw_on_max_partitions_per_insert_block", "1"),
+        ("max_insert_block_size", rows), ("max_block_size", rows), ("min_insert_block_size_rows", rows),
+        ("min_insert_block_size_bytes", "0"),
         ("max_insert_block_size_bytes", "0"), ("allow_experimental_low_cardinality_type", "1"),
       ]) + known(Self.reading)
   }

@@ -108,7 +108,8 @@ package struct TableLook: Hashable, Sendable {
 
   /// Columns of system.tables that are asked for, where the server has them, in the order of their answer.
   package static func wanted(of known: Set<String>) -> [String] {
-    ["engine", "engine_full", "create_table_query", "partition_key", "uuid", "dependencies_database", "dependencies_table"].filter(known.contains)
+    ["engine", "engine_full", "create_table_query", "partition_key", "uuid", "dependencies_database", "dependencies_table"].filter(
+      known.contains)
   }
 
   /// A table's own setting, else the server's default for all; nil where this server doesn't know it.

@@ -1,0 +1,102 @@
+internal import MillClickHouse
+internal import MillCore
+internal import Testing
+
+@Suite struct ClassificationTests {
+  private func insert(_ status: Int, _ body: String = "", _ headers: [String: String] = [:], onePart: Bool = true) -> SinkAnswer {
+    Classification.insertAnswer(.success(HTTPResponse(status: status, headers: headers, body: Array(body.utf8))), isOnePart: onePart)
+  }
+
+  private func failed(_ code: Int, _ text: String = "x", onePart: Bool = true) -> SinkAnswer {
+    insert(
+      500, "Code: \(code). DB::Exception: \(text). (NAME) (version 26.9.2.1)", ["x-clickhouse-exception-code": "\(code)"], onePart: onePart)
+  }
+
+  private func isUnknown(_ answer: SinkAnswer) -> Bool {
+    if case .unknown = answer { true } else { false }
+  }
+
+  private func kind(_ answer: SinkAnswer) -> RefusalKind? {
+    if case .refused(let kind, _, _) = answer { kind } else { nil }
+  }
+
+  @Test func `only a 200 without error header, body or tail is a commit`() {
+    #expect(insert(200) == .committed)
+    #expect(insert(200, "", ["x-clickhouse-exception-tag": "abcdefghijklmnop"]) == .committed)
+    #expect(isUnknown(insert(200, "", ["x-clickhouse-exception-code": "209"])))
+    #expect(isUnknown(insert(200, "Code: 241, e.displayText() = DB::Exception: Memory limit, e.what() = DB::Exception\n")))
+    let tail = "\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 395. DB::Exception: x\r\n22 abcdefghijklmnop\r\n__exception__\r\n"
+    #expect(isUnknown(insert(200, tail, ["x-clickhouse-exception-tag": "abcdefghijklmnop"])))
+    #expect(isUnknown(insert(200, "<html>hello</html>")))
+    #expect(isUnknown(insert(204)))
+  }
+
+  @Test func `an answer that isn't ClickHouse's says nothing about the rows`() {
+    for status in [302, 400, 403, 404, 413, 500, 502, 503, 504] {
+      #expect(isUnknown(insert(status, "<html>\(status)</html>")), "\(status)")
+    }
+    #expect(isUnknown(insert(500, "")))
+    #expect(isUnknown(insert(500, "Code: many")))
+    #expect(isUnknown(insert(500, "Code: 60, or so")))
+  }
+
+  @Test func `the code is read from the header, else from the body as either version words it`() {
+    #expect(kind(failed(60)) == .schema)
+    #expect(kind(insert(404, "Code: 60, e.displayText() = DB::Exception: Table x doesn't exist., e.what() = DB::Exception\n")) == .schema)
+    #expect(kind(insert(500, "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")) == .transient)
+  }
+
+  @Test(arguments: [159, 209, 210, 319, 394, 999, 1000, 1001, 1002, 95, 244, 5_000_000, 1])
+  func `a code of unknown outcome, or one not listed, is unknown`(code: Int) { #expect(isUnknown(failed(code))) }
+
+  @Test func `each kind of refusal has its codes`() {
+    #expect(kind(failed(216)) == .stillRunning)
+    for code in [3, 202, 241, 242, 285, 745] { #expect(kind(failed(code)) == .transient, "\(code)") }
+    for code in [16, 47, 53, 60, 81, 117, 368] { #expect(kind(failed(code)) == .schema, "\(code)") }
+    for code in [6, 27, 69, 131, 349, 407, 469, 691] { #expect(kind(failed(code)) == .data, "\(code)") }
+    for code in [115, 164, 192, 193, 194, 497, 516, 774] { #expect(kind(failed(code)) == .configuration, "\(code)") }
+  }
+
+  @Test func `code 252 is overload or too many partitions by its message`() {
+    #expect(kind(failed(252, "Too many parts (300). Merges are processing significantly slower than inserts")) == .transient)
+    #expect(kind(failed(252, "Too many partitions for single INSERT block (more than 100)")) == .tooManyPartitions)
+  }
+
+  @Test func `what may be raised between two partitions is unknown where there can be two`() {
+    for code in [6, 36, 72, 225, 241, 242, 243, 407] {
+      #expect(!isUnknown(failed(code, onePart: true)), "\(code)")
+      #expect(isUnknown(failed(code, onePart: false)), "\(code)")
+    }
+    for code in [60, 202, 252, 469] { #expect(!isUnknown(failed(code, onePart: false)), "\(code)") }
+  }
+
+  @Test func `an error raised while pushing to a view is the view's, whatever its code`() {
+    guard case .viewFailed(395, _) = failed(395, "Value is non-zero: while pushing to view default.v") else { return #expect(Bool(false)) }
+    guard case .viewFailed(53, _) = failed(53, "while pushing to view default.v") else { return #expect(Bool(false)) }
+  }
+
+  @Test func `each code stands in one list only`() {
+    let codes = ErrorTable.lists.flatMap(\.codes)
+    #expect(Set(codes).count == codes.count)
+    #expect(!codes.contains(252))
+  }
+
+  @Test func `a transport error is nothing sent only where the transport is certain`() {
+    let sent = Classification.insertAnswer(.failure(TransportError(nothingSent: false, reason: "reset")), isOnePart: true)
+    #expect(sent == .unknown(reason: "reset"))
+    let unsent = Classification.insertAnswer(.failure(TransportError(nothingSent: true, reason: "refused")), isOnePart: true)
+    #expect(unsent == .notSent(reason: "refused"))
+  }
+
+  @Test func `a question is denied where no waiting helps, else it is asked again`() {
+    func ask(_ status: Int, _ body: String) -> Result<[UInt8], QuestionFailure> {
+      Classification.questionAnswer(.success(HTTPResponse(status: status, headers: [:], body: Array(body.utf8))))
+    }
+    #expect(ask(200, "1\n") == .success(Array("1\n".utf8)))
+    guard case .failure(.denied) = ask(500, "Code: 497. DB::Exception: Not enough privileges") else { return #expect(Bool(false)) }
+    guard case .failure(.unanswered) = ask(500, "Code: 202. DB::Exception: Too many") else { return #expect(Bool(false)) }
+    guard case .failure(.unanswered) = ask(200, "1\nCode: 241, e.displayText() = DB::Exception: Memory\n") else {
+      return #expect(Bool(false))
+    }
+  }
+}
