@@ -41,7 +41,7 @@ func buffer(_ records: [Record], from offset: Int64 = 0) -> RecordBuffer {
 }
 
 private func withOptionalBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> Void) {
-  guard let bytes else { return unsafe body(nil) }
+  guard let bytes else { return body(nil) }
   unsafe bytes.withUnsafeBytes { unsafe body($0) }
 }
 
@@ -84,7 +84,7 @@ func text(_ column: Column, _ row: Int) -> String {
   case .float64: return "\(load(Double.self))"
   case .decimal(let precision, _): return precision <= 9 ? "\(load(Int32.self))" : "\(load(Int64.self))"
   case .uuid:
-    let halves = unsafe (0..<2).map { unsafe column.bytes.raw.loadUnaligned(fromByteOffset: row * 16 + $0 * 8, as: UInt64.self) }
+    let halves = (0..<2).map { unsafe column.bytes.raw.loadUnaligned(fromByteOffset: row * 16 + $0 * 8, as: UInt64.self) }
     return halves[0].paddedHex + halves[1].paddedHex
   case .string, .nullable, .lowCardinality:
     let ends = unsafe column.ends.raw

@@ -1,3 +1,4 @@
+import MillBase
 import MillFlow
 import Testing
 
