@@ -39,7 +39,8 @@ func showCheckpoint(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
   let wanted = epoch.map { number in found.first { $0.id.epoch == number } } ?? found.first { $0.manifest != nil }
   guard let wanted else {
     let epochs = found.map { "\($0.id.epoch)" }.joined(separator: ", ")
-    logger.error("no such checkpoint", ["epochs": .text(epochs.isEmpty ? "none" : epochs), "directory": .text(pipeline.checkpoint.directory)])
+    logger.error(
+      "no such checkpoint", ["epochs": .text(epochs.isEmpty ? "none" : epochs), "directory": .text(pipeline.checkpoint.directory)])
     return .failed
   }
   guard let manifest = wanted.manifest else {

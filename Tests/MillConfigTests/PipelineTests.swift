@@ -30,7 +30,9 @@ import Testing
   var pipeline = try read(text)
   let defaults = try read(plain)
   #expect(pipeline.checkpoint == defaults.checkpoint && pipeline.state == defaults.state && pipeline.epoch == defaults.epoch)
-  #expect(pipeline.deadLetters == defaults.deadLetters && pipeline.source.plan.eventTime?.outOfOrderness == defaults.source.plan.eventTime?.outOfOrderness)
+  #expect(
+    pipeline.deadLetters == defaults.deadLetters
+      && pipeline.source.plan.eventTime?.outOfOrderness == defaults.source.plan.eventTime?.outOfOrderness)
   #expect(pipeline.unackedByteCountMax == defaults.unackedByteCountMax && pipeline.prefetchByteCount == defaults.prefetchByteCount)
   pipeline.sink.columns = defaults.sink.columns
   (pipeline.sink.name, pipeline.sink.input, pipeline.sink.table) = (defaults.sink.name, defaults.sink.input, defaults.sink.table)
