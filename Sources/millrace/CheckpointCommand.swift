@@ -128,5 +128,6 @@ private func json(_ manifest: Manifest) -> String {
   return "{\"pipeline\":\(jsonText(manifest.pipeline)),\"lineage\":\"\(manifest.lineage)\",\"epoch\":\(manifest.epoch),"
     + "\"clock_ms\":\(manifest.clockMilliseconds),\"watermark_ms\":\(manifest.watermark == .min ? "null" : "\(manifest.watermark)"),"
     + "\"position\":\(manifest.position),\"unacked_batches\":\(manifest.unacked.count),\"plan_hash\":\"\(manifest.plan.hash.paddedHex)\","
-    + "\"replay_version\":\(manifest.plan.replayVersion),\"sources\":[\(sources.joined(separator: ","))],\"files\":[\(files.joined(separator: ","))]}"
+    + "\"replay_version\":\(manifest.plan.replayVersion),\"sources\":[\(sources.joined(separator: ","))],"
+    + "\"files\":[\(files.joined(separator: ","))]}"
 }

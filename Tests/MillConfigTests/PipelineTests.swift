@@ -55,7 +55,8 @@ import Testing
   let text = """
     pipeline: p
     kafka: {brokers: [a, "b:9093", "[::1]:9094"]}
-    sources: {s: {topic: t, fields: {n: {type: Int64, from: $offset}, v: {type: String, from: $headers.trace.id}}, start: {offsets: {0: 42, 3: 7}}}}
+    sources: {s: {topic: t, fields: {n: {type: Int64, from: $offset}, v: {type: String, from: $headers.trace.id}},
+      start: {offsets: {0: 42, 3: 7}}}}
     sinks: {k: {clickhouse: {input: s, url: "https://ch:8443/proxy/", table: t, columns: {o: n}, provenance_column: null}}}
     state: {path: /var/lib/p}
     """

@@ -55,7 +55,7 @@ private let topLevel: [Wrong] = [
 
 private let kafka: [Wrong] = [
   Wrong("kafka:\n  brokers: localhost:9092\n", "", 1, "kafka", nil, "kafka is missing", "brokers"),
-  Wrong("brokers: localhost:9092", "properties: {}", 3, "kafka.brokers", nil, "brokers is missing", "host:port"),
+  Wrong("brokers: localhost:9092", "properties: {}", 2, "kafka.brokers", nil, "brokers is missing", "host:port"),
   Wrong("brokers: localhost:9092", "brokers: kafka://h:1", 3, "kafka.brokers", "kafka://h:1", "is not host:port", "no scheme"),
   Wrong("brokers: localhost:9092", "brokers: h:70000", 3, "kafka.brokers", "h:70000", "\"h:70000\" is not host:port", "1 to 65535"),
   Wrong("brokers: localhost:9092", "brokers: h,,i", 3, "kafka.brokers", "h,,i", "\"\" is not host:port", "kafka-1:9092"),
@@ -180,7 +180,8 @@ private let operatorsAndSink: [Wrong] = [
     "url: http://localhost:8123", "url: localhost:8123", 19, "sinks.table.clickhouse.url", "localhost:8123", "no HTTP address",
     "http://localhost:8123"),
   Wrong(
-    "url: http://localhost:8123", "url: http://me:hunter2@h:1", 19, "sinks.table.clickhouse.url", "***", "credentials", "user and password"),
+    "url: http://localhost:8123", "url: http://me:hunter2@h:1", 19, "sinks.table.clickhouse.url", "***", "credentials",
+    "user and password"),
   Wrong(
     "url: http://localhost:8123", "url: [http://a:1, http://b:1]", 19, "sinks.table.clickhouse.url", nil,
     "list of replicas is not in this version", "one server"),
@@ -218,7 +219,8 @@ private let structure: [Wrong] = [
   Wrong("brokers: localhost:9092", "brokers: ${1A}", 3, "kafka.brokers", "${1A}", "names no environment variable", "letters"),
   Wrong("brokers: localhost:9092", "brokers: '${A'", 3, "kafka.brokers", "${A", "${ without }", "${NAME}"),
   Wrong(
-    "brokers: localhost:9092", "brokers: ${file:/no}", 3, "kafka.brokers", "${file:/no}", "can't read /no: No such file", "create the file"),
+    "brokers: localhost:9092", "brokers: ${file:/no}", 3, "kafka.brokers", "${file:/no}", "can't read /no: No such file",
+    "create the file"),
 ]
 
 @Test(arguments: topLevel + kafka + source + operatorsAndSink + structure)

@@ -85,8 +85,9 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
 
 @Test func `generate writes into the broker what it says, and the broker ends with 0 at SIGTERM`() throws {
   let broker = try Running(["broker", "--topic", "t:2", "--json"])
+  defer { if broker.process.isRunning { broker.process.terminate() } }
   while !broker.out.contains("}\n"), broker.process.isRunning { usleep(20_000) }
-  let address = try #require(broker.out.split(separator: "\"").dropFirst(2).first.map(String.init))
+  let address = try #require(broker.out.split(separator: "\"").dropFirst(3).first.map(String.init))
   let outcome = try millrace(
     "generate", "--brokers", address, "--topic", "t", "--count", "2000", "--duplicates", "20", "--garbage", "5", "--json")
   #expect(outcome.code == 0, "\(outcome.error)")
