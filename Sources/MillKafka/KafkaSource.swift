@@ -181,8 +181,10 @@ package final class KafkaSource: Source, @unchecked Sendable {
       usleep(UInt32(clamping: timeoutMilliseconds * 1000))
       return availability(of: failure.text)
     case .success(let session):
-      var notices = session.poll(into: buffers, limit: limit, timeoutMilliseconds: timeoutMilliseconds)
-      notices += availability(of: session.trouble)
+      var notices = session.poll(
+        into: buffers, limit: limit, timeoutMilliseconds: timeoutMilliseconds, afterOutage: reportedUnavailable)
+      // A new session's silence doesn't end an outage.
+      if session.trouble != nil || session.hasHeard { notices += availability(of: session.trouble) }
       return notices
     }
   }

@@ -52,20 +52,34 @@ package final class TopicWriter {
     case automatic(partitions: Int)
   }
 
+  /// Makes the topic where there is none, and waits until brokers know it.
   package func createTopic(
     partitions: Int, replication: Int = 1, timeoutMilliseconds: Int = 8000
   ) throws(KafkaFailure) -> Creation {
     do throws(KafkaFailure) {
       try client.createTopic(options.topic, partitions: partitions, replication: replication, timeoutMilliseconds: timeoutMilliseconds)
-      return .created
     } catch {
       switch error.kind {
-      case .exists: return .existed(partitions: try client.partitionCount(of: options.topic, timeoutMilliseconds: timeoutMilliseconds))
+      case .exists: return .existed(partitions: try partitionCount(timeoutMilliseconds))
       // A mock cluster names no controller: the call runs into its time-out.
       case .unsupported, .unreachable:
         client.serve(timeoutMilliseconds: 0)
-        return .automatic(partitions: try client.partitionCount(of: options.topic, timeoutMilliseconds: timeoutMilliseconds))
+        return .automatic(partitions: try partitionCount(timeoutMilliseconds))
       default: throw error
+      }
+    }
+    _ = try partitionCount(timeoutMilliseconds)
+    return .created
+  }
+
+  /// Asks until the brokers know the topic: they learn of a new one a moment after its controller.
+  private func partitionCount(_ timeoutMilliseconds: Int) throws(KafkaFailure) -> Int {
+    var attempts = max(1, timeoutMilliseconds / 50)
+    while true {
+      do throws(KafkaFailure) { return try client.partitionCount(of: options.topic, timeoutMilliseconds: timeoutMilliseconds) } catch {
+        attempts -= 1
+        guard error.kind == .unknownTopic, attempts > 0 else { throw error }
+        client.serve(timeoutMilliseconds: 50)
       }
     }
   }

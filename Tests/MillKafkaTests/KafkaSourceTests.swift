@@ -114,6 +114,20 @@ import Testing
     #expect(reading.notices.count == 2)
   }
 
+  @Test func `an assignment during an outage doesn't end it, the brokers' return does`() throws {
+    try fill(partitions: 1, count: 10)
+    let reading = Reading(try KafkaSource(broker.address, "t"), from: [0])
+    #expect(reading.poll(untilRecords: 10))
+    try broker.stopBroker()
+    #expect(reading.poll { !reading.notices.isEmpty })
+    reading.assign([4])
+    #expect(!reading.poll(seconds: 1) { reading.notices.count > 1 })
+    try broker.startBroker()
+    #expect(reading.poll { reading.recordCount == 6 && reading.notices.last == .available })
+    #expect(reading.offsets(0) == Array(4..<10))
+    #expect(reading.notices.count == 2)
+  }
+
   @Test func `a topic is described with its cluster and the bounds of each partition`() throws {
     try fill(partitions: 2, count: 10)
     let described = try KafkaSource(broker.address, "t").describe()
