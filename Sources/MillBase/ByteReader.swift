@@ -74,7 +74,8 @@ package struct ByteReader: Sendable {
     }
   }
 
-  /// A count of items that take at least `itemByteCount` (≥ 1) bytes each: more than can be there is an error before anything is allocated.
+  /// A count of items that take at least `itemByteCount` (≥ 1) bytes each. More than can be there is an error, before anything is
+  /// allocated for them.
   package mutating func count(itemByteCount: Int) throws(ByteReaderError) -> Int {
     let start = offset
     let count = try varint()

@@ -10,7 +10,7 @@ package enum Mutant: String, CaseIterable, Sendable {
 @inline(__always)
 package func mutated(_ mutant: Mutant) -> Bool {
   #if MUTANTS
-    MutantSwitch.active == mutant
+    unsafe MutantSwitch.active == mutant
   #else
     false
   #endif

@@ -116,7 +116,8 @@ package final class RealDisk: Disk {
   }
 }
 
-/// A file of ``RealDisk``, opened with O_APPEND. ``sync()`` and ``byteCount`` may run beside ``append(_:)``; the rest belongs to one thread.
+/// A file of ``RealDisk``, opened with O_APPEND. ``sync()`` and ``byteCount`` may run beside ``append(_:)``; the rest belongs to one
+/// thread.
 private final class RealFile: DiskFile {
   private let path: String
   private let descriptor: Int32

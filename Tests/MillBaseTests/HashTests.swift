@@ -16,10 +16,11 @@ private func outputBytes(_ digest: Digest128) -> [UInt8] {
 }
 
 @Suite struct HashTests {
-  @Test(arguments: [
-    ([UInt8]("123456789".utf8), 0xe306_9283), ([], 0), ([UInt8](repeating: 0, count: 32), 0x8a91_36aa),
-    ([UInt8](repeating: 0xff, count: 32), 0x62a8_ab43), (counting(32), 0x46dd_794e),
-  ] as [([UInt8], UInt32)])
+  @Test(
+    arguments: [
+      ([UInt8]("123456789".utf8), 0xe306_9283), ([], 0), ([UInt8](repeating: 0, count: 32), 0x8a91_36aa),
+      ([UInt8](repeating: 0xff, count: 32), 0x62a8_ab43), (counting(32), 0x46dd_794e),
+    ] as [([UInt8], UInt32)])
   func `CRC-32C gives the published values`(_ bytes: [UInt8], _ crc: UInt32) {
     #expect(crc32c(0, bytes) == crc)
     #expect(unsafe bytes.withRawBytes { unsafe crc32cByTable(0, $0) } == crc)
