@@ -62,7 +62,9 @@ let targets: [Target] = [
   .executableTarget(name: "millrace-sim", dependencies: ["MillBase", "MillSim"], swiftSettings: strict),
   // Tests
   tests("MillBaseTests", ["MillBase", "MillTestKit"]),
-  tests("MillFlowTests", ["MillBase", "MillFlow"]),
+  /// The judge of what is JSON; for tests alone (Debian: libsimdjson-dev).
+  .target(name: "CSimdjson", path: "Tests/CSimdjson", cxxSettings: [.unsafeFlags(["-O2"])], linkerSettings: [.linkedLibrary("simdjson")]),
+  tests("MillFlowTests", ["MillBase", "MillFlow", "CSimdjson"]),
   tests("MillLogTests", ["MillBase", "MillLog", "MillTestKit"]),
   tests("MillCoreTests", ["MillBase", "MillLog", "MillCore"]),
   tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka"]),
@@ -75,12 +77,25 @@ let targets: [Target] = [
   tests("TidyTests", []),
 ]
 
+/// libFuzzer's programs, by the folder below Tests/Fuzz; there only when asked for, since they need flags for the whole build.
+func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: "fuzz-\(name)", dependencies: dependencies + ["CFuzzer"], path: "Tests/Fuzz/\(name)", swiftSettings: strict)
+}
+
+let fuzzers: [Target] =
+  Context.environment["MILLRACE_FUZZ"] == nil
+  ? []
+  : [
+    .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+    fuzzer("json", ["MillBase", "MillFlow"]),
+  ]
+
 let package = Package(
   name: "millrace",
   products: [
     .executable(name: "millrace", targets: ["millrace"]),
     .executable(name: "millrace-sim", targets: ["millrace-sim"]),
   ],
-  targets: targets,
+  targets: targets + fuzzers,
   cxxLanguageStandard: .cxx17
 )

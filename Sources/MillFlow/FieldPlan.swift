@@ -130,6 +130,10 @@ package struct FieldPlan: Hashable, Sendable {
     }
   }
 
+  private var holdsMilliseconds: Bool {
+    if case .dateTime64(let precision, _) = type.base { precision >= 3 } else { false }
+  }
+
   private static func zoneRules(of type: DataType, field: String) throws(PlanProblem) -> ZoneRules? {
     let name: String? =
       switch type.base {
@@ -187,6 +191,10 @@ package struct FieldPlan: Hashable, Sendable {
     }
     guard fits else {
       throw PlanProblem(field: name, setting: "type", message: "\(source) can't be read as \(type)", remedy: "\(source) is taken as \(allowed)")
+    }
+    if metadata == .timestamp, isTime, !holdsMilliseconds, !truncate {
+      throw PlanProblem(
+        field: name, setting: "truncate", message: "$timestamp has milliseconds, \(type) doesn't", remedy: "DateTime64(3), or truncate: true")
     }
   }
 

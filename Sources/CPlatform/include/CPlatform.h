@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CPlatformScan.h"
+
 /// CRC-32C of `count` bytes, going on from the CRC `seed` of what stands before them (0 at the beginning).
 /// Uses the processor's instruction where there is one.
 uint32_t mr_crc32c(uint32_t seed, const void *bytes, size_t count);

@@ -1,0 +1,185 @@
+package import MillBase
+
+/// Dead letters on their way to their destination: lines of JSON, and of each which record it is. One owner at a time.
+@safe package final class DeadLetterBlock: @unchecked Sendable {
+  /// The lines one after the other, each with its line feed.
+  package var bytes = GrowableBytes()
+  /// `UInt32` end of each line in ``bytes``.
+  package var ends = GrowableBytes()
+  /// `Int32` partition of each.
+  package var originPartitions = GrowableBytes()
+  /// `Int64` offset of each.
+  package var originOffsets = GrowableBytes()
+  package var rowCount = 0
+
+  package init() {}
+
+  package var byteCount: Int { bytes.count + ends.count + originPartitions.count + originOffsets.count }
+
+  /// Forgets all lines and keeps the memory.
+  package func removeAll() {
+    bytes.count = 0
+    ends.count = 0
+    originPartitions.count = 0
+    originOffsets.count = 0
+    rowCount = 0
+  }
+
+  /// Appends one line, its line feed included.
+  package func append(_ line: UnsafeRawBufferPointer, partition: Int32, offset: Int64) {
+    precondition(bytes.count + line.count <= Int(UInt32.max), "dead letters of a block pass 4 GiB")
+    unsafe bytes.append(line)
+    ends.append(UInt32(truncatingIfNeeded: bytes.count))
+    originPartitions.append(partition)
+    originOffsets.append(offset)
+    rowCount += 1
+  }
+
+  /// Appends all lines of another block.
+  package func append(_ other: DeadLetterBlock) {
+    precondition(other !== self && bytes.count + other.bytes.count <= Int(UInt32.max), "dead letters of a block pass 4 GiB")
+    let shift = UInt32(truncatingIfNeeded: bytes.count)
+    unsafe bytes.append(other.bytes.raw)
+    ends.reserve(other.ends.count)
+    for row in 0..<other.rowCount { ends.append(unsafe other.ends.base.load(fromByteOffset: row * 4, as: UInt32.self) &+ shift) }
+    unsafe originPartitions.append(other.originPartitions.raw)
+    unsafe originOffsets.append(other.originOffsets.raw)
+    rowCount += other.rowCount
+  }
+}
+
+/// Writes records that gave no row as lines of JSON; the same record in the same epoch always gives the same bytes.
+///
+/// Keys in this order: pipeline, source, topic, partition, offset, timestamp (ISO 8601 in UTC with milliseconds, or null), epoch, reason, field and
+/// detail (absent where there is none), key (or key_base64 where it is no UTF-8; null where there is none), payload (or payload_base64;
+/// absent for tombstones).
+package struct DeadLetterEncoder: Sendable {
+  /// What is the same for all lines, up to the partition's value.
+  private let opening: [UInt8]
+
+  package init(pipeline: String, source: String, topic: String) {
+    var line = LineWriter()
+    line.text("{\"pipeline\":")
+    line.quoted(pipeline)
+    line.text(",\"source\":")
+    line.quoted(source)
+    line.text(",\"topic\":")
+    line.quoted(topic)
+    line.text(",\"partition\":")
+    opening = line.bytes
+  }
+
+  /// Appends the line of `buffer.entries[entryIndex]`. `reason` is one of ``DecodeReason``'s raw values, or `late`, or one of a sink's.
+  package func append(
+    _ buffer: RecordBuffer, entryIndex: Int, partition: Int32, epoch: EpochNumber, reason: String, field: String?, detail: String?,
+    into block: DeadLetterBlock
+  ) {
+    let entry = buffer.entries[entryIndex]
+    var line = LineWriter()
+    line.bytes.reserveCapacity(opening.count + 256 + Int(max(entry.keyByteCount, 0)) * 2 + Int(max(entry.payloadByteCount, 0)) * 2)
+    line.bytes += opening
+    line.text("\(partition),\"offset\":\(entry.offset),\"timestamp\":")
+    if entry.timestamp < 0 { line.text("null") } else { line.quoted(isoText(milliseconds: entry.timestamp)) }
+    line.text(",\"epoch\":\(epoch),\"reason\":")
+    line.quoted(reason)
+    if let field {
+      line.text(",\"field\":")
+      line.quoted(field)
+    }
+    if let detail {
+      line.text(",\"detail\":")
+      line.quoted(detail)
+    }
+    let base = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
+    if entry.keyByteCount < 0 {
+      line.text(",\"key\":null")
+    } else {
+      unsafe line.part("key", ByteView(base + entry.start), count: Int(entry.keyByteCount))
+    }
+    if entry.payloadByteCount >= 0 {
+      unsafe line.part("payload", ByteView(base + entry.payloadStart), count: Int(entry.payloadByteCount))
+    }
+    line.text("}\n")
+    unsafe line.bytes.withUnsafeBytes { bytes in unsafe block.append(bytes, partition: partition, offset: entry.offset) }
+  }
+
+  /// Appends the line of a record that the decoder refused.
+  package func append(
+    _ failure: DecodeFailure, plan: SourcePlan, buffer: RecordBuffer, partition: Int32, epoch: EpochNumber, into block: DeadLetterBlock
+  ) {
+    append(
+      buffer, entryIndex: failure.entryIndex, partition: partition, epoch: epoch, reason: failure.reason.rawValue,
+      field: failure.field < 0 ? nil : plan.fields[failure.field].name, detail: failure.detail, into: block)
+  }
+}
+
+/// Milliseconds since 1970 as `YYYY-MM-DDThh:mm:ss.fffZ`; years after 9999 have more digits.
+func isoText(milliseconds: Int64) -> String {
+  let days = floorDivide(milliseconds, by: 86_400_000)
+  let rest = Int(milliseconds - days * 86_400_000)
+  let date = civilDate(daysSince1970: Int(days))
+  let time = "\(padded(rest / 3_600_000, 2)):\(padded(rest / 60_000 % 60, 2)):\(padded(rest / 1000 % 60, 2)).\(padded(rest % 1000, 3))"
+  return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))T\(time)Z"
+}
+
+private func padded(_ value: Int, _ count: Int) -> String {
+  let digits = String(value)
+  return String(repeating: "0", count: max(count - digits.utf8.count, 0)) + digits
+}
+
+/// Puts one line of JSON together.
+private struct LineWriter {
+  private static let base64 = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+  private static let hex = Array("0123456789abcdef".utf8)
+
+  var bytes: [UInt8] = []
+
+  mutating func text(_ text: String) { bytes += text.utf8 }
+
+  mutating func quoted(_ text: String) {
+    bytes.append(UInt8(ascii: "\""))
+    for byte in text.utf8 { escaped(byte) }
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  /// A key or payload: as text where it is one, else in base64 under a name that says so.
+  mutating func part(_ name: String, _ part: ByteView, count: Int) {
+    if isUTF8(part, 0, count) {
+      text(",\"\(name)\":\"")
+      for index in 0..<count { escaped(part[index]) }
+    } else {
+      text(",\"\(name)_base64\":\"")
+      appendBase64(part, count)
+    }
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  private mutating func escaped(_ byte: UInt8) {
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+      bytes.append(UInt8(ascii: "\\"))
+      bytes.append(byte)
+    case 0x0A: text("\\n")
+    case 0x0D: text("\\r")
+    case 0x09: text("\\t")
+    case 0..<0x20, 0x7F:
+      text("\\u00")
+      bytes.append(Self.hex[Int(byte >> 4)])
+      bytes.append(Self.hex[Int(byte & 15)])
+    default: bytes.append(byte)
+    }
+  }
+
+  private mutating func appendBase64(_ part: ByteView, _ count: Int) {
+    var index = 0
+    while index < count {
+      let left = count - index
+      let word = UInt32(part[index]) << 16 | (left > 1 ? UInt32(part[index + 1]) << 8 : 0) | (left > 2 ? UInt32(part[index + 2]) : 0)
+      bytes.append(Self.base64[Int(word >> 18)])
+      bytes.append(Self.base64[Int(word >> 12 & 63)])
+      bytes.append(left > 1 ? Self.base64[Int(word >> 6 & 63)] : UInt8(ascii: "="))
+      bytes.append(left > 2 ? Self.base64[Int(word & 63)] : UInt8(ascii: "="))
+      index += 3
+    }
+  }
+}

@@ -1,0 +1,88 @@
+internal import MillBase
+
+extension RowBlock {
+  /// Appends all rows of another block with the same types.
+  package func append(_ other: RowBlock) {
+    appendRuns(other) { body in body(0, other.rowCount) }
+  }
+
+  /// Appends those rows of another block with the same types whose flag isn't 0; one flag a row. The order stays.
+  package func append(_ other: RowBlock, keep: UnsafeBufferPointer<UInt8>) {
+    precondition(keep.count == other.rowCount, "\(keep.count) flags for \(other.rowCount) rows")
+    appendRuns(other) { body in
+      var start = 0
+      let count = keep.count
+      while start < count {
+        if unsafe keep[start] == 0 {
+          start &+= 1
+          continue
+        }
+        var end = start &+ 1
+        while end < count, unsafe keep[end] != 0 { end &+= 1 }
+        body(start, end)
+        start = end
+      }
+    }
+  }
+
+  /// Appends those rows of another block with the same types whose flag isn't 0; one flag a row.
+  package func append(_ other: RowBlock, keep: [UInt8]) {
+    unsafe keep.withUnsafeBufferPointer { flags in unsafe append(other, keep: flags) }
+  }
+
+  /// `runs` calls its argument with each half-open range of rows, in rising order; once for every column.
+  private func appendRuns(_ other: RowBlock, _ runs: ((Int, Int) -> Void) -> Void) {
+    precondition(other !== self && other.columns.count == columns.count, "blocks of \(other.columns.count) and \(columns.count) columns")
+    for (column, from) in zip(columns, other.columns) {
+      precondition(column.type == from.type, "a column of \(from.type) onto one of \(column.type)")
+      switch column.layout {
+      case .fixed(let byteCount): Self.copyRuns(runs, from.bytes, &column.bytes, width: byteCount)
+      case .text: Self.copyTexts(runs, from, column)
+      }
+      if column.isNullable { Self.copyRuns(runs, from.nulls, &column.nulls, width: 1) }
+    }
+    Self.copyRuns(runs, other.originPartitions, &originPartitions, width: 4)
+    Self.copyRuns(runs, other.originOffsets, &originOffsets, width: 8)
+    rowCount = originOffsets.count / 8
+    for column in columns { column.rowCount = rowCount }
+  }
+
+  private static func copyRuns(
+    _ runs: ((Int, Int) -> Void) -> Void, _ from: borrowing GrowableBytes, _ to: inout GrowableBytes, width: Int
+  ) {
+    to.reserve(from.count)
+    let source = unsafe UnsafeRawPointer(from.base)
+    let target = unsafe to.base
+    var count = to.count
+    runs { start, end in
+      let byteCount = (end &- start) &* width
+      unsafe (target + count).copyMemory(from: source + start &* width, byteCount: byteCount)
+      count &+= byteCount
+    }
+    to.count = count
+  }
+
+  private static func copyTexts(_ runs: ((Int, Int) -> Void) -> Void, _ from: Column, _ to: Column) {
+    to.bytes.reserve(from.bytes.count)
+    to.ends.reserve(from.ends.count)
+    let source = unsafe UnsafeRawPointer(from.bytes.base)
+    let sourceEnds = unsafe from.ends.base.assumingMemoryBound(to: UInt32.self)
+    let target = unsafe to.bytes.base
+    let targetEnds = unsafe to.ends.base.assumingMemoryBound(to: UInt32.self)
+    var count = to.bytes.count
+    var row = to.ends.count / 4
+    precondition(count + from.bytes.count <= Int(UInt32.max), "texts of a block pass 4 GiB")
+    runs { start, end in
+      let first = start == 0 ? 0 : unsafe Int(sourceEnds[start &- 1])
+      let byteCount = unsafe Int(sourceEnds[end &- 1]) &- first
+      unsafe (target + count).copyMemory(from: source + first, byteCount: byteCount)
+      // Ends only move by where the texts now begin.
+      let shift = UInt32(truncatingIfNeeded: count &- first)
+      for index in start..<end { unsafe targetEnds[row &+ index &- start] = sourceEnds[index] &+ shift }
+      count &+= byteCount
+      row &+= end &- start
+    }
+    to.bytes.count = count
+    to.ends.count = row * 4
+  }
+}
