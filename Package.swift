@@ -73,6 +73,7 @@ let targets: [Target] = [
   tests("MillEngineTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
   tests("MillSimTests", ["MillBase", "MillSim"]),
+  tests("MillraceTests", ["millrace", "MillConfig"]),
   tests("TidyTests", []),
 ]
 

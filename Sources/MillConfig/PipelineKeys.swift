@@ -43,7 +43,9 @@ package enum PipelineKeys {
       "currency", "{type: LowCardinality(String), from: payment.currency, default: EUR}",
       "from: where the value stands; keys of nested objects with dots between them. Default: the field's name.",
       "default: what a missing or null value stands for. Absent: NULL for a Nullable type, else an error of the record."),
-    ConfigKey("note", "{type: Nullable(String), coerce: true}", "coerce: String also takes any other JSON value, as its source text. Default false."),
+    ConfigKey(
+      "note", "{type: Nullable(String), coerce: true}", "coerce: String also takes any other JSON value, as its source text. Default false."
+    ),
     ConfigKey(
       "paid_at", "{type: DateTime64(3), format: iso8601, truncate: true}",
       "format: iso8601 (the default), unix_s, unix_ms, unix_us or unix_ns. truncate: digits beyond the type's precision are cut off",

@@ -52,7 +52,9 @@ extension PipelineReader {
     // Without a readable source nothing is said about its time.
     let hasEventTime = source?.hasEventTime ?? true
     var input: String?
-    if section.requires("input", "the name of the source: \(source?.name ?? "NAME")"), let (node, text) = section.scalar("input", wanted: "a name") {
+    if section.requires("input", "the name of the source: \(source?.name ?? "NAME")"),
+      let (node, text) = section.scalar("input", wanted: "a name")
+    {
       input = text
       if let source, text != source.name {
         problems.add(
@@ -89,7 +91,8 @@ extension PipelineReader {
       key.append(index)
     }
     if items.isEmpty {
-      problems.add(section.node("key")!.mark, section.child("key"), "the key is empty", remedy: "at least one field, such as [transaction_id]")
+      problems.add(
+        section.node("key")!.mark, section.child("key"), "the key is empty", remedy: "at least one field, such as [transaction_id]")
     }
     return key
   }

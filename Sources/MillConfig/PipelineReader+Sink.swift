@@ -25,7 +25,9 @@ extension PipelineReader {
     }
     let section = kinds.section(
       "clickhouse", known: PipelineKeys.clickhouse.map(\.name),
-      later: ["replicas": "name one server in url", "shards": "name one server in url", "settings": "the engine chooses the INSERT's settings"])
+      later: [
+        "replicas": "name one server in url", "shards": "name one server in url", "settings": "the engine chooses the INSERT's settings",
+      ])
     return readClickHouse(section, name: entry.key, source: source, operators: operators)
   }
 
@@ -86,7 +88,8 @@ extension PipelineReader {
     let rest = text.dropFirst(scheme.count)
     let authority = rest.prefix { $0 != "/" }
     if authority.contains("@") {
-      problems.add(node.mark, path, value: Secret.mask, "a URL with credentials would show them in messages", remedy: "use user and password")
+      problems.add(
+        node.mark, path, value: Secret.mask, "a URL with credentials would show them in messages", remedy: "use user and password")
       return nil
     }
     let port = authority.last == "]" ? nil : authority.lastIndex(of: ":")
@@ -111,7 +114,8 @@ extension PipelineReader {
       let path = map.child(entry.key)
       let isColumn = !entry.key.isEmpty && entry.key.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
       if !isColumn { problems.add(entry.keyMark, path, "this is no column's name", remedy: "a name without control characters") }
-      guard let (node, field) = section.scalar(entry.value, path, wanted: "a field's name"), let index = fieldIndex(field, node, path, fieldNames)
+      guard let (node, field) = section.scalar(entry.value, path, wanted: "a field's name"),
+        let index = fieldIndex(field, node, path, fieldNames)
       else { continue }
       written[index, default: []].append(entry.key)
       marks[entry.key] = entry.keyMark

@@ -33,7 +33,9 @@ extension PipelineReader {
   func checkName(_ entry: ConfigNode.Entry, _ parent: Section) {
     let isName =
       (1...63).contains(entry.key.utf8.count)
-      && entry.key.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "_-".unicodeScalars.contains($0)) }
+      && entry.key.unicodeScalars.allSatisfy {
+        $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "_-".unicodeScalars.contains($0))
+      }
     if isName { return }
     problems.add(
       entry.keyMark, parent.child(entry.key), "\(quoted(entry.key)) is no name", remedy: "letters, digits, _ and -, 63 characters at most")
@@ -115,7 +117,8 @@ extension PipelineReader {
     guard let (node, text) = map.scalar("timestamp", wanted: "a moment") else { return nil }
     if let moment = ScalarText.moment(text) { return .timestamp(milliseconds: moment) }
     problems.add(
-      node, map.child("timestamp"), "this is no moment", remedy: "2026-01-01T00:00:00Z, or with milliseconds or an offset: 2026-01-01T02:00:00.250+02:00")
+      node, map.child("timestamp"), "this is no moment",
+      remedy: "2026-01-01T00:00:00Z, or with milliseconds or an offset: 2026-01-01T02:00:00.250+02:00")
     return nil
   }
 
@@ -128,7 +131,9 @@ extension PipelineReader {
         continue
       }
       guard let (node, text) = map.scalar(entry.value, map.child(entry.key), wanted: "an offset") else { continue }
-      if let offset = plainInteger(text), offset >= 0 { offsets[partition] = Int64(offset) } else {
+      if let offset = plainInteger(text), offset >= 0 {
+        offsets[partition] = Int64(offset)
+      } else {
         problems.add(node, map.child(entry.key), "this is no offset", remedy: "a whole number from 0")
       }
     }
@@ -159,7 +164,9 @@ extension PipelineReader {
       }
     case .list, .map:
       let map = Section(entry.value, path: path, mark: entry.keyMark, known: PipelineKeys.field, problems)
-      guard case .map = entry.value.content, map.requires("type", "such as type: String"), let typeNode = map.node("type") else { return nil }
+      guard case .map = entry.value.content, map.requires("type", "such as type: String"), let typeNode = map.node("type") else {
+        return nil
+      }
       let type = readType(typeNode, map.child("type"))
       let from = map.scalar("from", wanted: "a path such as payment.amount")
       let defaultText = map.scalar("default", wanted: "a value")?.text
@@ -209,7 +216,8 @@ extension PipelineReader {
     let outOfOrderness = section.duration(Settings.outOfOrderness)
     let idleAfter = section.duration(Settings.idleAfter)
     let maxAhead = section.duration(Settings.maxAhead)
-    guard section.requires("field", "the field with the record's own time"), let (node, name) = section.scalar("field", wanted: "a field's name"),
+    guard section.requires("field", "the field with the record's own time"),
+      let (node, name) = section.scalar("field", wanted: "a field's name"),
       let index = fieldIndex(name, node, section.child("field"), fieldNames), let outOfOrderness, let idleAfter, let maxAhead
     else { return nil }
     return EventTimePlan(fieldIndex: index, outOfOrderness: outOfOrderness, idleAfter: idleAfter, maxAhead: maxAhead)

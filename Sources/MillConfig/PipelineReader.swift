@@ -38,7 +38,8 @@ struct PipelineReader {
     if let admin = top.node("admin"), !admin.isInvalid {
       problems.add(admin, "admin", "admin is not in this version", remedy: "remove it, or write null")
     }
-    guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sink, let statePath, let memory, let checkpoint, let deadLetterPath,
+    guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sink, let statePath, let memory, let checkpoint,
+      let deadLetterPath,
       let deadLetterDelay, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
     else { return nil }
     return Pipeline(
@@ -72,7 +73,9 @@ struct PipelineReader {
       guard let (node, text) = section.scalar(item, "kafka.brokers", wanted: "host:port") else { continue }
       for part in text.split(separator: ",", omittingEmptySubsequences: false) {
         let broker = trimmed(part)
-        if let broker = brokerAddress(broker) { brokers.append(broker) } else {
+        if let broker = brokerAddress(broker) {
+          brokers.append(broker)
+        } else {
           problems.add(
             node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(broker)) is not host:port",
             remedy: "such as kafka-1:9092,kafka-2:9092; ports are 1 to 65535; no scheme (security.protocol says that)")
@@ -95,7 +98,9 @@ struct PipelineReader {
 
   /// `host:port` with the port filled in; nil where it is none.
   private func brokerAddress(_ text: String) -> String? {
-    guard !text.contains("/"), !text.contains(" "), text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f }) else { return nil }
+    guard !text.contains("/"), !text.contains(" "), text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f }) else {
+      return nil
+    }
     if text.hasPrefix("[") {
       // An IPv6 address in brackets.
       guard let end = text.firstIndex(of: "]") else { return nil }

@@ -39,7 +39,8 @@ func showCheckpoint(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
   let wanted = epoch.map { number in found.first { $0.id.epoch == number } } ?? found.first { $0.manifest != nil }
   guard let wanted else {
     let epochs = found.map { "\($0.id.epoch)" }.joined(separator: ", ")
-    logger.error("no such checkpoint", ["epochs": .text(epochs.isEmpty ? "none" : epochs), "directory": .text(pipeline.checkpoint.directory)])
+    logger.error(
+      "no such checkpoint", ["epochs": .text(epochs.isEmpty ? "none" : epochs), "directory": .text(pipeline.checkpoint.directory)])
     return .failed
   }
   guard let manifest = wanted.manifest else {
@@ -127,5 +128,6 @@ private func json(_ manifest: Manifest) -> String {
   return "{\"pipeline\":\(jsonText(manifest.pipeline)),\"lineage\":\"\(manifest.lineage)\",\"epoch\":\(manifest.epoch),"
     + "\"clock_ms\":\(manifest.clockMilliseconds),\"watermark_ms\":\(manifest.watermark == .min ? "null" : "\(manifest.watermark)"),"
     + "\"position\":\(manifest.position),\"unacked_batches\":\(manifest.unacked.count),\"plan_hash\":\"\(manifest.plan.hash.paddedHex)\","
-    + "\"replay_version\":\(manifest.plan.replayVersion),\"sources\":[\(sources.joined(separator: ","))],\"files\":[\(files.joined(separator: ","))]}"
+    + "\"replay_version\":\(manifest.plan.replayVersion),\"sources\":[\(sources.joined(separator: ","))],"
+    + "\"files\":[\(files.joined(separator: ","))]}"
 }

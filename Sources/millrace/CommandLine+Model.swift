@@ -106,7 +106,8 @@ let commandModels: [CommandModel] = [
   CommandModel(
     name: "broker", summary: "Run a small Kafka broker for trying things out",
     discussion: [
-      "librdkafka's mock cluster in one process. Prints its address as export KAFKA_BROKERS=..., and runs until SIGTERM or SIGINT. Keeps everything in memory, 5 MB a partition, and forgets it at its end; no admin API, no"
+      "librdkafka's mock cluster in one process. Prints its address as export KAFKA_BROKERS=..., and runs until SIGTERM or SIGINT."
+        + " Keeps everything in memory, 5 MB a partition, and forgets it at its end; no admin API, no"
         + " transactions to rely on. Not for data that matters."
     ],
     options: [

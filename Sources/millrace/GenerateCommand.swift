@@ -102,7 +102,8 @@ private func report(_ result: Generated, _ target: TopicWriter.Options, partitio
   } else {
     let rate = Int64(count) * 1000 / result.milliseconds
     Output.out(
-      "wrote \(grouped(Int64(count))) events to \(target.topic) (\(partitions) partitions): \(grouped(Int64(result.originalCount))) originals, "
+      "wrote \(grouped(Int64(count))) events to \(target.topic) (\(partitions) partitions): "
+        + "\(grouped(Int64(result.originalCount))) originals, "
         + "\(grouped(Int64(result.duplicateCount))) duplicates, \(grouped(Int64(result.garbageCount))) garbage; "
         + "\(grouped(Int64(result.byteCount))) bytes, \(grouped(rate)) events/s\n")
   }

@@ -53,7 +53,9 @@ enum Help {
   private static func wrapped(_ text: String, width: Int) -> String {
     var lines: [String] = [""]
     for word in text.split(separator: " ") {
-      if lines[lines.count - 1].isEmpty { lines[lines.count - 1] += word } else if lines[lines.count - 1].count + 1 + word.count <= width {
+      if lines[lines.count - 1].isEmpty {
+        lines[lines.count - 1] += word
+      } else if lines[lines.count - 1].count + 1 + word.count <= width {
         lines[lines.count - 1] += " " + word
       } else {
         lines.append(String(word))

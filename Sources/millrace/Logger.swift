@@ -15,7 +15,9 @@ enum LogFormat: String, CaseIterable, Sendable {
 }
 
 /// A value of a log line. What is a secret is a `Secret` and describes itself as `***`.
-enum LogValue: Sendable, ExpressibleByStringLiteral, ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+enum LogValue: Sendable, ExpressibleByStringLiteral, ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral,
+  ExpressibleByBooleanLiteral
+{
   case text(String)
   case integer(Int64)
   case flag(Bool)

@@ -30,7 +30,9 @@ import Testing
   var pipeline = try read(text)
   let defaults = try read(plain)
   #expect(pipeline.checkpoint == defaults.checkpoint && pipeline.state == defaults.state && pipeline.epoch == defaults.epoch)
-  #expect(pipeline.deadLetters == defaults.deadLetters && pipeline.source.plan.eventTime?.outOfOrderness == defaults.source.plan.eventTime?.outOfOrderness)
+  #expect(
+    pipeline.deadLetters == defaults.deadLetters
+      && pipeline.source.plan.eventTime?.outOfOrderness == defaults.source.plan.eventTime?.outOfOrderness)
   #expect(pipeline.unackedByteCountMax == defaults.unackedByteCountMax && pipeline.prefetchByteCount == defaults.prefetchByteCount)
   pipeline.sink.columns = defaults.sink.columns
   (pipeline.sink.name, pipeline.sink.input, pipeline.sink.table) = (defaults.sink.name, defaults.sink.input, defaults.sink.table)
@@ -53,7 +55,8 @@ import Testing
   let text = """
     pipeline: p
     kafka: {brokers: [a, "b:9093", "[::1]:9094"]}
-    sources: {s: {topic: t, fields: {n: {type: Int64, from: $offset}, v: {type: String, from: $headers.trace.id}}, start: {offsets: {0: 42, 3: 7}}}}
+    sources: {s: {topic: t, fields: {n: {type: Int64, from: $offset}, v: {type: String, from: $headers.trace.id}},
+      start: {offsets: {0: 42, 3: 7}}}}
     sinks: {k: {clickhouse: {input: s, url: "https://ch:8443/proxy/", table: t, columns: {o: n}, provenance_column: null}}}
     state: {path: /var/lib/p}
     """

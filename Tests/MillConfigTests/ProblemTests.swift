@@ -14,7 +14,10 @@ struct Wrong: Sendable, CustomTestStringConvertible {
   var nearest: String?
   var testDescription: String { new }
 
-  init(_ old: String, _ new: String, _ line: Int, _ path: String, _ value: String?, _ message: String, _ remedy: String, _ nearest: String? = nil) {
+  init(
+    _ old: String, _ new: String, _ line: Int, _ path: String, _ value: String?, _ message: String, _ remedy: String,
+    _ nearest: String? = nil
+  ) {
     (self.old, self.new, self.line, self.path, self.value) = (old, new, line, path, value)
     (self.message, self.remedy, self.nearest) = (message, remedy, nearest)
   }
@@ -24,25 +27,35 @@ private let topLevel: [Wrong] = [
   Wrong("pipeline: payments", "pipeline: Payments", 1, "pipeline", "Payments", "no name for a pipeline", "lower-case"),
   Wrong("pipeline: payments", "pipeline: [a]", 1, "pipeline", nil, "a list stands where a name", "a name"),
   Wrong("pipeline: payments\n", "", 1, "pipeline", nil, "pipeline is missing", "pipeline: my-pipeline"),
-  Wrong("pipeline: payments", "pipelin: payments\npipeline: p", 1, "pipelin", nil, "unknown key \"pipelin\"", "known here: pipeline, kafka", "pipeline"),
+  Wrong(
+    "pipeline: payments", "pipelin: payments\npipeline: p", 1, "pipelin", nil, "unknown key \"pipelin\"", "known here: pipeline, kafka",
+    "pipeline"),
   Wrong("pipeline: payments", "pipeline: p\nadmin: {listen: 1}", 2, "admin", nil, "not in this version", "null"),
   Wrong("pipeline: payments", "pipeline: p\nworkers: 4", 2, "workers", "4", "more than one worker is not in this version", "auto or 1"),
   Wrong("pipeline: payments", "pipeline: p\nworkers: many", 2, "workers", "many", "neither auto nor", "auto or 1"),
-  Wrong("pipeline: payments", "pipeline: p\nprefetch: 64", 2, "prefetch", "64", "not a size", "KiB, MiB or GiB, from 1MiB to 16GiB, such as 64MiB"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nprefetch: 64", 2, "prefetch", "64", "not a size",
+    "KiB, MiB or GiB, from 1MiB to 16GiB, such as 64MiB"),
   Wrong("pipeline: payments", "pipeline: p\nlog: {unacked_max: 1KiB}", 2, "log.unacked_max", "1KiB", "out of range", "16MiB"),
   Wrong("pipeline: payments", "pipeline: p\nstate: {path: s3://b}", 2, "state.path", "s3://b", "not in this version", "directory"),
   Wrong("pipeline: payments", "pipeline: p\nstate: full", 2, "state", "full", "a single value stands where a map", "indented"),
-  Wrong("pipeline: payments", "pipeline: p\ndead_letters: {topic: t}", 2, "dead_letters.topic", "t", "topic is not in this version", "path"),
-  Wrong("pipeline: payments", "pipeline: p\ndead_letters: {retention: 7d}", 2, "dead_letters.retention", "7d", "not in this version", "you remove"),
-  Wrong("pipeline: payments", "pipeline: p\ncheckpoint: {interval: 10}", 2, "checkpoint.interval", "10", "not a duration", "100ms to 1h, such as 10s"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\ndead_letters: {topic: t}", 2, "dead_letters.topic", "t", "topic is not in this version", "path"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\ndead_letters: {retention: 7d}", 2, "dead_letters.retention", "7d", "not in this version",
+    "you remove"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\ncheckpoint: {interval: 10}", 2, "checkpoint.interval", "10", "not a duration",
+    "100ms to 1h, such as 10s"),
   Wrong("pipeline: payments", "pipeline: p\ncheckpoint: {retain: 0}", 2, "checkpoint.retain", "0", "out of range", "1 to 1000"),
   Wrong("pipeline: payments", "pipeline: p\nepoch: {max_rows: 1e3}", 2, "epoch.max_rows", "1e3", "not a whole number", "such as 65536"),
-  Wrong("pipeline: payments", "pipeline: p\nepoch: {maxrows: 1}", 2, "epoch.maxrows", nil, "unknown key", "max_rows, max_bytes", "max_rows"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nepoch: {maxrows: 1}", 2, "epoch.maxrows", nil, "unknown key", "max_rows, max_bytes", "max_rows"),
 ]
 
 private let kafka: [Wrong] = [
   Wrong("kafka:\n  brokers: localhost:9092\n", "", 1, "kafka", nil, "kafka is missing", "brokers"),
-  Wrong("brokers: localhost:9092", "properties: {}", 3, "kafka.brokers", nil, "brokers is missing", "host:port"),
+  Wrong("brokers: localhost:9092", "properties: {}", 2, "kafka.brokers", nil, "brokers is missing", "host:port"),
   Wrong("brokers: localhost:9092", "brokers: kafka://h:1", 3, "kafka.brokers", "kafka://h:1", "is not host:port", "no scheme"),
   Wrong("brokers: localhost:9092", "brokers: h:70000", 3, "kafka.brokers", "h:70000", "\"h:70000\" is not host:port", "1 to 65535"),
   Wrong("brokers: localhost:9092", "brokers: h,,i", 3, "kafka.brokers", "h,,i", "\"\" is not host:port", "kafka-1:9092"),
@@ -72,17 +85,27 @@ private let kafka: [Wrong] = [
 private let source: [Wrong] = [
   Wrong("    topic: transactions-topic\n", "", 5, "sources.transactions.topic", nil, "topic is missing", "Kafka topic"),
   Wrong("topic: transactions-topic", "topic: a b", 6, "sources.transactions.topic", "a b", "no name of a Kafka topic", "249"),
-  Wrong("topic: transactions-topic", "topics: t\n    topic: t", 6, "sources.transactions.topics", nil, "unknown key", "known here: topic", "topic"),
-  Wrong("topic: transactions-topic", "topic: t\n    format: avro", 7, "sources.transactions.format", "avro", "avro is not in this version", "json"),
-  Wrong("topic: transactions-topic", "topic: t\n    start: earlyest", 7, "sources.transactions.start", "earlyest", "no start", "latest", "earliest"),
+  Wrong(
+    "topic: transactions-topic", "topics: t\n    topic: t", 6, "sources.transactions.topics", nil, "unknown key", "known here: topic",
+    "topic"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    format: avro", 7, "sources.transactions.format", "avro", "avro is not in this version",
+    "json"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    start: earlyest", 7, "sources.transactions.start", "earlyest", "no start", "latest",
+    "earliest"),
   Wrong(
     "topic: transactions-topic", "topic: t\n    start: {timestamp: 2026-02-30T00:00:00Z}", 7, "sources.transactions.start.timestamp",
     "2026-02-30T00:00:00Z", "no moment", "2026-01-01T00:00:00Z"),
-  Wrong("topic: transactions-topic", "topic: t\n    start: {offsets: {x: 1}}", 7, "sources.transactions.start.offsets.x", nil, "no partition", "{0: 42"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    start: {offsets: {x: 1}}", 7, "sources.transactions.start.offsets.x", nil, "no partition",
+    "{0: 42"),
   Wrong(
     "topic: transactions-topic", "topic: t\n    start: {offsets: {0: -1}}", 7, "sources.transactions.start.offsets.0", "-1", "no offset",
     "whole number"),
-  Wrong("topic: transactions-topic", "topic: t\n    on_error: drop", 7, "sources.transactions.on_error", "drop", "none of the choices", "dead_letter, skip, fail"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    on_error: drop", 7, "sources.transactions.on_error", "drop", "none of the choices",
+    "dead_letter, skip, fail"),
   Wrong("amount: Decimal(18, 2)", "amount:", 9, "sources.transactions.fields.amount", nil, "no type", "amount: String"),
   Wrong("amount: Decimal(18, 2)", "amount: {from: a}", 9, "sources.transactions.fields.amount.type", nil, "type is missing", "String"),
   Wrong(
@@ -94,49 +117,92 @@ private let source: [Wrong] = [
   Wrong(
     "amount: Decimal(18, 2)", "amount: {type: Int64, from: $ofset}", 9, "sources.transactions.fields.amount.from", "$ofset",
     "no metadata of a record", "$key, $timestamp"),
-  Wrong("amount: Decimal(18, 2)", "amount: Decmal(18, 2)", 9, "sources.transactions.fields.amount", "Decmal(18, 2)", "Decmal", "a type such as", "Decimal"),
+  Wrong(
+    "amount: Decimal(18, 2)", "amount: Decmal(18, 2)", 9, "sources.transactions.fields.amount", "Decmal(18, 2)", "Decmal", "a type such as",
+    "Decimal"),
   Wrong("amount: Decimal(18, 2)", "amount: Int128", 9, "sources.transactions.fields.amount", "Int128", "Int128", "a type such as"),
-  Wrong("amount: Decimal(18, 2)", "amount: {type: Int8, default: 300}", 9, "sources.transactions.fields.amount.default", "300", "no value of Int8", "in a record"),
-  Wrong("amount: Decimal(18, 2)", "amount: {type: Int8, format: unix_s}", 9, "sources.transactions.fields.amount.format", "unix_s", "no meaning for Int8", "DateTime"),
+  Wrong(
+    "amount: Decimal(18, 2)", "amount: {type: Int8, default: 300}", 9, "sources.transactions.fields.amount.default", "300",
+    "no value of Int8", "in a record"),
+  Wrong(
+    "amount: Decimal(18, 2)", "amount: {type: Int8, format: unix_s}", 9, "sources.transactions.fields.amount.format", "unix_s",
+    "no meaning for Int8", "DateTime"),
   Wrong("amount: Decimal(18, 2)", "$offset: Int64", 9, "sources.transactions.fields.$offset", nil, "can't name a field", "from: $offset"),
-  Wrong("{field: paid_at}", "{field: amount}", 11, "sources.transactions.event_time.field", "amount", "can't be read from 'amount'", "DateTime64"),
+  Wrong(
+    "{field: paid_at}", "{field: amount}", 11, "sources.transactions.event_time.field", "amount", "can't be read from 'amount'",
+    "DateTime64"),
   Wrong(
     "amount: Decimal(18, 2)", "amount: {type: String, coerce: yes}", 9, "sources.transactions.fields.amount.coerce", "yes",
     "neither true nor false", "true or false"),
   Wrong(
     "amount: Decimal(18, 2)", "amount: {type: DateTime, format: unix}", 9, "sources.transactions.fields.amount.format", "unix",
     "none of the choices", "iso8601, unix_s"),
-  Wrong("{field: paid_at}", "{field: payed_at}", 11, "sources.transactions.event_time.field", "payed_at", "no field of this name", "paid_at", "paid_at"),
+  Wrong(
+    "{field: paid_at}", "{field: payed_at}", 11, "sources.transactions.event_time.field", "payed_at", "no field of this name", "paid_at",
+    "paid_at"),
   Wrong("{field: paid_at}", "{idle_after: 30s}", 11, "sources.transactions.event_time.field", nil, "field is missing", "own time"),
   Wrong(
     "{field: paid_at}", "{field: paid_at, idle_after: 5ms}", 11, "sources.transactions.event_time.idle_after", "5ms", "out of range",
     "from 1s to"),
-  Wrong("\noperators:", "\n  users: {topic: u, fields: {a: String}}\noperators:", 12, "sources.users", nil, "several sources are not in this version", "one source"),
+  Wrong(
+    "\noperators:", "\n  users: {topic: u, fields: {a: String}}\noperators:", 12, "sources.users", nil,
+    "several sources are not in this version", "one source"),
 ]
 
 private let operatorsAndSink: [Wrong] = [
   Wrong("deduplicate: {input", "dedupe: {input", 14, "operators.unique.dedupe", nil, "no operator \"dedupe\"", "deduplicate"),
-  Wrong("deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: a}", 14, "operators.unique.filter", nil, "filter is not in this version", "deduplicate"),
-  Wrong("deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "join: {left: a}", 14, "operators.unique.join", nil, "join is not in this version", "deduplicate"),
-  Wrong("deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "select: {}", 14, "operators.unique.select", nil, "select is not in this version", "deduplicate"),
-  Wrong("input: transactions,", "input: transaction,", 14, "operators.unique.deduplicate.input", "transaction", "no source or operator", "transactions", "transactions"),
-  Wrong("key: [transaction_id]", "key: [transactoin_id]", 14, "operators.unique.deduplicate.key[0]", "transactoin_id", "no field of this name", "transaction_id, amount", "transaction_id"),
+  Wrong(
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: a}", 14,
+    "operators.unique.filter", nil, "filter is not in this version", "deduplicate"),
+  Wrong(
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "join: {left: a}", 14, "operators.unique.join", nil,
+    "join is not in this version", "deduplicate"),
+  Wrong(
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "select: {}", 14, "operators.unique.select", nil,
+    "select is not in this version", "deduplicate"),
+  Wrong(
+    "input: transactions,", "input: transaction,", 14, "operators.unique.deduplicate.input", "transaction", "no source or operator",
+    "transactions", "transactions"),
+  Wrong(
+    "key: [transaction_id]", "key: [transactoin_id]", 14, "operators.unique.deduplicate.key[0]", "transactoin_id", "no field of this name",
+    "transaction_id, amount", "transaction_id"),
   Wrong("key: [transaction_id]", "key: []", 14, "operators.unique.deduplicate.key", nil, "key is empty", "at least one"),
   Wrong("key: [transaction_id]", "key: [amount, amount]", 14, "operators.unique.deduplicate.key[1]", "amount", "twice", "once"),
   Wrong(", within: 24h", "", 14, "operators.unique.deduplicate.within", nil, "within is missing", "24h"),
   Wrong("within: 24h", "within: 0s", 14, "operators.unique.deduplicate.within", "0s", "out of range", "from 1ms"),
-  Wrong("within: 24h", "within: 24h, time: wall", 14, "operators.unique.deduplicate.time", "wall", "none of the choices", "event, processing"),
-  Wrong("      input: unique", "      input: uniqe", 18, "sinks.table.clickhouse.input", "uniqe", "no source or operator", "unique, transactions", "unique"),
+  Wrong(
+    "within: 24h", "within: 24h, time: wall", 14, "operators.unique.deduplicate.time", "wall", "none of the choices", "event, processing"),
+  Wrong(
+    "      input: unique", "      input: uniqe", 18, "sinks.table.clickhouse.input", "uniqe", "no source or operator",
+    "unique, transactions", "unique"),
   Wrong("      input: unique", "      input: transactions", 13, "operators.unique", nil, "nothing reads this operator", "input: unique"),
-  Wrong("url: http://localhost:8123", "url: localhost:8123", 19, "sinks.table.clickhouse.url", "localhost:8123", "no HTTP address", "http://localhost:8123"),
-  Wrong("url: http://localhost:8123", "url: http://me:hunter2@h:1", 19, "sinks.table.clickhouse.url", "***", "credentials", "user and password"),
-  Wrong("url: http://localhost:8123", "url: [http://a:1, http://b:1]", 19, "sinks.table.clickhouse.url", nil, "list of replicas is not in this version", "one server"),
-  Wrong("      table: payments", "      tabel: payments\n      table: t", 20, "sinks.table.clickhouse.tabel", nil, "unknown key", "known here: input", "table"),
-  Wrong("      table: payments", "      table: t\n      columns: {a: amonut}", 21, "sinks.table.clickhouse.columns.a", "amonut", "no field of this name", "amount", "amount"),
-  Wrong("      table: payments", "      table: t\n      columns: {amount: transaction_id}", 21, "sinks.table.clickhouse.columns.amount", "amount", "two fields", "under columns"),
-  Wrong("      table: payments", "      table: t\n      columns: {_millrace_batch: amount}", 21, "sinks.table.clickhouse.columns._millrace_batch", "amount", "each row's batch", "rename"),
-  Wrong("      table: payments", "      table: t\n      batch: {max_rows: 2000000}", 21, "sinks.table.clickhouse.batch.max_rows", "2000000", "out of range", "1 to 1000000"),
-  Wrong("      table: payments", "      table: t\n      delivery: exactly-once", 21, "sinks.table.clickhouse.delivery", "exactly-once", "none of the choices", "at_least_once", "exactly_once"),
+  Wrong(
+    "url: http://localhost:8123", "url: localhost:8123", 19, "sinks.table.clickhouse.url", "localhost:8123", "no HTTP address",
+    "http://localhost:8123"),
+  Wrong(
+    "url: http://localhost:8123", "url: http://me:hunter2@h:1", 19, "sinks.table.clickhouse.url", "***", "credentials",
+    "user and password"),
+  Wrong(
+    "url: http://localhost:8123", "url: [http://a:1, http://b:1]", 19, "sinks.table.clickhouse.url", nil,
+    "list of replicas is not in this version", "one server"),
+  Wrong(
+    "      table: payments", "      tabel: payments\n      table: t", 20, "sinks.table.clickhouse.tabel", nil, "unknown key",
+    "known here: input", "table"),
+  Wrong(
+    "      table: payments", "      table: t\n      columns: {a: amonut}", 21, "sinks.table.clickhouse.columns.a", "amonut",
+    "no field of this name", "amount", "amount"),
+  Wrong(
+    "      table: payments", "      table: t\n      columns: {amount: transaction_id}", 21, "sinks.table.clickhouse.columns.amount",
+    "amount", "two fields", "under columns"),
+  Wrong(
+    "      table: payments", "      table: t\n      columns: {_millrace_batch: amount}", 21,
+    "sinks.table.clickhouse.columns._millrace_batch", "amount", "each row's batch", "rename"),
+  Wrong(
+    "      table: payments", "      table: t\n      batch: {max_rows: 2000000}", 21, "sinks.table.clickhouse.batch.max_rows", "2000000",
+    "out of range", "1 to 1000000"),
+  Wrong(
+    "      table: payments", "      table: t\n      delivery: exactly-once", 21, "sinks.table.clickhouse.delivery", "exactly-once",
+    "none of the choices", "at_least_once", "exactly_once"),
   Wrong("    clickhouse:", "    click_house:", 17, "sinks.table.click_house", nil, "unknown key", "clickhouse", "clickhouse"),
 ]
 
@@ -152,7 +218,9 @@ private let structure: [Wrong] = [
   Wrong("brokers: localhost:9092", "brokers: ${KAFKA}", 3, "kafka.brokers", "${KAFKA}", "KAFKA is not set", "${KAFKA:-default}"),
   Wrong("brokers: localhost:9092", "brokers: ${1A}", 3, "kafka.brokers", "${1A}", "names no environment variable", "letters"),
   Wrong("brokers: localhost:9092", "brokers: '${A'", 3, "kafka.brokers", "${A", "${ without }", "${NAME}"),
-  Wrong("brokers: localhost:9092", "brokers: ${file:/no}", 3, "kafka.brokers", "${file:/no}", "can't read /no: No such file", "create the file"),
+  Wrong(
+    "brokers: localhost:9092", "brokers: ${file:/no}", 3, "kafka.brokers", "${file:/no}", "can't read /no: No such file",
+    "create the file"),
 ]
 
 @Test(arguments: topLevel + kafka + source + operatorsAndSink + structure)
@@ -172,10 +240,11 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
   let text = changed("pipeline: payments", "pipeline: P").replacingOccurrences(of: "topic: transactions-topic", with: "topic: a b")
     .replacingOccurrences(of: "within: 24h", with: "within: 24").replacingOccurrences(of: "table: payments", with: "tble: payments")
   let found = problems(text)
-  #expect(found.map(\.path) == [
-    "pipeline", "sources.transactions.topic", "operators.unique.deduplicate.within", "sinks.table.clickhouse.table",
-    "sinks.table.clickhouse.tble",
-  ])
+  #expect(
+    found.map(\.path) == [
+      "pipeline", "sources.transactions.topic", "operators.unique.deduplicate.within", "sinks.table.clickhouse.table",
+      "sinks.table.clickhouse.tble",
+    ])
   #expect(found.map(\.line) == [1, 6, 14, 17, 20])
 }
 
