@@ -52,10 +52,9 @@ extension Core {
     commands.append(.assign(partitions.map(\.next)))
     nextDescribe = monotonic + options.describeIntervalMilliseconds
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
-    if start.manifest != nil {
-      // One line after every start; `make kills` reads it to know that a kill found work under way.
-      say(.info, "recovered unacked_batches=\(deliveries.count + deadLetters.waiting.count) intents_replayed=\(replay.count) batches_resent=\(deliveries.count) epoch=\(epoch)")
-    }
+    // One line at every start; `make kills` reads it to know that a kill found work under way.
+    let unacked = deliveries.count + deadLetters.waiting.count
+    say(.info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(deliveries.count) epoch=\(epoch)")
     // A checkpoint that did not verify makes room for one of the same epoch.
     for broken in opened?.checkpoints ?? [] where broken.problem != nil { commands.append(.removeCheckpoint(name: broken.name)) }
     opened = nil
