@@ -23,7 +23,8 @@ let usage = """
   """
 
 func fail(_ text: String) -> Never {
-  fputs(text + "\n" + usage + "\n", stderr)
+  let message = Array((text + "\n" + usage + "\n").utf8)
+  _ = unsafe message.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
   exit(2)
 }
 

@@ -1,6 +1,6 @@
 internal import MillBase
 internal import MillCore
-package import MillLog
+internal import MillLog
 
 /// What must hold at every step, whatever the faults: checked through taps on disk, network and the core's own events.
 package final class Invariants {

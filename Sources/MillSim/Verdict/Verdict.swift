@@ -1,5 +1,6 @@
 internal import MillBase
 internal import MillCore
+internal import MillTestKit
 
 /// What a run showed.
 package struct Outcome: Sendable {

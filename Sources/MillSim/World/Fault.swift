@@ -36,7 +36,7 @@ package struct FaultTally {
 }
 
 /// What happened in a run, line by line, and a hash of it all: two runs of one seed must agree. One thread only.
-package final class Trace {
+package final class Trace: @unchecked Sendable {
   /// Lines are kept only up to this many, the newest; the hash covers all.
   private let kept: Int
   private var lines: [String] = []

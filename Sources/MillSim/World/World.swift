@@ -140,8 +140,10 @@ package final class World {
 
   // A sync that fails ends the process; a disk that has stopped is a crash under way.
   private func isLegal(_ stop: Stop) -> Bool {
-    trace.tally[.syncFailed] > 0 || disk.faultCount(.syncFailed) > 0 || disk.isStopped
+    failedSyncs > 0 || disk.isStopped
   }
+
+  private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
   private func restart() {
     guard faultsAreOn || life == nil else { return }
@@ -264,6 +266,6 @@ package final class World {
     disk.capacity = nil
     if disk.isStopped { crash(.powerCut, isArmed: true) }
     disk.stopAfter(operations: nil)
-    trace.tally[.syncFailed] += disk.faultCount(.syncFailed)
+    trace.tally[.syncFailed] += failedSyncs
   }
 }
