@@ -1,11 +1,12 @@
 # What can be done here; each target installs what it needs and finds missing (Debian packages, as root or with sudo; one of PyPI).
 PYTHON ?= /usr/bin/python3
-# Apache Kafka for the tests: the script that runs it. It alone needs Java.
+# Apache Kafka for the tests: the script that runs it, or an unpacked release in KAFKA_HOME; either needs Java. Where there is
+# neither, PyPI's noida-db takes its place in demo, kills and end-to-end tests.
 KAFKA_SCRIPT ?= ../shared/kafka/kafka
 export KAFKA_SCRIPT := $(abspath $(KAFKA_SCRIPT))
 # Which server the demo runs on: 26.9 or 18.16.
 CLICKHOUSE ?= 26.9
-java := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java)
+broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants kills ci format format-check
@@ -22,7 +23,7 @@ help:
 	@echo "make ci        what continuous integration runs"
 
 setup:
-	@sh Tests/Servers/install $(java) clickhouse26 build
+	@sh Tests/Servers/install $(broker) clickhouse26 build
 
 toolchain:
 	@version=$$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1); \
@@ -48,10 +49,11 @@ bench: build
 
 sim: toolchain setup
 	swift build -c release --product millrace-sim
-	.build/release/millrace-sim --seeds 2000
+	.build/release/millrace-sim --seeds 1..2000 --require-reach
 
 mutants: toolchain setup
-	Tests/Mutants/run
+	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim
+	.build/mutants/release/millrace-sim --mutants
 
 # The three modes one after the other, each whole; any wrong row ends it.
 kills: build

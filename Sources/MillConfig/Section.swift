@@ -3,6 +3,7 @@
 /// Every function that returns nil for a wrong value has reported it, so that callers go on and the user sees all problems at once.
 struct Section {
   let path: String
+  /// Of the section's key; of the root, where the file begins.
   let mark: Mark
   /// Whether it stands in the file at all; an absent one gives defaults only.
   let isPresent: Bool
@@ -31,7 +32,7 @@ struct Section {
   /// A map whose keys are names of the user's.
   init(anyKeys node: ConfigNode?, path: String, mark: Mark, _ problems: ProblemList) {
     self.path = path
-    self.mark = node?.mark ?? mark
+    self.mark = mark
     self.problems = problems
     var found: [ConfigNode.Entry] = []
     switch node?.content {

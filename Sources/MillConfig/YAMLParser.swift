@@ -34,15 +34,16 @@ enum YAMLParser {
   /// Index of the first byte that belongs to no valid UTF-8 sequence.
   private static func firstInvalidUTF8(_ bytes: [UInt8]) -> Int? {
     if String(validating: bytes, as: UTF8.self) != nil { return nil }
-    var low = 0
-    var high = bytes.count
-    // The longest prefix that is valid, or valid but for a sequence that is cut short.
-    while low < high {
-      let middle = (low + high + 1) / 2
-      let isValid = (0...3).contains { $0 <= middle && String(validating: bytes[..<(middle - $0)], as: UTF8.self) != nil }
-      if isValid { low = middle } else { high = middle - 1 }
+    var parser = UTF8.ForwardParser()
+    var iterator = bytes.makeIterator()
+    var index = 0
+    while true {
+      switch parser.parseScalar(from: &iterator) {
+      case .valid(let sequence): index += sequence.count
+      case .error: return index
+      case .emptyInput: return nil
+      }
     }
-    return max(0, low - 1)
   }
 }
 
@@ -115,6 +116,8 @@ enum YAMLParser {
     let problem = unsafe state.problem.map { unsafe String(cString: $0) } ?? "not YAML"
     let context = unsafe state.context.map { unsafe String(cString: $0) }
     var mark = unsafe place(state.problem_mark)
+    // What was begun and never ended is looked for where it begins.
+    if let context, context.hasPrefix("while scanning a ") { mark = unsafe place(state.context_mark) }
     if unsafe state.error == YAML_READER_ERROR { mark = unsafe Mark(line: state.mark.line + 1, column: state.mark.column + 1) }
     problems.add(
       mark, "", "this is not YAML: \(problem)" + (context.map { " (\($0))" } ?? ""),

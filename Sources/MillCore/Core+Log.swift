@@ -89,6 +89,7 @@ extension Core {
     case .table:
       guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
       deliveries[index].ackPosition = position
+      ackedRows += deliveries[index].batch.rowCount
       sealedUnackedBytes -= min(sealedUnackedBytes, deliveries[index].batch.byteCount)
     }
   }

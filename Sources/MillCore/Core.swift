@@ -78,6 +78,7 @@ package struct Core {
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
   var sealedUnackedBytes: UInt64 = 0
+  var ackedRows: UInt64 = 0
   var isDescribing = false
   var describeRetryAt: Int64?
   var lastSinkTrouble: String?

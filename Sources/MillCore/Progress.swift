@@ -9,6 +9,8 @@ package struct Progress: Sendable {
   package var lag: Int64
   /// Epoch clock less watermark; nil without one.
   package var watermarkDelayMilliseconds: Int64?
+  /// Rows acked since the start.
+  package var ackedRows: UInt64
   package var unackedBatches: Int
   package var unackedBytes: UInt64
   package var checkpointAgeMilliseconds: Int64?
@@ -22,7 +24,7 @@ extension Core {
     return Progress(
       isLive: phase == .live, epoch: epoch, counters: counters, lag: lag,
       watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark),
-      unackedBatches: deliveries.count { !$0.isAcked } + deadLetters.waiting.count, unackedBytes: sealedUnackedBytes,
+      ackedRows: ackedRows, unackedBatches: deliveries.count { !$0.isAcked } + deadLetters.waiting.count, unackedBytes: sealedUnackedBytes,
       checkpointAgeMilliseconds: checkpoint.lastPublishedAt.map { monotonic - $0 }, waitsFor: lastSinkTrouble)
   }
 }

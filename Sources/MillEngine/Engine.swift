@@ -1,4 +1,4 @@
-package import MillBase
+internal import MillBase
 package import MillCore
 
 /// One engine: the core and the executor of its commands. It holds no protocol state of its own.

@@ -1,8 +1,8 @@
-package import MillBase
+internal import MillBase
 internal import MillClickHouse
 package import MillCore
 internal import MillFlow
-package import MillLog
+internal import MillLog
 internal import MillState
 
 /// Does what the core commands, through the seams. It decides nothing: where something can go two ways, it says so in an event.

@@ -28,12 +28,11 @@ final class Flow {
 
   private var rows: RowBlock
   private var deadLetters = DeadLetterBlock()
-  private var spareRows: [RowBlock] = []
 
   // Memory of one epoch, used again and again.
   private var hashes: [Digest128] = []
-  private var keyBytes: [UInt8] = []
-  private var keyEnds: [UInt32] = []
+  private var keyBytes = GrowableBytes()
+  private var keyEnds = GrowableBytes()
   private var keep: [UInt8] = []
   private var times: [Int64] = []
   private var failures: [DecodeFailure] = []
@@ -41,11 +40,11 @@ final class Flow {
   init(parts: EngineParts, start: FlowStart) {
     self.parts = parts
     decoder = RecordDecoder(plan: parts.sourcePlan)
-    decoded = DecodedRows(plan: parts.sourcePlan)
-    hasher = parts.deduplicate.map { KeyHasher(fields: $0.keyFields, plan: parts.sourcePlan, seed: start.hashSeed) }
+    decoded = DecodedRows(parts.sourcePlan)
+    hasher = parts.deduplicate.map { KeyHasher(fieldIndexes: $0.keyFields, types: parts.sourcePlan.types, seed: start.hashSeed) }
     letters = DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic)
     watermarks = WatermarkTracker(
-      eventTime: parts.sourcePlan.eventTime, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
+      outOfOrderness: parts.sourcePlan.eventTime?.outOfOrderness, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
     rows = RowBlock(parts.sourcePlan.types)
   }
 
@@ -68,7 +67,7 @@ final class Flow {
     let range = Int(batch.rowStart)..<Int(batch.rowStart + batch.rowCount)
     switch batch.destination {
     case .table: return range.upperBound <= rows.rowCount ? encoder?.encode(rows, rows: range).digest : nil
-    case .deadLetters: return range.upperBound <= deadLetters.rowCount ? cityHash128(deadLetters.lines(range)) : nil
+    case .deadLetters: return range.upperBound <= deadLetters.rowCount ? deadLetters.digest(range) : nil
     }
   }
 
@@ -81,7 +80,7 @@ final class Flow {
       let count = buffer.count(before: range.next)
       guard count > 0 else { continue }
       inputDigest(buffer, first: count, partition: range.partition, into: &digest)
-      let last = anchor(of: buffer, entry: buffer.head + count - 1)
+      let last = buffer.anchor(at: buffer.head + count - 1)
       whole.ranges[index].anchorOffset = last.offset
       whole.ranges[index].anchorTimestamp = last.timestamp
       whole.ranges[index].anchorChecksum = last.checksum
@@ -95,7 +94,8 @@ final class Flow {
     var outcome = Outcome()
     decoded.removeAll()
     // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
-    let watermark = watermarks.watermark(idle: intent.ranges.map(\.isIdle), clockMilliseconds: intent.clockMilliseconds)
+    watermarks.grow(partitionCount: intent.ranges.count)
+    let watermark = watermarks.advance(idle: intent.ranges.map(\.isIdle), clockMilliseconds: intent.clockMilliseconds)
     for range in intent.ranges {
       let buffer = buffers[Int(range.partition)]
       let count = buffer.count(before: range.next)
@@ -108,9 +108,11 @@ final class Flow {
     }
     decide(intent, buffers, watermark, &outcome)
     for range in intent.ranges { buffers[Int(range.partition)].consume(buffers[Int(range.partition)].count(before: range.next)) }
-    outcome.maxEventTimes = watermarks.maxEventTimes(count: buffers.count)
-    outcome.watermark = watermarks.current
-    if let state { outcome.expired = state.expire(watermark: watermarks.current) }
+    outcome.maxEventTimes = watermarks.maxEventTimes
+    outcome.watermark = watermark
+    if let state, let options = parts.deduplicate?.options {
+      outcome.expired = state.expire(watermark: options.usesEventTime ? watermark : intent.clockMilliseconds)
+    }
     return outcome
   }
 
@@ -122,7 +124,8 @@ final class Flow {
       case .skip: outcome.counters.skipped += 1
       case .deadLetter:
         outcome.counters.deadLettered += 1
-        letters.append(failure, buffer, partition: partition, epoch: intent.epoch, plan: parts.sourcePlan, to: deadLetters)
+        letters.append(
+          failure, plan: parts.sourcePlan, buffer: buffer, partition: partition, epoch: intent.epoch, into: deadLetters)
       case .fail:
         let offset = buffer.entries[failure.entryIndex].offset
         outcome.stop = Stop(
@@ -143,7 +146,6 @@ final class Flow {
       if deduplicate.options.usesEventTime, !mutated(.lateAfterDuplicate) {
         dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
-      hashes.removeAll(keepingCapacity: true)
       hasher.hash(decoded.block, into: &hashes)
       if deduplicate.options.exact { hasher.keyBytes(decoded.block, into: &keyBytes, ends: &keyEnds) }
       do throws(RunStoreError) {
@@ -164,10 +166,9 @@ final class Flow {
   private func fillTimes(_ count: Int, _ intent: Intent) {
     times.removeAll(keepingCapacity: true)
     if parts.sourcePlan.eventTime != nil {
-      unsafe decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { times.append(contentsOf: $0) }
-      unsafe decoded.block.originPartitions.raw.withMemoryRebound(to: Int32.self) { partitions in
-        unsafe watermarks.observe(partitions: partitions, times: times)
-      }
+      unsafe decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { unsafe times.append(contentsOf: $0) }
+      let partitions = unsafe decoded.block.originPartitions.base.assumingMemoryBound(to: Int32.self)
+      for row in 0..<count { watermarks.observe(partition: unsafe Int(partitions[row]), eventTime: times[row]) }
     }
     if parts.sourcePlan.eventTime == nil || parts.deduplicate?.options.usesEventTime == false {
       times.removeAll(keepingCapacity: true)
@@ -184,10 +185,11 @@ final class Flow {
     for row in times.indices where times[row] < bound.partialValue && keep[row] != 0 {
       keep[row] = 0
       outcome.counters.late += 1
-      let (partition, entry) = unsafe decoded.origin(of: row)
-      letters.appendLate(
-        buffers[Int(partition)], entryIndex: entry, partition: partition, epoch: intent.epoch, time: times[row], watermark: watermark,
-        to: deadLetters)
+      let partition = unsafe decoded.block.originPartitions.base.load(fromByteOffset: row * 4, as: Int32.self)
+      let entry = unsafe decoded.entryIndexes.base.load(fromByteOffset: row * 4, as: UInt32.self)
+      letters.append(
+        buffers[Int(partition)], entryIndex: Int(entry), partition: partition, epoch: intent.epoch, reason: "late", field: nil,
+        detail: "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms", into: deadLetters)
     }
   }
 
@@ -198,15 +200,25 @@ final class Flow {
     return try unsafe hashes.withUnsafeBufferPointer { (hashes) throws(RunStoreError) in
       try unsafe times.withUnsafeBufferPointer { (times) throws(RunStoreError) in
         try unsafe keep.withUnsafeMutableBufferPointer { (keep) throws(RunStoreError) in
-          try unsafe keyBytes.withUnsafeBufferPointer { (keyBytes) throws(RunStoreError) in
-            try unsafe keyEnds.withUnsafeBufferPointer { (keyEnds) throws(RunStoreError) in
-              try unsafe state.deduplicate(
-                count: count, hashes: hashes.baseAddress!, keyBytes: UnsafeRawPointer(keyBytes.baseAddress), keyEnds: keyEnds.baseAddress,
-                times: times.baseAddress!, partitions: partitions, offsets: offsets, keep: keep.baseAddress!)
-            }
-          }
+          try unsafe state.deduplicate(
+            count: count, hashes: hashes.baseAddress!, keyBytes: UnsafeRawPointer(keyBytes.base),
+            keyEnds: UnsafePointer(keyEnds.base.assumingMemoryBound(to: UInt32.self)), times: times.baseAddress!, partitions: partitions,
+            offsets: offsets, keep: keep.baseAddress!)
         }
       }
     }
+  }
+}
+
+extension DeadLetterBlock {
+  /// What names a batch of these rows.
+  func digest(_ range: Range<Int>) -> Digest128 { unsafe lines(range).withRawBytes { unsafe cityHash128($0) } }
+
+  /// The bytes of some rows' lines.
+  func lines(_ range: Range<Int>) -> [UInt8] {
+    guard !range.isEmpty else { return [] }
+    let start = range.lowerBound == 0 ? 0 : unsafe Int(ends.base.load(fromByteOffset: (range.lowerBound - 1) * 4, as: UInt32.self))
+    let end = unsafe Int(ends.base.load(fromByteOffset: (range.upperBound - 1) * 4, as: UInt32.self))
+    return unsafe Array(bytes.raw[start..<end])
   }
 }

@@ -93,7 +93,7 @@ final class SealJob: @unchecked Sendable {
     case .deadLetters:
       guard let deadLetters else { preconditionFailure("a seal of dead letters without any") }
       let lines = deadLetters.lines(range)
-      batch.digest = cityHash128(lines)
+      batch.digest = deadLetters.digest(range)
       batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: batch.digest)
       chunks = Frames.encode(lines)
       batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }

@@ -100,7 +100,7 @@ package struct DeadLetterEncoder: Sendable {
       unsafe line.part("payload", ByteView(base + entry.payloadStart), count: Int(entry.payloadByteCount))
     }
     line.text("}\n")
-    line.bytes.withUnsafeBytes { bytes in unsafe block.append(bytes, partition: partition, offset: entry.offset) }
+    unsafe line.bytes.withUnsafeBytes { bytes in unsafe block.append(bytes, partition: partition, offset: entry.offset) }
   }
 
   /// Appends the line of a record that the decoder refused.

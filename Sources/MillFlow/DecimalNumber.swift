@@ -123,7 +123,7 @@ func nearestDouble(_ bytes: ByteView, _ start: Int, _ end: Int) -> Double {
       ? mantissa / mr_double_power_of_ten(UInt32(-number.exponent)) : mantissa * mr_double_power_of_ten(UInt32(number.exponent))
     return number.isNegative ? -value : value
   }
-  return withTerminatedCopy(bytes, start, end) { unsafe mr_nearest_double($0) }
+  return unsafe withTerminatedCopy(bytes, start, end) { unsafe mr_nearest_double($0) }
 }
 
 /// The float nearest to a number's text; not by way of a double, which would round twice.
@@ -136,13 +136,13 @@ func nearestFloat(_ bytes: ByteView, _ start: Int, _ end: Int) -> Float {
     let value = number.exponent < 0 ? mantissa / power : mantissa * power
     return number.isNegative ? -value : value
   }
-  return withTerminatedCopy(bytes, start, end) { unsafe mr_nearest_float($0) }
+  return unsafe withTerminatedCopy(bytes, start, end) { unsafe mr_nearest_float($0) }
 }
 
 @inline(never)
 private func withTerminatedCopy<R>(_ bytes: ByteView, _ start: Int, _ end: Int, _ body: (UnsafePointer<CChar>) -> R) -> R {
   unsafe withUnsafeTemporaryAllocation(byteCount: end - start + 1, alignment: 16) { copy in
-    let base = unsafe copy.baseAddress!
+    let base = copy.baseAddress!
     unsafe base.copyMemory(from: bytes.base + start, byteCount: end - start)
     unsafe base.storeBytes(of: 0, toByteOffset: end - start, as: UInt8.self)
     return unsafe body(UnsafePointer(base.assumingMemoryBound(to: CChar.self)))

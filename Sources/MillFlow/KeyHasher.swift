@@ -60,7 +60,7 @@ package struct KeyHasher: Sendable {
     hashes.removeAll(keepingCapacity: true)
     hashes.reserveCapacity(block.rowCount)
     var scratch = GrowableBytes(capacity: 256)
-    forEachKey(block, &scratch, keepsAll: false) { key in unsafe hashes.append(siphash128(key: seed, key)) }
+    unsafe forEachKey(block, &scratch, keepsAll: false) { key in unsafe hashes.append(siphash128(key: seed, key)) }
   }
 
   /// The keys themselves, one after the other in `bytes`, and where each ends as `UInt32` in `ends`; old content goes.
@@ -69,7 +69,7 @@ package struct KeyHasher: Sendable {
     ends.count = 0
     ends.reserve(block.rowCount * 4)
     var end = 0
-    forEachKey(block, &bytes, keepsAll: true) { key in
+    unsafe forEachKey(block, &bytes, keepsAll: true) { key in
       end += key.count
       precondition(end <= Int(UInt32.max), "keys of a block pass 4 GiB")
       ends.append(UInt32(truncatingIfNeeded: end))
@@ -87,7 +87,7 @@ package struct KeyHasher: Sendable {
   private func forEachKey(
     _ block: RowBlock, _ out: inout GrowableBytes, keepsAll: Bool, _ body: (UnsafeRawBufferPointer) -> Void
   ) {
-    let views = unsafe fields.map { field in
+    let views = fields.map { field in
       let column = block.columns[field.index]
       return unsafe View(
         bytes: UnsafeRawPointer(column.bytes.base), ends: UnsafePointer(column.ends.base.assumingMemoryBound(to: UInt32.self)),

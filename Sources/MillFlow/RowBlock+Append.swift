@@ -27,7 +27,7 @@ extension RowBlock {
 
   /// Appends those rows of another block with the same types whose flag isn't 0; one flag a row.
   package func append(_ other: RowBlock, keep: [UInt8]) {
-    keep.withUnsafeBufferPointer { flags in unsafe append(other, keep: flags) }
+    unsafe keep.withUnsafeBufferPointer { flags in unsafe append(other, keep: flags) }
   }
 
   /// `runs` calls its argument with each half-open range of rows, in rising order; once for every column.

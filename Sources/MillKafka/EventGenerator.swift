@@ -102,14 +102,17 @@ package struct EventGenerator {
 
   // MARK: Bytes
 
-  private static let names = ["anvil", "bellows", "cartwheel", "dovetail", "endstone", "flywheel", "gristmill", "headrace"].map { Array($0.utf8) }
+  private static let names = ["anvil", "bellows", "cartwheel", "dovetail", "endstone", "flywheel", "gristmill", "headrace"]
+    .map { Array($0.utf8) }
   private static let texts = [
     "the wheel turns as long as the stream runs", "grain goes in above and flour comes out below",
     "two stones never touch while they do their work", "a full sack weighs the same whoever carries it",
   ].map { Array($0.utf8) }
   private static let hex = Array("0123456789abcdef".utf8)
-  private static let parts = [#"{"event_id":""#, #"","user_id":"#, #","amount":"#, #","created_at":""#, #"","name":""#, #"","text":""#, #""}"#]
-    .map { Array($0.utf8) }
+  /// What stands before each value, and after the last.
+  private static let parts = [
+    #"{"event_id":""#, #"","user_id":"#, #","amount":"#, #","created_at":""#, #"","name":""#, #"","text":""#, #""}"#,
+  ].map { Array($0.utf8) }
 
   /// Writes original number `number`: its bytes follow from the seed, the number and the time alone.
   private mutating func write(_ number: Int, _ created: Int64) {

@@ -1,115 +1,49 @@
 internal import MillFlow
 
 /// One assignment: what comes out of its queue, checked and moved into record buffers. Polling thread only.
-///
-/// Of each partition, offsets strictly rise; after anything that could hide records, nothing more is taken from it.
 final class FetchSession: @unchecked Sendable {
   private let queue: FetchQueue
-  /// Index: partition.
-  private var progress: [Progress]
-  /// All brokers are down; only an answer of a broker ends that, as records may have waited in the queue.
-  private var outage: String?
-  /// A broker has answered this session.
-  private(set) var hasHeard = false
-
-  private struct Progress {
-    /// The next record's offset is at least this.
-    var next: Int64
-    var isStopped = false
-    /// The last error that may mend itself; a record or an end takes it away.
-    var trouble: String?
-  }
+  private var progress: FetchProgress
 
   init(_ queue: FetchQueue, offsets: [Int64]) {
     self.queue = queue
-    progress = offsets.map { Progress(next: $0) }
+    progress = FetchProgress(offsets)
   }
 
   /// Why nothing, or not all, can be fetched now.
-  var trouble: String? { outage ?? progress.lazy.compactMap(\.trouble).first }
+  var trouble: String? { progress.trouble }
+  /// A broker has answered this session.
+  var hasHeard: Bool { progress.hasHeard }
 
   /// See ``Source/poll(into:limit:timeoutMilliseconds:)``; tells neither of the notices about availability.
   ///
   /// `afterOutage`: the brokers were down when last heard of, maybe by an older session.
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int, afterOutage: Bool) -> [SourceNotice] {
-    precondition(buffers.count >= progress.count, "\(buffers.count) buffers for \(progress.count) partitions")
+    precondition(buffers.count >= progress.partitionCount, "\(buffers.count) buffers for \(progress.partitionCount) partitions")
     var notices: [SourceNotice] = []
+    var isInDoubt: Bool { progress.outage != nil || afterOutage && !progress.hasHeard }
     // While brokers are down, the wait is a question to them.
-    let wait = outage != nil || afterOutage && !hasHeard ? 0 : timeoutMilliseconds
-    let taken = queue.take(limit: limit, timeoutMilliseconds: wait) { record in
+    let taken = queue.take(limit: limit, timeoutMilliseconds: isInDoubt ? 0 : timeoutMilliseconds) { record in
       let partition = Int(record.partition)
-      hasHeard = true
-      guard let notice = admit(partition, record.offset) else {
-        guard !progress[partition].isStopped else { return }
+      switch progress.admit(partition, record.offset) {
+      case .take:
         unsafe buffers[partition].append(
           offset: record.offset, timestamp: record.timestamp, key: record.key, payload: record.payload, headers: record.headers)
-        return
+      case .discard: break
+      case .stop(let notice): notices.append(notice)
       }
-      notices.append(notice)
     } onEvent: { event in
-      if let notice = take(event, buffers) { notices.append(notice) }
+      switch progress.take(event) {
+      case .nothing: break
+      case .advance(let partition, let offset): buffers[partition].advance(to: offset)
+      case .tell(let notice): notices.append(notice)
+      }
     }
-    if let reason = queue.client.signals.takeAllDown() { outage = reason }
-    if taken == 0, outage != nil || afterOutage && !hasHeard, queue.client.answers(timeoutMilliseconds: max(timeoutMilliseconds, 1)) {
-      outage = nil
-      hasHeard = true
+    if let reason = queue.client.signals.takeAllDown() { progress.outage = reason }
+    if isInDoubt, taken == 0, queue.client.answers(timeoutMilliseconds: max(timeoutMilliseconds, 1)) {
+      progress.outage = nil
+      progress.hasHeard = true
     }
     return notices
-  }
-
-  /// Moves the partition on to a record at `offset`; a notice when it can't stand there. Nothing happens to a stopped partition.
-  @inline(__always)
-  private func admit(_ partition: Int, _ offset: Int64) -> SourceNotice? {
-    if progress[partition].isStopped { return nil }
-    guard offset >= progress[partition].next else { return outOfOrder(partition, offset) }
-    progress[partition].next = offset + 1
-    if progress[partition].trouble != nil { progress[partition].trouble = nil }
-    return nil
-  }
-
-  @inline(never)
-  private func outOfOrder(_ partition: Int, _ offset: Int64) -> SourceNotice {
-    progress[partition].isStopped = true
-    let next = progress[partition].next
-    return .damaged(
-      partition: Int32(partition), offset: next, reason: "a record at offset \(offset) came where at least \(next) must follow")
-  }
-
-  private func take(_ event: FetchEvent, _ buffers: [RecordBuffer]) -> SourceNotice? {
-    switch event {
-    case .end(let partition, let offset):
-      let index = Int(partition)
-      guard !progress[index].isStopped else { return nil }
-      progress[index].trouble = nil
-      hasHeard = true
-      guard offset >= progress[index].next else {
-        progress[index].isStopped = true
-        return .positionLost(
-          partition: partition, offset: progress[index].next, reason: "the partition ends at \(offset), before what was to come next")
-      }
-      progress[index].next = offset
-      buffers[index].advance(to: offset)
-      return nil
-    case .failed(let partition, let failure):
-      let index = Int(partition)
-      guard progress.indices.contains(index) else {
-        // Of the client, not of a partition.
-        outage = failure.text
-        return nil
-      }
-      guard !progress[index].isStopped else { return nil }
-      let next = progress[index].next
-      switch failure.kind {
-      case .positionLost, .unknownTopic:
-        progress[index].isStopped = true
-        return .positionLost(partition: partition, offset: next, reason: failure.text)
-      case .damaged:
-        progress[index].isStopped = true
-        return .damaged(partition: partition, offset: next, reason: failure.text)
-      case .unreachable, .exists, .unsupported, .rejected, .queueFull:
-        progress[index].trouble = failure.text
-        return nil
-      }
-    }
   }
 }

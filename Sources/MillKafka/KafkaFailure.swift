@@ -45,7 +45,7 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 /// What stands between records in a fetch queue.
-enum FetchEvent {
+package enum FetchEvent: Hashable, Sendable {
   /// Nothing more can be read now; the next record will stand at `offset` or later.
   case end(partition: Int32, offset: Int64)
   case failed(partition: Int32, KafkaFailure)

@@ -1,7 +1,6 @@
 internal import CRdKafka
 internal import Glibc
 internal import MillFlow
-internal import Synchronization
 
 // The only file that imports librdkafka: pointers come and go here, decisions about what they mean are made above it.
 
@@ -36,7 +35,7 @@ internal import Synchronization
     unsafe rd_kafka_conf_set_opaque(conf, Unmanaged.passUnretained(signals).toOpaque())
     unsafe rd_kafka_conf_set_log_cb(conf) { client, level, _, line in
       guard let context = unsafe rd_kafka_opaque(client), let line = unsafe line else { return }
-      unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().log(level, String(cString: line))
+      unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().log(Int(level), String(cString: line))
     }
     unsafe rd_kafka_conf_set_error_cb(conf) { _, code, reason, context in
       guard let context = unsafe context else { return }
@@ -405,79 +404,23 @@ private func words(_ text: [CChar]) -> String {
   }
 }
 
-/// What librdkafka's callbacks tell, from its own threads: log lines, errors of the whole client, failed deliveries.
-final class KafkaSignals: Sendable {
-  private struct State {
-    var allDown = false
-    var lastReason: String?
-    var failedCount = 0
-    var firstFailure: KafkaFailure?
-    var fatal: KafkaFailure?
+extension KafkaSignals {
+  /// A failure with the library's text, and the last reason heard where the code alone says little.
+  fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
+    var text = unsafe text ?? String(cString: rd_kafka_err2str(code))
+    let saysLittle = [RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN].contains(code)
+    if saysLittle, let reason = lastReason { text += " (\(reason))" }
+    return KafkaFailure(code, redact(text))
   }
-
-  private let state = Mutex(State())
-  private let secrets: [String]
-  private let sink: KafkaLog
-
-  /// `secrets` never appear in what is handed on.
-  init(secrets: [String], log: @escaping KafkaLog) {
-    self.secrets = secrets.filter { !$0.isEmpty }
-    sink = log
-  }
-
-  /// `text` without the secrets.
-  func redact(_ text: String) -> String {
-    var text = text
-    for secret in secrets where text.contains(secret) { text = text.replacing(secret, with: "***") }
-    return text
-  }
-
-  /// Takes the news that all brokers are down, with the last reason that was given; nil when there are none.
-  func takeAllDown() -> String? {
-    state.withLock { state in
-      guard state.allDown else { return nil }
-      let reason = state.lastReason ?? "all brokers are down"
-      state.allDown = false
-      state.lastReason = nil
-      return reason
-    }
-  }
-
-  /// How many messages could not be delivered, and why the first could not.
-  var failures: (count: Int, first: KafkaFailure?) { state.withLock { ($0.failedCount, $0.fatal ?? $0.firstFailure) } }
-
-  fileprivate func log(_ level: Int32, _ line: String) { sink(Int(level), redact(line)) }
 
   fileprivate func report(_ code: rd_kafka_resp_err_t, _ reason: String) {
-    let reason = redact(reason)
-    let failure = KafkaFailure(code, reason)
-    state.withLock {
-      switch code {
-      case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-        $0.allDown = true
-        $0.lastReason = $0.lastReason ?? reason
-      case RD_KAFKA_RESP_ERR__FATAL: $0.fatal = failure
-      default: $0.lastReason = reason
-      }
-    }
+    let news: News = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? .allDown : code == RD_KAFKA_RESP_ERR__FATAL ? .fatal : .trouble
+    report(news, KafkaFailure(code, redact(reason)))
   }
 
   fileprivate func delivered(failure code: rd_kafka_resp_err_t) {
     guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-    let failure = KafkaFailure(code, unsafe String(cString: rd_kafka_err2str(code)))
-    state.withLock {
-      $0.failedCount += 1
-      $0.firstFailure = $0.firstFailure ?? failure
-    }
-  }
-
-  /// A failure with the library's text, and the last reason heard where the code alone says little.
-  fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
-    var text = unsafe text ?? String(cString: rd_kafka_err2str(code))
-    if code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-      let reason = state.withLock({ $0.lastReason })
-    { text += " (\(reason))" }
-    return KafkaFailure(code, redact(text))
+    addFailure(KafkaFailure(code, unsafe String(cString: rd_kafka_err2str(code))))
   }
 }
 
@@ -486,7 +429,8 @@ extension KafkaFailure {
   fileprivate init(_ code: rd_kafka_resp_err_t, _ text: String) {
     let kind: Kind
     switch code {
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION: kind = .unknownTopic
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      kind = .unknownTopic
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, RD_KAFKA_RESP_ERR__NO_OFFSET: kind = .positionLost
     case RD_KAFKA_RESP_ERR__BAD_MSG, RD_KAFKA_RESP_ERR__BAD_COMPRESSION, RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED, RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:

@@ -81,7 +81,8 @@ let commandModels: [CommandModel] = [
   CommandModel(
     name: "generate", summary: "Write synthetic events into a topic",
     discussion: [
-      "JSON events of about 195 bytes with event_id, user_id, amount, created_at and text; the same seed gives the same events. The topic"
+      "JSON events of about 195 bytes with event_id, user_id, amount, created_at and text; the same seed gives the"
+        + " same ids, users, amounts and duplicates. The topic"
         + " is created where it isn't there."
     ],
     options: [
@@ -95,6 +96,8 @@ let commandModels: [CommandModel] = [
       .init("--users", "N", default: "1000", "Different user ids"),
       .init("--seed", "N", default: "1", "Start of the random numbers"),
       .init("--spread-duplicates", "Send duplicates to any partition, not to that of their original"),
+      .init("--disorder", "MS", default: "0", "created_at stands up to so many milliseconds before the time of writing"),
+      .init("--property", "NAME=VALUE", "A librdkafka property, such as security.protocol=ssl; may stand several times"),
       json,
     ],
     examples: [
@@ -103,12 +106,13 @@ let commandModels: [CommandModel] = [
   CommandModel(
     name: "broker", summary: "Run a small Kafka broker for trying things out",
     discussion: [
-      "librdkafka's mock cluster in one process. Keeps everything in memory, 5 MB a partition, and forgets it at its end; no admin API, no"
+      "librdkafka's mock cluster in one process. Prints its address as export KAFKA_BROKERS=..., and runs until SIGTERM or SIGINT. Keeps everything in memory, 5 MB a partition, and forgets it at its end; no admin API, no"
         + " transactions to rely on. Not for data that matters."
     ],
     options: [
       .init("--topic", "TOPIC:PARTITIONS", "A topic to create; may stand several times"),
       .init("--brokers", "N", default: "1", "Brokers of the cluster"),
+      json,
     ],
     examples: ["millrace broker --topic transactions:3"]),
   CommandModel(

@@ -59,6 +59,11 @@ private func run(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
   case "run": runFile(arguments, logger)
   case "check": checkFile(arguments, logger)
   case "reference": printReference()
+  case "generate": try generateEvents(arguments, logger)
+  case "broker": try runBroker(arguments, logger)
+  case "checkpoint list": listCheckpoints(arguments, logger)
+  case "checkpoint show": try showCheckpoint(arguments, logger)
+  case "checkpoint verify": verifyCheckpoints(arguments, logger)
   default: throw UsageError(message: "\(arguments.command.name) has no implementation")
   }
 }

@@ -1,12 +1,29 @@
 internal import Glibc
+internal import Synchronization
 
 /// The process's own two streams, written whole and without buffers of ours.
 enum Output {
   /// Results: what a command was asked for.
   static func out(_ text: String) { write(text, to: STDOUT_FILENO) }
 
-  /// Everything else: errors, logs, progress.
-  static func error(_ text: String) { write(text, to: STDERR_FILENO) }
+  /// Everything else: errors and logs; above the live line, where there is one. `text` ends its line.
+  static func error(_ text: String) {
+    liveLine.withLock { line in
+      write(line.isEmpty ? text : eraseLine + text + line, to: STDERR_FILENO)
+    }
+  }
+
+  /// Replaces the line at the bottom of the terminal; empty removes it.
+  static func live(_ text: String) {
+    liveLine.withLock { line in
+      if !line.isEmpty || !text.isEmpty { write(eraseLine + text, to: STDERR_FILENO) }
+      line = text
+    }
+  }
+
+  /// What the terminal shows as its last line now. The lock also keeps writers from mixing their lines.
+  private static let liveLine = Mutex("")
+  private static let eraseLine = "\r\u{1b}[K"
 
   /// Whether people read stderr.
   static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }

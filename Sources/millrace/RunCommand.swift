@@ -1,8 +1,11 @@
+internal import Glibc
 internal import MillBase
+internal import MillClickHouse
 internal import MillConfig
 internal import MillCore
 internal import MillEngine
 internal import MillFlow
+internal import Synchronization
 
 /// What the command line asks of a run beside the file.
 struct RunOptions: Sendable {
@@ -21,6 +24,9 @@ func runFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
 
 /// Builds the engine's parts for `pipeline` and runs them on this thread until they are done or told to stop.
 func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) -> ExitCode {
+  // Before any other thread is begun: threads inherit the signals' mask.
+  let target = StopTarget()
+  _ = StopSignals.install { target.stop() }
   let assembly: Assembly
   do throws(SourceError) {
     assembly = try Assembly(pipeline, logger)
@@ -30,10 +36,12 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   }
   let lanes = ThreadLanes()
   let engine = Engine(parts: assembly.parts(pipeline, options), lanes: lanes) { level, text in logger.log(LogLevel(level), text) }
-  StopSignals.onFirst { lanes.post(.stopRequested) }
-  var loop = EngineLoop(lanes: lanes, clock: SystemClock())
-  var progress = ProgressReporter(logger: logger)
-  loop.report = { progress.report($0.progress) }
+  target.set(lanes)
+  let clock = SystemClock()
+  var loop = EngineLoop(lanes: lanes, clock: clock)
+  var progress = ProgressReporter(
+    logger, isLive: isatty(2) == 1 && logger.format == .text, now: clock.now().monotonicMilliseconds)
+  loop.report = { progress.report(ProgressCounters($0.progress), now: clock.now().monotonicMilliseconds) }
   let stop = loop.run(engine)
   progress.finish()
   // Requests under way are dropped: what they did is settled at the next start (R7).
@@ -41,6 +49,34 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   lanes.close()
   engine.executor.close()
   return report(stop, logger)
+}
+
+/// Where a stop request goes once the engine is there; one that came before is kept.
+private final class StopTarget: Sendable {
+  private let state = Mutex<(lanes: ThreadLanes?, isRequested: Bool)>((nil, false))
+
+  func stop() {
+    state.withLock {
+      $0.isRequested = true
+      $0.lanes?.post(.stopRequested)
+    }
+  }
+
+  func set(_ lanes: ThreadLanes) {
+    state.withLock {
+      $0.lanes = lanes
+      if $0.isRequested { lanes.post(.stopRequested) }
+    }
+  }
+}
+
+extension ProgressCounters {
+  init(_ progress: Progress) {
+    self.init(
+      recordCount: progress.counters.records, ackedRowCount: progress.ackedRows, lag: progress.lag,
+      watermarkDelayMilliseconds: progress.watermarkDelayMilliseconds, unackedBatchCount: progress.unackedBatches,
+      checkpointAgeMilliseconds: progress.checkpointAgeMilliseconds, waitingFor: progress.waitsFor)
+  }
 }
 
 private func report(_ stop: Stop, _ logger: Logger) -> ExitCode {

@@ -1,112 +1,9 @@
-"""The end-to-end tests' laboratory: one ClickHouse 26.9 and one Kafka that tests may kill, and a pipeline of its own for each test."""
-
-import itertools
-import json
-import os
-import subprocess
-import time
-from pathlib import Path
+"""The end-to-end tests' servers: one ClickHouse 26.9 and one Kafka that tests may kill, and a laboratory for each test."""
 
 import pytest
 
-from engine import Engine, EngineError
-from pipeline import KEY, PROVENANCE, Pipeline, create_table
-from servers import ClickHouseServer, KafkaBroker, create_topic
-
-PROVE = Path(__file__).resolve().parents[1] / "Proof" / "prove"
-_numbers = itertools.count()
-
-
-def event(number: int, **more) -> dict:
-    """An event like those of `millrace generate`; the same number, the same event."""
-    second = number // 1000
-    return {"event_id": f"00000000-0000-4000-8000-{number:012x}", "user_id": number % 997 + 1, "amount": number % 10_000_000 / 100,
-            "created_at": f"2026-01-31T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}.{number % 1000:03}Z",
-            "name": "flywheel", "text": "the wheel turns as long as the stream runs"} | more
-
-
-def payload(number: int, **more) -> bytes:
-    return json.dumps(event(number, **more), separators=(",", ":")).encode()
-
-
-class Lab:
-    """What one test has: the shared servers, a directory, and the engines it has started."""
-
-    def __init__(self, binary: Path, server: ClickHouseServer, broker: KafkaBroker, directory: Path):
-        self.binary, self.server, self.broker, self.directory = binary, server, broker, directory
-        self.engines: list[Engine] = []
-
-    def topic(self, partitions: int = 3) -> str:
-        name = f"e2e-{os.getpid()}-{next(_numbers)}"
-        create_topic(self.broker.address, name, partitions)
-        return name
-
-    def produce(self, topic: str, payloads: list[bytes], partition: int = 0, tombstones: bool = False):
-        """Writes the payloads in order; as records with a key and no value where `tombstones`."""
-        lines = b"".join((b"k\t" if tombstones else value) + b"\n" for value in payloads)
-        subprocess.run(["kcat", "-P", "-b", self.broker.address, "-t", topic, "-p", str(partition), "-X", "linger.ms=50",
-                        *(["-Z", "-K", "\t"] if tombstones else [])], input=lines, check=True, capture_output=True)
-
-    def produce_events(self, topic: str, numbers, partitions: int = 3):
-        """An event for each number, spread over the partitions by it; every fifth twice."""
-        for partition in range(partitions):
-            mine = [number for number in numbers if number % partitions == partition]
-            self.produce(topic, [payload(n) for number in mine for n in ([number, number] if number % 5 == 0 else [number])], partition)
-
-    def table(self, **more) -> str:
-        name = f"default.events{next(_numbers)}"
-        create_table(self.server, name, **{"window": 10_000, **more})
-        return name
-
-    def pipeline(self, topic: str, table: str, **keys) -> Pipeline:
-        number = next(_numbers)
-        pipeline = Pipeline(self.directory / f"p{number}", self.broker.address, topic, self.server.url, table,
-                            name=f"e2e-{os.getpid()}-{number}", **keys)
-        pipeline.write()
-        return pipeline
-
-    def engine(self, pipeline: Pipeline) -> Engine:
-        self.engines.append(Engine(self.binary, pipeline.file, pipeline.directory / "logs"))
-        return self.engines[-1]
-
-    def proof(self, pipeline: Pipeline) -> dict:
-        """What `prove` has found; fails when nothing could be proven."""
-        done = subprocess.run([PROVE, "--json", "--brokers", self.broker.address, "--topic", pipeline.topic, "--clickhouse",
-                               self.server.url, "--table", pipeline.table, "--ignore", PROVENANCE,
-                               *(["--key", KEY] if pipeline.deduplicate else [])], capture_output=True, text=True)
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
-
-    def assert_exact(self, pipeline: Pipeline, unique: int | None = None):
-        result = self.proof(pipeline)
-        assert result["exact"], result
-        if unique is not None:
-            assert result["keys"] == result["rows"] == unique, result
-
-    def count(self, table: str, what: str = "count()") -> int:
-        return int(self.server.client.row(f"SELECT {what} AS n FROM {table}")["n"])
-
-    def until(self, condition, life, seconds: float = 60):
-        """Waits until `condition()` is true while the engine lives; its value."""
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            if life.ended():
-                raise EngineError(f"the engine ended by itself with {life.code}:\n{life.tail()}")
-            if time.monotonic() > deadline:
-                raise EngineError(f"not within {seconds:.0f} s; the log ends:\n{life.tail()}")
-            time.sleep(0.01)
-        return value
-
-
-def manifests(pipeline: Pipeline) -> list[Path]:
-    """The manifests of the published checkpoints, oldest first."""
-    found = [path for path in pipeline.state.rglob("*") if "manifest" in path.name.lower() and not path.name.endswith(".tmp")]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
-
-
-def segments(pipeline: Pipeline) -> list[Path]:
-    """The segments of the epoch log, oldest first."""
-    return sorted(pipeline.state.rglob("*.seg"))
+from laboratory import Lab
+from servers import ClickHouseServer, new_broker
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +16,7 @@ def lab_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def lab_broker(tmp_path_factory):
-    broker = KafkaBroker(lambda: tmp_path_factory.mktemp("lab-kafka"))
+    broker = new_broker(lambda: tmp_path_factory.mktemp("lab-kafka"))
     broker.start()
     yield broker
     broker.end()

@@ -4,7 +4,8 @@ import shutil
 import signal
 
 import pytest
-from conftest import manifests, segments
+
+from laboratory import manifests, segments
 
 EVENTS = 30_000
 FAST = {"checkpoint": {"interval": "300ms"}}

@@ -3,8 +3,10 @@
 import subprocess
 
 import pytest
-from conftest import event, payload
+
+from laboratory import event, payload
 from pipeline import FIELDS
+from servers import create_topic
 
 FIELDS26 = FIELDS["26.9"]
 
@@ -12,7 +14,6 @@ FIELDS26 = FIELDS["26.9"]
 @pytest.fixture(scope="module")
 def few(lab_broker):
     """A topic of three events that no test adds to."""
-    from servers import create_topic
     create_topic(lab_broker.address, "few", 1)
     subprocess.run(["kcat", "-P", "-b", lab_broker.address, "-t", "few", "-p", "0"], check=True,
                    input=b"".join(payload(number) + b"\n" for number in range(3)))

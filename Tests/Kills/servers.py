@@ -1,8 +1,12 @@
 """The servers a trial kills and starts again: ClickHouse of either version and a Kafka broker, each in a directory of its own."""
 
+import contextlib
 import ctypes
 import os
+import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +17,9 @@ from clickhouse import ClickHouse, ClickHouseError
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parent / "Servers"
 KAFKA_SCRIPT = Path(os.environ.get("KAFKA_SCRIPT", HERE.parents[2] / "shared" / "kafka" / "kafka"))
+KAFKA_HOME = os.environ.get("KAFKA_HOME", "")
+CACHE = Path(os.environ.get("MILLRACE_CACHE") or Path.home() / ".cache" / "millrace")
+NOIDA = next((CACHE / "noida-db-0.2.3").glob("lib/python3*/site-packages/noida_db/noida-db"), CACHE / "noida-db-0.2.3")
 
 
 class ServerError(Exception):
@@ -98,15 +105,28 @@ class ClickHouseServer:
         return self._directories[table]
 
 
-class KafkaBroker:
-    """Apache Kafka by KAFKA_SCRIPT; address and data stay the same over its lives."""
+class Broker:
+    """A Kafka broker; address and data stay the same over its lives. Subclasses start it and know its pid."""
 
-    def __init__(self, directories):
-        """`directories` gives a new directory at each call."""
-        if not KAFKA_SCRIPT.exists():
-            raise ServerError(f"no Apache Kafka: {KAFKA_SCRIPT} is not there (KAFKA_SCRIPT names another)")
+    name = ""
+    survives_kills = True  # keeps every record it has acknowledged
+
+    def __init__(self, new_directory):
+        """`new_directory` gives a new directory at each call."""
         self.address, self.directory, self.kills, self._directories = "", None, 0, []
-        self._new_directory = lambda: self._directories.append(directories()) or self._directories[-1]
+        self._new_directory = lambda: self._directories.append(new_directory()) or self._directories[-1]
+
+    def kill(self):
+        """kill -9 by the pid that was started."""
+        kill_at_once(int((self.directory / "pid").read_text()))
+        (self.directory / "pid").unlink()
+        self.kills += 1
+
+
+class KafkaBroker(Broker):
+    """Apache Kafka by KAFKA_SCRIPT."""
+
+    name = "Apache Kafka"
 
     def start(self):
         if self.directory is None:
@@ -114,14 +134,105 @@ class KafkaBroker:
         else:
             command(KAFKA_SCRIPT, "start", self.directory)
 
-    def kill(self):
-        kill_at_once(int((self.directory / "pid").read_text()))
-        (self.directory / "pid").unlink()
-        self.kills += 1
-
     def end(self):
         for directory in self._directories:
             subprocess.run([KAFKA_SCRIPT, "kill", directory], capture_output=True)
+
+
+class SpawnedBroker(Broker):
+    """A broker that is one command in the foreground, started on a port of ours."""
+
+    def start(self):
+        if self.directory is None:
+            self.directory = self._new_directory()
+            self.address = f"127.0.0.1:{free_port()}"
+            self.prepare(self.directory, int(self.address.rsplit(":", 1)[1]))
+        log = self.directory / "broker.log"
+        with log.open("ab") as out:
+            process = subprocess.Popen(self.foreground(self.directory, int(self.address.rsplit(":", 1)[1])), cwd=self.directory,
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        (self.directory / "pid").write_text(str(process.pid))
+        for _ in range(240):
+            if process.poll() is not None:
+                raise ServerError(f"{self.name} ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
+            if subprocess.run(["kcat", "-L", "-b", self.address, "-m", "1"], capture_output=True).returncode == 0:
+                return
+            time.sleep(0.25)
+        raise ServerError(f"{self.name} did not answer at {self.address} within 60 s; see {log}")
+
+    def prepare(self, directory: Path, port: int):
+        """Makes a new directory ready for the first start."""
+
+    def end(self):
+        for directory in self._directories:
+            if (directory / "pid").exists():
+                with contextlib.suppress(ProcessLookupError):
+                    kill_at_once(int((directory / "pid").read_text()))
+                (directory / "pid").unlink()
+
+
+class KafkaHomeBroker(SpawnedBroker):
+    """An unpacked release of Apache Kafka, by KAFKA_HOME."""
+
+    name = "Apache Kafka of KAFKA_HOME"
+
+    def prepare(self, directory: Path, port: int):
+        controller = free_port()
+        (directory / "server.properties").write_text(f"""process.roles=broker,controller
+node.id=1
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=BROKER://127.0.0.1:{port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=BROKER
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+log.dirs={directory}/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+""")
+        # A cluster id of fixed first letter: one that begins with "-" would be read as an option.
+        command(Path(KAFKA_HOME) / "bin" / "kafka-storage.sh", "format", "--standalone", "-t", "M" + secrets.token_urlsafe(16)[:21],
+                "-c", directory / "server.properties")
+
+    def foreground(self, directory: Path, port: int) -> list:
+        # The script replaces itself by the server, so that the pid is the server's.
+        return [Path(KAFKA_HOME) / "bin" / "kafka-server-start.sh", directory / "server.properties"]
+
+
+class NoidaBroker(SpawnedBroker):
+    """PyPI's noida-db, a broker in one file for machines without Java."""
+
+    name = "noida-db"
+    survives_kills = False
+
+    def foreground(self, directory: Path, port: int) -> list:
+        return [NOIDA, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", directory / "data"]
+
+
+def new_broker(new_directory) -> Broker:
+    """The broker that this machine has: KAFKA_SCRIPT's, KAFKA_HOME's or noida-db, in this order; ServerError where there is none."""
+    if KAFKA_SCRIPT.exists() and shutil.which("java"):
+        return KafkaBroker(new_directory)
+    if KAFKA_HOME and shutil.which("java"):
+        return KafkaHomeBroker(new_directory)
+    if NOIDA.is_file():
+        return NoidaBroker(new_directory)
+    raise ServerError(f"no Kafka: neither {KAFKA_SCRIPT} (KAFKA_SCRIPT), nor a release that KAFKA_HOME names, nor {NOIDA}; run: make setup")
+
+
+def free_port() -> int:
+    """A port that nothing listens on, below those that Linux gives to outgoing connections."""
+    for _ in range(50):
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise ServerError("no free port between 20000 and 31999")
 
 
 def create_topic(address: str, name: str, partitions: int):

@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from engine import Engine, EngineError, Life, generate, generated
 from pipeline import FIELDS, KEY, MODES, PROVENANCE, Pipeline, create_table
-from servers import ClickHouseServer, KafkaBroker, create_topic
+from servers import ClickHouseServer, ServerError, create_topic, new_broker
 
 PROVE = Path(__file__).resolve().parents[1] / "Proof" / "prove"
 TABLE = "default.events"
@@ -86,7 +85,7 @@ class Trial:
         self.options, self.say, self.mode = options, say, MODES[options.mode]
         self.random = random.Random(options.seed)
         self.server = ClickHouseServer(self.mode.version, directory / "clickhouse")
-        self.broker = KafkaBroker(lambda: Path(tempfile.mkdtemp(prefix="kafka-", dir=directory)))
+        self.broker = new_broker(lambda: Path(tempfile.mkdtemp(prefix="kafka-", dir=directory)))
         self.directory = directory
         self.engine: Engine | None = None
         self.generator: subprocess.Popen | None = None
@@ -97,6 +96,8 @@ class Trial:
     def run(self) -> Outcome:
         """The whole trial; raises EngineError or ServerError where it can't go on."""
         outcome, options = self.outcome, self.options
+        if options.broker_kills and not self.broker.survives_kills:
+            raise ServerError(f"{self.broker.name} loses records it has just taken when it is killed: --broker-kills needs Apache Kafka")
         self.server.start()
         self.broker.start()
         create_topic(self.broker.address, TOPIC, options.partitions)
@@ -119,10 +120,10 @@ class Trial:
                 life = getattr(self, f"_kill_{target}")(life)
                 self.say(f"{number}/{len(plan)} {target} killed")
             generated(self.generator)
-            life = self._kill_engine(life, counted=False)
-            code = self.engine.lives[-1].wait(UP_SECONDS) if life.ended() else self._finish(life)
-            if code != 0:
-                raise EngineError(f"the last run ended with {code}:\n{self.engine.lives[-1].tail()}")
+            life = self._kill_engine(life, "--until-end")
+            if (code := life.wait(600)) != 0:
+                raise EngineError(f"the last run ended with {code}:\n{life.tail()}")
+            self._note(life)
         finally:
             self._sampling.set()
             sampler.join()
@@ -145,20 +146,22 @@ class Trial:
 
     # What is killed
 
-    def _kill_engine(self, life: Life, counted: bool = True) -> Life:
+    def _kill_engine(self, life: Life, *options: str) -> Life:
+        """Kills the engine and starts it again with `options`; the new life."""
         # Most lives run a while; some are killed in their recovery.
         if self.random.random() < 0.8:
             self._wait_recovered(life)
             time.sleep(self.random.uniform(0.05, 1.2))
         else:
             time.sleep(self.random.uniform(0.0, 0.3))
+        return self._restart_engine(life, *options)
+
+    def _restart_engine(self, life: Life, *options: str) -> Life:
         life.kill()
         self._note(life)
-        if counted:
-            self.outcome.engine_kills += 1
-            self._pending_kills += 1
-            return self.engine.start()
-        return self.engine.start("--until-end")
+        self.outcome.engine_kills += 1
+        self._pending_kills += 1
+        return self.engine.start(*options)
 
     def _kill_server(self, life: Life) -> Life:
         """Kills ClickHouse at random or just after an insert reached its deduplication log; at times the engine too, while it is down."""
@@ -174,11 +177,7 @@ class Trial:
         self.outcome.server_kills += 1
         time.sleep(self.random.uniform(0.0, 1.0))
         if self.random.random() < 0.3:
-            life.kill()
-            self._note(life)
-            self.outcome.engine_kills += 1
-            self._pending_kills += 1
-            life = self.engine.start()
+            life = self._restart_engine(life)
             time.sleep(self.random.uniform(0.0, 0.5))
         self.server.start()
         self._check_alive(life)
@@ -192,11 +191,6 @@ class Trial:
         self.broker.start()
         self._check_alive(life)
         return life
-
-    def _finish(self, life: Life) -> int:
-        code = life.wait(600)
-        self._note(life)
-        return code
 
     # What is watched
 
@@ -226,8 +220,14 @@ class Trial:
             self._pending_kills = 0
 
     def _sample(self):
-        while not self._sampling.wait(0.2):
-            self.server.sample_duplicates()
+        """Notices a recovery when it happens, whatever the trial is waiting for, and samples the counter about once in 0.2 s."""
+        turn = 0
+        while not self._sampling.wait(0.02):
+            if self.engine.lives:
+                self.engine.lives[-1].look()
+            turn += 1
+            if turn % 10 == 0:
+                self.server.sample_duplicates()
 
     def _prove(self):
         done = subprocess.run([PROVE, "--json", "--brokers", self.broker.address, "--topic", TOPIC, "--clickhouse", self.server.url,
@@ -258,13 +258,13 @@ class Trial:
 
 
 def carry_out(options: Options, say=lambda text: None) -> Outcome:
-    """Runs a trial in a directory of its own and leaves nothing running, also when broken off; the directory stays with `keep`.
+    """Runs a trial in a directory of its own and leaves nothing running, also when broken off.
 
-    What stops it (an EngineError, a ServerError) becomes a problem of the outcome, and the directory stays too.
+    What stops it (an EngineError, a ServerError) becomes a problem of the outcome. The directory stays where there is a problem, and
+    with `keep`.
     """
     directory = Path(tempfile.mkdtemp(prefix="millrace-kills-"))
     trial = Trial(options, directory, say)
-    failed = True
     try:
         with contextlib.suppress(ValueError):  # not in the main thread: then nothing can be caught
             signal.signal(signal.SIGTERM, _interrupt)
@@ -273,8 +273,7 @@ def carry_out(options: Options, say=lambda text: None) -> Outcome:
         trial.outcome.problems.append(f"{type(error).__name__}: {error}")
     finally:
         _uninterrupted(trial.end)
-        failed = bool(trial.outcome.problems) or sys.exc_info()[0] is not None
-        if failed or options.keep:
+        if trial.outcome.problems or options.keep:
             say(f"kept: {directory}")
         else:
             subprocess.run(["rm", "-rf", directory])

@@ -147,7 +147,7 @@ private let structure: [Wrong] = [
   Wrong("brokers: localhost:9092", "<<: {a: b}", 3, "kafka.<<", nil, "merge keys are not taken", "write the keys"),
   Wrong("brokers: localhost:9092", "brokers: a\n  brokers: b", 4, "kafka.brokers", nil, "second time; the first is in line 3", "keep one"),
   Wrong("brokers: localhost:9092", "? [a]\n  : b", 3, "kafka", nil, "a key must be a name", "key: value"),
-  Wrong("brokers: localhost:9092", "brokers: 'h", 22, "", nil, "this is not YAML", "quotes"),
+  Wrong("brokers: localhost:9092", "brokers: 'h", 3, "", nil, "this is not YAML", "quotes"),
   Wrong("brokers: localhost:9092", "\tbrokers: h", 3, "", nil, "this is not YAML", "no tabs"),
   Wrong("brokers: localhost:9092", "brokers: ${KAFKA}", 3, "kafka.brokers", "${KAFKA}", "KAFKA is not set", "${KAFKA:-default}"),
   Wrong("brokers: localhost:9092", "brokers: ${1A}", 3, "kafka.brokers", "${1A}", "names no environment variable", "letters"),
@@ -183,7 +183,7 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
   let problem = try #require(problems(changed("[transaction_id]", "[transactoin_id]")).first)
   #expect(
     problem.text(file: "p.yaml") == """
-      p.yaml:14:43: operators.unique.deduplicate.key[0] = "transactoin_id": there is no field of this name
+      p.yaml:14:46: operators.unique.deduplicate.key[0] = "transactoin_id": there is no field of this name
           did you mean transaction_id? one of transaction_id, amount, paid_at
       """)
 }

@@ -37,7 +37,12 @@ import Testing
 
   @Test func `an event has the documented fields, in about 195 bytes`() throws {
     let made = events(1000) { $0.userCount = 50 }
-    let form = #/\{"event_id":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}","user_id":([1-9][0-9]*),"amount":(0|[1-9][0-9]{0,3})\.[0-9]{2},"created_at":"(2026-01-31T12:00:0[0-9]\.[0-9]{3}Z)","name":"[a-z]+","text":"[a-z ]+"\}/#
+    let form =
+      #/
+      \{"event_id":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+      "user_id":([1-9][0-9]*),"amount":(0|[1-9][0-9]{0,3})\.[0-9]{2},
+      "created_at":"(2026-01-31T12:00:0[0-9]\.[0-9]{3}Z)","name":"[a-z]+","text":"[a-z\x20]+"\}
+      /#
     for (number, event) in made.enumerated() {
       let match = try #require(text(event).wholeMatch(of: form), "\(text(event))")
       #expect(1...50 ~= Int(match.1)!)

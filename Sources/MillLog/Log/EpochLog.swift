@@ -178,7 +178,11 @@ package final class EpochLog: Sendable {
     } catch {
       guard case .outOfSpace = error else { throw state.poison(error) }
       do throws(DiskError) {
-        if disk.exists(path) { try disk.remove(path) }
+        if disk.exists(path) {
+          try disk.remove(path)
+          // Shorter records may still go into the segment before: the name must not come back after them.
+          try disk.syncDirectory(directory)
+        }
       } catch {
         throw state.poison(error)
       }

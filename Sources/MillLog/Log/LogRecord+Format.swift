@@ -91,7 +91,7 @@ extension LogRecord {
         covered.append(Seal.Coverage(destination: try reader.destination(), firstEpoch: try reader.integer()))
       }
       var batches: [SealedBatch] = []
-      for _ in 0..<(try reader.count(itemByteCount: 60)) { batches.append(try reader.batch()) }
+      for _ in 0..<(try reader.count(itemByteCount: 57)) { batches.append(try reader.batch()) }
       self = .seal(Seal(epoch: epoch, covered: covered, batches: batches))
     case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
     case .deadline:

@@ -1,0 +1,69 @@
+internal import Synchronization
+
+/// What librdkafka's callbacks tell, some from its own threads: log lines, errors of the whole client, failed deliveries.
+final class KafkaSignals: Sendable {
+  /// An error of the whole client.
+  enum News { case allDown, fatal, trouble }
+
+  private struct State {
+    var allDown = false
+    var lastReason: String?
+    var failedCount = 0
+    var firstFailure: KafkaFailure?
+    var fatal: KafkaFailure?
+  }
+
+  private let state = Mutex(State())
+  private let secrets: [String]
+  private let sink: KafkaLog
+
+  /// `secrets` never appear in what is handed on.
+  init(secrets: [String], log: @escaping KafkaLog) {
+    self.secrets = secrets.filter { !$0.isEmpty }
+    sink = log
+  }
+
+  /// `text` without the secrets.
+  func redact(_ text: String) -> String {
+    secrets.reduce(text) { $0.contains($1) ? $0.replacing($1, with: "***") : $0 }
+  }
+
+  /// The reason of the last error, until the news that all brokers are down has been taken.
+  var lastReason: String? { state.withLock { $0.lastReason } }
+
+  /// Takes the news that all brokers are down, with the last reason that was given; nil when there are none.
+  func takeAllDown() -> String? {
+    state.withLock { state in
+      guard state.allDown else { return nil }
+      let reason = state.lastReason ?? "all brokers are down"
+      state.allDown = false
+      state.lastReason = nil
+      return reason
+    }
+  }
+
+  /// How many messages could not be delivered, and why the first could not.
+  var failures: (count: Int, first: KafkaFailure?) { state.withLock { ($0.failedCount, $0.fatal ?? $0.firstFailure) } }
+
+  func log(_ level: Int, _ line: String) { sink(level, redact(line)) }
+
+  func report(_ news: News, _ failure: KafkaFailure) {
+    state.withLock {
+      switch news {
+      case .allDown:
+        $0.allDown = true
+        $0.lastReason = $0.lastReason ?? failure.text
+      case .fatal: $0.fatal = failure
+      case .trouble: $0.lastReason = failure.text
+      }
+    }
+  }
+
+  /// One message could not be delivered.
+  func addFailure(_ failure: KafkaFailure) {
+    state.withLock {
+      $0.failedCount += 1
+      $0.firstFailure = $0.firstFailure ?? failure
+    }
+  }
+}

@@ -1,0 +1,115 @@
+internal import Glibc
+internal import MillKafka
+
+/// Bytes that a mock broker keeps of a partition; older records are gone.
+private let mockPartitionByteCount = 5_000_000
+
+/// `millrace generate`.
+func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
+  let count = try arguments.integer("--count", in: 1...100_000_000_000)
+  let rate = try arguments.integer("--rate", in: 0...10_000_000)
+  let partitions = try arguments.integer("--partitions", in: 1...10_000)
+  var options = EventGenerator.Options()
+  options.seed = UInt64(try arguments.integer("--seed", in: 0...Int.max))
+  options.userCount = try arguments.integer("--users", in: 1...1_000_000_000)
+  options.duplicatePercent = try arguments.share("--duplicates") * 100
+  options.garbagePercent = try arguments.share("--garbage") * 100
+  options.disorderMilliseconds = try arguments.integer("--disorder", in: 0...86_400_000)
+  options.duplicatesMove = arguments.flag("--spread-duplicates")
+  if let issue = options.issues.first { throw arguments.usage(issue) }
+  var target = TopicWriter.Options(
+    brokers: arguments.text("--brokers") ?? "localhost:9092", topic: arguments.text("--topic") ?? "transactions")
+  for property in arguments.all("--property") {
+    guard let equals = property.firstIndex(of: "=") else { throw arguments.usage("--property \(property): must be NAME=VALUE") }
+    target.properties[String(property[..<equals])] = String(property[property.index(after: equals)...])
+  }
+  do throws(KafkaFailure) {
+    let writer = try TopicWriter(target) { level, line in if level <= 4 { logger.warning("kafka", ["line": .text(line)]) } }
+    options.partitionCount = try prepare(writer, target, partitions: partitions, eventCount: count, logger)
+    let generator = EventGenerator(options)
+    let result = try write(count, rate: rate, generator, writer)
+    try writer.flush(timeoutMilliseconds: 60_000)
+    report(result, target, partitions: options.partitionCount, asJSON: arguments.flag("--json"))
+    return .done
+  } catch {
+    logger.error("can't write events", ["brokers": .text(target.brokers), "topic": .text(target.topic), "reason": .text(error.text)])
+    return .failed
+  }
+}
+
+/// Makes the topic where it isn't there, warns where it can't hold what will be written, and returns its number of partitions.
+private func prepare(
+  _ writer: TopicWriter, _ target: TopicWriter.Options, partitions: Int, eventCount: Int, _ logger: Logger
+) throws(KafkaFailure) -> Int {
+  switch try writer.createTopic(partitions: partitions, timeoutMilliseconds: 4000) {
+  case .created:
+    logger.info("topic created", ["topic": .text(target.topic), "partitions": .integer(Int64(partitions))])
+    return partitions
+  case .existed(let found):
+    if found != partitions { logger.info("topic is there", ["topic": .text(target.topic), "partitions": .integer(Int64(found))]) }
+    return found
+  case .automatic(let found):
+    let byteCount = eventCount / found * 240
+    if byteCount > mockPartitionByteCount {
+      let fitting = mockPartitionByteCount / 240 * found
+      logger.warning(
+        "this is a mock broker, which keeps about 5 MB a partition: the oldest events will be gone; use fewer events, more partitions,"
+          + " or Apache Kafka",
+        ["events": .integer(Int64(eventCount)), "partitions": .integer(Int64(found)), "events_that_fit": .integer(Int64(fitting))])
+    }
+    return found
+  }
+}
+
+/// What has been written.
+private struct Generated {
+  var originalCount: Int
+  var duplicateCount: Int
+  var garbageCount: Int
+  var byteCount: Int
+  var milliseconds: Int64
+}
+
+/// Writes `count` events, `rate` of them a second (0: without pause).
+private func write(_ count: Int, rate: Int, _ generator: EventGenerator, _ writer: TopicWriter) throws(KafkaFailure) -> Generated {
+  var generator = generator
+  let start = monotonicMilliseconds()
+  var byteCount = 0
+  var wall = wallMilliseconds()
+  for number in 0..<count {
+    if number & 255 == 0 || rate > 0 && rate < 25_000 { wall = wallMilliseconds() }
+    if rate > 0 {
+      // The event is due at its place in an even stream; sleeping to a due time never adds up small errors.
+      let due = start + Int64(number) * 1000 / Int64(rate)
+      while monotonicMilliseconds() < due { usleep(UInt32(clamping: min(due - monotonicMilliseconds(), 100)) * 1000) }
+    }
+    generator.next(atMilliseconds: wall)
+    byteCount += generator.payload.count
+    try writer.produce(partition: generator.partition, key: generator.key, payload: generator.payload, timestamp: wall)
+  }
+  return Generated(
+    originalCount: generator.originalCount, duplicateCount: generator.duplicateCount, garbageCount: generator.garbageCount,
+    byteCount: byteCount, milliseconds: max(monotonicMilliseconds() - start, 1))
+}
+
+private func report(_ result: Generated, _ target: TopicWriter.Options, partitions: Int, asJSON: Bool) {
+  let count = result.originalCount + result.duplicateCount + result.garbageCount
+  if asJSON {
+    Output.out(
+      "{\"topic\":\(jsonText(target.topic)),\"partitions\":\(partitions),\"events\":\(count),\"originals\":\(result.originalCount),"
+        + "\"duplicates\":\(result.duplicateCount),\"garbage\":\(result.garbageCount),\"bytes\":\(result.byteCount),"
+        + "\"milliseconds\":\(result.milliseconds)}\n")
+  } else {
+    let rate = Int64(count) * 1000 / result.milliseconds
+    Output.out(
+      "wrote \(grouped(Int64(count))) events to \(target.topic) (\(partitions) partitions): \(grouped(Int64(result.originalCount))) originals, "
+        + "\(grouped(Int64(result.duplicateCount))) duplicates, \(grouped(Int64(result.garbageCount))) garbage; "
+        + "\(grouped(Int64(result.byteCount))) bytes, \(grouped(rate)) events/s\n")
+  }
+}
+
+private func wallMilliseconds() -> Int64 {
+  var now = timespec()
+  unsafe clock_gettime(CLOCK_REALTIME, &now)
+  return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+}

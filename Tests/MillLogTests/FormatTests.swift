@@ -1,0 +1,119 @@
+import MillBase
+import MillLog
+import Testing
+
+/// Changes bytes the way disks and mistakes do.
+private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
+  var bytes = bytes
+  for _ in 0..<random.next(in: 1...3) where !bytes.isEmpty {
+    let at = random.next(below: bytes.count)
+    switch random.next(below: 5) {
+    case 0: bytes[at] ^= 1 << UInt8(random.next(below: 8))
+    case 1: bytes[at] = random.pick([0, 1, 0x7f, 0x80, 0xff])
+    case 2: bytes.removeSubrange(at...)
+    case 3: bytes.insert(contentsOf: random.bytes(random.next(in: 1...9)), at: at)
+    default: bytes.remove(at: at)
+    }
+  }
+  return bytes
+}
+
+@Suite struct FormatTests {
+  @Test func `every record comes back from its payload`() throws {
+    var samples = Samples(random: SeededRandom(11))
+    for _ in 0..<2000 {
+      let record = samples.record()
+      #expect(try LogRecord(kind: record.kind, payload: record.payload) == record)
+    }
+  }
+
+  @Test func `what is read from a damaged payload is written back as the same bytes`() {
+    var samples = Samples(random: SeededRandom(12))
+    var random = SeededRandom(13)
+    var refused = 0
+    for _ in 0..<5000 {
+      let record = samples.record()
+      let bytes = mutate(record.payload, &random)
+      do {
+        #expect(try LogRecord(kind: record.kind, payload: bytes).payload == bytes)
+      } catch {
+        refused += 1
+      }
+    }
+    #expect(refused > 1000)
+  }
+
+  @Test func `a record of another version is refused by that version`() {
+    var payload = LogRecord.ack(Ack(destination: .table, batch: 1)).payload
+    payload[0] = 9
+    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads 1")) {
+      try LogRecord(kind: .ack, payload: payload)
+    }
+  }
+
+  @Test func `every manifest comes back from its bytes`() throws {
+    var samples = Samples(random: SeededRandom(14))
+    for _ in 0..<500 {
+      let files = samples.files()
+      let manifest = samples.manifest(files: files)
+      #expect(try ManifestFormat.decode(ManifestFormat.encode(manifest)) == manifest)
+    }
+  }
+
+  @Test func `no changed byte of a manifest goes unnoticed`() {
+    var samples = Samples(random: SeededRandom(15))
+    let files = samples.files()
+    let bytes = ManifestFormat.encode(samples.manifest(files: files))
+    for index in bytes.indices {
+      var changed = bytes
+      changed[index] ^= 0x10
+      #expect(throws: ManifestFormat.Failure.self) { try ManifestFormat.decode(changed) }
+      #expect(throws: ManifestFormat.Failure.self) { try ManifestFormat.decode(Array(bytes[..<index])) }
+    }
+  }
+
+  @Test func `a damaged manifest whose CRC fits is read or refused, never trapped on`() {
+    var samples = Samples(random: SeededRandom(16))
+    var random = SeededRandom(17)
+    var refused = 0
+    for _ in 0..<3000 {
+      let files = samples.files()
+      let whole = ManifestFormat.encode(samples.manifest(files: files))
+      let payload = mutate(Array(whole[16..<(whole.count - 4)]), &random)
+      let bytes = sealed(Array(whole[..<8]), payload)
+      do {
+        #expect(ManifestFormat.encode(try ManifestFormat.decode(bytes)) == bytes)
+      } catch {
+        refused += 1
+      }
+    }
+    #expect(refused > 1000)
+  }
+
+  @Test func `a manifest of a newer version is refused by its number`() {
+    var samples = Samples(random: SeededRandom(18))
+    let whole = ManifestFormat.encode(samples.manifest())
+    var head = Array(whole[..<8])
+    head[4] = 7
+    let bytes = sealed(head, Array(whole[16..<(whole.count - 4)]))
+    #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 1)) { try ManifestFormat.decode(bytes) }
+  }
+
+  @Test(arguments: ["../up", "/etc/passwd", "a/../b", "a//b", "", "a/./b", "nul\u{0}", "dir/"])
+  func `a manifest can't name a file outside of its directory`(_ path: String) {
+    var samples = Samples(random: SeededRandom(19))
+    let bytes = ManifestFormat.encode(
+      samples.manifest(files: [Manifest.File(path: path, byteCount: 1, sha256: Array(repeating: 1, count: 32))]))
+    #expect(throws: ManifestFormat.Failure.self) { try ManifestFormat.decode(bytes) }
+  }
+
+  /// A manifest's first eight bytes, a payload, and the length and CRC that fit.
+  private func sealed(_ head: [UInt8], _ payload: [UInt8]) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.raw(head)
+    writer.integer(UInt64(payload.count))
+    writer.raw(payload)
+    writer.integer(crc32c(0, writer.bytes))
+    return writer.bytes
+  }
+}

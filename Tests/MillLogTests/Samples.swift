@@ -1,0 +1,86 @@
+import MillBase
+import MillLog
+
+/// Records of every kind, with fields drawn at random; no two chunks are alike.
+struct Samples {
+  var random: SeededRandom
+
+  mutating func record() -> LogRecord {
+    switch random.next(below: 8) {
+    case 0: .restart(Restart(lineage: Lineage(number()), instance: number(), lastKeptEpoch: number(), wallMilliseconds: signed()))
+    case 1: .plan(plan())
+    case 2, 3: .intent(intent())
+    case 4: .chunk(random.bytes(random.next(below: 60)))
+    case 5: .seal(seal())
+    case 6: .ack(Ack(destination: destination(), batch: number()))
+    default: .deadline(Deadline(destination: destination(), batch: number(), seconds: signed()))
+    }
+  }
+
+  mutating func intent() -> Intent {
+    Intent(
+      epoch: number(), clockMilliseconds: signed(), planHash: number(),
+      ranges: many(3) { samples in
+        PartitionRange(
+          partition: Int32(truncatingIfNeeded: samples.signed()), start: samples.signed(), next: samples.signed(),
+          isIdle: samples.random.chance(0.5), anchorOffset: samples.signed(), anchorTimestamp: samples.signed(),
+          anchorChecksum: UInt32(truncatingIfNeeded: samples.number()))
+      }, inputDigest: digest())
+  }
+
+  mutating func seal() -> Seal {
+    Seal(
+      epoch: number(), covered: many(2) { Seal.Coverage(destination: $0.destination(), firstEpoch: $0.number()) },
+      batches: many(2) { samples in
+        let chunks = samples.many(4) { $0.number() }
+        return SealedBatch(
+          destination: samples.destination(), number: samples.number(), rowStart: samples.number(), rowCount: samples.number(),
+          digest: samples.digest(), token: samples.text(), chunks: chunks, originChunkCount: UInt32(chunks.count / 2),
+          byteCount: samples.number(), target: samples.text(),
+          columns: samples.many(3) { BatchColumn(name: $0.text(), type: $0.text()) })
+      })
+  }
+
+  mutating func plan() -> PlanRecord {
+    PlanRecord(hash: number(), replayVersion: UInt32(truncatingIfNeeded: number()), text: text())
+  }
+
+  mutating func manifest(files: [Manifest.File] = []) -> Manifest {
+    Manifest(
+      pipeline: text(), lineage: Lineage(number()), hashSeed: digest(), epoch: number(), clockMilliseconds: signed(), watermark: signed(),
+      sources: many(2) { samples in
+        Manifest.SourceState(
+          name: samples.text(), clusterID: samples.text(), topic: samples.text(), topicID: samples.text(),
+          partitions: samples.many(3) {
+            Manifest.PartitionState(
+              nextOffset: $0.signed(), maxEventTime: $0.signed(), anchorOffset: $0.signed(), anchorTimestamp: $0.signed(),
+              anchorChecksum: UInt32(truncatingIfNeeded: $0.number()))
+          })
+      }, plan: plan(), position: number(),
+      unacked: many(3) {
+        Manifest.UnackedBatch(destination: $0.destination(), number: $0.number(), seal: $0.number(), firstChunk: $0.number())
+      }, nextBatchNumbers: many(3) { $0.number() }, files: files, tableIdentity: text())
+  }
+
+  mutating func files() -> [Manifest.File] {
+    many(3) { Manifest.File(path: "state/\($0.number())", byteCount: $0.number(), sha256: $0.random.bytes(32)) }
+  }
+
+  private mutating func many<T>(_ most: Int, _ make: (inout Samples) -> T) -> [T] {
+    (0..<random.next(in: 0...most)).map { _ in make(&self) }
+  }
+
+  /// Small, large and extreme numbers.
+  private mutating func number() -> UInt64 {
+    switch random.next(below: 4) {
+    case 0: UInt64(random.next(below: 300))
+    case 1: UInt64.max - UInt64(random.next(below: 2))
+    default: random.next() >> UInt64(random.next(below: 64))
+    }
+  }
+
+  private mutating func signed() -> Int64 { Int64(bitPattern: number()) }
+  private mutating func digest() -> Digest128 { Digest128(low: number(), high: number()) }
+  private mutating func destination() -> Destination { random.pick(Destination.allCases) }
+  private mutating func text() -> String { random.pick(["", "orders", "Größe Ø", "a\u{0}b", String(repeating: "x", count: 130)]) }
+}
