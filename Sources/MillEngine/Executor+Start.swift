@@ -27,8 +27,8 @@ extension Executor {
     let checkpoints = checkpoints
     lanes.run(.control) {
       do throws(DiskError) {
-        for directory in [parts.stateDirectory, parts.checkpointDirectory, parts.deadLetterDirectory] {
-          try parts.disk.createDirectory(directory)
+        for directory in [parts.stateDirectory, parts.stateDirectory + "/log", parts.checkpointDirectory, parts.deadLetterDirectory] {
+          try Executor.createDurably(parts.disk, directory)
         }
         opening.lock = try parts.disk.lock(parts.stateDirectory + "/LOCK", holder: parts.holder)
       } catch {
@@ -36,6 +36,15 @@ extension Executor {
       }
       return Executor.look(parts, opening, checkpoints)
     }
+  }
+
+  /// Makes a directory with its missing parents, so that a power cut can't take their names. The last one's is synced even when it was
+  /// there: an earlier life may have ended between the two.
+  private static func createDurably(_ disk: any Disk, _ directory: String) throws(DiskError) {
+    var missing = [directory]
+    while let parent = missing.last.map(parentDirectory(of:)), parent != missing.last, !disk.exists(parent) { missing.append(parent) }
+    try disk.createDirectory(directory)
+    for path in missing.reversed() { try disk.syncDirectory(parentDirectory(of: path)) }
   }
 
   /// Reads checkpoints and log; nothing is written but what an interrupted publication left is removed.

@@ -1,0 +1,121 @@
+internal import MillBase
+package import MillClickHouse
+
+/// One HTTP request between the engine and the simulated server, and what became of it.
+final class Exchange {
+  let request: HTTPRequest
+  let incarnation: Int
+  private let done: (Result<HTTPResponse, TransportError>) -> Void
+  /// The client no longer listens.
+  var isClosed = false
+  var isInNetwork = true
+  /// Raised when the time of arrival changes; an earlier one no longer counts.
+  var arrival = 0
+  private(set) var parameters: [String: String] = [:]
+  private(set) var statement: ServerStatement?
+  /// The statement's text, shortened.
+  private(set) var label = ""
+  private(set) var rows: [ServerRow] = []
+  /// What is wrong with the body.
+  private(set) var bodyError: BodyError?
+  /// The block's plain bytes; empty for questions.
+  private(set) var plain: [UInt8] = []
+
+  init(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
+    self.request = request
+    self.incarnation = incarnation
+    self.done = done
+  }
+
+  func finish(_ result: Result<HTTPResponse, TransportError>) { done(result) }
+
+  var queryID: String { parameters["query_id"] ?? "" }
+
+  /// Whether it may come however late: guarded by its deadline, or a question.
+  var isHarmlessLate: Bool {
+    if case .insert = statement { return false }
+    return true
+  }
+
+  /// What the invariants look at; nil for questions.
+  var seen: InsertSeen? {
+    var deadline: Int64?
+    switch statement {
+    case .insert: break
+    case .guardedInsert(_, let guardDeadline, _): deadline = guardDeadline
+    default: return nil
+    }
+    let token = queryID.lastIndex(of: "-").map { String(queryID[..<$0]) } ?? queryID
+    return InsertSeen(
+      queryID: queryID, token: token, isGuarded: deadline != nil, deadline: deadline,
+      deduplicationToken: parameters["insert_deduplication_token"], rows: rows)
+  }
+
+  /// Reads target and body, as the server will when it has them.
+  func read(_ table: SimClickHouse.Table) {
+    let query = request.target.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
+    for pair in query.split(separator: "&") {
+      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      parameters[Self.decoded(parts[0])] = parts.count > 1 ? Self.decoded(parts[1]) : ""
+    }
+    let text = parameters["query"] ?? String(decoding: request.body, as: UTF8.self)
+    label = String(text.prefix(160))
+    statement = ServerStatement(text)
+    do throws(BodyError) {
+      switch statement {
+      case .insert: plain = parameters["decompress"] == "1" ? try BodyReader.plain(frames: request.body) : request.body
+      case .guardedInsert: plain = try part(named: "batch")
+      default: return
+      }
+      rows = try BodyReader.rows(native: plain, types: table.columns)
+    } catch {
+      bodyError = error
+    }
+  }
+
+  // The one part of a multipart/form-data body.
+  private func part(named name: String) throws(BodyError) -> [UInt8] {
+    let type = request.headers.first { $0.name.lowercased() == "content-type" }?.value ?? ""
+    guard let range = type.firstRange(of: "boundary=") else { throw BodyError(code: 36, message: "no boundary in \(type)") }
+    let mark = Array("--\(type[range.upperBound...])".utf8)
+    let body = request.body
+    guard body.starts(with: mark), let head = body.firstRange(of: Array("\r\n\r\n".utf8)) else {
+      throw BodyError(code: 36, message: "no part in the form")
+    }
+    let header = String(decoding: body[..<head.lowerBound], as: UTF8.self)
+    let tail = [13, 10] + mark + Array("--\r\n".utf8)
+    guard header.contains("name=\"\(name)\""), body.count >= head.upperBound + tail.count, body.suffix(tail.count).elementsEqual(tail) else {
+      throw BodyError(code: 33, message: "Cannot read all data: the form has no end")
+    }
+    return Array(body[head.upperBound..<body.count - tail.count])
+  }
+
+  private static func decoded(_ text: Substring) -> String {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      if byte == UInt8(ascii: "%"), let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+        bytes.append(value)
+        rest = rest.dropFirst(2)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
+
+/// The engine's end: one an incarnation.
+package final class SimTransport: Transport, @unchecked Sendable {
+  private let server: SimClickHouse
+  private let incarnation: Int
+
+  package init(_ server: SimClickHouse, incarnation: Int) {
+    self.server = server
+    self.incarnation = incarnation
+  }
+
+  package func send(_ request: HTTPRequest, done: @escaping @Sendable (Result<HTTPResponse, TransportError>) -> Void) {
+    server.send(request, incarnation: incarnation, done: done)
+  }
+}

@@ -1,0 +1,182 @@
+/// What the simulated server understands of a statement, read by code of its own.
+enum ServerStatement: Equatable {
+  /// `looks`: nil for `INSERT … FORMAT Native`; else whether only what the table lacks is inserted.
+  case insert(columns: [String])
+  case guardedInsert(columns: [String], deadline: Int64, lacking: Lacking?)
+  case serverTime
+  case count(provenance: String)
+  case running(prefix: String)
+  case kill(prefix: String)
+  case greatest(from: String, below: String)
+  case version, settings, tablesColumns, windows, processes, describe
+  case table(columns: [String])
+
+  /// The second condition of a guarded insert.
+  struct Lacking: Equatable {
+    var provenance: String
+    /// Empty: looked at as a whole (`count() = 0`).
+    var partitionKey: String
+  }
+
+  private enum Token: Equatable {
+    case word(String)
+    case name(String)
+    case text(String)
+    case symbol(Character)
+  }
+
+  /// Nil for what isn't one of the statements that the sink's documentation lists.
+  init?(_ sql: String) {
+    guard let tokens = Self.tokens(sql) else { return nil }
+    var parser = Parser(tokens: tokens[...])
+    guard let statement = parser.statement(), parser.tokens.isEmpty else { return nil }
+    self = statement
+  }
+
+  private static func tokens(_ sql: String) -> [Token]? {
+    var tokens: [Token] = []
+    var rest = Substring(sql)
+    while let first = rest.first {
+      if first == " " || first == "\n" {
+        rest.removeFirst()
+      } else if first == "`" || first == "'" {
+        rest.removeFirst()
+        var value = ""
+        while let next = rest.popFirst(), next != first {
+          if next == "\\" {
+            guard let escaped = rest.popFirst() else { return nil }
+            value.append(escaped == "n" ? "\n" : escaped == "t" ? "\t" : escaped)
+          } else {
+            value.append(next)
+          }
+        }
+        tokens.append(first == "`" ? .name(value) : .text(value))
+      } else if first.isLetter || first.isNumber || first == "_" {
+        let word = rest.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+        tokens.append(.word(String(word)))
+        rest = rest.dropFirst(word.count)
+      } else {
+        tokens.append(.symbol(first))
+        rest.removeFirst()
+      }
+    }
+    return tokens
+  }
+
+  private struct Parser {
+    var tokens: ArraySlice<Token>
+
+    mutating func statement() -> ServerStatement? {
+      if take("INSERT INTO") { return insert() }
+      if take("KILL QUERY WHERE startsWith ( query_id ,") {
+        guard let prefix = text(), take(") SYNC FORMAT TabSeparated") else { return nil }
+        return .kill(prefix: prefix)
+      }
+      if take("DESCRIBE TABLE") { return table() && take("FORMAT TabSeparated") ? .describe : nil }
+      guard take("SELECT") else { return nil }
+      return select()
+    }
+
+    private mutating func insert() -> ServerStatement? {
+      guard table(), take("("), let columns = names(), take(")") else { return nil }
+      if take("FORMAT Native") { return .insert(columns: columns) }
+      guard take("SELECT"), names() == columns, take("FROM batch WHERE now ( ) < toDateTime ("), let deadline = number(), take(")") else {
+        return nil
+      }
+      guard take("AND") else { return .guardedInsert(columns: columns, deadline: deadline, lacking: nil) }
+      if take("( SELECT count ( ) FROM") {
+        guard let provenance = ofTable(), take(") = 0") else { return nil }
+        return .guardedInsert(columns: columns, deadline: deadline, lacking: Lacking(provenance: provenance, partitionKey: ""))
+      }
+      guard take("("), let key = word(), take(") NOT IN ( SELECT DISTINCT ("), word() == key, take(") FROM"), let provenance = ofTable(), take(")")
+      else { return nil }
+      return .guardedInsert(columns: columns, deadline: deadline, lacking: Lacking(provenance: provenance, partitionKey: key))
+    }
+
+    private mutating func select() -> ServerStatement? {
+      if take("toUInt32 ( now ( ) ) , uptime ( ) FORMAT TabSeparated") { return .serverTime }
+      if take("version ( ) FORMAT TabSeparated") { return .version }
+      if take("name FROM system . settings FORMAT TabSeparated") { return .settings }
+      if take("name , value FROM system . merge_tree_settings FORMAT TabSeparated") { return .windows }
+      if take("count ( ) FROM system . processes FORMAT TabSeparated") { return .processes }
+      if take("name FROM system . columns WHERE database =") {
+        return text() == "system" && take("AND table =") && text() == "tables" && take("FORMAT TabSeparated") ? .tablesColumns : nil
+      }
+      if take("query_id FROM system . processes WHERE startsWith ( query_id ,") {
+        guard let prefix = text(), take(") FORMAT TabSeparated") else { return nil }
+        return .running(prefix: prefix)
+      }
+      if take("count ( ) FROM") {
+        guard let provenance = ofTable(), take("FORMAT TabSeparated") else { return nil }
+        return .count(provenance: provenance)
+      }
+      if take("max (") {
+        guard name() != nil, take(") FROM"), table(), take("WHERE"), name() != nil, take("> ="), let from = text(), take("AND"), name() != nil,
+          take("<"), let below = text(), take("FORMAT TabSeparated")
+        else { return nil }
+        return .greatest(from: from, below: below)
+      }
+      guard let columns = names(), take("FROM system . tables WHERE database ="), text() != nil, take("AND name ="), text() != nil,
+        take("FORMAT TabSeparated")
+      else { return nil }
+      return .table(columns: columns)
+    }
+
+    // `db`.`t` WHERE `p` = 'TOKEN'
+    private mutating func ofTable() -> String? {
+      guard table(), take("WHERE"), name() != nil, take("=") else { return nil }
+      return text()
+    }
+
+    private mutating func table() -> Bool {
+      guard name() != nil, take("."), name() != nil else { return false }
+      return true
+    }
+
+    private mutating func names() -> [String]? {
+      guard let first = name() else { return nil }
+      var names = [first]
+      while take(",") {
+        guard let next = name() else { return nil }
+        names.append(next)
+      }
+      return names
+    }
+
+    private mutating func name() -> String? {
+      guard case .name(let name)? = tokens.first else { return nil }
+      tokens.removeFirst()
+      return name
+    }
+
+    private mutating func text() -> String? {
+      guard case .text(let text)? = tokens.first else { return nil }
+      tokens.removeFirst()
+      return text
+    }
+
+    private mutating func word() -> String? {
+      guard case .word(let word)? = tokens.first else { return nil }
+      tokens.removeFirst()
+      return word
+    }
+
+    private mutating func number() -> Int64? { word().flatMap { Int64($0) } }
+
+    // Words and symbols, separated by single spaces; nothing is taken unless all of it stands there.
+    private mutating func take(_ pattern: String) -> Bool {
+      var at = tokens.startIndex
+      for part in pattern.split(separator: " ") {
+        guard at < tokens.endIndex else { return false }
+        switch tokens[at] {
+        case .word(let word): if word != part { return false }
+        case .symbol(let symbol): if part.count != 1 || part.first != symbol { return false }
+        case .name, .text: return false
+        }
+        at += 1
+      }
+      tokens = tokens[at...]
+      return true
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/// The simulated table: its parts, and the deduplication log that a plain MergeTree writes before it renames a part in.
+package struct ServerTable {
+  /// Rows of one INSERT that fall into one table partition: visible all at once or not at all.
+  package struct Part: Sendable {
+    package var partition: String
+    package var rows: [ServerRow]
+    package var queryID: String
+  }
+
+  package private(set) var parts: [Part] = []
+  /// Rows by provenance.
+  private var counts: [String: Int] = [:]
+  /// Partitions that have rows of a batch, by provenance.
+  private var partitions: [String: [String]] = [:]
+  private var greatest: [String] = []
+  /// FIFO; what the token stands for is never looked at.
+  private var log: [String] = []
+  package let window: Int
+
+  package init(window: Int) { self.window = window }
+
+  /// All rows, in the order of their commits.
+  package var rows: [ServerRow] { parts.flatMap(\.rows) }
+
+  package func count(provenance: String) -> Int { counts[provenance] ?? 0 }
+
+  /// Partitions with rows of the batch.
+  package func partitions(provenance: String) -> [String] { partitions[provenance] ?? [] }
+
+  /// The greatest provenance of `from ..< below`; nil when there is none.
+  package func greatest(from: String, below: String) -> String? {
+    greatest.filter { $0 >= from && $0 < below }.max()
+  }
+
+  /// Whether the log holds the token for this partition.
+  package func knows(_ partition: String, token: String) -> Bool { log.contains(partition + "\u{0}" + token) }
+
+  /// Writes the token down; the oldest entry beyond the window goes.
+  package mutating func remember(_ partition: String, token: String) {
+    guard window > 0 else { return }
+    log.append(partition + "\u{0}" + token)
+    if log.count > window { log.removeFirst(log.count - window) }
+  }
+
+  /// Renames a part in.
+  package mutating func commit(_ part: Part) {
+    parts.append(part)
+    for row in part.rows {
+      if counts[row.provenance] == nil { greatest.append(row.provenance) }
+      counts[row.provenance, default: 0] += 1
+    }
+    if let provenance = part.rows.first?.provenance, !(partitions[provenance] ?? []).contains(part.partition) {
+      partitions[provenance, default: []].append(part.partition)
+    }
+  }
+}

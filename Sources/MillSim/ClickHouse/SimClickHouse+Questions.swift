@@ -1,0 +1,96 @@
+extension SimClickHouse.Table {
+  /// The columns as DESCRIBE names them.
+  var columns: [(name: String, type: String)] {
+    let time = flavour == .modern ? "DateTime64(3)" : "DateTime"
+    return [("event_id", "String"), ("k", "UInt32"), ("amount", "Int64"), ("at", time)] + (provenance.map { [($0.name, $0.type)] } ?? [])
+  }
+
+  var isReplicated: Bool { engine.hasPrefix("Replicated") }
+
+  /// The engine with all that follows it, as `system.tables.engine_full` has it.
+  var engineFull: String {
+    let partition = partitionKey.isEmpty ? "" : " PARTITION BY \(partitionKey)"
+    let name = isReplicated ? "\(engine)('/clickhouse/tables/sim', 'r1')" : engine
+    let setting =
+      switch (flavour, isReplicated) {
+      case (.modern, true): ", replicated_deduplication_window = \(window)"
+      case (.modern, false): window > 0 ? ", non_replicated_deduplication_window = \(window)" : ""
+      default: ""
+      }
+    return "\(name)\(partition) ORDER BY event_id SETTINGS index_granularity = 8192\(setting)"
+  }
+}
+
+extension SimClickHouse {
+  private static let oldSettings = [
+    "insert_deduplicate", "max_insert_block_size", "max_block_size", "min_insert_block_size_rows", "min_insert_block_size_bytes",
+    "max_threads", "preferred_block_size_bytes", "send_progress_in_http_headers", "max_parallel_replicas",
+    "allow_experimental_low_cardinality_type", "select_sequential_consistency",
+  ]
+  private static let modernSettings =
+    oldSettings + [
+      "async_insert", "insert_deduplication_token", "deduplicate_insert", "deduplicate_insert_select",
+      "deduplicate_blocks_in_dependent_materialized_views", "max_partitions_per_insert_block", "throw_on_max_partitions_per_insert_block",
+      "max_insert_threads", "max_insert_block_size_bytes", "transform_null_in", "session_timezone", "use_query_cache",
+      "enable_parallel_replicas", "allow_experimental_parallel_reading_from_replicas",
+    ]
+  /// What a request may carry that isn't a setting.
+  private static let words = [
+    "query", "query_id", "decompress", "wait_end_of_query", "batch_format", "batch_structure", "database", "default_format", "buffer_size",
+  ]
+
+  private var settings: [String] { definition.flavour == .modern ? Self.modernSettings : Self.oldSettings }
+
+  func knows(parameter: String) -> Bool { Self.words.contains(parameter) || settings.contains(parameter) }
+
+  /// The answer to a question, a line an element.
+  func lines(for statement: ServerStatement) -> [String] {
+    switch statement {
+    case .serverTime: ["\(seconds)\t\(uptime)"]
+    case .count(let provenance): ["\(table.count(provenance: provenance))"]
+    case .running(let prefix): running.map(\.queryID).filter { $0.hasPrefix(prefix) }
+    case .greatest(let from, let below): [table.greatest(from: from, below: below) ?? ""]
+    case .version: [definition.flavour == .modern ? "26.9.2.1" : "18.16.1"]
+    case .settings: settings.sorted()
+    case .tablesColumns: tables.map(\.name)
+    case .windows: windows
+    case .processes: ["\(running.count + 1)"]
+    case .describe: definition.columns.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
+    case .table(let columns): [columns.map { name in tables.first { $0.name == name }?.value ?? "" }.joined(separator: "\t")]
+    case .insert, .guardedInsert, .kill: []
+    }
+  }
+
+  private var windows: [String] {
+    guard definition.flavour == .modern else { return ["index_granularity\t8192", "replicated_deduplication_window\t100"] }
+    return [
+      "index_granularity\t8192", "non_replicated_deduplication_window\t0", "replicated_deduplication_window\t10000",
+      "replicated_deduplication_window_seconds\t3600",
+    ]
+  }
+
+  // The one row of system.tables, in the table's own column order.
+  private var tables: [(name: String, value: String)] {
+    let columns = definition.columns.map { "`\($0.name)` \($0.type)" }.joined(separator: ", ")
+    var row: [(name: String, value: String)] = [
+      ("database", "sim"), ("name", "events"), ("engine", definition.engine), ("is_temporary", "0"), ("data_path", "/data/sim/events/"),
+      ("metadata_path", "/metadata/sim/events.sql"), ("dependencies_database", "[]"), ("dependencies_table", "[]"),
+      ("create_table_query", "CREATE TABLE sim.events (\(columns)) ENGINE = \(definition.engineFull)".replacingQuotes),
+      ("engine_full", definition.engineFull.replacingQuotes), ("partition_key", definition.partitionKey), ("sorting_key", "event_id"),
+      ("primary_key", "event_id"), ("sampling_key", ""),
+    ]
+    if definition.flavour == .modern {
+      row += [("uuid", "5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f11"), ("total_rows", "0"), ("storage_policy", "default")]
+    }
+    return row
+  }
+}
+
+extension String {
+  /// As TabSeparated writes it.
+  fileprivate var replacingQuotes: String {
+    var text = ""
+    for character in self { text += character == "'" ? "\\'" : character == "\\" ? "\\\\" : String(character) }
+    return text
+  }
+}

@@ -1,0 +1,277 @@
+internal import MillBase
+internal import MillClickHouse
+
+/// What is seen of an INSERT when the engine hands it to the network.
+package struct InsertSeen: Sendable {
+  package var queryID: String
+  /// Query id without its attempt.
+  package var token: String
+  package var isGuarded: Bool
+  package var deadline: Int64?
+  package var deduplicationToken: String?
+  package var rows: [ServerRow]
+}
+
+/// The simulated ClickHouse server with the one table of the job. It outlives every crash of the engine and has crashes of its own.
+///
+/// It answers in status, headers and bytes. One thread only.
+package final class SimClickHouse {
+  /// How the table was made.
+  package struct Table: Sendable {
+    package var flavour: ServerFlavour
+    package var engine: String
+    package var partitionKey: String
+    package var window: Int
+    /// Name and type of the provenance column; nil: the table has none.
+    package var provenance: (name: String, type: String)?
+    package init(flavour: ServerFlavour, engine: String, partitionKey: String, window: Int, provenance: (name: String, type: String)?) {
+      self.flavour = flavour
+      self.engine = engine
+      self.partitionKey = partitionKey
+      self.window = window
+      self.provenance = provenance
+    }
+  }
+
+  /// Probabilities, each of one request.
+  package struct Rates: Sendable {
+    package var refused = 0.0
+    package var lost = 0.0
+    package var delayed = 0.0
+    package var answerLost = 0.0
+    package var torn = 0.0
+    package var error = 0.0
+    package var unknownError = 0.0
+    package var oddSuccess = 0.0
+    package var slow = 0.0
+    /// Of dying between a part's deduplication entry and its rename.
+    package var aimedCrash = 0.0
+    package init() {}
+  }
+
+  package let definition: Table
+  package var table: ServerTable
+  package var rates = Rates()
+  /// Told of each INSERT before it leaves the engine's machine.
+  package var onInsert: ((InsertSeen) -> Void)?
+  /// Statements that this server could not read: a defect of the simulation, never passed over.
+  package internal(set) var unreadable: [String] = []
+  /// How long the engine trusts a lost request to be gone, ms: no plain INSERT turns up later than this after its connection closed.
+  package var settleMilliseconds: Int64 = 5000
+
+  let scheduler: Scheduler
+  let draws: Draws
+  let trace: Trace
+  let answers: ServerAnswers
+  private let wallOffset: Int64
+  private(set) var isUp = true
+  private(set) var isPaused = false
+  private var held: [Exchange] = []
+  private var bootedAt: Int64 = 0
+  /// Raised by each crash; what belongs to an earlier life is dead.
+  private(set) var boot = 1
+  var running: [RunningInsert] = []
+  private var inNetwork: [Exchange] = []
+
+  /// `wallOffset`: the server's clock at simulated time 0, ms since 1970.
+  package init(_ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace) {
+    self.definition = definition
+    self.draws = draws
+    self.scheduler = scheduler
+    self.wallOffset = wallOffset
+    self.trace = trace
+    table = ServerTable(window: definition.window)
+    answers = ServerAnswers(flavour: definition.flavour)
+  }
+
+  /// The server's now(), whole seconds.
+  package var seconds: Int64 { (wallOffset + scheduler.now) / 1000 }
+  var uptime: Int64 { (scheduler.now - bootedAt) / 1000 + (boot == 1 ? 100_000 : 0) }
+
+  // MARK: - The network
+
+  /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.
+  func send(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
+    let exchange = Exchange(request, incarnation: incarnation, done: done)
+    exchange.read(definition)
+    if let seen = exchange.seen { onInsert?(seen) }
+    if !isUp || draws.chance(rates.refused) {
+      trace.hit(.connectionRefused)
+      answer(exchange, .failure(TransportError(nothingSent: true, reason: "connection refused")), after: draws.within(Int64(0)...5))
+      return
+    }
+    scheduler.after(Int64(request.timeoutMilliseconds), incarnation: incarnation) { [self] in close(exchange, reason: "timed out") }
+    inNetwork.append(exchange)
+    if draws.chance(rates.lost) {
+      trace.hit(.requestLost)
+      leave(exchange)
+      if draws.chance(0.5) { reset(exchange) }
+    } else if draws.chance(rates.torn) {
+      // Its body's end never comes: with an exact Content-Length the server takes nothing.
+      trace.hit(.bodyTorn)
+      leave(exchange)
+      reset(exchange)
+    } else if draws.chance(rates.delayed) {
+      trace.hit(.requestDelayed)
+      arrive(exchange, after: draws.within(Int64(0)...draws.pick([50, 1000, 8000, 30_000])))
+      if draws.chance(0.3) { reset(exchange) }
+    } else {
+      arrive(exchange, after: draws.within(Int64(0)...3))
+    }
+  }
+
+  // The connection breaks some time soon, while the request may still be under way.
+  private func reset(_ exchange: Exchange) {
+    scheduler.after(draws.within(Int64(1)...200)) { [self] in close(exchange, reason: "connection reset by peer") }
+  }
+
+  private func arrive(_ exchange: Exchange, after milliseconds: Int64) {
+    exchange.arrival += 1
+    let arrival = exchange.arrival
+    let boot = boot
+    scheduler.after(milliseconds) { [self] in
+      guard exchange.isInNetwork, exchange.arrival == arrival else { return }
+      leave(exchange)
+      // A restarted server still gets what stood before it only where that can do no harm that is outside the promise (R7).
+      if !isUp || (boot != self.boot && !exchange.isHarmlessLate) {
+        answer(exchange, .failure(TransportError(nothingSent: false, reason: "connection reset by peer")), after: 0)
+        return
+      }
+      if exchange.isClosed { trace.hit(.arrivedAfterClose, exchange.label) }
+      if isPaused { held.append(exchange) } else { serve(exchange) }
+    }
+  }
+
+  private func leave(_ exchange: Exchange) {
+    exchange.isInNetwork = false
+    inNetwork.removeAll { $0 === exchange }
+  }
+
+  /// The client gives up: what is still in the network is lost, or turns up within the time that the promise allows.
+  private func close(_ exchange: Exchange, reason: String) {
+    guard !exchange.isClosed else { return }
+    forget(exchange)
+    exchange.finish(.failure(TransportError(nothingSent: false, reason: reason)))
+  }
+
+  private func forget(_ exchange: Exchange) {
+    guard !exchange.isClosed else { return }
+    exchange.isClosed = true
+    guard exchange.isInNetwork else { return }
+    if draws.chance(0.4) {
+      leave(exchange)
+    } else {
+      let latest = exchange.isHarmlessLate ? 30_000 : max(0, settleMilliseconds - 1500)
+      arrive(exchange, after: draws.within(0...latest))
+    }
+  }
+
+  /// The engine's process is gone, and with it every connection.
+  package func clientGone(incarnation: Int) {
+    for exchange in inNetwork + held + running.compactMap(\.exchange) where exchange.incarnation <= incarnation { forget(exchange) }
+  }
+
+  func answer(_ exchange: Exchange, _ result: Result<HTTPResponse, TransportError>, after milliseconds: Int64) {
+    scheduler.after(milliseconds, incarnation: exchange.incarnation) {
+      guard !exchange.isClosed else { return }
+      exchange.isClosed = true
+      exchange.finish(result)
+    }
+  }
+
+  /// The way back of a whole answer, which may be lost.
+  func respond(_ exchange: Exchange, _ response: HTTPResponse) {
+    if draws.chance(rates.answerLost) {
+      trace.hit(.answerLost, exchange.label)
+      if draws.chance(0.5) { reset(exchange) }
+      return
+    }
+    answer(exchange, .success(response), after: draws.within(Int64(0)...2))
+  }
+
+  // MARK: - The server
+
+  private func serve(_ exchange: Exchange) {
+    guard let statement = exchange.statement else {
+      unreadable.append(exchange.label)
+      respond(exchange, answers.error(62, "Syntax error: \(exchange.label)"))
+      return
+    }
+    switch statement {
+    case .insert, .guardedInsert: insert(exchange, statement)
+    default:
+      // Questions are quick, or take their time.
+      let slow = draws.chance(rates.slow) ? draws.within(Int64(0)...2000) : draws.within(Int64(0)...2)
+      let boot = boot
+      scheduler.after(slow) { [self] in
+        guard boot == self.boot else { return }
+        if draws.chance(rates.error) {
+          trace.hit(.transientError)
+          respond(exchange, answers.error(202, "Too many simultaneous queries. Maximum: 100"))
+        } else {
+          question(exchange, statement)
+        }
+      }
+    }
+  }
+
+  private func question(_ exchange: Exchange, _ statement: ServerStatement) {
+    switch statement {
+    case .kill(let prefix):
+      let killed = running.filter { $0.queryID.hasPrefix(prefix) }
+      for insert in killed { insert.isKilled = true }
+      waitForEnd(of: killed, exchange)
+    default: respond(exchange, answers.success(lines(for: statement)))
+    }
+  }
+
+  // SYNC: the answer comes when the killed queries are gone.
+  private func waitForEnd(of killed: [RunningInsert], _ exchange: Exchange) {
+    let boot = boot
+    guard killed.contains(where: { insert in running.contains { $0 === insert } }) else {
+      respond(exchange, answers.success(killed.map { "finished\t\($0.queryID)\tdefault\tINSERT" }))
+      return
+    }
+    scheduler.after(5) { [self] in
+      if boot == self.boot { waitForEnd(of: killed, exchange) }
+    }
+  }
+
+  // MARK: - What befalls it
+
+  /// Ends the process: running queries stay half done, `down` ms later a new one listens.
+  package func crash(down: Int64) {
+    guard isUp else { return }
+    trace.hit(.serverCrash, "for \(down) ms, \(running.count) running")
+    for insert in running { if insert.isHalfDone { trace.hit(.halfCommitted, insert.queryID) } }
+    let broken = running.compactMap(\.exchange) + held
+    running = []
+    held = []
+    isUp = false
+    isPaused = false
+    boot += 1
+    for exchange in broken { reset(exchange) }
+    scheduler.after(down) { [self] in
+      isUp = true
+      bootedAt = scheduler.now
+    }
+  }
+
+  /// The process stands still, its sockets go on taking bytes.
+  package func pause(for milliseconds: Int64) {
+    guard isUp, !isPaused else { return }
+    trace.hit(.serverPaused, "for \(milliseconds) ms")
+    isPaused = true
+    let boot = boot
+    scheduler.after(milliseconds) { [self] in
+      guard boot == self.boot else { return }
+      isPaused = false
+      let waiting = held
+      held = []
+      for exchange in waiting { serve(exchange) }
+    }
+  }
+
+  /// Faults are over.
+  package func heal() { rates = Rates() }
+}

@@ -1,0 +1,57 @@
+/// What the generator meant with a record: the truth that the oracle works from, without reading any JSON.
+package struct LogicalRecord: Hashable, Sendable {
+  /// What stands in the payload.
+  package enum Content: Hashable, Sendable {
+    case event(Event)
+    /// No legal record of the plan: broken JSON, a missing field, a value out of range.
+    case garbage(String)
+    case tombstone
+  }
+
+  package struct Event: Hashable, Sendable {
+    /// The deduplication key; `event_id` is `e` and this number.
+    package var id: UInt32
+    /// The field `k`, which the table may be partitioned by.
+    package var group: UInt32
+    package var amount: Int64
+    /// Event time, ms since 1970.
+    package var at: Int64
+  }
+
+  /// Kafka's timestamp, ms since 1970.
+  package var timestamp: Int64
+  package var key: [UInt8]?
+  package var content: Content
+
+  package init(timestamp: Int64, key: [UInt8]?, content: Content) {
+    self.timestamp = timestamp
+    self.key = key
+    self.content = content
+  }
+
+  /// The payload's bytes; nil for a tombstone. `seconds`: event times are written as whole seconds.
+  package func payload(seconds: Bool) -> [UInt8]? {
+    switch content {
+    case .event(let event):
+      let at = seconds ? event.at / 1000 : event.at
+      return Array("{\"event_id\":\"e\(event.id)\",\"k\":\(event.group),\"amount\":\(event.amount),\"at\":\(at)}".utf8)
+    case .garbage(let text): return Array(text.utf8)
+    case .tombstone: return nil
+    }
+  }
+}
+
+/// Where a record stands in Kafka.
+package struct Origin: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package var partition: Int32
+  package var offset: Int64
+
+  package init(partition: Int32, offset: Int64) {
+    self.partition = partition
+    self.offset = offset
+  }
+
+  package static func < (a: Origin, b: Origin) -> Bool { (a.partition, a.offset) < (b.partition, b.offset) }
+
+  package var description: String { "\(partition)/\(offset)" }
+}

@@ -1,0 +1,116 @@
+internal import MillFlow
+
+/// The simulated Kafka cluster with the one topic of the job, and its consumer group. It outlives every crash of the engine.
+package final class SimBroker {
+  /// What stands at an offset.
+  package enum Slot: Sendable {
+    case record(LogicalRecord, payload: [UInt8]?)
+    /// An aborted record or a transaction's marker: takes an offset, is never delivered.
+    case gap
+  }
+
+  package struct Partition: Sendable {
+    /// Offset of `slots[0]`; a topic that lived before has no longer all its records.
+    package let base: Int64
+    package fileprivate(set) var low: Int64
+    package fileprivate(set) var slots: [Slot] = []
+    /// First offset of a transaction that is still open; nothing from here on can be read.
+    package fileprivate(set) var openTransaction: Int64?
+
+    package var end: Int64 { base + Int64(slots.count) }
+    package var stableEnd: Int64 { openTransaction ?? end }
+
+    package func slot(_ offset: Int64) -> Slot? {
+      offset >= base && offset < end ? slots[Int(offset - base)] : nil
+    }
+  }
+
+  package struct Rates: Sendable {
+    package var outage = 0.0
+    package var slow = 0.0
+    package var gap = 0.0
+    package var stall = 0.0
+    package var commitFails = 0.0
+    package var commitTakesEffect = 0.0
+    package init() {}
+  }
+
+  package let clusterID = "sim-cluster"
+  package private(set) var partitions: [Partition] = []
+  /// The group's committed metadata and offsets; nil: none, or expired.
+  package var committed: (witness: String, offsets: [Int64])?
+  package var rates = Rates()
+  package private(set) var isDown = false
+  package let draws: Draws
+  package let trace: Trace
+  private let scheduler: Scheduler
+  /// Event times stand in the payload as whole seconds.
+  private let usesSeconds: Bool
+
+  package init(partitionCount: Int, usesSeconds: Bool, draws: Draws, scheduler: Scheduler, trace: Trace) {
+    self.draws = draws
+    self.scheduler = scheduler
+    self.trace = trace
+    self.usesSeconds = usesSeconds
+    for _ in 0..<partitionCount { addPartition() }
+  }
+
+  /// Makes one more partition, empty.
+  package func addPartition() {
+    let base = draws.chance(0.3) ? draws.within(Int64(1)...5000) : 0
+    partitions.append(Partition(base: partitions.isEmpty ? base : draws.chance(0.5) ? 0 : base, low: base))
+    let last = partitions.count - 1
+    partitions[last].low = partitions[last].base
+  }
+
+  /// Appends a record, and perhaps what aborted transactions leave behind. Returns its offset.
+  @discardableResult
+  package func append(_ record: LogicalRecord, partition: Int) -> Int64 {
+    if draws.chance(rates.gap) { appendGap(partition, count: draws.within(1...3)) }
+    if partitions[partition].openTransaction == nil, draws.chance(rates.stall) {
+      trace.hit(.kafkaStall, "partition \(partition)")
+      partitions[partition].openTransaction = partitions[partition].end
+      scheduler.after(draws.within(Int64(5)...3000)) { [self] in partitions[partition].openTransaction = nil }
+    }
+    let offset = partitions[partition].end
+    partitions[partition].slots.append(.record(record, payload: record.payload(seconds: usesSeconds)))
+    if draws.chance(rates.gap) {
+      trace.hit(.kafkaGapAtEnd, "partition \(partition)")
+      appendGap(partition, count: 1)
+    }
+    return offset
+  }
+
+  private func appendGap(_ partition: Int, count: Int) {
+    trace.hit(.kafkaGap, "partition \(partition)")
+    for _ in 0..<count { partitions[partition].slots.append(.gap) }
+  }
+
+  /// Retention takes away everything below `low`.
+  package func retain(partition: Int, from low: Int64) {
+    trace.hit(.kafkaRetention, "partition \(partition) from \(low)")
+    partitions[partition].low = min(max(partitions[partition].low, low), partitions[partition].end)
+  }
+
+  /// All brokers go away for `milliseconds`.
+  package func fail(for milliseconds: Int64) {
+    guard !isDown else { return }
+    trace.hit(.kafkaOutage, "for \(milliseconds) ms")
+    isDown = true
+    scheduler.after(milliseconds) { [self] in isDown = false }
+  }
+
+  /// Ends what still hinders reading: faults are over.
+  package func heal() {
+    isDown = false
+    rates = Rates()
+    for index in partitions.indices { partitions[index].openTransaction = nil }
+  }
+
+  /// What the generator put at `origin`.
+  package func record(_ origin: Origin) -> LogicalRecord? {
+    guard partitions.indices.contains(Int(origin.partition)) else { return nil }
+    if case .record(let record, _)? = partitions[Int(origin.partition)].slot(origin.offset) { return record }
+    return nil
+  }
+}

@@ -1,0 +1,138 @@
+internal import MillBase
+internal import MillCore
+internal import MillLog
+
+/// What must hold at every step, whatever the faults: checked through taps on disk, network and the core's own events.
+package final class Invariants {
+  private let scenario: Scenario
+  private let watch: LogWatch
+  private let server: SimClickHouse
+  private let broker: SimBroker
+  /// What was found, in order; the first one is the failure.
+  package private(set) var violations: [String] = []
+  private var contents: [String: [ServerRow]] = [:]
+  private var digests: [String: [ServerRow]] = [:]
+  private var tokens: [String: String] = [:]
+  /// Published and not removed, by name.
+  private var manifests: [String: Manifest] = [:]
+  /// Whether the dead letters of a token are on the disk.
+  var deadLettersExist: ((String) -> Bool)?
+
+  package init(_ scenario: Scenario, watch: LogWatch, server: SimClickHouse, broker: SimBroker) {
+    self.scenario = scenario
+    self.watch = watch
+    self.server = server
+    self.broker = broker
+    watch.onViolation = { [self] in violate("log: " + $0) }
+    watch.onAck = { [self] in acked($0) }
+    server.onInsert = { [self] in sent($0) }
+  }
+
+  /// Notes a broken rule.
+  package func violate(_ text: String) {
+    if violations.count < 20 { violations.append(text) }
+  }
+
+  // MARK: - The way to the table
+
+  private func sent(_ insert: InsertSeen) {
+    if !watch.durableTokens.contains(insert.token) { violate("R2: \(insert.queryID) sent before its seal is durable") }
+    if let token = insert.deduplicationToken, token != insert.token { violate("R6: \(insert.queryID) sent with token \(token)") }
+    if let known = contents[insert.token] {
+      if known != insert.rows { violate("R6: token \(insert.token) named other rows before") }
+    } else {
+      contents[insert.token] = insert.rows
+    }
+    let parts = insert.token.split(separator: "-")
+    let digest = parts.last.map(String.init) ?? ""
+    let plain = insert.rows.map { row in
+      var row = row
+      row.provenance = ""
+      return row
+    }
+    if let known = digests[digest], known != plain { violate("R6: digest \(digest) named other rows before") }
+    digests[digest] = plain
+    let batch = parts.dropLast().joined(separator: "-")
+    if let known = tokens[batch], known != insert.token { violate("R6: \(batch) sent as \(insert.token), before as \(known)") }
+    tokens[batch] = insert.token
+    if scenario.hasProvenance, let row = insert.rows.first(where: { $0.provenance != insert.token }) {
+      violate("R8: \(insert.queryID) carries a row of batch '\(row.provenance)'")
+    }
+    if insert.deduplicationToken != nil, scenario.destination == .tokenAndProvenance, let number = UInt64(parts.dropLast().last ?? "") {
+      checkWindow(number)
+    }
+  }
+
+  // R9: what lies between the oldest unsettled batch and this one must fit half of the window.
+  private func checkWindow(_ number: BatchNumber) {
+    let index = Int(Destination.table.rawValue)
+    let unsettled = watch.sealed[index].keys.filter { !watch.durableAcks[index].contains($0) }.min()
+    guard let unsettled, unsettled < number else { return }
+    let used = Int(number - unsettled) * scenario.entriesPerBatch
+    let most = (scenario.window - scenario.entriesPerBatch - scenario.windowReserve) / 2
+    if used > most { violate("R9: batch \(number) sent while \(unsettled) is unsettled: \(used) window entries of at most \(most)") }
+  }
+
+  private func acked(_ ack: Ack) {
+    guard let batch = watch.sealed[Int(ack.destination.rawValue)][ack.batch] else {
+      violate("R13: batch \(ack.batch) of \(ack.destination) acked, never sealed")
+      return
+    }
+    guard ack.destination == .table else {
+      if let exist = deadLettersExist, !exist(batch.token) { violate("R12: dead letters \(batch.token) acked, their file isn't there") }
+      return
+    }
+    let rows = server.table.parts.reduce(0) { $1.queryID.hasPrefix(batch.token) ? $0 + $1.rows.count : $0 }
+    if rows < Int(batch.rowCount) || (scenario.isExactlyOnce && rows > Int(batch.rowCount)) {
+      violate("R13: batch \(batch.token) of \(batch.rowCount) rows acked, \(rows) are in the table")
+    }
+  }
+
+  // MARK: - The core's events
+
+  /// An event that the core was given, with the commands that it answered.
+  func observe(_ event: Event, _ commands: [Command]) {
+    for command in commands {
+      if case .publish(let manifest, let name) = command { pending[name] = manifest }
+      if case .removeCheckpoint(let name) = command { manifests.removeValue(forKey: name) }
+    }
+    switch event {
+    case .published(let epoch, let name):
+      if let newest = manifests.values.map(\.epoch).max(), epoch <= newest, name != newestName {
+        violate("R14: checkpoint of epoch \(epoch) published after that of \(newest)")
+      }
+      manifests[name] = pending.removeValue(forKey: name)
+      newestName = name
+    case .processed(let result): check(result)
+    default: break
+    }
+  }
+
+  private var pending: [String: Manifest] = [:]
+  private var newestName = ""
+
+  private func check(_ result: EpochResult) {
+    if !result.counters.isWhole { violate("epoch \(result.epoch): the counters don't add up: \(result.counters)") }
+    var records: UInt64 = 0
+    for range in result.intent.ranges {
+      for offset in range.start..<max(range.start, range.next)
+      where broker.record(Origin(partition: range.partition, offset: offset)) != nil { records += 1 }
+    }
+    if result.stop == nil, records != result.counters.records {
+      violate("epoch \(result.epoch): \(result.counters.records) records counted, \(records) were in its ranges")
+    }
+  }
+
+  /// R16: what a retained checkpoint's recovery needs must stay.
+  func segmentGoes(_ positions: Range<LogPosition>) {
+    guard let oldest = manifests.values.min(by: { $0.epoch < $1.epoch }) else { return }
+    if positions.upperBound > oldest.position {
+      violate("R16: positions \(positions) removed, the checkpoint of epoch \(oldest.epoch) needs \(oldest.position) and later")
+    }
+    for batch in oldest.unacked where !watch.durableAcks[Int(batch.destination.rawValue)].contains(batch.number) {
+      if batch.firstChunk < positions.upperBound, batch.seal >= positions.lowerBound {
+        violate("R16: positions \(positions) removed, batch \(batch.number) of \(batch.destination) is unacked")
+      }
+    }
+  }
+}

@@ -1,0 +1,185 @@
+package import MillBase
+package import MillLog
+
+/// What has been written into the epoch log, and how far it is durable, read off the bytes that reach the disk.
+///
+/// It believes nothing that the engine says. One thread only.
+package final class LogWatch {
+  /// A record as it stood in an append.
+  package struct Seen: Sendable {
+    package var position: LogPosition
+    package var record: LogRecord
+  }
+
+  private final class File {
+    var bytes: [UInt8] = []
+    /// Where the next record begins.
+    var next = 48
+    var seals: [(end: Int, seal: Seal)] = []
+    var acks: [(end: Int, ack: Ack)] = []
+    /// Bytes that a sync has covered.
+    var synced = 0
+    var first: LogPosition?
+    var end: LogPosition = 0
+    /// A start's copy of what was there already: nothing new.
+    var isCopy = false
+  }
+
+  private var files: [String: File] = [:]
+  /// Renames of files that may still be open, by their first name.
+  private var names: [String: String] = [:]
+  /// Tokens of batches whose seal has been durable.
+  package private(set) var durableTokens: Set<String> = []
+  /// Batches whose ack has been durable, by destination's raw value and number.
+  package private(set) var durableAcks: [Set<BatchNumber>] = [[], []]
+  /// Every batch ever sealed, by destination's raw value and number.
+  package private(set) var sealed: [[BatchNumber: SealedBatch]] = [[:], [:]]
+  /// The epochs that count, by number.
+  package private(set) var epochs: [EpochNumber: EpochFact] = [:]
+  /// The newest epoch that a written seal covers.
+  package private(set) var sealedEpoch: EpochNumber = 0
+  /// The newest epoch that a durable seal covers.
+  package private(set) var durablySealedEpoch: EpochNumber = 0
+  /// What is wrong, as it is found.
+  package var onViolation: ((String) -> Void)?
+  /// Told each ack as it is written.
+  package var onAck: ((Ack) -> Void)?
+  private var lastPosition: LogPosition?
+
+  package init() {}
+
+  /// A file of the log's directory was made.
+  func created(_ path: String) {
+    let file = File()
+    file.isCopy = !path.hasSuffix(".seg")
+    files[path] = file
+    names.removeValue(forKey: path)
+  }
+
+  func appended(_ path: String, _ raw: UnsafeRawBufferPointer) {
+    guard let file = files[path] else { return }
+    unsafe file.bytes.append(contentsOf: raw)
+    while file.bytes.count - file.next >= 25 {
+      let count = Int(little(file.bytes, file.next, 4))
+      guard count <= file.bytes.count - file.next - 25 else { return }
+      let position = little(file.bytes, file.next + 5, 8)
+      let payload = Array(file.bytes[file.next + 25..<file.next + 25 + count])
+      if let kind = LogRecord.Kind(rawValue: file.bytes[file.next + 4]) { take(file, kind, position, payload) }
+      file.next += 25 + count
+    }
+  }
+
+  func truncated(_ path: String, to count: Int) {
+    guard let file = files[path], count < file.bytes.count else { return }
+    file.bytes.removeLast(file.bytes.count - count)
+    file.next = min(file.next, max(48, count))
+  }
+
+  /// A sync of `count` bytes has succeeded.
+  func synced(_ path: String, _ count: Int) {
+    guard let file = files[path] else { return }
+    file.synced = max(file.synced, count)
+    while let first = file.seals.first, first.end <= file.synced {
+      file.seals.removeFirst()
+      for batch in first.seal.batches { durableTokens.insert(batch.token) }
+      durablySealedEpoch = max(durablySealedEpoch, first.seal.epoch)
+    }
+    while let first = file.acks.first, first.end <= file.synced {
+      file.acks.removeFirst()
+      durableAcks[Int(first.ack.destination.rawValue)].insert(first.ack.batch)
+    }
+  }
+
+  func renamed(_ from: String, to: String) {
+    guard let file = files.removeValue(forKey: from) else { return }
+    file.isCopy = false
+    files[to] = file
+    names[from] = to
+  }
+
+  /// The name that an open file goes by now.
+  func current(_ path: String) -> String { names[path] ?? path }
+
+  /// First position and end of a segment, by its path; nil where nothing stands in it.
+  func positions(_ path: String) -> Range<LogPosition>? {
+    guard let file = files[path], let first = file.first else { return nil }
+    return first..<file.end
+  }
+
+  func removed(_ path: String) { files.removeValue(forKey: path) }
+
+  /// The engine's process is gone: what comes next begins with a `restart`.
+  package func processEnded() {
+    lastPosition = nil
+    // What wasn't synced may be lost, or may turn up again: only its copy at the next start can make it durable.
+    for file in files.values {
+      file.seals.removeAll()
+      file.acks.removeAll()
+    }
+  }
+
+  private func take(_ file: File, _ kind: LogRecord.Kind, _ position: LogPosition, _ payload: [UInt8]) {
+    if file.first == nil { file.first = position }
+    file.end = position + 1
+    let end = file.next + 25 + payload.count
+    if !file.isCopy, let last = lastPosition, position != last + 1 {
+      onViolation?("log position \(position) written after \(last)")
+    }
+    if !file.isCopy { lastPosition = position }
+    if kind == .chunk { return }
+    guard let record = try? LogRecord(kind: kind, payload: payload) else {
+      onViolation?("log record \(position) can't be read back")
+      return
+    }
+    switch record {
+    case .seal(let seal):
+      file.seals.append((end, seal))
+      if file.isCopy { return }
+      sealedEpoch = max(sealedEpoch, seal.epoch)
+      for batch in seal.batches { note(batch) }
+    case .ack(let ack):
+      file.acks.append((end, ack))
+      if !file.isCopy { onAck?(ack) }
+    case .intent(let intent): if !file.isCopy { note(intent) }
+    case .restart(let restart): if !file.isCopy { void(after: restart.lastKeptEpoch) }
+    case .plan, .chunk, .deadline: break
+    }
+  }
+
+  private func note(_ batch: SealedBatch) {
+    let index = Int(batch.destination.rawValue)
+    if let known = sealed[index][batch.number], known.token != batch.token, durableTokens.contains(known.token) {
+      onViolation?("batch \(batch.number) sealed as \(batch.token), was durably sealed as \(known.token)")
+    }
+    sealed[index][batch.number] = batch
+  }
+
+  private func note(_ intent: Intent) {
+    if let known = epochs[intent.epoch] { onViolation?("epoch \(intent.epoch) cut again while \(known) counts") }
+    if intent.epoch > 1, epochs[intent.epoch - 1] == nil { onViolation?("epoch \(intent.epoch) cut, \(intent.epoch - 1) was not") }
+    if let before = epochs[intent.epoch - 1], before.clock > intent.clockMilliseconds {
+      onViolation?("the clock of epoch \(intent.epoch) is \(intent.clockMilliseconds), before it \(before.clock)")
+    }
+    for range in intent.ranges {
+      let before = epochs[intent.epoch - 1]?.ranges.first { $0.partition == range.partition }
+      if let before, before.next != range.start {
+        onViolation?("epoch \(intent.epoch) reads partition \(range.partition) from \(range.start), the one before ended at \(before.next)")
+      }
+    }
+    epochs[intent.epoch] = EpochFact(
+      number: intent.epoch, clock: intent.clockMilliseconds,
+      ranges: intent.ranges.map { .init(partition: $0.partition, start: $0.start, next: $0.next, isIdle: $0.isIdle) })
+  }
+
+  private func void(after last: EpochNumber) {
+    if last < durablySealedEpoch { onViolation?("a restart voids the epochs after \(last), but \(durablySealedEpoch) was durably sealed") }
+    sealedEpoch = min(sealedEpoch, last)
+    for epoch in epochs.keys where epoch > last { epochs.removeValue(forKey: epoch) }
+  }
+
+  private func little(_ bytes: [UInt8], _ at: Int, _ count: Int) -> UInt64 {
+    var value: UInt64 = 0
+    for index in 0..<count { value |= UInt64(bytes[at + index]) << UInt64(8 * index) }
+    return value
+  }
+}

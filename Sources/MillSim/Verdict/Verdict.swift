@@ -1,0 +1,143 @@
+internal import MillBase
+internal import MillCore
+internal import MillTestKit
+
+/// What a run showed.
+package struct Outcome: Sendable {
+  package var seed: UInt64
+  /// Empty: all that was promised held.
+  package var failures: [String] = []
+  package var epochs = 0
+  package var crashes = 0
+  package var steps = 0
+  package var batches = 0
+  package var hash: UInt64 = 0
+  package var faults = FaultTally()
+  /// The newest lines of the trace.
+  package var tail: [String] = []
+  /// The run ended in a stop that the protocol names for this scenario.
+  package var stopped: String?
+}
+
+/// Runs one seed and judges it.
+package func simulate(seed: UInt64, isVerbose: Bool = false) -> Outcome {
+  let scenario = Scenario(seed: seed)
+  var outcome = Outcome(seed: seed)
+  let world: World
+  do {
+    world = try World(scenario, isVerbose: isVerbose)
+  } catch {
+    outcome.failures = ["the scenario's plan is refused: \(error)"]
+    return outcome
+  }
+  world.run()
+  outcome.failures = world.invariants.violations
+  if outcome.failures.isEmpty { outcome.failures = world.judge() }
+  outcome.epochs = world.watch.epochs.count
+  outcome.crashes = world.crashes
+  outcome.steps = world.scheduler.steps
+  outcome.batches = world.watch.sealed[0].count
+  outcome.hash = world.trace.hash
+  outcome.faults = world.trace.tally
+  outcome.tail = world.trace.tail
+  if let stop = world.finalStop, stop.kind != .done { outcome.stopped = "\(stop.rule) \(stop.message)" }
+  return outcome
+}
+
+extension World {
+  /// Compares table and dead letters with what the oracle expects of the recorded epochs.
+  func judge() -> [String] {
+    var failures = server.unreadable.map { "the simulated server can't read: \($0)" }
+    let epochs = watch.epochs.values.sorted { $0.number < $1.number }
+    let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
+    let isWhole = finalStop?.kind == .done
+    if isWhole { failures += unread(epochs) }
+    var expected: [(row: ServerRow, origin: Origin)] = []
+    var letters: [Origin] = []
+    for one in judged {
+      switch one.fate {
+      case .emitted(let event):
+        let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
+        expected.append(
+          (ServerRow(eventID: "e\(event.id)", group: event.group, amount: event.amount, at: at, provenance: ""), one.origin))
+      case .late, .undecodable: letters.append(one.origin)
+      case .duplicate: break
+      }
+    }
+    failures += compareRows(expected, isWhole: isWhole)
+    failures += compareLetters(letters.sorted(), isWhole: isWhole)
+    return failures
+  }
+
+  // Until the end means until the end.
+  private func unread(_ epochs: [EpochFact]) -> [String] {
+    var problems: [String] = []
+    for (index, partition) in broker.partitions.enumerated() {
+      let next = epochs.last?.ranges.first { $0.partition == Int32(index) }?.next ?? partition.low
+      for offset in next..<max(next, partition.stableEnd) where broker.record(Origin(partition: Int32(index), offset: offset)) != nil {
+        // A partition that was made after the last start has its turn at the next look.
+        problems.append("record \(index)/\(offset) was never read (stopped at \(next))")
+        break
+      }
+    }
+    return problems
+  }
+
+  private func compareRows(_ expected: [(row: ServerRow, origin: Origin)], isWhole: Bool) -> [String] {
+    func precedes(_ a: ServerRow, _ b: ServerRow) -> Bool {
+      (a.eventID, a.at, a.amount, a.group) < (b.eventID, b.at, b.amount, b.group)
+    }
+    let wanted = expected.sorted { precedes($0.row, $1.row) }
+    let found = server.table.parts.flatMap { part in part.rows.map { (row: $0, queryID: part.queryID) } }.sorted { precedes($0.row, $1.row) }
+    var failures: [String] = []
+    var have = 0
+    var last: ServerRow?
+    func extra(_ one: (row: ServerRow, queryID: String)) {
+      var row = one.row
+      row.provenance = ""
+      let isDouble = last == row
+      if isDouble, !scenario.isExactlyOnce { return }
+      failures.append("\(isDouble ? "double" : "extra") row \(one.row) by \(one.queryID)")
+    }
+    for want in wanted {
+      while have < found.count, precedes(found[have].row, want.row) {
+        extra(found[have])
+        have += 1
+      }
+      if have < found.count, !precedes(want.row, found[have].row) {
+        have += 1
+        last = want.row
+      } else if isWhole {
+        failures.append("missing row \(want.row) of record \(want.origin)")
+      }
+    }
+    while have < found.count {
+      extra(found[have])
+      have += 1
+    }
+    return Array(failures.prefix(10))
+  }
+
+  private func compareLetters(_ expected: [Origin], isWhole: Bool) -> [String] {
+    var found: [Origin] = []
+    for name in (try? disk.list(Job.deadLetterDirectory)) ?? [] where name.hasSuffix(".jsonl") {
+      let text = String(decoding: (try? disk.read(Job.deadLetterDirectory + "/" + name)) ?? [], as: UTF8.self)
+      for line in text.split(separator: "\n") {
+        guard let partition = number("partition", in: line), let offset = number("offset", in: line) else {
+          return ["dead letter without a place: \(line)"]
+        }
+        found.append(Origin(partition: Int32(partition), offset: offset))
+      }
+    }
+    found.sort()
+    if found == expected || (!isWhole && Set(found).isSubset(of: expected) && Set(found).count == found.count) { return [] }
+    let missing = expected.filter { !found.contains($0) }
+    let extra = found.filter { !expected.contains($0) }
+    return ["dead letters: \(found.count), \(expected.count) expected; missing \(missing.prefix(5)), extra \(extra.prefix(5))"]
+  }
+
+  private func number(_ name: String, in line: Substring) -> Int64? {
+    guard let range = line.firstRange(of: "\"\(name)\":") else { return nil }
+    return Int64(line[range.upperBound...].prefix { $0.isNumber || $0 == "-" })
+  }
+}

@@ -1,0 +1,86 @@
+internal import MillBase
+internal import MillClickHouse
+internal import MillCore
+internal import MillEngine
+internal import MillFlow
+internal import MillLog
+internal import MillState
+
+/// The simulated job: one topic of events, deduplicated, into one table. Small and fixed; the scenario decides sizes and rules.
+enum Job {
+  static let stateDirectory = "/state"
+  static let checkpointDirectory = "/state/checkpoints"
+  static let deadLetterDirectory = "/dead-letters"
+  static let provenanceColumn = "_millrace_batch"
+
+  static func table(_ scenario: Scenario) -> SimClickHouse.Table {
+    SimClickHouse.Table(
+      flavour: scenario.destination == .readBackOld ? .old : .modern,
+      engine: scenario.destination == .tokenOnly ? "ReplicatedMergeTree" : "MergeTree", partitionKey: scenario.partitionKey.rawValue,
+      window: scenario.window,
+      provenance: scenario.hasProvenance
+        ? (provenanceColumn, scenario.provenanceIsLowCardinality ? "LowCardinality(String)" : "String") : nil)
+  }
+
+  static func source(_ scenario: Scenario) throws(PlanProblem) -> SourcePlan {
+    let isOld = scenario.destination == .readBackOld
+    return try SourcePlan(
+      name: "events", topic: "events",
+      fields: [
+        FieldPlan(name: "event_id", type: .string), FieldPlan(name: "k", type: .uint32), FieldPlan(name: "amount", type: .int64),
+        FieldPlan(
+          name: "at", type: isOld ? .dateTime(zone: nil) : .dateTime64(precision: 3, zone: nil),
+          format: isOld ? .unixSeconds : .unixMilliseconds),
+      ],
+      eventTime: scenario.hasEventTime
+        ? EventTimePlan(fieldIndex: 3, outOfOrderness: scenario.outOfOrderness, idleAfter: scenario.idleAfter) : nil)
+  }
+
+  static func rules(_ scenario: Scenario) -> Oracle.Rules {
+    Oracle.Rules(
+      hasEventTime: scenario.hasEventTime, within: scenario.within, allowedLateness: scenario.allowedLateness,
+      outOfOrderness: scenario.outOfOrderness)
+  }
+
+  static func options(_ scenario: Scenario, untilEnd: Bool) -> CoreOptions {
+    var options = CoreOptions(
+      pipeline: "sim", sourceName: "events", topic: "events",
+      plan: PlanRecord(hash: 0x5151_5151, replayVersion: 1, text: "sim"), sinkName: "events")
+    options.untilEnd = untilEnd
+    options.epochMaxRows = scenario.epochRows
+    options.epochMaxDelayMilliseconds = scenario.epochDelay
+    options.batchMaxRows = UInt64(scenario.batchRows)
+    options.batchMaxDelayMilliseconds = scenario.batchDelay
+    options.deadLetterMaxDelayMilliseconds = scenario.deadLetterDelay
+    options.checkpointIntervalMilliseconds = scenario.checkpointInterval
+    options.checkpointsRetained = scenario.retain
+    options.unackedMaxBytes = UInt64(scenario.unackedBytes)
+    options.settleMilliseconds = scenario.settle
+    options.windowReserve = scenario.windowReserve
+    options.inFlightMax = scenario.inFlight
+    options.idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil
+    options.describeIntervalMilliseconds = 2000
+    options.retryMilliseconds = scenario.retryMilliseconds
+    options.backoffMaxMilliseconds = max(2000, scenario.retryMilliseconds)
+    return options
+  }
+
+  static func sink(_ scenario: Scenario, transport: any Transport, clock: any Clock, plan: SourcePlan) -> ClickHouseSink {
+    ClickHouseSink(
+      options: SinkOptions(
+        urls: ["http://sim:8123"], table: TableName(database: "sim", table: "events"),
+        provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
+        delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
+        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax, insertTimeoutMilliseconds: 3000,
+        questionTimeoutMilliseconds: 1000),
+      fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: transport, clock: clock)
+  }
+
+  static func deduplicate(_ scenario: Scenario) -> DeduplicatePlan {
+    DeduplicatePlan(
+      keyFields: [0],
+      options: DeduplicateOptions(
+        stateNumber: 0, withinMilliseconds: scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
+        exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime))
+  }
+}

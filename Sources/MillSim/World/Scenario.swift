@@ -1,0 +1,215 @@
+internal import MillBase
+
+/// What one seed does: sizes, features and fault rates, drawn as a swarm (each seed leaves some of them out, others come thick).
+package struct Scenario: Sendable {
+  /// Which server answers at the destination, and how the table is made.
+  package enum Destination: String, CaseIterable, Sendable {
+    /// 26.9, a deduplication window, the provenance column.
+    case tokenAndProvenance
+    /// 26.9, window 0, the provenance column.
+    case readBack
+    /// 18.16: no token, no time with fractions, no exception header.
+    case readBackOld
+    /// ReplicatedMergeTree, part and token in one step, no provenance column.
+    case tokenOnly
+    /// at_least_once was asked for: no promise but that nothing is missing.
+    case atLeastOnce
+  }
+
+  /// `PARTITION BY` of the table.
+  package enum PartitionKey: String, CaseIterable, Sendable {
+    case none = ""
+    case tuple = "tuple()"
+    case group = "k"
+  }
+
+  package let seed: UInt64
+  package var destination = Destination.tokenAndProvenance
+  package var partitionKey = PartitionKey.none
+  /// Values of `k`, hence table partitions.
+  package var groups = 1
+  /// Entries of the deduplication window.
+  package var window = 10_000
+  package var windowReserve = 0
+  /// `max_partitions_per_insert_block`.
+  package var partitionsMax = 100
+  /// Batches that may be under way at once.
+  package var inFlight = 3
+  package var retryMilliseconds: Int64 = 200
+  /// The table's provenance column is LowCardinality(String).
+  package var provenanceIsLowCardinality = false
+
+  // Input
+  package var kafkaPartitions = 1
+  package var partitionIsAdded = false
+  package var records = 200
+  /// Milliseconds over which the records come.
+  package var inputMilliseconds: Int64 = 20_000
+  /// Distinct keys: the fewer, the more duplicates.
+  package var keys = 100
+  package var hasEventTime = true
+  package var disorderMilliseconds: Int64 = 500
+  package var outOfOrderness: Int64 = 1000
+  package var allowedLateness: Int64 = 5000
+  package var within: Int64 = 20_000
+  package var idleAfter: Int64 = 2000
+  package var lateRate = 0.0
+  package var garbageRate = 0.0
+  package var exactKeys = false
+
+  // The engine's sizes
+  package var epochRows = 10
+  package var epochDelay: Int64 = 20
+  package var batchRows = 30
+  package var batchDelay: Int64 = 200
+  package var deadLetterDelay: Int64 = 1000
+  package var checkpointInterval: Int64 = 2000
+  package var retain = 3
+  package var segmentBytes = 16_384
+  package var stateMemory = 65_536
+  package var unackedBytes = 1 << 20
+  package var settle: Int64 = 5000
+
+  // Fault rates: per draw, or mean milliseconds between two (0: never)
+  package var killEvery: Int64 = 0
+  package var powerCutEvery: Int64 = 0
+  package var serverCrashEvery: Int64 = 0
+  package var serverPauseEvery: Int64 = 0
+  package var kafkaOutageEvery: Int64 = 0
+  package var wallJumpEvery: Int64 = 0
+  package var terminateEvery: Int64 = 0
+  package var kafkaRequestFails = 0.0
+  package var kafkaSlow = 0.0
+  package var kafkaGap = 0.0
+  package var kafkaStall = 0.0
+  package var commitFails = 0.0
+  package var commitTakesEffect = 0.0
+  package var witnessExpires = false
+  package var refused = 0.0
+  package var requestLost = 0.0
+  package var requestDelayed = 0.0
+  package var answerLost = 0.0
+  package var bodyTorn = 0.0
+  package var serverError = 0.0
+  package var unknownError = 0.0
+  package var oddSuccess = 0.0
+  package var serverSlow = 0.0
+  package var aimedServerCrash = 0.0
+  package var syncFails = 0.0
+  package var outOfSpace = false
+  package var stateOutOfSpace = 0.0
+  /// Server's clock minus the world's, ms.
+  package var serverClockSkew: Int64 = 0
+  /// Slowest job of a lane, ms.
+  package var slowestJob: Int64 = 20
+  /// Faults end and the run must converge from here on, ms.
+  package var safetyMilliseconds: Int64 = 30_000
+
+  /// What `seed` draws.
+  package init(seed: UInt64) {
+    self.seed = seed
+    let draws = Draws.stream(seed: seed, "scenario")
+    destination = draws.pick([.tokenAndProvenance, .tokenAndProvenance, .tokenAndProvenance, .readBack, .readBackOld, .tokenOnly, .atLeastOnce])
+    partitionKey = draws.pick([.none, .tuple, .group, .group])
+    groups = draws.within(1...5)
+    partitionsMax = draws.pick([groups, max(groups, 10), 100])
+    windowReserve = draws.chance(0.2) ? draws.within(1...5) : 0
+    let least = 3 * entriesPerBatch + windowReserve
+    window = draws.pick([least, least + 2 * entriesPerBatch, 8 * least, 10_000])
+    let none = draws.chance(0.5)
+    switch destination {
+    case .readBack: window = none ? 0 : least - 1
+    case .readBackOld: window = 0
+    case .atLeastOnce: window = none ? 0 : window
+    case .tokenAndProvenance, .tokenOnly: break
+    }
+    provenanceIsLowCardinality = draws.chance(0.3)
+    drawInput(draws)
+    drawSizes(draws)
+    drawFaults(draws)
+  }
+
+  private mutating func drawInput(_ draws: Draws) {
+    kafkaPartitions = draws.within(1...4)
+    partitionIsAdded = draws.chance(0.2)
+    records = draws.within(100...400)
+    inputMilliseconds = draws.within(Int64(5000)...20_000)
+    keys = draws.pick([5, 40, 200, 1000])
+    hasEventTime = draws.chance(0.7)
+    disorderMilliseconds = draws.pick([0, 200, 1000, 4000])
+    outOfOrderness = draws.pick([0, 500, 2000])
+    allowedLateness = draws.pick([0, 1000, 10_000])
+    within = draws.pick([1000, 5000, 20_000, 86_400_000])
+    idleAfter = draws.pick([500, 2000, 30_000])
+    lateRate = draws.chance(0.4) ? 0.03 : 0
+    garbageRate = draws.pick([0, 0.02, 0.1])
+    exactKeys = draws.chance(0.2)
+    if destination == .readBackOld {
+      // No DateTime64 there: event times are whole seconds.
+      outOfOrderness = max(1000, outOfOrderness)
+    }
+  }
+
+  private mutating func drawSizes(_ draws: Draws) {
+    epochRows = draws.pick([1, 3, 8, 20, 100])
+    epochDelay = draws.pick([5, 20, 100])
+    batchRows = draws.pick([2, 10, 30, 100])
+    batchDelay = draws.pick([20, 100, 500, 2000])
+    deadLetterDelay = draws.pick([50, 1000])
+    checkpointInterval = draws.pick([300, 1000, 3000, 10_000])
+    retain = draws.within(1...3)
+    segmentBytes = draws.pick([4096, 16_384, 65_536])
+    stateMemory = draws.pick([4096, 65_536, 1 << 20])
+    unackedBytes = draws.pick([8192, 65_536, 1 << 20])
+    slowestJob = draws.pick([5, 20, 200])
+    inFlight = draws.within(1...5)
+    retryMilliseconds = draws.pick([50, 200, 1000])
+    settle = draws.pick([2000, 5000])
+  }
+
+  private mutating func drawFaults(_ draws: Draws) {
+    func rate(_ most: Double) -> Double { draws.chance(0.5) ? most * Double(draws.within(1...10)) / 10 : 0 }
+    func every(_ probability: Double, _ range: ClosedRange<Int64>) -> Int64 {
+      let mean = draws.within(range)
+      return draws.chance(probability) ? mean : 0
+    }
+    killEvery = every(0.6, 2000...15_000)
+    powerCutEvery = every(0.6, 2000...15_000)
+    if killEvery == 0 && powerCutEvery == 0 { killEvery = 8000 }
+    serverCrashEvery = every(0.4, 3000...15_000)
+    serverPauseEvery = every(0.3, 3000...15_000)
+    kafkaOutageEvery = every(0.3, 3000...15_000)
+    wallJumpEvery = every(0.2, 3000...15_000)
+    terminateEvery = every(0.2, 5000...20_000)
+    kafkaRequestFails = rate(0.2)
+    kafkaSlow = rate(0.5)
+    kafkaGap = rate(0.1)
+    kafkaStall = rate(0.02)
+    commitFails = rate(0.3)
+    commitTakesEffect = rate(0.3)
+    witnessExpires = draws.chance(0.1)
+    refused = rate(0.2)
+    requestLost = rate(0.1)
+    requestDelayed = rate(0.15)
+    answerLost = rate(0.15)
+    bodyTorn = rate(0.1)
+    serverError = rate(0.2)
+    unknownError = rate(0.1)
+    oddSuccess = rate(0.1)
+    serverSlow = rate(0.3)
+    aimedServerCrash = draws.chance(0.4) ? rate(0.1) : 0
+    syncFails = draws.chance(0.3) ? rate(0.01) : 0
+    outOfSpace = draws.chance(0.15)
+    stateOutOfSpace = draws.chance(0.2) ? rate(0.2) : 0
+    serverClockSkew = draws.pick([0, 0, -7000, 90_000, -3_600_000, 3_600_000])
+  }
+
+  /// What the promise is in this scenario: false where doubled rows are allowed.
+  package var isExactlyOnce: Bool { destination != .atLeastOnce }
+
+  /// Whether the table has the provenance column.
+  package var hasProvenance: Bool { destination != .tokenOnly }
+
+  /// Window entries that one batch may use (R9's p).
+  package var entriesPerBatch: Int { partitionKey == .group ? partitionsMax : 1 }
+}

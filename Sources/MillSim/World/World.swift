@@ -1,0 +1,271 @@
+internal import MillBase
+internal import MillCore
+internal import MillEngine
+internal import MillFlow
+internal import MillTestKit
+
+/// One run of one scenario: the world around the engine, its lives one after the other, and what befalls them.
+package final class World {
+  package let scenario: Scenario
+  package let trace: Trace
+  package let invariants: Invariants
+  package private(set) var crashes = 0
+  let scheduler: Scheduler
+  let broker: SimBroker
+  let server: SimClickHouse
+  let disk: SimDisk
+  let watch = LogWatch()
+  private let tap: TapDisk
+  private let clock: ScheduledClock
+  private let workload: Workload
+  private let stores: SimRunStoreOpener
+  private let sourcePlan: SourcePlan
+  private let draws: Draws
+  private let laneDraws: Draws
+  private var life: Life?
+  private var incarnation = 0
+  private var faultsAreOn = true
+  /// The stop that ended the run, when one was final.
+  private(set) var finalStop: Stop?
+  private static let start: Int64 = 1_780_000_000_000
+
+  package init(_ scenario: Scenario, isVerbose: Bool = false, kept: Int = 200) throws {
+    self.scenario = scenario
+    let seed = scenario.seed
+    let scheduler = Scheduler(seed: seed)
+    self.scheduler = scheduler
+    trace = Trace(kept: kept, isVerbose: isVerbose) { scheduler.now }
+    draws = .stream(seed: seed, "world")
+    laneDraws = .stream(seed: seed, "lanes")
+    broker = SimBroker(
+      partitionCount: scenario.kafkaPartitions, usesSeconds: scenario.destination == .readBackOld, draws: .stream(seed: seed, "kafka"),
+      scheduler: scheduler, trace: trace)
+    server = SimClickHouse(
+      Job.table(scenario), draws: .stream(seed: seed, "clickhouse"), scheduler: scheduler,
+      wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
+    server.settleMilliseconds = scenario.settle
+    disk = SimDisk(seed: seed)
+    tap = TapDisk(disk, watch: watch, logDirectory: Job.stateDirectory + "/log")
+    clock = ScheduledClock(scheduler, wallOffset: Self.start)
+    workload = Workload(scenario, broker: broker, scheduler: scheduler, epochStart: Self.start, trace: trace)
+    stores = SimRunStoreOpener(disk: tap, draws: .stream(seed: seed, "state"), trace: trace)
+    sourcePlan = try Job.source(scenario)
+    invariants = Invariants(scenario, watch: watch, server: server, broker: broker)
+    let disk = disk
+    invariants.deadLettersExist = { disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
+    tap.onSegmentRemoved = { [self] path, positions in
+      // A start's copy of the same positions has taken over.
+      if life?.engine.stop == nil, hasBegun { invariants.segmentGoes(positions) }
+    }
+    // The check after each event: a disk that was to fail in the midst of something has done so.
+    scheduler.afterStep = { [self] in
+      if disk.isStopped { crash(.powerCut, isArmed: true) }
+    }
+  }
+
+  /// Whether this life's log has been begun: what is removed before is a start's own.
+  private var hasBegun = false
+
+  /// Runs the scenario: faults first, then none until everything has arrived.
+  package func run() {
+    setRates()
+    workload.start()
+    planFaults()
+    begin(untilEnd: false)
+    let safety = max(scenario.safetyMilliseconds, scenario.inputMilliseconds + 2000)
+    _ = scheduler.run(limit: safety) { self.isOver }
+    guard !isOver else { return }
+    heal()
+    trace.note("faults end")
+    _ = scheduler.run(limit: scheduler.now + 60_000) { self.workload.isDone || self.isOver }
+    if life != nil, draws.chance(0.5) { crash(draws.chance(0.5) ? .kill : .powerCut, isArmed: false) } else { endLife() }
+    begin(untilEnd: true)
+    let converged = scheduler.run(limit: scheduler.now + 3_600_000) { self.isOver }
+    if !converged { invariants.violate("liveness: not done an hour after the last fault; \(stuck)") }
+  }
+
+  private var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
+
+  private var stuck: String {
+    let sealed = watch.sealed[0].count
+    return "\(watch.epochs.count) epochs, \(sealed) batches sealed, \(watch.durableAcks[0].count) acked durably, \(scheduler.pendingCount) events wait"
+  }
+
+  // MARK: - Lives
+
+  private func begin(untilEnd: Bool) {
+    guard finalStop == nil else { return }
+    incarnation += 1
+    hasBegun = false
+    let lanes = SimLanes(scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob)
+    let parts = EngineParts(
+      core: Job.options(scenario, untilEnd: untilEnd), disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
+      sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
+      sourcePlan: sourcePlan, deduplicate: Job.deduplicate(scenario), stateDirectory: Job.stateDirectory,
+      checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
+      entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "life \(incarnation)")
+    let trace = trace
+    let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
+    engine.trace = { [self] event, commands in
+      if case .logBegun = event { hasBegun = true }
+      trace.mix(UInt64(commands.count))
+      invariants.observe(event, commands)
+      if trace.isVerbose { noteStep(event, commands) }
+    }
+    let life = Life(engine, lanes: lanes, incarnation: incarnation, isUntilEnd: untilEnd, scheduler: scheduler, draws: laneDraws)
+    life.onStop = { [self] in stopped($0) }
+    self.life = life
+    trace.note("life \(incarnation) begins\(untilEnd ? ", until the end" : "")")
+    life.start()
+  }
+
+  private func noteStep(_ event: Event, _ commands: [Command]) {
+    if case .polled(let polled) = event, polled.rows.allSatisfy({ $0 == 0 }), commands.isEmpty { return }
+    if case .wake = event, commands.isEmpty { return }
+    trace.note("\(String("\(event)".prefix(160))) -> \(commands.map { String("\($0)".prefix(120)) })")
+  }
+
+  private func stopped(_ stop: Stop) {
+    trace.note("life \(incarnation) stops: \(stop.kind) \(stop.rule) \(stop.message)")
+    let untilEnd = life?.isUntilEnd ?? false
+    endLife()
+    switch stop.kind {
+    case .done where untilEnd: finalStop = stop
+    case .done: restart()
+    case .failed where isLegal(stop): restart()
+    case .promise where scenario.destination == .tokenOnly && stop.rule == "R10": finalStop = stop
+    default: invariants.violate("the engine stops in a legal execution: \(stop.rule) \(stop.message)")
+    }
+  }
+
+  // A sync that fails ends the process; a disk that has stopped is a crash under way.
+  private func isLegal(_ stop: Stop) -> Bool {
+    failedSyncs > 0 || disk.isStopped
+  }
+
+  private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
+
+  private func restart() {
+    guard faultsAreOn || life == nil else { return }
+    let untilEnd = !faultsAreOn
+    scheduler.after(draws.within(Int64(1)...1000)) { [self] in
+      if life == nil { begin(untilEnd: untilEnd) }
+    }
+  }
+
+  /// The process is gone without a trace but for what it wrote.
+  private func endLife() {
+    guard let ended = life else { return }
+    life = nil
+    scheduler.drop(incarnation: ended.incarnation)
+    server.clientGone(incarnation: ended.incarnation)
+    watch.processEnded()
+    disk.kill9()
+  }
+
+  // MARK: - Faults
+
+  private func crash(_ kind: Fault, isArmed: Bool) {
+    guard life != nil || disk.isStopped else { return }
+    trace.hit(kind, isArmed ? "in the midst of a change" : "")
+    crashes += 1
+    let dead = life
+    life = nil
+    if let dead {
+      scheduler.drop(incarnation: dead.incarnation)
+      server.clientGone(incarnation: dead.incarnation)
+    }
+    watch.processEnded()
+    if kind == .powerCut { disk.crash(&draws.random) } else { disk.kill9() }
+    disk.stopAfter(operations: nil)
+    if faultsAreOn { restart() }
+  }
+
+  private func setRates() {
+    broker.rates.outage = scenario.kafkaRequestFails
+    broker.rates.slow = scenario.kafkaSlow
+    broker.rates.gap = scenario.kafkaGap
+    broker.rates.stall = scenario.kafkaStall
+    broker.rates.commitFails = scenario.commitFails
+    broker.rates.commitTakesEffect = scenario.commitTakesEffect
+    server.rates.refused = scenario.refused
+    server.rates.lost = scenario.requestLost
+    server.rates.delayed = scenario.requestDelayed
+    server.rates.answerLost = scenario.answerLost
+    server.rates.torn = scenario.bodyTorn
+    server.rates.error = scenario.serverError
+    server.rates.unknownError = scenario.unknownError
+    server.rates.oddSuccess = scenario.oddSuccess
+    server.rates.slow = scenario.serverSlow
+    server.rates.aimedCrash = scenario.aimedServerCrash
+    stores.outOfSpaceRate = scenario.stateOutOfSpace
+    disk.rates.failedSync = scenario.syncFails
+    disk.rates.failedDirectorySync = scenario.syncFails
+  }
+
+  private func planFaults() {
+    every(scenario.killEvery) { [self] in strike(.kill) }
+    every(scenario.powerCutEvery) { [self] in strike(.powerCut) }
+    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...4000)) }
+    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...8000)) }
+    every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...4000)) }
+    every(scenario.wallJumpEvery) { [self] in
+      trace.hit(.wallJump)
+      clock.wallOffset += draws.within(Int64(-60_000)...60_000)
+    }
+    every(scenario.terminateEvery) { [self] in
+      guard let life else { return }
+      trace.hit(.terminate)
+      life.terminate()
+    }
+    if scenario.witnessExpires {
+      every(8000) { [self] in
+        guard broker.committed != nil else { return }
+        trace.hit(.kafkaWitnessExpired)
+        broker.committed = nil
+      }
+    }
+    if scenario.outOfSpace {
+      every(6000) { [self] in
+        guard disk.capacity == nil else { return }
+        trace.hit(.outOfSpace)
+        disk.capacity = disk.usedByteCount + draws.below(20_000)
+        scheduler.after(draws.within(Int64(100)...4000)) { [self] in disk.capacity = nil }
+      }
+    }
+  }
+
+  // A crash comes between two events, or in the midst of what the disk is asked to do.
+  private func strike(_ kind: Fault) {
+    guard let struck = life else { return }
+    guard kind == .powerCut, draws.chance(0.5) else {
+      crash(kind, isArmed: false)
+      return
+    }
+    disk.stopAfter(operations: 1 + draws.below(40))
+    scheduler.after(500) { [self] in
+      if life === struck { crash(.powerCut, isArmed: false) }
+    }
+  }
+
+  private func every(_ mean: Int64, _ body: @escaping () -> Void) {
+    guard mean > 0 else { return }
+    scheduler.after(draws.within(Int64(1)...2 * mean)) { [self] in
+      guard faultsAreOn else { return }
+      body()
+      every(mean, body)
+    }
+  }
+
+  private func heal() {
+    faultsAreOn = false
+    broker.heal()
+    server.heal()
+    stores.outOfSpaceRate = 0
+    disk.rates = SimDiskRates()
+    disk.capacity = nil
+    if disk.isStopped { crash(.powerCut, isArmed: true) }
+    disk.stopAfter(operations: nil)
+    trace.tally[.syncFailed] += failedSyncs
+  }
+}
