@@ -33,6 +33,8 @@ struct DifferentialTests {
       // Foundation too refuses a number that no double holds.
       case nil: check(document) == Int32(MR_SIMDJSON_NUMBER)
       case .tooDeep, .loneSurrogate: true
+      // It takes a comma before a closing bracket, which the grammar doesn't.
+      case .malformedJSON: hasTrailingComma(document) && check(document) != Int32(MR_SIMDJSON_OBJECT)
       default: false
       }
     }
@@ -41,6 +43,12 @@ struct DifferentialTests {
   /// simdjson's verdict.
   private func check(_ document: [UInt8]) -> Int32 {
     unsafe document.withUnsafeBufferPointer { unsafe mr_simdjson_check($0.baseAddress, $0.count) }
+  }
+
+  /// Whether somewhere a comma stands before a closing bracket.
+  private func hasTrailingComma(_ document: [UInt8]) -> Bool {
+    let dense = document.filter { ![0x20, 0x0A, 0x0D, 0x09].contains($0) }
+    return zip(dense, dense.dropFirst()).contains { $0 == UInt8(ascii: ",") && ($1 == UInt8(ascii: "]") || $1 == UInt8(ascii: "}")) }
   }
 
   private func compare(
