@@ -254,7 +254,7 @@ extension Core {
     guard checkpoint.stage == .idle, !checkpoint.isCommittingWitness else { return }
     Reach.mark(.r14UntilEnd)
     checkpoint.isLast = true
-    if checkpoint.lastEpoch == epoch, checkpoint.retained.first?.manifest.unacked.isEmpty == true { return finishLast() }
+    if checkpoint.lastEpoch == epoch { return finishLast() }
     beginCheckpoint()
   }
 }
