@@ -19,7 +19,7 @@ private func makePlan() -> SourcePlan {
 }
 
 nonisolated(unsafe) private let decoder = RecordDecoder(plan: makePlan())
-nonisolated(unsafe) private let rows = DecodedRows(decoder.plan)
+private let rows = unsafe DecodedRows(decoder.plan)
 
 private func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   rows.removeAll()
@@ -28,7 +28,7 @@ private func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   let buffer = RecordBuffer(nextOffset: 0, capacity: max(count, 1))
   unsafe buffer.append(offset: 0, timestamp: 0, key: nil, payload: UnsafeRawBufferPointer(start: data, count: count), headers: nil)
   unsafe decoder.decode(buffer, first: 1, partition: 0, into: rows, failures: &failures)
-  precondition(unsafe rows.rowCount + failures.count == 1)
+  precondition(rows.rowCount + failures.count == 1)
   return 0
 }
 
