@@ -22,7 +22,8 @@ struct TimeText {
     localSeconds = Int64(daysSince1970(year: year, month: month, day: day)) &* 86_400
     if end &- start == 10 { return }
     var index = start &+ 10
-    guard end &- index >= 6, bytes[index] == UInt8(ascii: "T") || bytes[index] == UInt8(ascii: " "), let hour = twoDigits(bytes, index &+ 1),
+    guard end &- index >= 6, bytes[index] == UInt8(ascii: "T") || bytes[index] == UInt8(ascii: " "),
+      let hour = twoDigits(bytes, index &+ 1),
       bytes[index &+ 3] == UInt8(ascii: ":"), let minute = twoDigits(bytes, index &+ 4), hour <= 23, minute <= 59
     else { return nil }
     localSeconds &+= Int64(hour &* 3600 &+ minute &* 60)

@@ -12,7 +12,9 @@ struct DifferentialTests {
   private static let documentCount = ProcessInfo.processInfo.environment["MILLRACE_DIFFERENTIAL_DOCUMENTS"].flatMap { Int($0) } ?? 20_000
 
   @Test func `what is taken as JSON is what simdjson takes`() throws {
-    try compare(seed: 11) { check($0) } isListed: { reason, verdict, _ in
+    try compare(seed: 11) {
+      check($0)
+    } isListed: { reason, verdict, _ in
       switch reason {
       // A number that no double holds is a number all the same.
       case nil: verdict == Int32(MR_SIMDJSON_NUMBER)
@@ -26,7 +28,9 @@ struct DifferentialTests {
 
   @Test func `what is taken as JSON is what Foundation takes`() throws {
     try compare(seed: 12) { bytes in
-      guard let value = try? JSONSerialization.jsonObject(with: Data(bytes), options: [.fragmentsAllowed]) else { return Int32(MR_SIMDJSON_REFUSED) }
+      guard let value = try? JSONSerialization.jsonObject(with: Data(bytes), options: [.fragmentsAllowed]) else {
+        return Int32(MR_SIMDJSON_REFUSED)
+      }
       return value is [String: Any] ? Int32(MR_SIMDJSON_OBJECT) : Int32(MR_SIMDJSON_OTHER_VALUE)
     } isListed: { reason, _, document in
       // A zero byte near the beginning makes Foundation read UTF-16 or UTF-32.
@@ -79,7 +83,8 @@ struct DifferentialTests {
         } else if isListed(reason, verdict, document) {
           listed += 1
         } else {
-          Issue.record("ours: \(reason?.rawValue ?? "taken"), the judge: \(verdict), \(String(decoding: document, as: UTF8.self).debugDescription)")
+          Issue.record(
+            "ours: \(reason?.rawValue ?? "taken"), the judge: \(verdict), \(String(decoding: document, as: UTF8.self).debugDescription)")
           return
         }
       }
@@ -92,7 +97,8 @@ struct DifferentialTests {
 /// Documents of all kinds of values, spaces and escapes; two in three are then broken somewhere.
 private struct DocumentGenerator {
   private var random: SeededRandom
-  private static let hostile = Array("{}[]\",:\\/u0123456789eE+-.tfn \0\u{7F}\u{1}dD89aA".utf8) + [0x80, 0xC3, 0xA4, 0xE2, 0xED, 0xA0, 0xF0, 0xF4, 0x90, 0xFF]
+  private static let hostile =
+    Array("{}[]\",:\\/u0123456789eE+-.tfn \0\u{7F}\u{1}dD89aA".utf8) + [0x80, 0xC3, 0xA4, 0xE2, 0xED, 0xA0, 0xF0, 0xF4, 0x90, 0xFF]
 
   init(seed: UInt64) { random = SeededRandom(seed) }
 

@@ -8,9 +8,11 @@ private func makePlan() -> SourcePlan {
   do {
     let fields = [
       try FieldPlan(name: "a", type: .string), try FieldPlan(name: "b", type: .nullable(.int64), source: .path(["n", "b"])),
-      try FieldPlan(name: "c", type: .decimal(precision: 18, scale: 4), defaultValue: "0"), try FieldPlan(name: "d", type: .dateTime64(precision: 3, zone: nil)),
+      try FieldPlan(name: "c", type: .decimal(precision: 18, scale: 4), defaultValue: "0"),
+      try FieldPlan(name: "d", type: .dateTime64(precision: 3, zone: nil)),
       try FieldPlan(name: "e", type: .nullable(.float32)), try FieldPlan(name: "f", type: .nullable(.string), coerce: true),
-      try FieldPlan(name: "g", type: .nullable(.uuid)), try FieldPlan(name: "h", type: .nullable(.date), format: .unixSeconds, truncate: true),
+      try FieldPlan(name: "g", type: .nullable(.uuid)),
+      try FieldPlan(name: "h", type: .nullable(.date), format: .unixSeconds, truncate: true),
     ]
     return try SourcePlan(name: "s", topic: "t", fields: fields)
   } catch {
