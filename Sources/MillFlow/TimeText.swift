@@ -8,7 +8,8 @@ struct TimeText {
   var fractionStart = 0
   var fractionEnd = 0
 
-  /// `YYYY-MM-DD`, or with `T` or one space behind it `hh:mm[:ss[.fraction]]` and then `Z` or `±hh[[:]mm]`. The fraction's point may be a comma.
+  /// `YYYY-MM-DD`, or with `T` or one space behind it `hh:mm[:ss[.fraction]]` and then `Z` or `±hh[[:]mm]`. The fraction's point may be a
+  /// comma.
   ///
   /// Nil for anything else, days and times that don't exist, second 60 and hour 24 included.
   @inline(__always)

@@ -6,7 +6,8 @@ import Testing
 
 /// Our reader and two others must agree on what is one JSON object, over generated and then broken documents.
 ///
-/// `MILLRACE_DIFFERENTIAL_DOCUMENTS` says how many (default 20,000; a release build does a million in less than a minute). Where judges differ
+/// `MILLRACE_DIFFERENTIAL_DOCUMENTS` says how many (default 20,000; a release build does a million in less than a minute). Where judges
+/// differ
 /// by design, the difference is one of those that the two `isListed` name.
 struct DifferentialTests {
   private static let documentCount = ProcessInfo.processInfo.environment["MILLRACE_DIFFERENTIAL_DOCUMENTS"].flatMap { Int($0) } ?? 20_000

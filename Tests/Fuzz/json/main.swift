@@ -1,4 +1,5 @@
-// Feeds the decoder whatever libFuzzer thinks of: it must neither trap nor read where it may not, and every record must give a row or a failure.
+// Feeds the decoder whatever libFuzzer thinks of: it must neither trap nor read where it may not, and every record must give a row or a
+// failure.
 internal import CFuzzer
 internal import Glibc
 internal import MillBase
