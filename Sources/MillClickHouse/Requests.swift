@@ -25,6 +25,11 @@ package struct Requests: Sendable {
         ("insert_deduplication_token", batch.token), ("deduplicate_insert", "enable"), ("insert_deduplicate", "1"),
         ("deduplicate_blocks_in_dependent_materialized_views", "1"),
       ])
+    } else {
+      // A table with a window would go by the block's content, and drop what only looks the same or was lost in a crash.
+      parameters += known([
+        ("insert_deduplicate", "0"), ("deduplicate_insert", "disable"), ("deduplicate_blocks_in_dependent_materialized_views", "0"),
+      ])
     }
     return request(parameters, body: frames, contentType: "application/octet-stream", timeout: options.insertTimeoutMilliseconds)
   }

@@ -95,7 +95,10 @@ final class Flow {
     decoded.removeAll()
     // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
     watermarks.grow(partitionCount: intent.ranges.count)
-    let watermark = watermarks.advance(idle: intent.ranges.map(\.isIdle), clockMilliseconds: intent.clockMilliseconds)
+    // In a replay the topic may have partitions by now that the epoch didn't know: they had no say then.
+    var idle = intent.ranges.map(\.isIdle)
+    while idle.count < watermarks.maxEventTimes.count { idle.append(true) }
+    let watermark = watermarks.advance(idle: idle, clockMilliseconds: intent.clockMilliseconds)
     for range in intent.ranges {
       let buffer = buffers[Int(range.partition)]
       let count = buffer.count(before: range.next)

@@ -160,7 +160,7 @@ package struct Scenario: Sendable {
     deadLetterDelay = draws.pick([50, 1000])
     checkpointInterval = draws.pick([300, 1000, 3000, 10_000])
     retain = draws.within(1...3)
-    segmentBytes = draws.pick([4096, 16_384, 65_536])
+    segmentBytes = draws.pick([16_384, 16_384, 65_536])
     stateMemory = draws.pick([4096, 65_536, 1 << 20])
     unackedBytes = draws.pick([8192, 65_536, 1 << 20])
     slowestJob = draws.pick([5, 20, 200])

@@ -128,6 +128,8 @@ package final class World {
 
   private func stopped(_ stop: Stop) {
     trace.note("life \(incarnation) stops: \(stop.kind) \(stop.rule) \(stop.message)")
+    // The power went in the midst of a change, and the engine noticed before the world did.
+    if disk.isStopped { return crash(.powerCut, isArmed: true) }
     let untilEnd = life?.isUntilEnd ?? false
     endLife()
     switch stop.kind {
@@ -139,10 +141,8 @@ package final class World {
     }
   }
 
-  // A sync that fails ends the process; a disk that has stopped is a crash under way.
-  private func isLegal(_ stop: Stop) -> Bool {
-    failedSyncs > 0 || disk.isStopped
-  }
+  // A sync that fails ends the process.
+  private func isLegal(_ stop: Stop) -> Bool { failedSyncs > 0 }
 
   private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
