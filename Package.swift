@@ -5,13 +5,14 @@ import PackageDescription
 let mutants: [SwiftSetting] = Context.environment["MILLRACE_MUTANTS"] == nil ? [] : [.define("MUTANTS")]
 
 /// Every Swift target's settings; ARCHITECTURE.md says why each is there.
-let strict: [SwiftSetting] = [
-  .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
-  .enableExperimentalFeature("Lifetimes"),
-  .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
-] + mutants
+let strict: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+  ] + mutants
 
 /// A C library of Debian, imported by exactly one target.
 func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
@@ -70,7 +71,9 @@ let targets: [Target] = [
   tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka"]),
   tests("MillStateTests", ["MillBase", "MillFlow", "MillState", "MillTestKit"]),
   tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillClickHouse"]),
-  tests("MillEngineTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
+  tests(
+    "MillEngineTests",
+    ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
   tests("MillSimTests", ["MillBase", "MillSim"]),
   tests("MillraceTests", ["millrace", "MillConfig"]),

@@ -9,7 +9,8 @@ package enum Branch: String, CaseIterable, Sendable {
   // R8: guarded insert
   case r8GuardedAfterDoubt, r8TooLate, r8Filled, r8AttemptDead, r8DeadlineWaited, r8CountedAll, r8CountedFewer
   // R9: token + provenance
-  case r9CleanCommit, r9SuccessInDoubt, r9CountProved, r9BurntToken, r9WindowHeld, r9Settled, r9QueriesStillRun, r9ServerRestarted, r9AckSynced
+  case r9CleanCommit, r9SuccessInDoubt, r9CountProved, r9BurntToken, r9WindowHeld, r9Settled, r9QueriesStillRun, r9ServerRestarted,
+    r9AckSynced
   // R10: the other modes
   case r10FirstInTime, r10FirstCounted, r10TokenOnly, r10AtLeastOnce, r10WindowOutlived
   // R14: checkpoints

@@ -9,7 +9,8 @@ package struct HTTPRequest: Sendable {
   package var timeoutMilliseconds: Int
 
   package init(
-    target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [], freshConnection: Bool = false, timeoutMilliseconds: Int
+    target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [], freshConnection: Bool = false,
+    timeoutMilliseconds: Int
   ) {
     self.target = target
     self.headers = headers

@@ -18,13 +18,15 @@ package enum Command: Sendable {
   case openState(checkpoint: String?, FlowStart)
   /// Empty the partition buffers and fetch from these offsets (index: partition).
   case assign([Int64])
-  /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with nothing processed.
+  /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with
+  /// nothing processed.
   case cut(Intent)
   /// Inline: process a recorded intent, comparing the input's digest: ``Event/processed(_:)``.
   case replay(Intent)
   /// Inline: encode what is pending as the seal says, compare digests, drop it: ``Event/sealCompared(mismatch:)``.
   case compareSeal(Seal)
-  /// Take what the destinations have pending; on the log lane encode, append chunks and seal, sync: ``Event/sealed(_:position:durableEnd:)``.
+  /// Take what the destinations have pending; on the log lane encode, append chunks and seal, sync:
+  /// ``Event/sealed(_:position:durableEnd:)``.
   case seal(SealOrder)
   /// Go on with the seal that had no room.
   case resumeSeal

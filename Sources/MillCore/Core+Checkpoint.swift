@@ -119,11 +119,13 @@ extension Core {
   private mutating func frozenForCheckpoint(_ end: LogPosition) {
     Reach.mark(.r14Frozen)
     let position = mutated(.positionBeyondFreeze) ? end + 2 : end
-    let unacked = deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
+    let unacked =
+      deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
     if !unacked.isEmpty { Reach.mark(.r14UnackedInManifest) }
     checkpoint.name = "\(lineage)-\(paddedEpoch)"
     checkpoint.manifest = Manifest(
-      pipeline: options.pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clockMilliseconds, watermark: watermark,
+      pipeline: options.pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clockMilliseconds,
+      watermark: watermark,
       sources: [
         Manifest.SourceState(
           name: options.sourceName, clusterID: source.clusterID, topic: options.topic, topicID: source.topicID,
@@ -152,7 +154,8 @@ extension Core {
   }
 
   private func listed(_ batch: SealedBatch, _ seal: LogPosition) -> Manifest.UnackedBatch {
-    Manifest.UnackedBatch(destination: batch.destination, number: batch.number, seal: seal, firstChunk: min(batch.chunks.min() ?? seal, seal))
+    Manifest.UnackedBatch(
+      destination: batch.destination, number: batch.number, seal: seal, firstChunk: min(batch.chunks.min() ?? seal, seal))
   }
 
   private mutating func publishWhenReady() {
@@ -236,7 +239,11 @@ extension Core {
 
   mutating func takeWitnessTaken(_ text: String?) {
     Reach.mark(.r15OtherCommitted)
-    end(Stop(.promise, rule: "R15", "the consumer group's witness was changed by somebody else while this instance ran (now \"\(text ?? "none")\"): another copy of this state directory is running. Stop one of them"))
+    end(
+      Stop(
+        .promise, rule: "R15",
+        "the consumer group's witness was changed by somebody else while this instance ran (now \"\(text ?? "none")\"): another copy of this state directory is running. Stop one of them"
+      ))
   }
 
   mutating func finishLast() {

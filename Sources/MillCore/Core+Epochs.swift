@@ -9,7 +9,8 @@ extension Core {
   package var pollOrder: PollOrder? {
     switch phase {
     case .replaying: PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: 5)
-    case .live where mayTake: PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
+    case .live where mayTake:
+      PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
     default: nil
     }
   }
@@ -40,7 +41,9 @@ extension Core {
     guard moved, !stopRequested, !isCutting, cutNotBefore <= monotonic else { return }
     let since = bufferedSince ?? monotonic
     bufferedSince = since
-    guard rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= options.epochMaxDelayMilliseconds else {
+    guard
+      rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= options.epochMaxDelayMilliseconds
+    else {
       return
     }
     bufferedSince = nil
@@ -130,7 +133,11 @@ extension Core {
   mutating func takeCompared(_ mismatch: String?) {
     if let mismatch {
       Reach.mark(.r4OutputDiffers)
-      return end(Stop(.promise, rule: "R4", "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): the program or its input has changed. Start once with the program that wrote the log"))
+      return end(
+        Stop(
+          .promise, rule: "R4",
+          "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): the program or its input has changed. Start once with the program that wrote the log"
+        ))
     }
     guard let seal = seals[epoch]?.removeFirst() else { return }
     Reach.mark(.r4SealCompared)

@@ -70,7 +70,9 @@ extension Core {
 
   /// K7: new partitions join at an epoch boundary, from their beginning.
   mutating func joinPartitions(_ look: SourceLook) {
-    say(.info, "topic \(options.topic) has \(look.low.count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
+    say(
+      .info,
+      "topic \(options.topic) has \(look.low.count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
     for index in partitions.count..<look.low.count { partitions.append(PartitionProgress(next: look.low[index], lastRecordAt: monotonic)) }
     if endOffsets.count < partitions.count { endOffsets += look.stableEnd[endOffsets.count...].map { _ in 0 } }
     commands.append(.assign(partitions.map(\.next)))
@@ -108,7 +110,10 @@ extension Core {
     switch answer {
     case .described(let facts):
       if !tableIdentity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying {
-        return end(Stop(.promise, rule: "C8", "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
+        return end(
+          Stop(
+            .promise, rule: "C8",
+            "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
       }
       if table == nil { for warning in facts.warnings { say(.warning, warning) } }
       table = facts

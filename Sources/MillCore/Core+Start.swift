@@ -32,12 +32,18 @@ extension Core {
       guard let manifest = checkpoint.manifest else { continue }
       if manifest.pipeline != options.pipeline {
         return end(
-          Stop(.promise, rule: "R17", "the state directory belongs to pipeline \"\(manifest.pipeline)\", this file is \"\(options.pipeline)\": give each pipeline a state.path of its own"))
+          Stop(
+            .promise, rule: "R17",
+            "the state directory belongs to pipeline \"\(manifest.pipeline)\", this file is \"\(options.pipeline)\": give each pipeline a state.path of its own"
+          ))
       }
       if manifest.position > log.end {
         Reach.mark(.r17ManifestBeyondLog)
         return end(
-          Stop(.promise, rule: "R17", "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; --new-lineage accepts that they may be doubled"))
+          Stop(
+            .promise, rule: "R17",
+            "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; --new-lineage accepts that they may be doubled"
+          ))
       }
     }
     if let newest = found.checkpoints.first, newest.problem != nil { Reach.mark(.r17FellBack) }
@@ -49,12 +55,20 @@ extension Core {
     guard let usable, let manifest = usable.manifest else {
       guard found.checkpoints.isEmpty, !hasSeal else {
         Reach.mark(.r17NothingLeft)
-        return end(Stop(.promise, rule: "R17", "no checkpoint verifies (\(found.checkpoints.map(\.name).joined(separator: ", "))): restore the state directory from a copy, or start anew with an empty one and --new-lineage"))
+        return end(
+          Stop(
+            .promise, rule: "R17",
+            "no checkpoint verifies (\(found.checkpoints.map(\.name).joined(separator: ", "))): restore the state directory from a copy, or start anew with an empty one and --new-lineage"
+          ))
       }
       return prepareBirth(found, bornAgain: !log.records.isEmpty)
     }
     if log.first > manifest.position {
-      return end(Stop(.promise, rule: "R16", "checkpoint \(usable.name) needs the log from position \(manifest.position), which begins at \(log.first): log segments are missing"))
+      return end(
+        Stop(
+          .promise, rule: "R16",
+          "checkpoint \(usable.name) needs the log from position \(manifest.position), which begins at \(log.first): log segments are missing"
+        ))
     }
     Reach.mark(.r17Recovered)
     prepareRecovery(found, manifest, usable.name)
@@ -197,7 +211,9 @@ extension Core {
     case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
     case .anchors:
       let known = partitions.enumerated().compactMap { index, partition -> AnchorOf? in
-        guard partition.anchorOffset >= 0, let low = start.look?.low, index < low.count, partition.anchorOffset >= low[index] else { return nil }
+        guard partition.anchorOffset >= 0, let low = start.look?.low, index < low.count, partition.anchorOffset >= low[index] else {
+          return nil
+        }
         return AnchorOf(
           partition: Int32(index), offset: partition.anchorOffset, timestamp: partition.anchorTimestamp, checksum: partition.anchorChecksum)
       }
@@ -219,7 +235,11 @@ extension Core {
   mutating func takeAnchors(_ problems: [String]) {
     asking.remove(.anchors)
     guard problems.isEmpty else {
-      return end(Stop(.promise, rule: "K6", "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"))
+      return end(
+        Stop(
+          .promise, rule: "K6",
+          "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"
+        ))
     }
     start.anchorsChecked = true
   }
@@ -239,7 +259,10 @@ extension Core {
     }
     start.witnessDone = true
     guard let witness = Witness(text) else {
-      end(Stop(.promise, rule: "R15", "the consumer group holds metadata that is not ours (\"\(text)\"): another program uses the group, or rename the pipeline"))
+      end(
+        Stop(
+          .promise, rule: "R15",
+          "the consumer group holds metadata that is not ours (\"\(text)\"): another program uses the group, or rename the pipeline"))
       return false
     }
     if options.newLineage {
@@ -249,13 +272,19 @@ extension Core {
     guard start.lineages.contains(witness.lineage) else {
       Reach.mark(.r15OtherLineage)
       end(
-        Stop(.promise, rule: "R15", "the consumer group bears witness of lineage \(witness.lineage) at log position \(witness.position), which this state directory has never been: its state was deleted, or another directory runs this pipeline. Rows it has sent would be doubled. Put that directory back, or accept it with --new-lineage"))
+        Stop(
+          .promise, rule: "R15",
+          "the consumer group bears witness of lineage \(witness.lineage) at log position \(witness.position), which this state directory has never been: its state was deleted, or another directory runs this pipeline. Rows it has sent would be doubled. Put that directory back, or accept it with --new-lineage"
+        ))
       return false
     }
     guard witness.position <= (opened?.log.end ?? 0) else {
       Reach.mark(.r15RolledBack)
       end(
-        Stop(.promise, rule: "R15", "the consumer group bears witness of log position \(witness.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage"))
+        Stop(
+          .promise, rule: "R15",
+          "the consumer group bears witness of log position \(witness.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage"
+        ))
       return false
     }
     return true
@@ -265,7 +294,10 @@ extension Core {
     guard let manifest = start.manifest else { return true }
     if let known = manifest.sources.first {
       if known.topic != options.topic {
-        end(Stop(.promise, rule: "R4", "the state was made from topic \(known.topic), the file names \(options.topic): use another pipeline name and state directory"))
+        end(
+          Stop(
+            .promise, rule: "R4",
+            "the state was made from topic \(known.topic), the file names \(options.topic): use another pipeline name and state directory"))
         return false
       }
       if !known.clusterID.isEmpty, known.clusterID != look.clusterID {
@@ -273,7 +305,10 @@ extension Core {
         return false
       }
       if !known.topicID.isEmpty, !look.topicID.isEmpty, known.topicID != look.topicID {
-        end(Stop(.promise, rule: "K6", "topic \(options.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
+        end(
+          Stop(
+            .promise, rule: "K6",
+            "topic \(options.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
         return false
       }
     }
@@ -288,11 +323,19 @@ extension Core {
   mutating func checkBounds(_ look: SourceLook) -> Bool {
     for (index, partition) in partitions.enumerated() {
       if partition.next < look.low[index] {
-        end(Stop(.promise, rule: "K3", "partition \(index) of \(options.topic): offsets \(partition.next) to \(look.low[index] - 1) have been deleted before they were read"))
+        end(
+          Stop(
+            .promise, rule: "K3",
+            "partition \(index) of \(options.topic): offsets \(partition.next) to \(look.low[index] - 1) have been deleted before they were read"
+          ))
         return false
       }
       if partition.next > look.stableEnd[index] {
-        end(Stop(.promise, rule: "K4", "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"))
+        end(
+          Stop(
+            .promise, rule: "K4",
+            "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"
+          ))
         return false
       }
     }
@@ -301,7 +344,11 @@ extension Core {
 
   private mutating func checkTable(_ table: TableFacts) -> Bool {
     guard !tableIdentity.isEmpty, tableIdentity != table.identity else { return true }
-    end(Stop(.promise, rule: "C8", "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it. Put it back, or start anew with an empty state directory and --new-lineage"))
+    end(
+      Stop(
+        .promise, rule: "C8",
+        "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it. Put it back, or start anew with an empty state directory and --new-lineage"
+      ))
     return false
   }
 
@@ -317,7 +364,11 @@ extension Core {
       return true
     }
     Reach.mark(.r4OtherPlan)
-    end(Stop(.promise, rule: "R4", "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM, then with the new one"))
+    end(
+      Stop(
+        .promise, rule: "R4",
+        "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM, then with the new one"
+      ))
     return false
   }
 
@@ -327,7 +378,11 @@ extension Core {
     case .greatestToken(let token):
       if let token, let number = batchNumber(of: token), number >= nextBatch[0], !options.newLineage {
         Reach.mark(.r15TableKnowsMore)
-        return end(Stop(.promise, rule: "R15", "the table has rows of batch \(token), but this state has sealed only up to batch \(nextBatch[0] - 1): the state directory was rolled back. Accept that rows may be doubled with --new-lineage"))
+        return end(
+          Stop(
+            .promise, rule: "R15",
+            "the table has rows of batch \(token), but this state has sealed only up to batch \(nextBatch[0] - 1): the state directory was rolled back. Accept that rows may be doubled with --new-lineage"
+          ))
       }
       start.greatestToken = .some(token)
     default:
@@ -361,7 +416,9 @@ package struct Witness: Hashable, Sendable, CustomStringConvertible {
 
   package init?(_ text: String) {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 3, parts[0] == "millrace", let lineage = Lineage(hex: parts[1]), let position = LogPosition(parts[2]) else { return nil }
+    guard parts.count == 3, parts[0] == "millrace", let lineage = Lineage(hex: parts[1]), let position = LogPosition(parts[2]) else {
+      return nil
+    }
     self.init(lineage: lineage, position: position)
   }
 

@@ -108,7 +108,10 @@ package struct Core {
   /// The monotonic moment at which ``Event/wake`` is due although nothing else happens; nil: only an event can change anything.
   package var wakeAt: Int64? {
     var moments: [Int64] = Array(retryAt.values)
-    moments += [sealRetryAt, appendRetryAt, stateRetryAt, describeRetryAt, settler.nextAt, deadLetters.retryAt, checkpoint.dueAt, checkpoint.publishRetryAt, checkpoint.witnessRetryAt].compactMap { $0 }
+    moments += [
+      sealRetryAt, appendRetryAt, stateRetryAt, describeRetryAt, settler.nextAt, deadLetters.retryAt, checkpoint.dueAt,
+      checkpoint.publishRetryAt, checkpoint.witnessRetryAt,
+    ].compactMap { $0 }
     moments += deliveries.compactMap(\.readyAt)
     for destination in Destination.allCases {
       if let since = pendingSince[Int(destination.rawValue)] { moments.append(since + maxDelay(destination)) }

@@ -43,7 +43,11 @@ extension Core {
       open(index)
       deliveries[index].viewFailures += 1
       guard deliveries[index].viewFailures < 10 else {
-        return end(Stop(.promise, rule: "R7", "a view on the table refuses batch \(deliveries[index].batch.token) again and again (code \(code): \(message)): mend or detach the view, then start again"))
+        return end(
+          Stop(
+            .promise, rule: "R7",
+            "a view on the table refuses batch \(deliveries[index].batch.token) again and again (code \(code): \(message)): mend or detach the view, then start again"
+          ))
       }
       again(index, .sendPlain, "a view on the table failed: code \(code): \(message)")
     case .notSent(let reason): again(index, .sendPlain, reason)
@@ -68,9 +72,12 @@ extension Core {
       guard deliveries[index].schemaFailures < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
       describeRetryAt = monotonic + options.retryMilliseconds
       again(index, step, "code \(code): \(message)")
-    case .data: end(Stop(.promise, rule: "R11", "the server refuses the rows of \(what). Nothing of it was written. The batch stays in the log"))
+    case .data:
+      end(Stop(.promise, rule: "R11", "the server refuses the rows of \(what). Nothing of it was written. The batch stays in the log"))
     case .tooManyPartitions:
-      end(Stop(.promise, rule: "R9", "too many table partitions in \(what). Make batch.max_rows smaller, or the table's partition key coarser"))
+      end(
+        Stop(
+          .promise, rule: "R9", "too many table partitions in \(what). Make batch.max_rows smaller, or the table's partition key coarser"))
     case .configuration: end(Stop(.failed, rule: "R7", "the server does not let us insert \(what)"))
     }
   }
@@ -92,7 +99,11 @@ extension Core {
     case .counted(let rows):
       let batch = deliveries[index].batch
       guard rows <= batch.rowCount else {
-        end(Stop(.promise, rule: "R8", "\(batch.target) has \(rows) rows of batch \(batch.token), which was sealed with \(batch.rowCount): somebody else has written under its name, or a request came later than `settle` allows for"))
+        end(
+          Stop(
+            .promise, rule: "R8",
+            "\(batch.target) has \(rows) rows of batch \(batch.token), which was sealed with \(batch.rowCount): somebody else has written under its name, or a request came later than `settle` allows for"
+          ))
         return nil
       }
       return rows
@@ -134,7 +145,11 @@ extension Core {
     Reach.mark(.r8CountedFewer)
     if case .countAfterGuard(let inTime) = step {
       if inTime {
-        return end(Stop(.promise, rule: "R8", "\(batch.target) has \(rows) of \(batch.rowCount) rows of batch \(batch.token) after an insert that was in time: rows are being deleted, or the table merges them away"))
+        return end(
+          Stop(
+            .promise, rule: "R8",
+            "\(batch.target) has \(rows) of \(batch.rowCount) rows of batch \(batch.token) after an insert that was in time: rows are being deleted, or the table merges them away"
+          ))
       }
       Reach.mark(.r8TooLate)
       deliveries[index].bodySeconds = min(600, deliveries[index].bodySeconds * 2)

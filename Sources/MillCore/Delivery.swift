@@ -166,7 +166,11 @@ extension Core {
     guard table.windowSeconds > 0, let sealed = deliveries[index].sealedWall else { return }
     guard now.wallMilliseconds - sealed > Int64(table.windowSeconds) * 1000 else { return }
     Reach.mark(.r10WindowOutlived)
-    end(Stop(.promise, rule: "R10", "batch \(deliveries[index].batch.token) was sealed more than \(table.windowSeconds) s ago, longer than the table remembers tokens, and the table has no provenance column to count its rows by: look whether its rows are there, then accept it with --new-lineage"))
+    end(
+      Stop(
+        .promise, rule: "R10",
+        "batch \(deliveries[index].batch.token) was sealed more than \(table.windowSeconds) s ago, longer than the table remembers tokens, and the table has no provenance column to count its rows by: look whether its rows are there, then accept it with --new-lineage"
+      ))
   }
 
   /// Does the step that is due.
@@ -193,7 +197,8 @@ extension Core {
       deliveries[index].attempts += 1
       let deadline = mutated(.guardWithoutDeadline) ? Int64(4_000_000_000) : deliveries[index].deadline
       request = .guardedInsert(
-        batch, attempt: deliveries[index].attempts, deadline: deadline, looks: deliveries[index].guardLooks, partitionsMax: table.partitionsMax)
+        batch, attempt: deliveries[index].attempts, deadline: deadline, looks: deliveries[index].guardLooks,
+        partitionsMax: table.partitionsMax)
     case .settled:
       guard settler.oldestInLog == nil else {
         deliveries[index].readyAt = monotonic + options.retryMilliseconds

@@ -1,7 +1,8 @@
 internal import MillBase
 internal import MillLog
 
-/// R7 for plain inserts: when are the open attempts dead? The server has answered a probe each second for `settle`, and a look into the process
+/// R7 for plain inserts: when are the open attempts dead? The server has answered a probe each second for `settle`, and a look into the
+/// process
 /// list after that finds none of them; or it has started since.
 struct Settler {
   /// The oldest batch that the log held at start; nil once the look has been made (or nothing was there).
@@ -98,7 +99,8 @@ extension Core {
 
   /// Every plain attempt that got no answer before this moment will write nothing more.
   private mutating func attemptsAreDead(openedBefore moment: Int64) {
-    for index in deliveries.indices where deliveries[index].hasOpenAttempt && deliveries[index].openedAt <= moment && deliveries[index].isCommitted {
+    for index in deliveries.indices
+    where deliveries[index].hasOpenAttempt && deliveries[index].openedAt <= moment && deliveries[index].isCommitted {
       deliveries[index].hasOpenAttempt = false
     }
     if settler.startedAt <= moment { settler.oldestInLog = nil }

@@ -43,7 +43,8 @@ package enum SinkRequest: Hashable, Sendable {
   case describe(pending: [SealedBatch])
   /// The frozen block as a plain INSERT; with its token where `token` is true. Query id: `<token>-<attempt>`.
   case insert(SealedBatch, attempt: Int, token: Bool, partitionsMax: Int)
-  /// R8's guarded insert, effective only while the server's now() is below `deadline` (seconds since 1970). `looks`: only what the table lacks.
+  /// R8's guarded insert, effective only while the server's now() is below `deadline` (seconds since 1970). `looks`: only what the table
+  /// lacks.
   case guardedInsert(SealedBatch, attempt: Int, deadline: Int64, looks: Bool, partitionsMax: Int)
   /// now() and uptime() on a connection of its own: R7's probe and R8's clock.
   case serverTime

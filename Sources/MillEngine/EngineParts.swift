@@ -39,7 +39,8 @@ package struct EngineParts: Sendable {
 
   package init(
     core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sink: ClickHouseSink,
-    sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String, checkpointDirectory: String, deadLetterDirectory: String,
+    sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String,
+    checkpointDirectory: String, deadLetterDirectory: String,
     entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String
   ) {
     precondition(entropy.count == 4, "lineage, hash seed (2), instance")

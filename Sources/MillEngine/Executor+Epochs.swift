@@ -28,7 +28,10 @@ extension Executor {
     guard found.inputDigest == intent.inputDigest else {
       Reach.mark(.r4InputChanged)
       return .failed(
-        Stop(.promise, rule: "R4", "the records of epoch \(intent.epoch) are not those that were read before (\(ranges(intent))): the topic was made anew, compacted or changed by an unclean election"))
+        Stop(
+          .promise, rule: "R4",
+          "the records of epoch \(intent.epoch) are not those that were read before (\(ranges(intent))): the topic was made anew, compacted or changed by an unclean election"
+        ))
     }
     return process(intent, flow, log)
   }

@@ -9,7 +9,10 @@ extension Executor {
   func exchange(_ id: UInt64, _ asked: SinkRequest) {
     let sink = parts.sink
     // The core knows the table only by the batches it has sealed; before the first it means the sink's own.
-    let request = if case .greatestToken("", let prefix) = asked { SinkRequest.greatestToken(target: "\(sink.options.table)", prefix: prefix) } else { asked }
+    let request =
+      if case .greatestToken("", let prefix) = asked { SinkRequest.greatestToken(target: "\(sink.options.table)", prefix: prefix) } else {
+        asked
+      }
     let lanes = lanes
     let log = log
     lanes.run(.delivery) {
@@ -50,7 +53,8 @@ extension Executor {
         let lines = try Frames.decode(chunks)
         if disk.exists(path) {
           guard try disk.read(path) == lines else {
-            return .failed(Stop(.promise, rule: "R12", "\(path) is there with other content than batch \(batch.token): move it away and start again"))
+            return .failed(
+              Stop(.promise, rule: "R12", "\(path) is there with other content than batch \(batch.token): move it away and start again"))
           }
           // It may stem from a life that ended before its name was durable.
           try disk.syncFile(path)

@@ -59,11 +59,14 @@ extension Executor {
         case .invalid(let why): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: nil, problem: why))
         case .newerVersion(let version, let supported):
           return .failed(
-            Stop(.promise, rule: "R17", "checkpoint \(checkpoint.path) has format \(version), this program reads up to \(supported): use the newer program"))
+            Stop(
+              .promise, rule: "R17",
+              "checkpoint \(checkpoint.path) has format \(version), this program reads up to \(supported): use the newer program"))
         }
       }
       let vouched = found.compactMap(\.manifest?.position).max() ?? 0
-      let contents = try EpochLog.read(parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
+      let contents = try EpochLog.read(
+        parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
       opening.contents = contents
       return .opened(
         Opened(

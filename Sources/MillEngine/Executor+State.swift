@@ -127,7 +127,8 @@ extension Executor {
   static func event(of error: RunStoreError) -> Event {
     switch error {
     case .outOfSpace: .outOfSpace(.state)
-    case .corrupt(let reason): .failed(Stop(.promise, rule: "R17", "the state is damaged: \(reason). Start again: the newest whole checkpoint is taken"))
+    case .corrupt(let reason):
+      .failed(Stop(.promise, rule: "R17", "the state is damaged: \(reason). Start again: the newest whole checkpoint is taken"))
     case .failed(let reason): .failed(Stop(.failed, "the state: \(reason)"))
     }
   }

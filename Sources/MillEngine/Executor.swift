@@ -81,7 +81,9 @@ package final class Executor {
       switch notice {
       case .positionLost(let partition, let offset, let reason):
         stop = Stop(
-          .promise, rule: "K3", "partition \(partition) of \(parts.core.topic): offset \(offset) is not there any more (\(reason)): it was deleted before it was read, or the topic was made anew")
+          .promise, rule: "K3",
+          "partition \(partition) of \(parts.core.topic): offset \(offset) is not there any more (\(reason)): it was deleted before it was read, or the topic was made anew"
+        )
       case .damaged(let partition, let offset, let reason):
         stop = Stop(.promise, rule: "K12", "partition \(partition) of \(parts.core.topic), at or after offset \(offset): \(reason)")
       case .unavailable(let reason):
@@ -136,11 +138,16 @@ package final class Executor {
     case .corrupt(let path, let position, let why):
       Reach.mark(.r5CorruptBeforeVouched)
       return .failed(
-        Stop(.promise, rule: "R5", "\(path): record \(position) of the epoch log is damaged (\(why)), and it is known to have been durable. Restore the state directory from a copy, or start anew with an empty one and --new-lineage"))
+        Stop(
+          .promise, rule: "R5",
+          "\(path): record \(position) of the epoch log is damaged (\(why)), and it is known to have been durable. Restore the state directory from a copy, or start anew with an empty one and --new-lineage"
+        ))
     case .otherPipeline(let path, _, _):
-      return .failed(Stop(.promise, rule: "R17", "\(path) belongs to another pipeline than \"\(work)\": give each pipeline a state.path of its own"))
+      return .failed(
+        Stop(.promise, rule: "R17", "\(path) belongs to another pipeline than \"\(work)\": give each pipeline a state.path of its own"))
     case .newerVersion(let path, let found, let supported):
-      return .failed(Stop(.promise, rule: "R5", "\(path) has format \(found), this program reads up to \(supported): use the newer program"))
+      return .failed(
+        Stop(.promise, rule: "R5", "\(path) has format \(found), this program reads up to \(supported): use the newer program"))
     case .poisoned(let reason):
       Reach.mark(.r5SyncFailed)
       return .failed(Stop(.failed, rule: "R5", "the disk did not keep the epoch log (\(reason)): look after the disk, then start again"))

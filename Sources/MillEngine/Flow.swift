@@ -132,7 +132,9 @@ final class Flow {
       case .fail:
         let offset = buffer.entries[failure.entryIndex].offset
         outcome.stop = Stop(
-          .failed, "partition \(partition) of \(parts.sourcePlan.topic), offset \(offset): \(failure.reason.sentence): \(failure.detail) (sources.\(parts.sourcePlan.name).on_error is fail)")
+          .failed,
+          "partition \(partition) of \(parts.sourcePlan.topic), offset \(offset): \(failure.reason.sentence): \(failure.detail) (sources.\(parts.sourcePlan.name).on_error is fail)"
+        )
         return
       }
     }

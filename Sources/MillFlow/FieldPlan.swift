@@ -62,7 +62,8 @@ package enum FieldSource: Hashable, Sendable, CustomStringConvertible {
     let names = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
     guard names.allSatisfy({ !$0.isEmpty }) else {
       throw PlanProblem(
-        field: field, setting: "from", message: "'\(text)' has an empty part", remedy: "names of keys joined by single dots, as in user.address.city")
+        field: field, setting: "from", message: "'\(text)' has an empty part",
+        remedy: "names of keys joined by single dots, as in user.address.city")
     }
     return .path(names)
   }
@@ -159,7 +160,8 @@ package struct FieldPlan: Hashable, Sendable {
     }
     if case .path(let names) = source, names.isEmpty || names.contains("") || names.count > RecordDecoder.depthMax {
       throw PlanProblem(
-        field: name, setting: "from", message: "the path '\(source)' is empty, has an empty part or more than \(RecordDecoder.depthMax) of them",
+        field: name, setting: "from",
+        message: "the path '\(source)' is empty, has an empty part or more than \(RecordDecoder.depthMax) of them",
         remedy: "names of keys joined by single dots, as in user.address.city")
     }
   }
@@ -172,10 +174,12 @@ package struct FieldPlan: Hashable, Sendable {
     }
     if truncate, !isTime {
       throw PlanProblem(
-        field: name, setting: "truncate", message: "truncate has no meaning for \(type)", remedy: "truncate belongs to Date, DateTime and DateTime64")
+        field: name, setting: "truncate", message: "truncate has no meaning for \(type)",
+        remedy: "truncate belongs to Date, DateTime and DateTime64")
     }
     if coerce, type.base != .string {
-      throw PlanProblem(field: name, setting: "coerce", message: "coerce has no meaning for \(type)", remedy: "coerce belongs to String types")
+      throw PlanProblem(
+        field: name, setting: "coerce", message: "coerce has no meaning for \(type)", remedy: "coerce belongs to String types")
     }
   }
 
@@ -187,14 +191,17 @@ package struct FieldPlan: Hashable, Sendable {
     case .topic: (fits, allowed) = (type.base == .string, "String")
     case .key, .header: (fits, allowed) = (type.base != .bool, "any type but Bool")
     case .partition, .offset: (fits, allowed) = (type.base.isInteger, "an integer type")
-    case .timestamp: (fits, allowed) = (isTime || type.base.isInteger, "Date, DateTime, DateTime64 or an integer type (milliseconds since 1970)")
+    case .timestamp:
+      (fits, allowed) = (isTime || type.base.isInteger, "Date, DateTime, DateTime64 or an integer type (milliseconds since 1970)")
     }
     guard fits else {
-      throw PlanProblem(field: name, setting: "type", message: "\(source) can't be read as \(type)", remedy: "\(source) is taken as \(allowed)")
+      throw PlanProblem(
+        field: name, setting: "type", message: "\(source) can't be read as \(type)", remedy: "\(source) is taken as \(allowed)")
     }
     if metadata == .timestamp, isTime, !holdsMilliseconds, !truncate {
       throw PlanProblem(
-        field: name, setting: "truncate", message: "$timestamp has milliseconds, \(type) doesn't", remedy: "DateTime64(3), or truncate: true")
+        field: name, setting: "truncate", message: "$timestamp has milliseconds, \(type) doesn't",
+        remedy: "DateTime64(3), or truncate: true")
     }
   }
 

@@ -74,7 +74,9 @@ struct FieldReader {
   private func fault(_ reason: DecodeReason, _ slot: ValueSlot) -> DecodeFault { DecodeFault(reason: reason, position: slot.start) }
 
   @inline(never)
-  private func readSeldom(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
+  private func readSeldom(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int)
+    throws(DecodeFault)
+  {
     let (start, end) = (Int(slot.start), Int(slot.end))
     switch (slot.kind, kind) {
     case (.escapedString, .string):
@@ -142,7 +144,9 @@ struct FieldReader {
   }
 
   @inline(__always)
-  private func storeTime(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
+  private func storeTime(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int)
+    throws(DecodeFault)
+  {
     guard let time = TimeText(bytes, Int(slot.start), Int(slot.end)) else { throw fault(.invalidDate, slot) }
     guard let seconds = time.seconds(zone) else { throw fault(.noSuchLocalTime, slot) }
     guard let ticks = time.ticks(bytes, precision: Int(scale), drop: truncate) else { throw fault(.losesDigits, slot) }
@@ -164,7 +168,9 @@ struct FieldReader {
   }
 
   @inline(__always)
-  private func storeSeconds(_ seconds: Int64, _ ticks: Int64, _ slot: ValueSlot, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
+  private func storeSeconds(_ seconds: Int64, _ ticks: Int64, _ slot: ValueSlot, into writer: inout ColumnWriter, row: Int)
+    throws(DecodeFault)
+  {
     switch kind {
     case .date:
       let days = floorDivide(seconds, by: 86_400)

@@ -40,7 +40,9 @@ internal import CPlatform
   }
 
   @inline(__always)
-  private func fault(_ reason: DecodeReason) -> DecodeFault { DecodeFault(reason: reason, position: Int32(truncatingIfNeeded: min(index, end))) }
+  private func fault(_ reason: DecodeReason) -> DecodeFault {
+    DecodeFault(reason: reason, position: Int32(truncatingIfNeeded: min(index, end)))
+  }
 
   @inline(__always)
   private mutating func skipSpaces() {
@@ -214,7 +216,8 @@ internal import CPlatform
   @inline(never)
   private mutating func scanEscape() throws(DecodeFault) {
     switch bytes[index &+ 1] {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"),
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
+      UInt8(ascii: "r"),
       UInt8(ascii: "t"):
       index &+= 2
     case UInt8(ascii: "u"):
@@ -254,7 +257,9 @@ internal import CPlatform
     var done = 0
     let name = unsafe UnsafeRawPointer(names + Int(key.nameStart))
     while count &- done >= 8 {
-      guard unsafe bytes.load(UInt64.self, at: start &+ done) == name.loadUnaligned(fromByteOffset: done, as: UInt64.self) else { return false }
+      guard unsafe bytes.load(UInt64.self, at: start &+ done) == name.loadUnaligned(fromByteOffset: done, as: UInt64.self) else {
+        return false
+      }
       done &+= 8
     }
     if done == count { return true }

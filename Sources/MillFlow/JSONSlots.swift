@@ -113,7 +113,8 @@ private struct TreeBuilder {
       let isPlain = bytes.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
       keys.append(
         KeyTree.Key(
-          nameStart: Int32(names.count), nameCount: Int32(bytes.count), slot: -1, child: 0, firstSlotBelow: 0, slotCountBelow: 0, isPlain: isPlain))
+          nameStart: Int32(names.count), nameCount: Int32(bytes.count), slot: -1, child: 0, firstSlotBelow: 0, slotCountBelow: 0,
+          isPlain: isPlain))
       names += bytes
     }
     for (index, name) in order.enumerated() {

@@ -44,7 +44,8 @@ internal import MillBase
     var path = 0
     for field in plan.fields {
       var state = FieldState(
-        reader: FieldReader(field), slot: -1, metadata: Self.metadata(field.source), hasZone: field.zone != nil, defaultStart: 0, defaultCount: -1)
+        reader: FieldReader(field), slot: -1, metadata: Self.metadata(field.source), hasZone: field.zone != nil, defaultStart: 0,
+        defaultCount: -1)
       if state.metadata == .none {
         state.slot = Int32(slots[path])
         path += 1
@@ -93,7 +94,9 @@ internal import MillBase
     _ buffer: RecordBuffer, first count: Int, partition: Int32, into rows: DecodedRows, failures: inout [DecodeFailure]
   ) {
     let block = rows.block
-    precondition(count <= buffer.count && block.columns.count == plan.fields.count, "\(count) of \(buffer.count) records, \(block.columns.count) columns")
+    precondition(
+      count <= buffer.count && block.columns.count == plan.fields.count,
+      "\(count) of \(buffer.count) records, \(block.columns.count) columns")
     for (index, column) in block.columns.enumerated() {
       unsafe (writers + index).initialize(to: ColumnWriter(column, rowsToCome: count))
     }
@@ -235,7 +238,9 @@ internal import MillBase
   }
 
   @inline(never)
-  private func failure(_ fault: DecodeFault, entryIndex: Int, field: Int, _ entry: RecordEntry, _ bytes: UnsafePointer<UInt8>) -> DecodeFailure {
+  private func failure(_ fault: DecodeFault, entryIndex: Int, field: Int, _ entry: RecordEntry, _ bytes: UnsafePointer<UInt8>)
+    -> DecodeFailure
+  {
     var detail = fault.reason.sentence
     if field < 0 {
       if fault.reason != .tombstone, fault.reason != .emptyPayload { detail += ", at byte \(fault.position) of \(entry.payloadByteCount)" }

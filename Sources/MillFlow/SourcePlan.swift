@@ -45,10 +45,12 @@ package struct SourcePlan: Hashable, Sendable {
     self.eventTime = eventTime
     self.onError = onError
     guard !fields.isEmpty else {
-      throw PlanProblem(field: nil, setting: "fields", message: "source '\(name)' has no fields", remedy: "at least one field, as in user_id: String")
+      throw PlanProblem(
+        field: nil, setting: "fields", message: "source '\(name)' has no fields", remedy: "at least one field, as in user_id: String")
     }
     guard fields.count <= 4096 else {
-      throw PlanProblem(field: nil, setting: "fields", message: "source '\(name)' has \(fields.count) fields", remedy: "at most 4096 fields")
+      throw PlanProblem(
+        field: nil, setting: "fields", message: "source '\(name)' has \(fields.count) fields", remedy: "at most 4096 fields")
     }
     var names: Set<String> = []
     for field in fields where !names.insert(field.name).inserted {
@@ -66,7 +68,8 @@ package struct SourcePlan: Hashable, Sendable {
   private func checkEventTime(_ eventTime: EventTimePlan) throws(PlanProblem) {
     guard fields.indices.contains(eventTime.fieldIndex) else {
       throw PlanProblem(
-        field: nil, setting: "event_time", message: "event_time names field number \(eventTime.fieldIndex) of \(fields.count)", remedy: "one of the source's fields")
+        field: nil, setting: "event_time", message: "event_time names field number \(eventTime.fieldIndex) of \(fields.count)",
+        remedy: "one of the source's fields")
     }
     let field = fields[eventTime.fieldIndex]
     guard field.isTime else {
@@ -76,7 +79,8 @@ package struct SourcePlan: Hashable, Sendable {
     }
     guard !field.type.isNullable else {
       throw PlanProblem(
-        field: field.name, setting: "event_time", message: "event_time can't be read from '\(field.name)' of type \(field.type): NULL is no time",
+        field: field.name, setting: "event_time",
+        message: "event_time can't be read from '\(field.name)' of type \(field.type): NULL is no time",
         remedy: "make it \(field.type.base)")
     }
     for (setting, value) in [

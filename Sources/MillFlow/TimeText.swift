@@ -8,7 +8,8 @@ struct TimeText {
   var fractionStart = 0
   var fractionEnd = 0
 
-  /// `YYYY-MM-DD`, or with `T` or one space behind it `hh:mm[:ss[.fraction]]` and then `Z` or `±hh[[:]mm]`. The fraction's point may be a comma.
+  /// `YYYY-MM-DD`, or with `T` or one space behind it `hh:mm[:ss[.fraction]]` and then `Z` or `±hh[[:]mm]`. The fraction's point may be a
+  /// comma.
   ///
   /// Nil for anything else, days and times that don't exist, second 60 and hour 24 included.
   @inline(__always)
@@ -22,7 +23,8 @@ struct TimeText {
     localSeconds = Int64(daysSince1970(year: year, month: month, day: day)) &* 86_400
     if end &- start == 10 { return }
     var index = start &+ 10
-    guard end &- index >= 6, bytes[index] == UInt8(ascii: "T") || bytes[index] == UInt8(ascii: " "), let hour = twoDigits(bytes, index &+ 1),
+    guard end &- index >= 6, bytes[index] == UInt8(ascii: "T") || bytes[index] == UInt8(ascii: " "),
+      let hour = twoDigits(bytes, index &+ 1),
       bytes[index &+ 3] == UInt8(ascii: ":"), let minute = twoDigits(bytes, index &+ 4), hour <= 23, minute <= 59
     else { return nil }
     localSeconds &+= Int64(hour &* 3600 &+ minute &* 60)

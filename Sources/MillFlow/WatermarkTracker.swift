@@ -2,7 +2,8 @@
 ///
 /// Per partition the highest event time seen, less `out_of_orderness`; the watermark is the least of these over the partitions that aren't
 /// idle, and never goes back. A partition that has had no record yet holds the watermark back as long as it isn't idle: nobody knows what
-/// times are still to come from it. Where every partition is idle, the watermark stays. Without event time the epoch's clock is the watermark.
+/// times are still to come from it. Where every partition is idle, the watermark stays. Without event time the epoch's clock is the
+/// watermark.
 package struct WatermarkTracker: Hashable, Sendable {
   /// Stands for a partition's highest event time before its first record, and for the watermark before there is one.
   package static let none = Int64.min
@@ -46,7 +47,8 @@ package struct WatermarkTracker: Hashable, Sendable {
     maxEventTimes[partition] = highest
   }
 
-  /// The watermark with these partitions idle (index: partition; missing ones aren't) and this clock reading of the epoch. Doesn't change anything.
+  /// The watermark with these partitions idle (index: partition; missing ones aren't) and this clock reading of the epoch. Doesn't change
+  /// anything.
   package func watermark(idle: [Bool], clockMilliseconds: Int64) -> Int64 {
     guard let outOfOrderness else { return max(watermark, clockMilliseconds) }
     var least: Int64?

@@ -68,7 +68,9 @@ struct ZoneFileReader {
 
   /// Spells out the POSIX rule of the footer, year by year.
   private mutating func appendRule(_ starts: inout [Int64], _ offsets: inout [Int32]) throws(ZoneProblem) {
-    guard index < bytes.count, bytes[index] == 0x0A, let end = bytes[(index + 1)...].firstIndex(of: 0x0A) else { throw problem("its footer is missing") }
+    guard index < bytes.count, bytes[index] == 0x0A, let end = bytes[(index + 1)...].firstIndex(of: 0x0A) else {
+      throw problem("its footer is missing")
+    }
     let text = Array(bytes[(index + 1)..<end])
     if text.isEmpty { return }
     guard let rule = PosixRule(text) else { throw problem("its rule '\(String(decoding: text, as: UTF8.self))' can't be read") }
@@ -199,7 +201,8 @@ struct PosixRule {
     guard take(UInt8(ascii: ",")) else { return nil }
     let day: Change.Day
     if take(UInt8(ascii: "M")) {
-      guard let month = number(12), month > 0, take(UInt8(ascii: ".")), let week = number(5), week > 0, take(UInt8(ascii: ".")), let weekday = number(6)
+      guard let month = number(12), month > 0, take(UInt8(ascii: ".")), let week = number(5), week > 0, take(UInt8(ascii: ".")),
+        let weekday = number(6)
       else { return nil }
       day = .ofMonth(month: month, week: week, weekday: weekday)
     } else if take(UInt8(ascii: "J")) {

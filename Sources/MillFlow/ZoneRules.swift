@@ -37,7 +37,8 @@ package struct ZoneRules: Hashable, Sendable {
     return try reader.rules()
   }
 
-  /// Seconds since 1970 UTC of the moment when clocks in the zone show `local` (seconds since 1970 read off the wall); nil where they never do.
+  /// Seconds since 1970 UTC of the moment when clocks in the zone show `local` (seconds since 1970 read off the wall); nil where they
+  /// never do.
   package func utc(local: Int64) -> Int64? {
     // No zone was ever 26 hours off, so only rules in force around that time can matter; the earlier moment comes first.
     var index = ruleIndex(at: local - 26 * 3600)

@@ -46,7 +46,8 @@ package protocol RunStore: AnyObject, Sendable {
   func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError)
   /// The bucket with all its keys; no error where there is none.
   func drop(_ bucket: BucketID) throws(RunStoreError)
-  /// For each key (ascending, `keyByteCount` bytes each in `keys` or by `ends` where lengths differ) the value, or nil. A bucket that isn't there has no keys.
+  /// For each key (ascending, `keyByteCount` bytes each in `keys` or by `ends` where lengths differ) the value, or nil. A bucket that
+  /// isn't there has no keys.
   func lookup(_ bucket: BucketID, keys: [UInt8], ends: [UInt32], into values: inout [[UInt8]?]) throws(RunStoreError)
   /// Makes `directory` (which must not exist) hold the store as it is now, by hard links where it can. Not synced: the caller does that.
   func checkpoint(to directory: String) throws(RunStoreError)

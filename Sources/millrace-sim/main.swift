@@ -75,7 +75,9 @@ func one(_ seed: UInt64) -> Never {
   let outcome = simulate(seed: seed, isVerbose: true)
   for failure in outcome.failures { print("verdict: \(failure)") }
   if let stopped = outcome.stopped { print("stopped: \(stopped)") }
-  print("epochs \(outcome.epochs)  batches \(outcome.batches)  crashes \(outcome.crashes)  faults \(outcome.faults.total)  steps \(outcome.steps)")
+  print(
+    "epochs \(outcome.epochs)  batches \(outcome.batches)  crashes \(outcome.crashes)  faults \(outcome.faults.total)  steps \(outcome.steps)"
+  )
   print("hash \(outcome.hash.paddedHex)  \(outcome.failures.isEmpty ? "ok" : "FAILED")")
   exit(outcome.failures.isEmpty ? 0 : 1)
 }

@@ -74,7 +74,8 @@ struct Assembly {
       DeduplicatePlan(
         keyFields: settings.key,
         options: DeduplicateOptions(
-          stateNumber: 1, withinMilliseconds: settings.withinMilliseconds, allowedLatenessMilliseconds: settings.allowedLatenessMilliseconds,
+          stateNumber: 1, withinMilliseconds: settings.withinMilliseconds,
+          allowedLatenessMilliseconds: settings.allowedLatenessMilliseconds,
           exact: settings.isExact, memoryByteCount: pipeline.state.memoryByteCount, usesEventTime: settings.time == .event))
     }
   }

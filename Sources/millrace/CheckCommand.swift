@@ -19,12 +19,6 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   return arguments.flag("--connect") ? checkConnections(pipeline, logger) : .done
 }
 
-/// Asks Kafka for the topic and ClickHouse for the table, and prints what would keep the pipeline from running.
-func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
-  logger.error("the engine is not linked into this binary", ["pipeline": .text(pipeline.name)])
-  return .failed
-}
-
 /// Reads the file; prints its problems to stderr and returns nil where it has any.
 func loadPipeline(_ file: String) -> Pipeline? {
   do throws(ConfigProblems) {

@@ -55,7 +55,9 @@ func decode(_ plan: SourcePlan, _ records: [Record], partition: Int32 = 0) -> (r
 }
 
 /// What becomes of one value: its text in the column, or the reason's name.
-func read(_ type: String, _ json: String, default value: String? = nil, format: FieldFormat = .iso8601, coerce: Bool = false, truncate: Bool = false)
+func read(
+  _ type: String, _ json: String, default value: String? = nil, format: FieldFormat = .iso8601, coerce: Bool = false, truncate: Bool = false
+)
   throws -> String
 {
   let plan = try source([field(type, default: value, format: format, coerce: coerce, truncate: truncate)])

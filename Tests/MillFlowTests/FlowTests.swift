@@ -5,7 +5,8 @@ import Testing
 struct FlowTests {
   @Test(arguments: [
     ("String", "String"), ("Decimal(18,2)", "Decimal(18, 2)"), (" Nullable( DateTime64( 3 ,'UTC') ) ", "Nullable(DateTime64(3, 'UTC'))"),
-    ("LowCardinality(Nullable(String))", "LowCardinality(Nullable(String))"), ("DateTime64", "DateTime64(3)"), ("Decimal64(4)", "Decimal(18, 4)"),
+    ("LowCardinality(Nullable(String))", "LowCardinality(Nullable(String))"), ("DateTime64", "DateTime64(3)"),
+    ("Decimal64(4)", "Decimal(18, 4)"),
     ("DateTime('Europe/Berlin')", "DateTime('Europe/Berlin')"), ("UUID", "UUID"),
   ])
   func `a type is read and written as ClickHouse does`(text: String, canonical: String) throws {
@@ -16,12 +17,17 @@ struct FlowTests {
 
   @Test(arguments: [
     ("string", "'string' is no type, did you mean String?"), ("Strin", "'Strin' is no type, did you mean String?"),
-    ("Int128", "Int128 is a type of ClickHouse that fields can't have yet"), ("Array(String)", "Array is a type of ClickHouse that fields can't have yet"),
+    ("Int128", "Int128 is a type of ClickHouse that fields can't have yet"),
+    ("Array(String)", "Array is a type of ClickHouse that fields can't have yet"),
     ("Decimal(38, 2)", "Decimal of more than 18 digits is a type of ClickHouse that fields can't have yet"), ("", "the type is empty"),
-    ("Decimal(4, 5)", "the scale of Decimal is 5, must be 0...4"), ("String)", "')' stands after the type"), ("Nullable(String", "')' is missing after the type in Nullable"),
-    ("DateTime64(10)", "the precision of DateTime64 is 10, must be 0...9"), ("LowCardinality(Int8)", "LowCardinality is taken of String and Nullable(String) only, not of Int8"),
-    ("Nullable(LowCardinality(String))", "write LowCardinality(Nullable(String)), ClickHouse has no Nullable(LowCardinality)"), ("String(5)", "String takes no arguments"),
-    ("DateTime(UTC)", "DateTime takes a zone in single quotes, as in 'Europe/Berlin'"), ("DateTime('../../etc/passwd')", "'../../etc/passwd' is no name of a time zone"),
+    ("Decimal(4, 5)", "the scale of Decimal is 5, must be 0...4"), ("String)", "')' stands after the type"),
+    ("Nullable(String", "')' is missing after the type in Nullable"),
+    ("DateTime64(10)", "the precision of DateTime64 is 10, must be 0...9"),
+    ("LowCardinality(Int8)", "LowCardinality is taken of String and Nullable(String) only, not of Int8"),
+    ("Nullable(LowCardinality(String))", "write LowCardinality(Nullable(String)), ClickHouse has no Nullable(LowCardinality)"),
+    ("String(5)", "String takes no arguments"),
+    ("DateTime(UTC)", "DateTime takes a zone in single quotes, as in 'Europe/Berlin'"),
+    ("DateTime('../../etc/passwd')", "'../../etc/passwd' is no name of a time zone"),
   ])
   func `a text that is no type is refused with what would be right`(text: String, message: String) {
     let problem = #expect(throws: TypeProblem.self) { try DataType.parse(text) }
@@ -35,8 +41,12 @@ struct FlowTests {
     #expect(throws: PlanProblem.self) { try field("DateTime", from: .metadata(.timestamp)) }
     #expect(throws: PlanProblem.self) { try source([field("Int8"), field("Int16")]) }
     #expect(throws: PlanProblem.self) { try source([]) }
-    #expect(throws: PlanProblem.self) { try source([field("String")], eventTime: EventTimePlan(fieldIndex: 0, outOfOrderness: 0, idleAfter: 0)) }
-    #expect(throws: PlanProblem.self) { try source([field("Nullable(Date)")], eventTime: EventTimePlan(fieldIndex: 0, outOfOrderness: 0, idleAfter: 0)) }
+    #expect(throws: PlanProblem.self) {
+      try source([field("String")], eventTime: EventTimePlan(fieldIndex: 0, outOfOrderness: 0, idleAfter: 0))
+    }
+    #expect(throws: PlanProblem.self) {
+      try source([field("Nullable(Date)")], eventTime: EventTimePlan(fieldIndex: 0, outOfOrderness: 0, idleAfter: 0))
+    }
     #expect(throws: PlanProblem.self) { try FieldSource.parse("a..b", field: "v") }
     #expect(throws: PlanProblem.self) { try FieldSource.parse("$kee", field: "v") }
     #expect(try FieldSource.parse("$headers.x.y", field: "v") == .metadata(.header("x.y")))
@@ -47,7 +57,8 @@ struct FlowTests {
     var random = SeededRandom(5)
     for count in [0, 1, 2, 7, 64] {
       let (rows, _) = decode(
-        plan, (0..<count).map { Record("{\"a\":\"\(String(repeating: "x", count: $0 % 40))\($0)\",\"b\":\($0 % 3 == 0 ? "null" : "\($0)")}") })
+        plan,
+        (0..<count).map { Record("{\"a\":\"\(String(repeating: "x", count: $0 % 40))\($0)\",\"b\":\($0 % 3 == 0 ? "null" : "\($0)")}") })
       let target = RowBlock(plan.types)
       var expected: [[String]] = []
       for _ in 0..<4 {
@@ -95,7 +106,8 @@ struct FlowTests {
     #expect(try keys(["UInt64"], ["{\"f0\":1}"]) != [integers[0]])
     let zeros = try keys(["Float64"], ["{\"f0\":0.0}", "{\"f0\":-0.0}", "{\"f0\":1}"])
     #expect(zeros[0] == zeros[1] && zeros[0] != zeros[2])
-    let pairs = try keys(["String", "String"], ["{\"f0\":\"a\",\"f1\":\"bc\"}", "{\"f0\":\"ab\",\"f1\":\"c\"}", "{\"f0\":\"\",\"f1\":\"abc\"}"])
+    let pairs = try keys(
+      ["String", "String"], ["{\"f0\":\"a\",\"f1\":\"bc\"}", "{\"f0\":\"ab\",\"f1\":\"c\"}", "{\"f0\":\"\",\"f1\":\"abc\"}"])
     #expect(Set(pairs).count == 3)
     // Stored keys depend on this encoding.
     #expect(text[0] == [12, 1, 0, 0, 0, 0x31] && integers[0] == [5, 1, 0, 0, 0, 0, 0, 0, 0] && wrapped[1] == [0xFF])
@@ -151,10 +163,12 @@ struct FlowTests {
       lines == [
         start + "40,\(when),\"reason\":\"malformed_json\",\"detail\":\"not JSON by RFC 8259, at byte 8 of 11\","
           + "\"key_base64\":\"/wBBQg==\",\"payload\":\"{\\\"v\\\":\\\"ä\\n\\\"}\"}",
-        start + "41,\(when),\"reason\":\"out_of_range\",\"field\":\"v\",\"detail\":\"the value is out of the type's range; field 'v' of type UInt8, value '300'\","
+        start
+          + "41,\(when),\"reason\":\"out_of_range\",\"field\":\"v\",\"detail\":\"the value is out of the type's range; field 'v' of type UInt8, value '300'\","
           + "\"key\":\"k\\\"\",\"payload\":\"{\\\"v\\\":300}\"}",
         start + "42,\(when),\"reason\":\"tombstone\",\"detail\":\"the record has no value (tombstone)\",\"key\":null}",
-        start + "43,\(when),\"reason\":\"malformed_json\",\"detail\":\"not JSON by RFC 8259, at byte 1 of 2\",\"key\":null,\"payload_base64\":\"e/8=\"}",
+        start
+          + "43,\(when),\"reason\":\"malformed_json\",\"detail\":\"not JSON by RFC 8259, at byte 1 of 2\",\"key\":null,\"payload_base64\":\"e/8=\"}",
       ])
   }
 
@@ -178,7 +192,8 @@ struct FlowTests {
     let long = (0..<70).map { Record(String(repeating: "x", count: $0)) }
     var seen: Set<Digest128> = []
     var cases: [Digest128] = [
-      digest([]), digest([keyed]), digest([moved]), digest([empty]), digest([late]), digest([Record("abc")]), digest([keyed], from: 1), digest([keyed], partition: 1),
+      digest([]), digest([keyed]), digest([moved]), digest([empty]), digest([late]), digest([Record("abc")]), digest([keyed], from: 1),
+      digest([keyed], partition: 1),
       digest([keyed, moved]), digest([moved, keyed]), digest([Record(bytes: nil)]), digest([Record("")]),
     ]
     for count in 0..<70 {
@@ -196,14 +211,20 @@ struct FlowTests {
     var record = Record("value")
     record.key = Array("key".utf8)
     let buffer = buffer([record, Record(bytes: nil)], from: 7)
-    #expect(buffer.anchor(at: 0) == Anchor(offset: 7, timestamp: record.timestamp, checksum: crc32c(0, [3, 0, 0, 0] + Array("key".utf8) + [5, 0, 0, 0] + Array("value".utf8))))
+    #expect(
+      buffer.anchor(at: 0)
+        == Anchor(
+          offset: 7, timestamp: record.timestamp,
+          checksum: crc32c(0, [3, 0, 0, 0] + Array("key".utf8) + [5, 0, 0, 0] + Array("value".utf8))))
     #expect(buffer.anchor(at: 1).checksum == crc32c(0, [UInt8](repeating: 0xFF, count: 8)))
   }
 
   @Test func `mutated records never trap, and each gives a row or a failure`() throws {
     let plan = try source([
-      field("String", name: "a"), field("Nullable(Int64)", name: "b", from: .path(["n", "b"])), field("Decimal(18, 4)", name: "c", default: "0"),
-      field("DateTime64(3, 'Europe/Berlin')", name: "d"), field("Nullable(Float32)", name: "e"), field("String", name: "f", coerce: true), field("Nullable(UUID)", name: "g"),
+      field("String", name: "a"), field("Nullable(Int64)", name: "b", from: .path(["n", "b"])),
+      field("Decimal(18, 4)", name: "c", default: "0"),
+      field("DateTime64(3, 'Europe/Berlin')", name: "d"), field("Nullable(Float32)", name: "e"), field("String", name: "f", coerce: true),
+      field("Nullable(UUID)", name: "g"),
     ])
     let seeds = [
       "{\"a\":\"x\\u00e4\\ud83d\\ude00ä\",\"n\":{\"b\":12},\"c\":1.25,\"d\":\"2024-07-01 12:00:00.5\",\"e\":1.5e-3,\"f\":[1,{\"x\":null}],\"g\":\"61f0c404-5cb3-11e7-907b-a6006ad3dba0\"}",

@@ -15,15 +15,21 @@ struct JSONTests {
   }
 
   @Test(arguments: [
-    ("", "empty_payload"), (" ", "malformed_json"), ("{", "malformed_json"), ("{}}", "trailing_bytes"), ("{\"v\":\"a\"} x", "trailing_bytes"),
-    ("{\"v\":\"a\"}\0", "trailing_bytes"), ("{\"v\":\"a\",}", "malformed_json"), ("{,}", "malformed_json"), ("{\"v\" \"a\"}", "malformed_json"),
-    ("{v:\"a\"}", "malformed_json"), ("{'v':1}", "malformed_json"), ("[]", "not_an_object"), ("1", "not_an_object"), ("\"a\"", "not_an_object"),
+    ("", "empty_payload"), (" ", "malformed_json"), ("{", "malformed_json"), ("{}}", "trailing_bytes"),
+    ("{\"v\":\"a\"} x", "trailing_bytes"),
+    ("{\"v\":\"a\"}\0", "trailing_bytes"), ("{\"v\":\"a\",}", "malformed_json"), ("{,}", "malformed_json"),
+    ("{\"v\" \"a\"}", "malformed_json"),
+    ("{v:\"a\"}", "malformed_json"), ("{'v':1}", "malformed_json"), ("[]", "not_an_object"), ("1", "not_an_object"),
+    ("\"a\"", "not_an_object"),
     ("null", "not_an_object"), ("nul", "malformed_json"), ("\u{FEFF}{}", "malformed_json"), ("{\"v\":\"\n\"}", "malformed_json"),
     ("{\"v\":\"\\x\"}", "malformed_json"), ("{\"v\":\"\\u12G4\"}", "malformed_json"), ("{\"v\":\"\\ud800\"}", "lone_surrogate"),
-    ("{\"v\":\"\\ud800\\u0041\"}", "lone_surrogate"), ("{\"v\":\"\\udc00\"}", "lone_surrogate"), ("{\"x\":\"\\udfff\",\"v\":\"a\"}", "lone_surrogate"),
-    ("{\"x\":01,\"v\":\"a\"}", "malformed_json"), ("{\"x\":1.,\"v\":\"a\"}", "malformed_json"), ("{\"x\":.5,\"v\":\"a\"}", "malformed_json"),
+    ("{\"v\":\"\\ud800\\u0041\"}", "lone_surrogate"), ("{\"v\":\"\\udc00\"}", "lone_surrogate"),
+    ("{\"x\":\"\\udfff\",\"v\":\"a\"}", "lone_surrogate"),
+    ("{\"x\":01,\"v\":\"a\"}", "malformed_json"), ("{\"x\":1.,\"v\":\"a\"}", "malformed_json"),
+    ("{\"x\":.5,\"v\":\"a\"}", "malformed_json"),
     ("{\"x\":+1,\"v\":\"a\"}", "malformed_json"), ("{\"x\":1e,\"v\":\"a\"}", "malformed_json"), ("{\"x\":-,\"v\":\"a\"}", "malformed_json"),
-    ("{\"x\":NaN,\"v\":\"a\"}", "malformed_json"), ("{\"x\":tru,\"v\":\"a\"}", "malformed_json"), ("{\"x\":[1,],\"v\":\"a\"}", "malformed_json"),
+    ("{\"x\":NaN,\"v\":\"a\"}", "malformed_json"), ("{\"x\":tru,\"v\":\"a\"}", "malformed_json"),
+    ("{\"x\":[1,],\"v\":\"a\"}", "malformed_json"),
     ("{\"x\":[1 2],\"v\":\"a\"}", "malformed_json"), ("{\"v\":\"a\" // c\n}", "malformed_json"), ("{\"v\":\"a", "malformed_json"),
     ("{\"v\":\"a\\", "malformed_json"), ("{}", "missing_field"), ("{\"v\":null}", "missing_field"), ("{\"v\":1}", "wrong_type"),
     ("{\"v\":true}", "wrong_type"), ("{\"v\":[]}", "wrong_type"), ("{\"v\":{}}", "wrong_type"),
@@ -35,7 +41,8 @@ struct JSONTests {
   @Test func `bytes that are no UTF-8 are an error wherever they stand`() throws {
     let plan = try source([field("String")])
     let bad: [[UInt8]] = [
-      [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80],
+      [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80],
+      [0xF5, 0x80, 0x80, 0x80],
       [0xE2, 0x82], [0xC3], [0xFF],
     ]
     for bytes in bad {
@@ -67,7 +74,8 @@ struct JSONTests {
     let plan = try source([field("String")])
     let whole = Array("{\"v\":\"abc\",\"x\":[1,true,null,\"\\u00e4ä\"]}".utf8)
     for count in 1..<whole.count {
-      let (rows, failures) = decode(plan, [Record(bytes: Array(whole[..<count])), Record(bytes: Array(whole[count...])), Record(bytes: whole)])
+      let (rows, failures) = decode(
+        plan, [Record(bytes: Array(whole[..<count])), Record(bytes: Array(whole[count...])), Record(bytes: whole)])
       #expect(rows.rowCount == 1)
       #expect(failures.map(\.entryIndex) == [0, 1])
     }
@@ -95,7 +103,11 @@ struct JSONTests {
     let plan = try source([field("String", name: "a"), field("Nullable(String)", name: "b"), field("UInt8", name: "c")])
     let good = Record("{\"a\":\"x\",\"b\":\"y\",\"c\":1}")
     let (rows, failures) = decode(
-      plan, [Record("{\"a\":\"no\",\"b\":\"no\",\"c\":300}"), good, Record("{\"a\":\"no\",\"b\":\"no\"}"), Record("{\"b\":null,\"a\":\"z\",\"c\":2}")])
+      plan,
+      [
+        Record("{\"a\":\"no\",\"b\":\"no\",\"c\":300}"), good, Record("{\"a\":\"no\",\"b\":\"no\"}"),
+        Record("{\"b\":null,\"a\":\"z\",\"c\":2}"),
+      ])
     #expect(failures.map(\.reason) == [.outOfRange, .missingField])
     #expect(failures[0].detail == "the value is out of the type's range; field 'c' of type UInt8, value '300'")
     #expect(rows.rowCount == 2)

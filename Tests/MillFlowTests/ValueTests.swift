@@ -14,23 +14,30 @@ struct ValueTests {
     ("Int32", "2147483648", "out_of_range"), ("UInt32", "4294967295", "4294967295"), ("Int64", "1.5", "loses_digits"),
     ("Int64", "1e-1", "loses_digits"), ("Int64", "0e999999999999999999999", "0"), ("Int64", "1e999999999999999999999", "out_of_range"),
     ("Int64", "1e-999999999999999999999", "loses_digits"), ("Int64", "\" 1\"", "not_a_number"), ("Int64", "\"1 \"", "not_a_number"),
-    ("Int64", "\"\"", "not_a_number"), ("Int64", "\"+1\"", "not_a_number"), ("Int64", "\"0x1\"", "not_a_number"), ("Int64", "\"01\"", "not_a_number"),
+    ("Int64", "\"\"", "not_a_number"), ("Int64", "\"+1\"", "not_a_number"), ("Int64", "\"0x1\"", "not_a_number"),
+    ("Int64", "\"01\"", "not_a_number"),
     ("Int64", "\"\\u0031\"", "1"), ("Int64", "true", "wrong_type"), ("Int64", "[1]", "wrong_type"),
     ("Decimal(18, 2)", "0.1", "10"), ("Decimal(18, 2)", "1234567890123456.78", "123456789012345678"),
     ("Decimal(18, 18)", "0.123456789012345678", "123456789012345678"), ("Decimal(18, 0)", "999999999999999999", "999999999999999999"),
-    ("Decimal(18, 0)", "1000000000000000000", "out_of_range"), ("Decimal(18, 2)", "0.100", "10"), ("Decimal(18, 2)", "0.101", "loses_digits"),
+    ("Decimal(18, 0)", "1000000000000000000", "out_of_range"), ("Decimal(18, 2)", "0.100", "10"),
+    ("Decimal(18, 2)", "0.101", "loses_digits"),
     ("Decimal(18, 2)", "\"-12.5\"", "-1250"), ("Decimal(9, 4)", "99999.9999", "999999999"), ("Decimal(9, 4)", "100000", "out_of_range"),
-    ("Decimal(18, 2)", "1e400", "out_of_range"), ("Decimal(18, 2)", "12345678901234567.0000000000000000000000000000000000000", "out_of_range"),
+    ("Decimal(18, 2)", "1e400", "out_of_range"),
+    ("Decimal(18, 2)", "12345678901234567.0000000000000000000000000000000000000", "out_of_range"),
     ("Decimal(18, 2)", "1234567890123456.0000000000000000000000000000000000001", "loses_digits"), ("Decimal(18, 2)", "-0.0", "0"),
-    ("Float64", "0.1", "0.1"), ("Float64", "-0", "-0.0"), ("Float64", "-0.0", "-0.0"), ("Float64", "1e400", "out_of_range"), ("Float64", "1e-400", "0.0"),
+    ("Float64", "0.1", "0.1"), ("Float64", "-0", "-0.0"), ("Float64", "-0.0", "-0.0"), ("Float64", "1e400", "out_of_range"),
+    ("Float64", "1e-400", "0.0"),
     ("Float64", "9007199254740993", "9007199254740992.0"), ("Float64", "1.7976931348623157e308", "1.7976931348623157e+308"),
-    ("Float64", "2.2250738585072011e-308", "2.225073858507201e-308"), ("Float64", "5e-324", "5e-324"), ("Float64", "\"123456.789e3\"", "123456789.0"),
+    ("Float64", "2.2250738585072011e-308", "2.225073858507201e-308"), ("Float64", "5e-324", "5e-324"),
+    ("Float64", "\"123456.789e3\"", "123456789.0"),
     ("Float64", "0.500000000000000166533453693773481063544750213623046875", "0.5000000000000002"), ("Float32", "16777217", "16777216.0"),
     ("Float32", "1e39", "out_of_range"), ("Float32", "0.1", "0.1"), ("Float32", "1.00000017881393432617187499", "1.0000001"),
     ("Float64", "\"NaN\"", "not_a_number"), ("Float64", "\"Infinity\"", "not_a_number"),
     ("Bool", "true", "true"), ("Bool", "false", "false"), ("Bool", "1", "wrong_type"), ("Bool", "\"true\"", "wrong_type"),
-    ("UUID", "\"61f0c404-5CB3-11e7-907b-a6006ad3dba0\"", "61f0c4045cb311e7907ba6006ad3dba0"), ("UUID", "\"61f0c4045cb311e7907ba6006ad3dba0\"", "invalid_uuid"),
-    ("UUID", "\"61f0c404-5cb3-11e7-907b-a6006ad3dbag\"", "invalid_uuid"), ("UUID", "\"{61f0c404-5cb3-11e7-907b-a6006ad3dba}\"", "invalid_uuid"),
+    ("UUID", "\"61f0c404-5CB3-11e7-907b-a6006ad3dba0\"", "61f0c4045cb311e7907ba6006ad3dba0"),
+    ("UUID", "\"61f0c4045cb311e7907ba6006ad3dba0\"", "invalid_uuid"),
+    ("UUID", "\"61f0c404-5cb3-11e7-907b-a6006ad3dbag\"", "invalid_uuid"),
+    ("UUID", "\"{61f0c404-5cb3-11e7-907b-a6006ad3dba}\"", "invalid_uuid"),
     ("UUID", "1", "wrong_type"), ("LowCardinality(Nullable(String))", "\"x\"", "x"), ("LowCardinality(Nullable(String))", "null", "NULL"),
     ("Nullable(Int8)", "null", "NULL"), ("Nullable(Int8)", "5", "5"), ("Nullable(UUID)", "null", "NULL"),
   ])
@@ -39,14 +46,17 @@ struct ValueTests {
   }
 
   @Test(arguments: [
-    ("1", "1"), ("1.50e3", "1.50e3"), ("true", "true"), ("[1, {\"a\":2}]", "[1, {\"a\":2}]"), ("{\"a\": null}", "{\"a\": null}"), ("\"\\u0041\"", "A"),
+    ("1", "1"), ("1.50e3", "1.50e3"), ("true", "true"), ("[1, {\"a\":2}]", "[1, {\"a\":2}]"), ("{\"a\": null}", "{\"a\": null}"),
+    ("\"\\u0041\"", "A"),
     ("null", "missing_field"),
   ])
   func `coerce takes any other value than a string as its source text`(json: String, expected: String) throws {
     #expect(try read("String", "{\"v\":\(json)}", coerce: true) == expected)
   }
 
-  @Test(arguments: [("Int64", "7", "7"), ("String", "x y", "x y"), ("Date", "1970-01-11", "10"), ("Bool", "true", "true"), ("Float64", "0.5", "0.5")])
+  @Test(arguments: [
+    ("Int64", "7", "7"), ("String", "x y", "x y"), ("Date", "1970-01-11", "10"), ("Bool", "true", "true"), ("Float64", "0.5", "0.5"),
+  ])
   func `a default stands in for a missing value and for null, and is read like one`(type: String, text: String, expected: String) throws {
     #expect(try read(type, "{}", default: text) == expected)
     #expect(try read(type, "{\"v\":null}", default: text) == expected)
@@ -59,40 +69,60 @@ struct ValueTests {
   }
 
   @Test(arguments: [
-    ("Date", "1970-01-01", "0"), ("Date", "2024-02-29", "19782"), ("Date", "2023-02-29", "invalid_date"), ("Date", "1900-02-28", "out_of_range"),
-    ("Date", "2149-06-06", "65535"), ("Date", "2149-06-07", "out_of_range"), ("Date", "2000-02-29", "11016"), ("Date", "2100-02-29", "invalid_date"),
+    ("Date", "1970-01-01", "0"), ("Date", "2024-02-29", "19782"), ("Date", "2023-02-29", "invalid_date"),
+    ("Date", "1900-02-28", "out_of_range"),
+    ("Date", "2149-06-06", "65535"), ("Date", "2149-06-07", "out_of_range"), ("Date", "2000-02-29", "11016"),
+    ("Date", "2100-02-29", "invalid_date"),
     ("Date", "2024-01-01T00:00:00Z", "19723"), ("Date", "2024-01-01T00:00:01Z", "loses_digits"), ("Date", "2024-1-1", "invalid_date"),
     ("DateTime", "1970-01-01 00:00:01", "1"), ("DateTime", "1970-01-01T00:00:01Z", "1"), ("DateTime", "1970-01-01T02:00:01+02:00", "1"),
-    ("DateTime", "1970-01-01T02:00:01+0200", "1"), ("DateTime", "1970-01-01T02:00:01+02", "1"), ("DateTime", "1969-12-31T23:00:01-01:00", "1"),
+    ("DateTime", "1970-01-01T02:00:01+0200", "1"), ("DateTime", "1970-01-01T02:00:01+02", "1"),
+    ("DateTime", "1969-12-31T23:00:01-01:00", "1"),
     ("DateTime", "1970-01-01T00:01", "60"), ("DateTime", "1970-01-02", "86400"), ("DateTime", "2106-02-07 06:28:15", "4294967295"),
     ("DateTime", "2106-02-07 06:28:16", "out_of_range"), ("DateTime", "1969-12-31 23:59:59", "out_of_range"),
-    ("DateTime", "1970-01-01 00:00:01.5", "loses_digits"), ("DateTime", "1970-01-01 00:00:60", "invalid_date"), ("DateTime", "1970-01-01 24:00:00", "invalid_date"),
-    ("DateTime", "1970-01-01  00:00:00", "invalid_date"), ("DateTime", "1970-01-01T00:00:00z", "invalid_date"), ("DateTime", "1970-01-01T00:00:00.Z", "invalid_date"),
-    ("DateTime", "1970-13-01 00:00:00", "invalid_date"), ("DateTime", "1970-00-01 00:00:00", "invalid_date"), ("DateTime", "1970-01-00 00:00:00", "invalid_date"),
+    ("DateTime", "1970-01-01 00:00:01.5", "loses_digits"), ("DateTime", "1970-01-01 00:00:60", "invalid_date"),
+    ("DateTime", "1970-01-01 24:00:00", "invalid_date"),
+    ("DateTime", "1970-01-01  00:00:00", "invalid_date"), ("DateTime", "1970-01-01T00:00:00z", "invalid_date"),
+    ("DateTime", "1970-01-01T00:00:00.Z", "invalid_date"),
+    ("DateTime", "1970-13-01 00:00:00", "invalid_date"), ("DateTime", "1970-00-01 00:00:00", "invalid_date"),
+    ("DateTime", "1970-01-00 00:00:00", "invalid_date"),
     ("DateTime", "1970-01-01 00:00:00 UTC", "invalid_date"), ("DateTime", "", "invalid_date"), ("DateTime", "1700000000", "invalid_date"),
-    ("DateTime64(3)", "1970-01-01 00:00:01.5", "1500"), ("DateTime64(3)", "1970-01-01T00:00:01,25Z", "1250"), ("DateTime64(3)", "1970-01-01 00:00:00.1234", "loses_digits"),
-    ("DateTime64(9)", "1970-01-01 00:00:00.123456789", "123456789"), ("DateTime64(0)", "1970-01-01 00:00:07", "7"), ("DateTime64(3)", "1969-12-31 23:59:59.999", "-1"),
+    ("DateTime64(3)", "1970-01-01 00:00:01.5", "1500"), ("DateTime64(3)", "1970-01-01T00:00:01,25Z", "1250"),
+    ("DateTime64(3)", "1970-01-01 00:00:00.1234", "loses_digits"),
+    ("DateTime64(9)", "1970-01-01 00:00:00.123456789", "123456789"), ("DateTime64(0)", "1970-01-01 00:00:07", "7"),
+    ("DateTime64(3)", "1969-12-31 23:59:59.999", "-1"),
     ("DateTime64(3)", "1900-01-01 00:00:00", "-2208988800000"), ("DateTime64(3)", "1899-12-31 23:59:59", "out_of_range"),
     ("DateTime64(3)", "2299-12-31 23:59:59.999", "10413791999999"), ("DateTime64(3)", "2300-01-01 00:00:00", "out_of_range"),
     ("DateTime64(9)", "2262-04-11 23:47:16", "9223372036000000000"), ("DateTime64(9)", "2262-04-11 23:47:17", "out_of_range"),
     ("DateTime('Europe/Berlin')", "2024-07-01 12:00:00", "1719828000"), ("DateTime('Europe/Berlin')", "2024-01-01 12:00:00", "1704106800"),
-    ("DateTime('Europe/Berlin')", "2024-07-01T12:00:00Z", "1719835200"), ("DateTime('Europe/Berlin')", "2024-03-31 02:30:00", "no_such_local_time"),
+    ("DateTime('Europe/Berlin')", "2024-07-01T12:00:00Z", "1719835200"),
+    ("DateTime('Europe/Berlin')", "2024-03-31 02:30:00", "no_such_local_time"),
     ("DateTime('Europe/Berlin')", "2024-10-27 02:30:00", "1729989000"), ("DateTime('Europe/Berlin')", "2060-07-01 12:00:00", "2855901600"),
-    ("DateTime('America/New_York')", "2050-12-01 12:00:00", "2553526800"), ("DateTime('Asia/Kolkata')", "2050-01-01 05:30:00", "2524608000"),
-    ("DateTime64(3, 'Australia/Lord_Howe')", "2030-01-01 11:00:00.001", "1893456000001"), ("DateTime('Europe/Dublin')", "2040-07-01 01:00:00", "2224713600"),
+    ("DateTime('America/New_York')", "2050-12-01 12:00:00", "2553526800"),
+    ("DateTime('Asia/Kolkata')", "2050-01-01 05:30:00", "2524608000"),
+    ("DateTime64(3, 'Australia/Lord_Howe')", "2030-01-01 11:00:00.001", "1893456000001"),
+    ("DateTime('Europe/Dublin')", "2040-07-01 01:00:00", "2224713600"),
   ])
-  func `dates and times are taken as ISO 8601 or as ClickHouse writes them, in the type's zone or UTC`(type: String, time: String, expected: String) throws {
+  func `dates and times are taken as ISO 8601 or as ClickHouse writes them, in the type's zone or UTC`(
+    type: String, time: String, expected: String
+  ) throws {
     #expect(try read(type, "{\"v\":\(time.quoted)}") == expected)
   }
 
   @Test(arguments: [
-    ("DateTime", FieldFormat.unixSeconds, "1700000000", false, "1700000000"), ("DateTime", .unixMilliseconds, "1700000000000", false, "1700000000"),
-    ("DateTime", .unixMilliseconds, "1700000000001", false, "loses_digits"), ("DateTime", .unixMilliseconds, "1700000000001", true, "1700000000"),
-    ("DateTime64(3)", .unixSeconds, "1.5", false, "1500"), ("DateTime64(3)", .unixMicroseconds, "-1", true, "-1"), ("DateTime64(3)", .unixMicroseconds, "-1", false, "loses_digits"),
-    ("DateTime64(9)", .unixNanoseconds, "1700000000123456789", false, "1700000000123456789"), ("DateTime64(3)", .unixSeconds, "1e20", false, "out_of_range"),
-    ("DateTime", .iso8601, "1700000000", false, "wrong_type"), ("Date", .unixSeconds, "86400", false, "1"), ("Date", .unixSeconds, "86401", false, "loses_digits"),
-    ("Date", .unixSeconds, "86401", true, "1"), ("DateTime", .unixSeconds, "\"1700000000\"", false, "invalid_date"), ("DateTime", .unixSeconds, "\"1970-01-01T00:00:05Z\"", false, "5"),
-    ("DateTime", .iso8601, "\"1970-01-01 00:00:01.999\"", true, "1"), ("DateTime64(3)", .iso8601, "\"1969-12-31 23:59:59.9999\"", true, "-1"),
+    ("DateTime", FieldFormat.unixSeconds, "1700000000", false, "1700000000"),
+    ("DateTime", .unixMilliseconds, "1700000000000", false, "1700000000"),
+    ("DateTime", .unixMilliseconds, "1700000000001", false, "loses_digits"),
+    ("DateTime", .unixMilliseconds, "1700000000001", true, "1700000000"),
+    ("DateTime64(3)", .unixSeconds, "1.5", false, "1500"), ("DateTime64(3)", .unixMicroseconds, "-1", true, "-1"),
+    ("DateTime64(3)", .unixMicroseconds, "-1", false, "loses_digits"),
+    ("DateTime64(9)", .unixNanoseconds, "1700000000123456789", false, "1700000000123456789"),
+    ("DateTime64(3)", .unixSeconds, "1e20", false, "out_of_range"),
+    ("DateTime", .iso8601, "1700000000", false, "wrong_type"), ("Date", .unixSeconds, "86400", false, "1"),
+    ("Date", .unixSeconds, "86401", false, "loses_digits"),
+    ("Date", .unixSeconds, "86401", true, "1"), ("DateTime", .unixSeconds, "\"1700000000\"", false, "invalid_date"),
+    ("DateTime", .unixSeconds, "\"1970-01-01T00:00:05Z\"", false, "5"),
+    ("DateTime", .iso8601, "\"1970-01-01 00:00:01.999\"", true, "1"),
+    ("DateTime64(3)", .iso8601, "\"1969-12-31 23:59:59.9999\"", true, "-1"),
     ("Date", .iso8601, "\"1970-01-02T23:59:59.9Z\"", true, "1"),
   ])
   func `numbers are times only by a unix format, and digits are dropped only by truncate`(

@@ -63,9 +63,10 @@ private func calls(_ line: String, _ call: String) -> Bool {
   #expect(all.filter { $0.lines.count > 600 }.map { "\($0.path): \($0.lines.count)" } == [])
 }
 
-@Test func `no line is longer than 140 characters`() {
+/// A message stays in one piece, so that it can be searched for: only what stands outside of string literals counts.
+@Test func `no line is longer than 140 characters, a text in quotes aside`() {
   let found = all.flatMap { file in
-    file.lines.enumerated().filter { $0.element.count > 140 }.map { "\(file.path):\($0.offset + 1): \($0.element.count)" }
+    file.lines.enumerated().filter { $0.element.count > 140 && !isMostlyText($0.element) }.map { "\(file.path):\($0.offset + 1): \($0.element.count)" }
   }
   #expect(found == [])
 }
@@ -108,4 +109,10 @@ private func functions(_ code: [String]) -> [(start: Int, count: Int)] {
     file.lines.enumerated().filter { line in words.contains { line.element.contains($0) } }.map { "\(file.path):\($0.offset + 1)" }
   }
   #expect(found == [])
+}
+
+/// Whether a line is too long only for the string literal that ends it.
+private func isMostlyText(_ line: some StringProtocol) -> Bool {
+  guard let quote = line.firstIndex(of: "\"") else { return false }
+  return line[..<quote].count <= 100
 }

@@ -45,7 +45,8 @@ package enum CheckpointError: Error, Hashable, Sendable {
 }
 
 /// SHA-256 of sorted files (`.sst`) that were read whole in this process, by name and size: checkpoints share them as hard links, and one
-/// that was hashed under one checkpoint needn't be under the next. Other files are read each time: the same name and size says nothing there.
+/// that was hashed under one checkpoint needn't be under the next. Other files are read each time: the same name and size says nothing
+/// there.
 package struct KnownDigests: Sendable {
   private struct Key: Hashable {
     var name: String

@@ -85,7 +85,8 @@ final class Exchange {
     }
     let header = String(decoding: body[..<head.lowerBound], as: UTF8.self)
     let tail = [13, 10] + mark + Array("--\r\n".utf8)
-    guard header.contains("name=\"\(name)\""), body.count >= head.upperBound + tail.count, body.suffix(tail.count).elementsEqual(tail) else {
+    guard header.contains("name=\"\(name)\""), body.count >= head.upperBound + tail.count, body.suffix(tail.count).elementsEqual(tail)
+    else {
       throw BodyError(code: 33, message: "Cannot read all data: the form has no end")
     }
     return Array(body[head.upperBound..<body.count - tail.count])

@@ -29,7 +29,8 @@ enum BodyReader {
       let plainSize = little(frames, at + 21, 4)
       guard size >= 9, size <= frames.count - at - 16 else { throw BodyError(code: 33, message: "Cannot read all data: cut frame") }
       let checksum = unsafe frames.withRawBytes { unsafe cityHash128(UnsafeRawBufferPointer(rebasing: $0[at + 16..<at + 16 + size])) }
-      guard checksum.low == UInt64(bitPattern: Int64(little(frames, at, 8))), checksum.high == UInt64(bitPattern: Int64(little(frames, at + 8, 8)))
+      guard checksum.low == UInt64(bitPattern: Int64(little(frames, at, 8))),
+        checksum.high == UInt64(bitPattern: Int64(little(frames, at + 8, 8)))
       else { throw BodyError(code: 271, message: "Checksum doesn't match: corrupted data") }
       let data = frames[at + 25..<at + 16 + size]
       switch frames[at + 16] {

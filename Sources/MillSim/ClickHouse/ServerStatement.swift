@@ -99,7 +99,8 @@ enum ServerStatement: Equatable {
         guard let provenance = ofTable(), take(") = 0") else { return nil }
         return .guardedInsert(columns: columns, deadline: deadline, lacking: Lacking(provenance: provenance, partitionKey: ""))
       }
-      guard take("("), let key = word(), take(") NOT IN ( SELECT DISTINCT ("), word() == key, take(") FROM"), let provenance = ofTable(), take(")")
+      guard take("("), let key = word(), take(") NOT IN ( SELECT DISTINCT ("), word() == key, take(") FROM"), let provenance = ofTable(),
+        take(")")
       else { return nil }
       return .guardedInsert(columns: columns, deadline: deadline, lacking: Lacking(provenance: provenance, partitionKey: key))
     }
@@ -122,7 +123,8 @@ enum ServerStatement: Equatable {
         return .count(provenance: provenance)
       }
       if take("max (") {
-        guard name() != nil, take(") FROM"), table(), take("WHERE"), name() != nil, take("> ="), let from = text(), take("AND"), name() != nil,
+        guard name() != nil, take(") FROM"), table(), take("WHERE"), name() != nil, take("> ="), let from = text(), take("AND"),
+          name() != nil,
           take("<"), let below = text(), take("FORMAT TabSeparated")
         else { return nil }
         return .greatest(from: from, below: below)

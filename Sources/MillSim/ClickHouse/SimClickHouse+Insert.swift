@@ -157,7 +157,9 @@ extension SimClickHouse {
   private func finish(_ insert: RunningInsert) {
     if draws.chance(rates.unknownError) {
       trace.hit(.unknownOutcome, insert.queryID)
-      let (code, text) = draws.pick([(319, "Unknown status, client must retry"), (159, "Timeout exceeded"), (209, "Timeout exceeded while writing to socket")])
+      let (code, text) = draws.pick([
+        (319, "Unknown status, client must retry"), (159, "Timeout exceeded"), (209, "Timeout exceeded while writing to socket"),
+      ])
       end(insert, answers.error(code, text))
     } else if draws.chance(rates.oddSuccess) {
       if draws.chance(0.5) {

@@ -94,7 +94,9 @@ extension World {
       (a.eventID, a.at, a.amount, a.group) < (b.eventID, b.at, b.amount, b.group)
     }
     let wanted = expected.sorted { precedes($0.row, $1.row) }
-    let found = server.table.parts.flatMap { part in part.rows.map { (row: $0, queryID: part.queryID) } }.sorted { precedes($0.row, $1.row) }
+    let found = server.table.parts.flatMap { part in part.rows.map { (row: $0, queryID: part.queryID) } }.sorted {
+      precedes($0.row, $1.row)
+    }
     var failures: [String] = []
     var have = 0
     var last: ServerRow?

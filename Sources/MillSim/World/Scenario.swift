@@ -111,7 +111,9 @@ package struct Scenario: Sendable {
   package init(seed: UInt64) {
     self.seed = seed
     let draws = Draws.stream(seed: seed, "scenario")
-    destination = draws.pick([.tokenAndProvenance, .tokenAndProvenance, .tokenAndProvenance, .readBack, .readBackOld, .tokenOnly, .atLeastOnce])
+    destination = draws.pick([
+      .tokenAndProvenance, .tokenAndProvenance, .tokenAndProvenance, .readBack, .readBackOld, .tokenOnly, .atLeastOnce,
+    ])
     partitionKey = draws.pick([.none, .tuple, .group, .group])
     groups = draws.within(1...5)
     partitionsMax = draws.pick([groups, max(groups, 10), 100])

@@ -88,7 +88,8 @@ package final class World {
 
   private var stuck: String {
     let sealed = watch.sealed[0].count
-    return "\(watch.epochs.count) epochs, \(sealed) batches sealed, \(watch.durableAcks[0].count) acked durably, \(scheduler.pendingCount) events wait"
+    return
+      "\(watch.epochs.count) epochs, \(sealed) batches sealed, \(watch.durableAcks[0].count) acked durably, \(scheduler.pendingCount) events wait"
   }
 
   // MARK: - Lives

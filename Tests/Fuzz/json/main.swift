@@ -1,4 +1,5 @@
-// Feeds the decoder whatever libFuzzer thinks of: it must neither trap nor read where it may not, and every record must give a row or a failure.
+// Feeds the decoder whatever libFuzzer thinks of: it must neither trap nor read where it may not, and every record must give a row or a
+// failure.
 internal import CFuzzer
 internal import Glibc
 internal import MillBase
@@ -8,9 +9,11 @@ private func makePlan() -> SourcePlan {
   do {
     let fields = [
       try FieldPlan(name: "a", type: .string), try FieldPlan(name: "b", type: .nullable(.int64), source: .path(["n", "b"])),
-      try FieldPlan(name: "c", type: .decimal(precision: 18, scale: 4), defaultValue: "0"), try FieldPlan(name: "d", type: .dateTime64(precision: 3, zone: nil)),
+      try FieldPlan(name: "c", type: .decimal(precision: 18, scale: 4), defaultValue: "0"),
+      try FieldPlan(name: "d", type: .dateTime64(precision: 3, zone: nil)),
       try FieldPlan(name: "e", type: .nullable(.float32)), try FieldPlan(name: "f", type: .nullable(.string), coerce: true),
-      try FieldPlan(name: "g", type: .nullable(.uuid)), try FieldPlan(name: "h", type: .nullable(.date), format: .unixSeconds, truncate: true),
+      try FieldPlan(name: "g", type: .nullable(.uuid)),
+      try FieldPlan(name: "h", type: .nullable(.date), format: .unixSeconds, truncate: true),
     ]
     return try SourcePlan(name: "s", topic: "t", fields: fields)
   } catch {
@@ -19,7 +22,7 @@ private func makePlan() -> SourcePlan {
 }
 
 nonisolated(unsafe) private let decoder = RecordDecoder(plan: makePlan())
-nonisolated(unsafe) private let rows = DecodedRows(decoder.plan)
+private let rows = unsafe DecodedRows(decoder.plan)
 
 private func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   rows.removeAll()
@@ -28,7 +31,7 @@ private func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   let buffer = RecordBuffer(nextOffset: 0, capacity: max(count, 1))
   unsafe buffer.append(offset: 0, timestamp: 0, key: nil, payload: UnsafeRawBufferPointer(start: data, count: count), headers: nil)
   unsafe decoder.decode(buffer, first: 1, partition: 0, into: rows, failures: &failures)
-  precondition(unsafe rows.rowCount + failures.count == 1)
+  precondition(rows.rowCount + failures.count == 1)
   return 0
 }
 
