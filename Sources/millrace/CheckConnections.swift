@@ -3,6 +3,7 @@ internal import MillClickHouse
 internal import MillConfig
 internal import MillCore
 internal import MillFlow
+internal import MillKafka
 
 /// `millrace check FILE --connect`: asks Kafka for the topic and ClickHouse for the table, and prints what would keep the pipeline from
 /// running, or what would make it run better.
