@@ -11,6 +11,8 @@ final class Opening: @unchecked Sendable {
   var log: EpochLog?
   var lock: (any DiskLock)?
   var state: OpenState?
+  /// Names of checkpoints that did not verify: not retained ones (R16), so that a new one may take their place.
+  var damaged: Set<String> = []
 }
 
 /// A state that has been cloned from a checkpoint and opened.
@@ -65,6 +67,7 @@ extension Executor {
         }
       }
       if let stop = foreign(parts, found) { return .failed(stop) }
+      opening.damaged = Set(found.filter { $0.manifest == nil }.map(\.name))
       let vouched = found.compactMap(\.manifest?.position).max() ?? 0
       let contents = try EpochLog.read(
         parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)

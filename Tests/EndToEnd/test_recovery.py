@@ -215,6 +215,16 @@ def test_a_corrupt_newest_manifest_falls_back_to_the_one_before(lab, ready):
     lab.assert_exact(ready, unique=MORE)
 
 
+def test_a_corrupt_newest_manifest_is_replaced_when_recovery_comes_to_its_epoch_again(lab, ready):
+    run_to_end(lab, ready)
+    newest = manifests(ready)[-1]
+    newest.write_bytes(bytes(100))
+    run_to_end(lab, ready)
+    assert newest.read_bytes() != bytes(100)
+    assert "does not verify" not in run_to_end(lab, ready).log.read_text(errors="replace")
+    lab.assert_exact(ready, unique=EVENTS)
+
+
 def test_state_without_any_whole_manifest_is_refused_and_never_taken_for_empty(lab, ready):
     run_to_end(lab, ready)
     assert manifests(ready)
