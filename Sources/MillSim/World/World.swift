@@ -141,8 +141,8 @@ package final class World {
     }
   }
 
-  // A sync that fails ends the process.
-  private func isLegal(_ stop: Stop) -> Bool { failedSyncs > 0 }
+  // A sync that fails ends the process; so does a disk too full to begin the log on.
+  private func isLegal(_ stop: Stop) -> Bool { failedSyncs > 0 || (scenario.outOfSpace && stop.rule == "R5") }
 
   private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
