@@ -10,6 +10,7 @@ struct StartLooks {
   /// R15: the greatest token of this lineage in the table; nil until asked.
   var greatestToken: String??
   var isAskingToken = false
+  var tokenRetryAt: Int64?
   var isLogBegun = false
   var isStateOpen = false
   /// The checkpoint to recover from; nil: birth.
@@ -188,7 +189,8 @@ extension Core {
     } else {
       guard start.anchorsChecked else { return ask(.anchors) }
       if table.hasProvenance, case .none = start.greatestToken {
-        guard !start.isAskingToken else { return }
+        guard !start.isAskingToken, (start.tokenRetryAt ?? 0) <= monotonic else { return }
+        start.tokenRetryAt = nil
         start.isAskingToken = true
         return exchange(.greatestToken(target: "", prefix: tokenPrefix), .startToken)
       }
@@ -385,12 +387,13 @@ extension Core {
           ))
       }
       start.greatestToken = .some(token)
+    case .denied(let reason): end(Stop(.failed, rule: "R15", reason))
+    case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
+      sinkTrouble(reason)
+      start.tokenRetryAt = monotonic + options.retryMilliseconds
     default:
-      // Asked again on the next wake.
-      start.greatestToken = nil
-      describeRetryAt = monotonic + options.retryMilliseconds
-      start.isAskingToken = false
-      retryAt[.anchors] = monotonic + options.retryMilliseconds
+      sinkTrouble("an answer that does not fit the question")
+      start.tokenRetryAt = monotonic + options.retryMilliseconds
     }
   }
 

@@ -110,7 +110,7 @@ package struct Core {
     var moments: [Int64] = Array(retryAt.values)
     moments += [
       sealRetryAt, appendRetryAt, stateRetryAt, describeRetryAt, settler.nextAt, deadLetters.retryAt, checkpoint.dueAt,
-      checkpoint.publishRetryAt, checkpoint.witnessRetryAt,
+      checkpoint.publishRetryAt, start.tokenRetryAt, checkpoint.witnessRetryAt,
     ].compactMap { $0 }
     moments += deliveries.compactMap(\.readyAt)
     for destination in Destination.allCases {

@@ -36,12 +36,15 @@ package struct EngineParts: Sendable {
   package var logSegmentByteCount: Int
   /// What the lock's holder calls itself.
   package var holder: String
+  /// What of the state recorded under one plan's text means nothing under another's; nil: nothing. Any thread.
+  package var stateChange: @Sendable (_ recorded: String, _ current: String) -> String?
 
   package init(
     core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sink: ClickHouseSink,
     sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String,
     checkpointDirectory: String, deadLetterDirectory: String,
-    entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String
+    entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String,
+    stateChange: @escaping @Sendable (_ recorded: String, _ current: String) -> String? = { _, _ in nil }
   ) {
     precondition(entropy.count == 4, "lineage, hash seed (2), instance")
     self.core = core
@@ -59,5 +62,6 @@ package struct EngineParts: Sendable {
     self.entropy = entropy
     self.logSegmentByteCount = logSegmentByteCount
     self.holder = holder
+    self.stateChange = stateChange
   }
 }

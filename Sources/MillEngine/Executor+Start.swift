@@ -11,6 +11,8 @@ final class Opening: @unchecked Sendable {
   var log: EpochLog?
   var lock: (any DiskLock)?
   var state: OpenState?
+  /// Names of checkpoints that did not verify: not retained ones (R16), so that a new one may take their place.
+  var damaged: Set<String> = []
 }
 
 /// A state that has been cloned from a checkpoint and opened.
@@ -64,6 +66,8 @@ extension Executor {
               "checkpoint \(checkpoint.path) has format \(version), this program reads up to \(supported): use the newer program"))
         }
       }
+      if let stop = foreign(parts, found) { return .failed(stop) }
+      opening.damaged = Set(found.filter { $0.manifest == nil }.map(\.name))
       let vouched = found.compactMap(\.manifest?.position).max() ?? 0
       let contents = try EpochLog.read(
         parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
@@ -79,6 +83,23 @@ extension Executor {
     } catch {
       return .failed(Stop(.failed, "the state directory can't be read: \(error)"))
     }
+  }
+
+  /// A stop where the checkpoints are another pipeline's, or another deduplication's (R4, R17). Told before the log is read, which knows
+  /// pipelines by their names' hashes only.
+  private static func foreign(_ parts: EngineParts, _ found: [FoundCheckpoint]) -> Stop? {
+    guard let manifest = found.first(where: { $0.manifest != nil })?.manifest else { return nil }
+    if manifest.pipeline != parts.core.pipeline {
+      return Stop(
+        .promise, rule: "R17",
+        "\(parts.stateDirectory) has the state of pipeline \"\(manifest.pipeline)\", this file is \"\(parts.core.pipeline)\": give each pipeline a state.path and a checkpoint.location of its own")
+    }
+    if let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
+      return Stop(
+        .promise, rule: "R4",
+        "the keys remembered in \(parts.stateDirectory) were made otherwise: \(change). Put the file back as it was, or begin anew: another pipeline name, state.path, checkpoint.location and table")
+    }
+    return nil
   }
 
   /// R5, then who writes from here on.

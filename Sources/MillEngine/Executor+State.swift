@@ -76,10 +76,13 @@ extension Executor {
     let opening = opening
     let disk = parts.disk
     let checkpoints = checkpoints
+    let isDamaged = opening.damaged.contains(name)
     lanes.run(.state) {
       guard let state = opening.state else { return .failed(Stop(.failed, "a checkpoint was ordered before the state was open")) }
       do {
         guard let id = CheckpointID(name) else { return .failed(Stop(.failed, "checkpoint name \(name)")) }
+        // Recovery fell back behind it and has come to its epoch again.
+        if isDamaged { try checkpoints.remove(id) }
         let directory = try checkpoints.begin(id)
         try disk.createDirectory(directory + "/shard-0/filters")
         try state.store.checkpoint(to: directory + "/shard-0/store")
@@ -101,6 +104,7 @@ extension Executor {
   func publish(_ manifest: Manifest, _ name: String) {
     let checkpoints = checkpoints
     let digests = knownDigests
+    opening.damaged.remove(name)
     lanes.run(.state) {
       do throws(CheckpointError) {
         _ = try checkpoints.publish(manifest, known: &digests.known)

@@ -144,7 +144,7 @@ package final class Executor {
         ))
     case .otherPipeline(let path, _, _):
       return .failed(
-        Stop(.promise, rule: "R17", "\(path) belongs to another pipeline than \"\(work)\": give each pipeline a state.path of its own"))
+        Stop(.promise, rule: "R17", "\(path) belongs to another pipeline than this file's: give each pipeline a state.path of its own"))
     case .newerVersion(let path, let found, let supported):
       return .failed(
         Stop(.promise, rule: "R5", "\(path) has format \(found), this program reads up to \(supported): use the newer program"))

@@ -43,7 +43,8 @@ struct Assembly {
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
       stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
-      holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())")
+      holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())",
+      stateChange: { stateChange(from: $0, to: $1) })
   }
 
   private func coreOptions(_ pipeline: Pipeline, _ options: RunOptions) -> CoreOptions {

@@ -97,11 +97,10 @@ class Lab:
 
 
 def manifests(pipeline: Pipeline) -> list[Path]:
-    """The manifests of the published checkpoints, oldest first."""
-    found = [path for path in pipeline.state.rglob("*") if "manifest" in path.name.lower() and not path.name.endswith(".tmp")]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    """The manifests of the published checkpoints, oldest first; RocksDB's files of that name lie deeper."""
+    return sorted(pipeline.state.glob("checkpoints/*-*/MANIFEST"), key=lambda path: int(path.parent.name.rpartition("-")[2]))
 
 
 def segments(pipeline: Pipeline) -> list[Path]:
     """The segments of the epoch log, oldest first."""
-    return sorted(pipeline.state.rglob("*.seg"))
+    return sorted(pipeline.state.glob("log/*.seg"))

@@ -205,16 +205,29 @@ def test_a_log_whose_tail_is_cut_off_gives_exact_rows_or_stops(lab, ready, cut):
 
 def test_a_corrupt_newest_manifest_falls_back_to_the_one_before(lab, ready):
     engine = killed_with_work(lab, ready)
+    assert len(manifests(ready)) > 1
     newest = manifests(ready)[-1]
     whole = newest.read_bytes()
     newest.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 0x40]) + whole[len(whole) // 2 + 1:])
     life = engine.run("--until-end", seconds=180)
     assert life.code == 0, life.tail()
+    assert f"{newest.parent.name} does not verify" in life.log.read_text(errors="replace"), life.tail()
     lab.assert_exact(ready, unique=MORE)
+
+
+def test_a_corrupt_newest_manifest_is_replaced_when_recovery_comes_to_its_epoch_again(lab, ready):
+    run_to_end(lab, ready)
+    newest = manifests(ready)[-1]
+    newest.write_bytes(bytes(100))
+    run_to_end(lab, ready)
+    assert newest.read_bytes() != bytes(100)
+    assert "does not verify" not in run_to_end(lab, ready).log.read_text(errors="replace")
+    lab.assert_exact(ready, unique=EVENTS)
 
 
 def test_state_without_any_whole_manifest_is_refused_and_never_taken_for_empty(lab, ready):
     run_to_end(lab, ready)
+    assert manifests(ready)
     for path in manifests(ready):
         path.write_bytes(b"\0" * path.stat().st_size)
     run_to_end(lab, ready, code=4)

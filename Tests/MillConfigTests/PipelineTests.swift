@@ -189,3 +189,23 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
 
       """)
 }
+
+@Test func `a plan under which remembered keys mean nothing is told from one that may take over`() throws {
+  let before = planText(try read(plain))
+  let harmless = [
+    ("table: payments", "table: other"), ("Decimal(18, 2)", "Decimal(18, 3)"), ("topic: transactions-topic", "topic: t"),
+    ("{field: paid_at}", "{field: paid_at, out_of_orderness: 1h}"),
+  ]
+  for (old, new) in harmless { #expect(stateChange(from: before, to: planText(try read(changed(old, new)))) == nil, "\(new)") }
+  let others = [
+    ("[transaction_id]", "[amount]", "key \"transaction_id\" is now key \"amount\""), ("within: 24h", "within: 48h", "within 1d is now within 2d"),
+    ("within: 24h", "within: 24h, exact: true", "nothing is now exact true"),
+    ("within: 24h", "within: 24h, time: processing", "time event is now time processing"),
+    ("within: 24h", "within: 24h, allowed_lateness: 2h", "allowed_lateness 1h is now allowed_lateness 2h"),
+    ("transaction_id: String", "transaction_id: UUID", "\"transaction_id\" type String is now \"transaction_id\" type UUID"),
+  ]
+  for (old, new, words) in others {
+    let change = stateChange(from: before, to: planText(try read(changed(old, new))))
+    #expect(change?.contains(words) == true, "\(new): \(change ?? "nil")")
+  }
+}
