@@ -75,7 +75,7 @@ let targets: [Target] = [
     "MillEngineTests",
     ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
-  tests("MillSimTests", ["MillBase", "MillSim"]),
+  tests("MillSimTests", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillState", "MillClickHouse", "MillSim"]),
   tests("MillraceTests", ["millrace", "MillConfig"]),
   tests("TidyTests", []),
 ]

@@ -16,10 +16,15 @@ package struct ServerTable {
   private var partitions: [String: [String]] = [:]
   private var greatest: [String] = []
   /// FIFO; what the token stands for is never looked at.
-  private var log: [String] = []
+  private var log: [(entry: String, seconds: Int64)] = []
   package let window: Int
+  /// Age at which an entry is forgotten, counted from the newest one; nil: never.
+  private let seconds: Int64?
 
-  package init(window: Int) { self.window = window }
+  package init(window: Int, seconds: Int64?) {
+    self.window = window
+    self.seconds = seconds
+  }
 
   /// All rows, in the order of their commits.
   package var rows: [ServerRow] { parts.flatMap(\.rows) }
@@ -38,12 +43,16 @@ package struct ServerTable {
   }
 
   /// Whether the log holds the token for this partition.
-  package func knows(_ partition: String, token: String) -> Bool { log.contains(partition + "\u{0}" + token) }
+  package func knows(_ partition: String, token: String) -> Bool {
+    let wanted = partition + "\u{0}" + token
+    return log.contains { $0.entry == wanted }
+  }
 
   /// Writes the token down; the oldest entry beyond the window goes.
-  package mutating func remember(_ partition: String, token: String) {
+  package mutating func remember(_ partition: String, token: String, at now: Int64) {
     guard window > 0 else { return }
-    log.append(partition + "\u{0}" + token)
+    log.append((partition + "\u{0}" + token, now))
+    if let seconds { log.removeAll { $0.seconds < now - seconds } }
     if log.count > window { log.removeFirst(log.count - window) }
   }
 

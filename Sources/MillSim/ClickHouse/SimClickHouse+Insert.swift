@@ -39,7 +39,9 @@ extension SimClickHouse {
     running.append(insert)
     let slow = draws.chance(rates.slow)
     if slow { trace.hit(.serverSlow) }
-    proceed(insert, after: slow ? draws.within(Int64(0)...4000) : draws.within(Int64(0)...10), isSlow: slow)
+    proceed(
+      insert, after: slow ? draws.within(Int64(0)...(exchange.seen?.isGuarded == true ? 14_000 : 4000)) : draws.within(Int64(0)...10),
+      isSlow: slow)
   }
 
   // What proves that nothing was written.
@@ -143,7 +145,7 @@ extension SimClickHouse {
         proceed(insert, after: pause, isSlow: isSlow)
         return
       }
-      table.remember(part.partition, token: token)
+      table.remember(part.partition, token: token, at: self.seconds)
       // A plain MergeTree has the token on disk before the part is there; a replicated one commits both at once.
       if !isReplicated {
         if draws.chance(rates.aimedCrash) {

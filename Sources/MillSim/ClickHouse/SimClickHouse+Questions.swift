@@ -13,7 +13,7 @@ extension SimClickHouse.Table {
     let name = isReplicated ? "\(engine)('/clickhouse/tables/sim', 'r1')" : engine
     let setting =
       switch (flavour, isReplicated) {
-      case (.modern, true): ", replicated_deduplication_window = \(window)"
+      case (.modern, true): ", replicated_deduplication_window = \(window), replicated_deduplication_window_seconds = \(windowSeconds)"
       case (.modern, false): window > 0 ? ", non_replicated_deduplication_window = \(window)" : ""
       default: ""
       }

@@ -22,13 +22,19 @@ package final class SimClickHouse {
     package var engine: String
     package var partitionKey: String
     package var window: Int
+    /// Seconds after which a replicated table's window forgets, counted from its newest entry.
+    package var windowSeconds: Int
     /// Name and type of the provenance column; nil: the table has none.
     package var provenance: (name: String, type: String)?
-    package init(flavour: ServerFlavour, engine: String, partitionKey: String, window: Int, provenance: (name: String, type: String)?) {
+    package init(
+      flavour: ServerFlavour, engine: String, partitionKey: String, window: Int, windowSeconds: Int = 3600,
+      provenance: (name: String, type: String)?
+    ) {
       self.flavour = flavour
       self.engine = engine
       self.partitionKey = partitionKey
       self.window = window
+      self.windowSeconds = windowSeconds
       self.provenance = provenance
     }
   }
@@ -80,7 +86,7 @@ package final class SimClickHouse {
     self.scheduler = scheduler
     self.wallOffset = wallOffset
     self.trace = trace
-    table = ServerTable(window: definition.window)
+    table = ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
     answers = ServerAnswers(flavour: definition.flavour)
   }
 
@@ -111,7 +117,7 @@ package final class SimClickHouse {
       trace.hit(.bodyTorn)
       leave(exchange)
       reset(exchange)
-    } else if draws.chance(rates.delayed) {
+    } else if draws.chance(exchange.seen?.isGuarded == true ? min(0.5, 5 * rates.delayed) : rates.delayed) {
       trace.hit(.requestDelayed)
       // What is guarded by a deadline may come at any time; it is most telling near it.
       let guarded = exchange.seen?.isGuarded == true

@@ -92,6 +92,13 @@ package final class SimBroker {
     partitions[partition].low = min(max(partitions[partition].low, low), partitions[partition].end)
   }
 
+  /// Puts other bytes where a record was, as an unclean election may; what the generator meant stays what it was.
+  package func rewrite(_ origin: Origin) {
+    let index = Int(origin.offset - partitions[Int(origin.partition)].base)
+    guard case .record(let record, _)? = partitions[Int(origin.partition)].slot(origin.offset) else { return }
+    partitions[Int(origin.partition)].slots[index] = .record(record, payload: Array("{\"changed\":true}".utf8))
+  }
+
   /// All brokers go away for `milliseconds`.
   package func fail(for milliseconds: Int64) {
     guard !isDown else { return }

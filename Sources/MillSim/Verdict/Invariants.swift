@@ -28,8 +28,12 @@ package final class Invariants {
     server.onInsert = { [self] in sent($0) }
   }
 
+  /// Set beyond the promise: what the taps know is no longer what is there; only the verdict at the end counts.
+  var isMuted = false
+
   /// Notes a broken rule.
   package func violate(_ text: String) {
+    if isMuted, !text.hasPrefix("the engine stops"), !text.hasPrefix("liveness") { return }
     if violations.count < 20 { violations.append(text) }
   }
 

@@ -108,6 +108,12 @@ package final class LogWatch {
 
   func removed(_ path: String) { files.removeValue(forKey: path) }
 
+  /// The files are other ones now.
+  func forgetFiles() {
+    files = [:]
+    names = [:]
+  }
+
   /// The engine's process is gone: what comes next begins with a `restart`.
   package func processEnded() {
     lastPosition = nil

@@ -3,7 +3,8 @@ internal import MillTestKit
 
 /// The engine's way to the ``SimDisk``; tells the ``LogWatch`` what is written into the log's directory.
 package final class TapDisk: Disk, @unchecked Sendable {
-  private let disk: SimDisk
+  /// Replaced where a scenario puts another state directory into the place of this one.
+  var disk: SimDisk
   private let watch: LogWatch
   private let logDirectory: String
   /// Told of a segment before it is removed, with the positions in it.

@@ -17,7 +17,7 @@ enum Job {
     SimClickHouse.Table(
       flavour: scenario.destination == .readBackOld ? .old : .modern,
       engine: scenario.destination == .tokenOnly ? "ReplicatedMergeTree" : "MergeTree", partitionKey: scenario.partitionKey.rawValue,
-      window: scenario.window,
+      window: scenario.window, windowSeconds: scenario.windowSeconds,
       provenance: scenario.hasProvenance
         ? (provenanceColumn, scenario.provenanceIsLowCardinality ? "LowCardinality(String)" : "String") : nil)
   }
@@ -71,16 +71,18 @@ enum Job {
         urls: ["http://sim:8123"], table: TableName(database: "sim", table: "events"),
         provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
         delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
-        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax, insertTimeoutMilliseconds: Int(scenario.insertTimeout),
+        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
+        insertTimeoutMilliseconds: Int(scenario.insertTimeout),
         questionTimeoutMilliseconds: 1000),
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: transport, clock: clock)
   }
 
-  static func deduplicate(_ scenario: Scenario) -> DeduplicatePlan {
+  /// `within`: another window than the scenario's.
+  static func deduplicate(_ scenario: Scenario, within: Int64?) -> DeduplicatePlan {
     DeduplicatePlan(
       keyFields: [0],
       options: DeduplicateOptions(
-        stateNumber: 0, withinMilliseconds: scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
+        stateNumber: 0, withinMilliseconds: within ?? scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
         exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime))
   }
 }

@@ -31,6 +31,8 @@ package struct Scenario: Sendable {
   /// Entries of the deduplication window.
   package var window = 10_000
   package var windowReserve = 0
+  /// Seconds after which a replicated table's window forgets.
+  package var windowSeconds = 3600
   /// `max_partitions_per_insert_block`.
   package var partitionsMax = 100
   /// Batches that may be under way at once.
@@ -100,6 +102,7 @@ package struct Scenario: Sendable {
   package var syncFails = 0.0
   package var outOfSpace = false
   package var stateOutOfSpace = 0.0
+  package var beyond: Beyond?
   /// Server's clock minus the world's, ms.
   package var serverClockSkew: Int64 = 0
   /// Slowest job of a lane, ms.
@@ -128,6 +131,7 @@ package struct Scenario: Sendable {
     case .tokenAndProvenance, .tokenOnly: break
     }
     provenanceIsLowCardinality = draws.chance(0.3)
+    windowSeconds = draws.pick([10, 3600])
     drawInput(draws)
     drawSizes(draws)
     drawFaults(draws)
@@ -136,7 +140,7 @@ package struct Scenario: Sendable {
   private mutating func drawInput(_ draws: Draws) {
     kafkaPartitions = draws.within(1...4)
     partitionIsAdded = draws.chance(0.2)
-    records = draws.within(100...400)
+    records = draws.within(150...450)
     inputMilliseconds = draws.within(Int64(5000)...20_000)
     keys = draws.pick([5, 40, 200, 1000])
     hasEventTime = draws.chance(0.7)
@@ -155,7 +159,7 @@ package struct Scenario: Sendable {
   }
 
   private mutating func drawSizes(_ draws: Draws) {
-    epochRows = draws.pick([1, 3, 8, 20, 100])
+    epochRows = draws.pick([1, 3, 5, 8, 30])
     epochDelay = draws.pick([5, 20, 100])
     batchRows = draws.pick([2, 10, 30, 100])
     batchDelay = draws.pick([20, 100, 500, 2000])
@@ -206,6 +210,10 @@ package struct Scenario: Sendable {
     syncFails = draws.chance(0.3) ? rate(0.01) : 0
     outOfSpace = draws.chance(0.15)
     stateOutOfSpace = draws.chance(0.2) ? rate(0.2) : 0
+    // The age of a batch is told by the wall clock, which must not jump by more than such a window.
+    if destination == .tokenOnly, windowSeconds < 3600 { wallJumpEvery = 0 }
+    let unlucky = draws.pick(Beyond.allCases)
+    beyond = draws.chance(0.15) ? unlucky : nil
     serverClockSkew = draws.pick([0, 0, -7000, 90_000, -3_600_000, 3_600_000])
   }
 

@@ -2,6 +2,7 @@ internal import MillBase
 internal import MillCore
 internal import MillEngine
 internal import MillFlow
+internal import MillLog
 internal import MillTestKit
 
 /// One run of one scenario: the world around the engine, its lives one after the other, and what befalls them.
@@ -13,18 +14,29 @@ package final class World {
   let scheduler: Scheduler
   let broker: SimBroker
   let server: SimClickHouse
-  let disk: SimDisk
+  private(set) var disk: SimDisk
   let watch = LogWatch()
   private let tap: TapDisk
   private let clock: ScheduledClock
   private let workload: Workload
   private let stores: SimRunStoreOpener
   private let sourcePlan: SourcePlan
-  private let draws: Draws
+  let draws: Draws
   private let laneDraws: Draws
   private var life: Life?
   private var incarnation = 0
   private var faultsAreOn = true
+  // What happens beyond the promise; see ``Beyond``.
+  var waitingBeyond: Beyond?
+  var isBeyond = false
+  var olderCopy: SimDisk?
+  /// False where doubled rows can't be noticed by anybody, as the limits page says.
+  var comparesRows = true
+  /// Raised when the file names another plan.
+  var plan: UInt64 = 0
+  /// Set when the program judges by another window under the same plan: a defect of a release.
+  var otherWithin: Int64?
+  private var acceptsNewLineage = false
   /// The stop that ended the run, when one was final.
   private(set) var finalStop: Stop?
   private static let start: Int64 = 1_780_000_000_000
@@ -51,8 +63,7 @@ package final class World {
     stores = SimRunStoreOpener(disk: tap, draws: .stream(seed: seed, "state"), trace: trace)
     sourcePlan = try Job.source(scenario)
     invariants = Invariants(scenario, watch: watch, server: server, broker: broker)
-    let disk = disk
-    invariants.deadLettersExist = { disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
+    invariants.deadLettersExist = { [self] in disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
     tap.onSegmentRemoved = { [self] path, positions in
       // A start's copy of the same positions has taken over.
       if life?.engine.stop == nil, hasBegun { invariants.segmentGoes(positions) }
@@ -71,6 +82,7 @@ package final class World {
     setRates()
     workload.start()
     planFaults()
+    planBeyond()
     begin(untilEnd: false)
     let safety = max(scenario.safetyMilliseconds, scenario.inputMilliseconds + 2000)
     _ = scheduler.run(limit: safety) { self.isOver }
@@ -98,13 +110,18 @@ package final class World {
 
   private func begin(untilEnd: Bool) {
     guard finalStop == nil else { return }
+    befall()
     incarnation += 1
     hasBegun = false
+    var options = Job.options(scenario, untilEnd: untilEnd)
+    options.plan.hash &+= plan
+    options.newLineage = acceptsNewLineage
+    acceptsNewLineage = false
     let lanes = SimLanes(scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob)
     let parts = EngineParts(
-      core: Job.options(scenario, untilEnd: untilEnd), disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
+      core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
       sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
-      sourcePlan: sourcePlan, deduplicate: Job.deduplicate(scenario), stateDirectory: Job.stateDirectory,
+      sourcePlan: sourcePlan, deduplicate: Job.deduplicate(scenario, within: otherWithin), stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "life \(incarnation)")
     let trace = trace
@@ -138,9 +155,32 @@ package final class World {
     case .done where untilEnd: finalStop = stop
     case .done: restart()
     case .failed where isLegal(stop): restart()
+    case .promise where isBeyond: stoppedBeyond(stop)
     case .promise where scenario.destination == .tokenOnly && stop.rule == "R10": finalStop = stop
     default: invariants.violate("the engine stops in a legal execution: \(stop.rule) \(stop.message)")
     }
+  }
+
+  // The stop that had to come. Where a user may accept what it says, some do.
+  private func stoppedBeyond(_ stop: Stop) {
+    if plan > 0, stop.rule == "R4" {
+      plan = 0
+      restart()
+    } else if stop.rule == "R15", scenario.hasProvenance, draws.chance(0.5) {
+      trace.note("accepted with --new-lineage")
+      acceptsNewLineage = true
+      comparesRows = false
+      restart()
+    } else {
+      finalStop = stop
+    }
+  }
+
+  /// The directory is another one now; all that is known of it is what is read from here on.
+  func replaceDisk(_ other: SimDisk) {
+    disk = other
+    tap.disk = other
+    watch.forgetFiles()
   }
 
   // A sync that fails ends the process; so does a disk too full to begin the log on.
@@ -239,7 +279,7 @@ package final class World {
   }
 
   // A crash comes between two events, or in the midst of what the disk is asked to do.
-  private func strike(_ kind: Fault) {
+  func strike(_ kind: Fault) {
     guard let struck = life else { return }
     guard kind == .powerCut, draws.chance(0.5) else {
       crash(kind, isArmed: false)

@@ -1,0 +1,123 @@
+internal import MillBase
+internal import MillTestKit
+
+/// What the promise does not survive unnoticed: here the engine has to stop with a name, or to find its way back, but never to write
+/// wrong rows.
+package enum Beyond: String, CaseIterable, Sendable {
+  /// The state directory is replaced by an older copy of itself.
+  case rollback
+  /// The state directory is deleted.
+  case stateDeleted
+  /// A bit of the newest checkpoint turns over.
+  case checkpointRots
+  /// A bit of the log turns over.
+  case logRots
+  /// The log's directory is gone, the checkpoints are there.
+  case logDeleted
+  /// The group's metadata is written by somebody else.
+  case otherCopy
+  /// A record that was read changes its bytes.
+  case inputChanges
+  /// Retention takes records away before they are read.
+  case retention
+  /// The next start runs another plan.
+  case planChanges
+  /// The next start's program decides otherwise under the same plan and replay version.
+  case programDiffers
+}
+
+extension World {
+  /// Draws what happens beyond the promise, and when.
+  func planBeyond() {
+    guard let beyond = scenario.beyond else { return }
+    let at = draws.within(Int64(3000)...scenario.safetyMilliseconds * 2 / 3)
+    scheduler.after(at / 2) { [self] in olderCopy = disk.copy() }
+    scheduler.after(at) { [self] in
+      switch beyond {
+      case .otherCopy: claimWitness()
+      case .inputChanges: changeInput()
+      case .retention: deleteUnread()
+      case .rollback, .stateDeleted, .checkpointRots, .logRots, .logDeleted, .planChanges, .programDiffers:
+        waitingBeyond = beyond
+        strike(.kill)
+      }
+    }
+  }
+
+  /// Between two lives.
+  func befall() {
+    guard let beyond = waitingBeyond, !watch.epochs.isEmpty else { return }
+    waitingBeyond = nil
+    happened(beyond)
+    switch beyond {
+    case .rollback:
+      guard let copy = olderCopy else { return }
+      replaceDisk(copy)
+      // Without the column nobody can know of rows that were sent since the last witness.
+      if !scenario.hasProvenance { comparesRows = false }
+    case .stateDeleted:
+      try? disk.removeTree(Job.stateDirectory)
+      watch.forgetFiles()
+      if broker.committed == nil { comparesRows = false }
+    case .logDeleted:
+      try? disk.removeTree(Job.stateDirectory + "/log")
+      watch.forgetFiles()
+      if !scenario.hasProvenance { comparesRows = false }
+    case .checkpointRots: rot(newestCheckpointFiles())
+    case .logRots:
+      rot(files(Job.stateDirectory + "/log"))
+      if !scenario.hasProvenance { comparesRows = false }
+    case .planChanges: plan += 1
+    case .programDiffers:
+      otherWithin = scenario.within > 1000 ? 1 : 100_000
+      comparesRows = false
+    case .otherCopy, .inputChanges, .retention: break
+    }
+  }
+
+  private func happened(_ beyond: Beyond) {
+    trace.note("beyond the promise: \(beyond.rawValue)")
+    invariants.isMuted = true
+    isBeyond = true
+  }
+
+  private func claimWitness() {
+    guard broker.committed != nil else { return }
+    happened(.otherCopy)
+    broker.committed = ("millrace:00000000000000aa:7", broker.committed!.offsets)
+  }
+
+  private func changeInput() {
+    // Only of an epoch that counts for good: what is cut anew is read anew.
+    guard let range = watch.epochs[watch.durablySealedEpoch]?.ranges.first(where: { $0.next > $0.start }) else { return }
+    happened(.inputChanges)
+    broker.rewrite(Origin(partition: range.partition, offset: range.start))
+    strike(.kill)
+  }
+
+  private func deleteUnread() {
+    guard let epoch = watch.epochs.values.max(by: { $0.number < $1.number }) else { return }
+    happened(.retention)
+    for range in epoch.ranges { broker.retain(partition: Int(range.partition), from: range.next + 2) }
+    if draws.chance(0.5) { strike(.kill) }
+  }
+
+  private func files(_ directory: String) -> [String] {
+    ((try? disk.list(directory)) ?? []).map { directory + "/" + $0 }.filter { ((try? disk.byteCount($0)) ?? 0) > 0 }
+  }
+
+  private func newestCheckpointFiles() -> [String] {
+    guard let newest = ((try? disk.list(Job.checkpointDirectory)) ?? []).last else { return [] }
+    let path = Job.checkpointDirectory + "/" + newest
+    return files(path) + files(path + "/shard-0/store") + files(path + "/shard-0/filters")
+  }
+
+  private func rot(_ paths: [String]) {
+    guard !paths.isEmpty else { return }
+    let path = draws.pick(paths)
+    guard let count = try? disk.byteCount(path), count > 0 else { return }
+    let at = draws.below(count)
+    trace.note("bit of \(path) at \(at) of \(count)")
+    try? disk.flipBit(path, byteOffset: at, bit: draws.below(8))
+  }
+}

@@ -1,0 +1,86 @@
+import MillSim
+import Testing
+
+/// Cases worked out by hand from the pipeline format's §1.2.
+struct OracleTests {
+  private static let base: Int64 = 1_000_000
+
+  private func event(_ id: UInt32, at: Int64) -> LogicalRecord {
+    LogicalRecord(
+      timestamp: Self.base + at, key: nil, content: .event(.init(id: id, group: 0, amount: 0, at: Self.base + at)))
+  }
+
+  /// Records by partition; each inner array is an epoch: how many records of each partition it takes.
+  private func fates(
+    _ rules: Oracle.Rules, _ partitions: [[LogicalRecord]], epochs: [[Int]], idle: [[Bool]] = [], clocks: [Int64] = []
+  ) -> [String] {
+    var next = [Int64](repeating: 0, count: partitions.count)
+    var facts: [EpochFact] = []
+    for (number, counts) in epochs.enumerated() {
+      var ranges: [EpochFact.Range] = []
+      for (partition, count) in counts.enumerated() {
+        let isIdle = idle.isEmpty ? false : idle[number][partition]
+        ranges.append(.init(partition: Int32(partition), start: next[partition], next: next[partition] + Int64(count), isIdle: isIdle))
+        next[partition] += Int64(count)
+      }
+      facts.append(EpochFact(number: UInt64(number + 1), clock: clocks.isEmpty ? 0 : clocks[number], ranges: ranges))
+    }
+    return Oracle(rules).judge(facts) { partitions[Int($0.partition)][Int($0.offset)] }.map { judged in
+      switch judged.fate {
+      case .emitted: "emitted"
+      case .duplicate: "duplicate"
+      case .late: "late"
+      case .undecodable: "undecodable"
+      }
+    }
+  }
+
+  private let rules = Oracle.Rules(hasEventTime: true, within: 100, allowedLateness: 50, outOfOrderness: 10)
+
+  @Test func `the first record of a key is kept, one within the window is a duplicate, one at its end is not`() {
+    let records = [event(1, at: 0), event(1, at: 99), event(1, at: 100), event(2, at: 50)]
+    #expect(fates(rules, [records], epochs: [[4]]) == ["emitted", "duplicate", "emitted", "emitted"])
+  }
+
+  @Test func `an earlier time within the window is a duplicate too, and the later of two times counts`() {
+    let records = [event(1, at: 200), event(1, at: 101), event(1, at: 100), event(1, at: 150)]
+    #expect(fates(rules, [records], epochs: [[4]]) == ["emitted", "duplicate", "emitted", "duplicate"])
+  }
+
+  @Test func `lateness is judged by the watermark at the start of the epoch`() {
+    let records = [event(1, at: 1000), event(2, at: 0), event(3, at: 939), event(4, at: 940)]
+    #expect(fates(rules, [records], epochs: [[2], [2]]) == ["emitted", "emitted", "late", "emitted"])
+  }
+
+  @Test func `late is decided before duplicate`() {
+    let records = [event(1, at: 1000), event(1, at: 930)]
+    #expect(fates(rules, [records], epochs: [[1], [1]]) == ["emitted", "late"])
+  }
+
+  @Test func `a partition that has shown no record holds the watermark back until it is idle`() {
+    let records = [event(1, at: 1000), event(2, at: 0), event(3, at: 0)]
+    #expect(
+      fates(rules, [records, []], epochs: [[1, 0], [1, 0], [1, 0]], idle: [[false, false], [false, false], [false, true]])
+        == ["emitted", "emitted", "late"])
+  }
+
+  @Test func `the watermark never goes back when a slow partition wakes`() {
+    let fast = [event(1, at: 1000), event(2, at: 1001)]
+    let slow = [event(3, at: 100), event(4, at: 100)]
+    #expect(
+      fates(rules, [fast, slow], epochs: [[1, 0], [1, 1], [0, 1]], idle: [[false, true], [false, true], [false, false]])
+        == ["emitted", "emitted", "late", "late"])
+  }
+
+  @Test func `without event time the epoch's clock counts and nothing is late`() {
+    let rules = Oracle.Rules(hasEventTime: false, within: 100, allowedLateness: 0, outOfOrderness: 0)
+    let records = [event(1, at: 0), event(1, at: 5000), event(1, at: 0)]
+    #expect(fates(rules, [records], epochs: [[1], [1], [1]], clocks: [0, 99, 100]) == ["emitted", "duplicate", "emitted"])
+  }
+
+  @Test func `an event time too far ahead of the record is an error of the record`() {
+    var record = event(1, at: 0)
+    record.timestamp -= 86_400_001
+    #expect(fates(rules, [[record]], epochs: [[1]]) == ["undecodable"])
+  }
+}
