@@ -59,6 +59,11 @@ extension SimClickHouse {
       trace.hit(.unknownOutcome, "nothing written: \(exchange.queryID)")
       return answers.error(159, "Timeout exceeded: elapsed 30.001 seconds, maximum: 30")
     }
+    if draws.chance(rates.oddSuccess / 2) {
+      // Seen in the wild: the body was not read to its end, and the status says that all is well.
+      trace.hit(.headerException, "nothing written: \(exchange.queryID)")
+      return answers.successWithHeader(209, "Timeout exceeded while reading from socket")
+    }
     guard draws.chance(rates.error) else { return nil }
     trace.hit(.transientError)
     return switch draws.below(definition.flavour == .modern ? 6 : 3) {
