@@ -39,7 +39,7 @@ package enum DeliveryChoice {
     }
     let provenance = provenanceColumn.map { BatchColumn(name: $0.name, type: $0.type) }
     let batchColumns = columns.map(\.batchColumn) + (provenance.map { [$0] } ?? [])
-    problems += unfitPending(pending, look, table)
+    problems += unfitPending(pending, look, table, options)
     var choice = ModeChoice(look: look, options: options, hasProvenance: provenance != nil)
     choice.decide()
     problems += choice.problems
@@ -66,12 +66,23 @@ package enum DeliveryChoice {
   }
 
   /// R6: frozen rows are sent as they are, so the table must still take them.
-  private static func unfitPending(_ pending: [SealedBatch], _ look: TableLook, _ table: TableName) -> [String] {
+  private static func unfitPending(
+    _ pending: [SealedBatch], _ look: TableLook, _ table: TableName, _ options: SinkOptions
+  ) -> [String] {
     var problems: [String] = []
     for batch in pending where batch.destination == .table {
       guard batch.target == table.description else {
         problems.append(
           "batch \(batch.number) was sealed for \(batch.target), the pipeline now names \(table): start once with \(batch.target)")
+        continue
+      }
+      // Its rows could not be counted: the doubt that every restart leaves would end in a second copy of them.
+      if options.delivery == .exactlyOnce, let provenance = options.provenanceColumn, look.columns.contains(where: { $0.name == provenance }),
+        !batch.columns.contains(where: { $0.name == provenance })
+      {
+        problems.append(
+          "batch \(batch.number) was sealed without the provenance column \(SQL.name(provenance)): "
+            + "start once with provenance_column as it was until the batch is in, then with \(SQL.name(provenance))")
         continue
       }
       for frozen in batch.columns {

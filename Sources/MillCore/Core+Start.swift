@@ -10,6 +10,7 @@ struct StartLooks {
   /// R15: the greatest token of this lineage in the table; nil until asked.
   var greatestToken: String??
   var isAskingToken = false
+  var tokenRetryAt: Int64?
   var isLogBegun = false
   var isStateOpen = false
   /// The checkpoint to recover from; nil: birth.
@@ -17,6 +18,8 @@ struct StartLooks {
   var checkpointName: String?
   /// Every lineage that this directory has had: a witness of one of them is ours.
   var lineages: [Lineage] = []
+  /// The one that the state was in when it was found.
+  var recovered: Lineage?
   var beganLog = false
   var checkpointedBirth = false
   var witnessDone = false
@@ -42,7 +45,7 @@ extension Core {
         return end(
           Stop(
             .promise, rule: "R17",
-            "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; --new-lineage accepts that they may be doubled"
+            "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; put the newer state back, or start anew with an empty state directory and --new-lineage, which may double them"
           ))
       }
     }
@@ -104,6 +107,7 @@ extension Core {
         anchorChecksum: $0.anchorChecksum, lastRecordAt: monotonic)
     }
     readLog(found.log, manifest)
+    start.recovered = lineage
     if options.newLineage {
       Reach.mark(.r15NewLineage)
       lineage = found.lineage
@@ -188,7 +192,8 @@ extension Core {
     } else {
       guard start.anchorsChecked else { return ask(.anchors) }
       if table.hasProvenance, case .none = start.greatestToken {
-        guard !start.isAskingToken else { return }
+        guard !start.isAskingToken, (start.tokenRetryAt ?? 0) <= monotonic else { return }
+        start.tokenRetryAt = nil
         start.isAskingToken = true
         return exchange(.greatestToken(target: "", prefix: tokenPrefix), .startToken)
       }
@@ -198,7 +203,7 @@ extension Core {
     prepare()
   }
 
-  var tokenPrefix: String { "mr-\(start.lineages.last ?? lineage)-\(options.sinkName)-" }
+  var tokenPrefix: String { "mr-\(start.recovered ?? lineage)-\(options.sinkName)-" }
 
   /// Asks the source's control lane once; again after a pause when it does not answer.
   mutating func ask(_ question: SourceQuestion) {
@@ -385,12 +390,13 @@ extension Core {
           ))
       }
       start.greatestToken = .some(token)
+    case .denied(let reason): end(Stop(.failed, rule: "R15", reason))
+    case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
+      sinkTrouble(reason)
+      start.tokenRetryAt = monotonic + options.retryMilliseconds
     default:
-      // Asked again on the next wake.
-      start.greatestToken = nil
-      describeRetryAt = monotonic + options.retryMilliseconds
-      start.isAskingToken = false
-      retryAt[.anchors] = monotonic + options.retryMilliseconds
+      sinkTrouble("an answer that does not fit the question")
+      start.tokenRetryAt = monotonic + options.retryMilliseconds
     }
   }
 

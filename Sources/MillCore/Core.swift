@@ -39,6 +39,8 @@ package struct Core {
   var watermark = Int64.min
   var replay: [Intent] = []
   var replayNext = 0
+  /// What the buffers hold while recorded intents are replayed.
+  var lastPolled: Polled?
   var seals: [EpochNumber: [Seal]] = [:]
   var endOffsets: [Int64] = []
   package internal(set) var counters = Counters()
@@ -110,7 +112,7 @@ package struct Core {
     var moments: [Int64] = Array(retryAt.values)
     moments += [
       sealRetryAt, appendRetryAt, stateRetryAt, describeRetryAt, settler.nextAt, deadLetters.retryAt, checkpoint.dueAt,
-      checkpoint.publishRetryAt, checkpoint.witnessRetryAt,
+      checkpoint.publishRetryAt, start.tokenRetryAt, checkpoint.witnessRetryAt,
     ].compactMap { $0 }
     moments += deliveries.compactMap(\.readyAt)
     for destination in Destination.allCases {

@@ -53,10 +53,11 @@ final class Exchange {
 
   /// Reads target and body, as the server will when it has them.
   func read(_ table: SimClickHouse.Table) {
-    let query = request.target.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
-    for pair in query.split(separator: "&") {
-      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      parameters[Self.decoded(parts[0])] = parts.count > 1 ? Self.decoded(parts[1]) : ""
+    let target = Array(request.target.utf8)
+    let query = target.firstIndex(of: UInt8(ascii: "?")).map { target[($0 + 1)...] } ?? []
+    for pair in query.split(separator: UInt8(ascii: "&")) {
+      let name = pair.prefix { $0 != UInt8(ascii: "=") }
+      parameters[Self.decoded(name)] = Self.decoded(pair.dropFirst(name.count + 1))
     }
     let text = parameters["query"] ?? String(decoding: request.body, as: UTF8.self)
     label = String(text.prefix(160))
@@ -91,18 +92,29 @@ final class Exchange {
     return Array(body[head.upperBound..<body.count - tail.count])
   }
 
-  private static func decoded(_ text: Substring) -> String {
+  private static func decoded(_ text: ArraySlice<UInt8>) -> String {
     var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "%"), let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
-        bytes.append(value)
-        rest = rest.dropFirst(2)
+    bytes.reserveCapacity(text.count)
+    var at = text.startIndex
+    while at < text.endIndex {
+      if text[at] == UInt8(ascii: "%"), at + 2 < text.endIndex, let high = hex(text[at + 1]), let low = hex(text[at + 2]) {
+        bytes.append(high << 4 | low)
+        at += 3
       } else {
-        bytes.append(byte)
+        bytes.append(text[at])
+        at += 1
       }
     }
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func hex(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    default: nil
+    }
   }
 }
 

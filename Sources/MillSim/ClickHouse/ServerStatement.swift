@@ -35,30 +35,41 @@ enum ServerStatement: Equatable {
 
   private static func tokens(_ sql: String) -> [Token]? {
     var tokens: [Token] = []
-    var rest = Substring(sql)
-    while let first = rest.first {
-      if first == " " || first == "\n" {
-        rest.removeFirst()
-      } else if first == "`" || first == "'" {
-        rest.removeFirst()
-        var value = ""
-        while let next = rest.popFirst(), next != first {
-          if next == "\\" {
-            guard let escaped = rest.popFirst() else { return nil }
-            value.append(escaped == "n" ? "\n" : escaped == "t" ? "\t" : escaped)
-          } else {
-            value.append(next)
-          }
-        }
-        tokens.append(first == "`" ? .name(value) : .text(value))
-      } else if first.isLetter || first.isNumber || first == "_" {
-        let word = rest.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
-        tokens.append(.word(String(word)))
-        rest = rest.dropFirst(word.count)
-      } else {
-        tokens.append(.symbol(first))
-        rest.removeFirst()
+    let bytes = Array(sql.utf8)
+    var at = 0
+    func isWord(_ byte: UInt8) -> Bool {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        UInt8(ascii: "_"):
+        true
+      default: false
       }
+    }
+    while at < bytes.count {
+      let first = bytes[at]
+      var end = at + 1
+      switch first {
+      case UInt8(ascii: " "), UInt8(ascii: "\n"): break
+      case UInt8(ascii: "`"), UInt8(ascii: "'"):
+        var value: [UInt8] = []
+        while end < bytes.count, bytes[end] != first {
+          if bytes[end] == UInt8(ascii: "\\") {
+            end += 1
+            guard end < bytes.count else { return nil }
+          }
+          value.append(bytes[end])
+          end += 1
+        }
+        guard end < bytes.count else { return nil }
+        end += 1
+        let text = String(decoding: value, as: UTF8.self)
+        tokens.append(first == UInt8(ascii: "`") ? .name(text) : .text(text))
+      case let byte where isWord(byte):
+        while end < bytes.count, isWord(bytes[end]) { end += 1 }
+        tokens.append(.word(String(decoding: bytes[at..<end], as: UTF8.self)))
+      default: tokens.append(.symbol(Character(Unicode.Scalar(first))))
+      }
+      at = end
     }
     return tokens
   }

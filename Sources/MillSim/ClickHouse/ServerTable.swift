@@ -8,6 +8,8 @@ package struct ServerTable {
   }
 
   package private(set) var parts: [Part] = []
+  /// Rows by the token in their query's id.
+  private var sent: [String: Int] = [:]
   /// Rows by provenance.
   private var counts: [String: Int] = [:]
   /// Partitions that have rows of a batch, by provenance.
@@ -23,6 +25,9 @@ package struct ServerTable {
   package var rows: [ServerRow] { parts.flatMap(\.rows) }
 
   package func count(provenance: String) -> Int { counts[provenance] ?? 0 }
+
+  /// Rows that came by queries whose id is this token and an attempt.
+  package func count(sentAs token: String) -> Int { sent[token] ?? 0 }
 
   /// Partitions with rows of the batch.
   package func partitions(provenance: String) -> [String] { partitions[provenance] ?? [] }
@@ -45,6 +50,7 @@ package struct ServerTable {
   /// Renames a part in.
   package mutating func commit(_ part: Part) {
     parts.append(part)
+    if let dash = part.queryID.utf8.lastIndex(of: UInt8(ascii: "-")) { sent[String(part.queryID[..<dash]), default: 0] += part.rows.count }
     for row in part.rows {
       if counts[row.provenance] == nil { greatest.append(row.provenance) }
       counts[row.provenance, default: 0] += 1

@@ -55,6 +55,15 @@ extension SimClickHouse {
       unreadable.append("body: \(error.message)")
       return answers.error(error.code, error.message)
     }
+    if draws.chance(rates.unknownError / 2) {
+      trace.hit(.unknownOutcome, "nothing written: \(exchange.queryID)")
+      return answers.error(159, "Timeout exceeded: elapsed 30.001 seconds, maximum: 30")
+    }
+    if draws.chance(rates.oddSuccess / 2) {
+      // Seen in the wild: the body was not read to its end, and the status says that all is well.
+      trace.hit(.headerException, "nothing written: \(exchange.queryID)")
+      return answers.successWithHeader(209, "Timeout exceeded while reading from socket")
+    }
     guard draws.chance(rates.error) else { return nil }
     trace.hit(.transientError)
     return switch draws.below(definition.flavour == .modern ? 6 : 3) {
@@ -152,7 +161,7 @@ extension SimClickHouse {
 
   private func finish(_ insert: RunningInsert) {
     if draws.chance(rates.unknownError) {
-      trace.hit(.unknownCommitted, insert.queryID)
+      trace.hit(.unknownOutcome, insert.queryID)
       let (code, text) = draws.pick([
         (319, "Unknown status, client must retry"), (159, "Timeout exceeded"), (209, "Timeout exceeded while writing to socket"),
       ])

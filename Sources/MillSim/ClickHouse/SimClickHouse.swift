@@ -113,7 +113,9 @@ package final class SimClickHouse {
       reset(exchange)
     } else if draws.chance(rates.delayed) {
       trace.hit(.requestDelayed)
-      arrive(exchange, after: draws.within(Int64(0)...draws.pick([50, 1000, 8000, 30_000])))
+      // What is guarded by a deadline may come at any time; it is most telling near it.
+      let guarded = exchange.seen?.isGuarded == true
+      arrive(exchange, after: draws.within(Int64(0)...draws.pick(guarded ? [1000, 15_000, 40_000] : [50, 1000, 8000, 30_000])))
       if draws.chance(0.3) { reset(exchange) }
     } else {
       arrive(exchange, after: draws.within(Int64(0)...3))
@@ -161,7 +163,7 @@ package final class SimClickHouse {
     if draws.chance(0.4) {
       leave(exchange)
     } else {
-      let latest = exchange.isHarmlessLate ? 30_000 : max(0, settleMilliseconds - 1500)
+      let latest = exchange.isHarmlessLate ? 40_000 : max(0, settleMilliseconds - 1500)
       arrive(exchange, after: draws.within(0...latest))
     }
   }

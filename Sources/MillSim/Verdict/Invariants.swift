@@ -82,7 +82,7 @@ package final class Invariants {
       if let exist = deadLettersExist, !exist(batch.token) { violate("R12: dead letters \(batch.token) acked, their file isn't there") }
       return
     }
-    let rows = server.table.parts.reduce(0) { $1.queryID.hasPrefix(batch.token) ? $0 + $1.rows.count : $0 }
+    let rows = server.table.count(sentAs: batch.token)
     if rows < Int(batch.rowCount) || (scenario.isExactlyOnce && rows > Int(batch.rowCount)) {
       violate("R13: batch \(batch.token) of \(batch.rowCount) rows acked, \(rows) are in the table")
     }

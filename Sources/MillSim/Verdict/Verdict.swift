@@ -21,11 +21,17 @@ package struct Outcome: Sendable {
 
 /// Runs one seed and judges it.
 package func simulate(seed: UInt64, isVerbose: Bool = false) -> Outcome {
+  let outcome = runOnce(seed: seed, isVerbose: isVerbose, kept: 0)
+  // The lines of a run cost more than the run: only a failed one is run again for them.
+  return outcome.failures.isEmpty || isVerbose ? outcome : runOnce(seed: seed, isVerbose: false, kept: 200)
+}
+
+private func runOnce(seed: UInt64, isVerbose: Bool, kept: Int) -> Outcome {
   let scenario = Scenario(seed: seed)
   var outcome = Outcome(seed: seed)
   let world: World
   do {
-    world = try World(scenario, isVerbose: isVerbose)
+    world = try World(scenario, isVerbose: isVerbose, kept: kept)
   } catch {
     outcome.failures = ["the scenario's plan is refused: \(error)"]
     return outcome

@@ -69,6 +69,8 @@ package struct Scenario: Sendable {
   package var stateMemory = 65_536
   package var unackedBytes = 1 << 20
   package var settle: Int64 = 5000
+  /// How long the engine waits for an INSERT's answer, ms.
+  package var insertTimeout: Int64 = 3000
 
   // Fault rates: per draw, or mean milliseconds between two (0: never)
   package var killEvery: Int64 = 0
@@ -167,6 +169,7 @@ package struct Scenario: Sendable {
     inFlight = draws.within(1...5)
     retryMilliseconds = draws.pick([50, 200, 1000])
     settle = draws.pick([2000, 5000])
+    insertTimeout = draws.pick([1000, 3000, 20_000])
   }
 
   private mutating func drawFaults(_ draws: Draws) {

@@ -81,6 +81,8 @@ package final class World {
     if life != nil, draws.chance(0.5) { crash(draws.chance(0.5) ? .kill : .powerCut, isArmed: false) } else { endLife() }
     begin(untilEnd: true)
     let converged = scheduler.run(limit: scheduler.now + 3_600_000) { self.isOver }
+    // What still hangs in the network comes in.
+    if finalStop != nil { _ = scheduler.run(limit: scheduler.now + 60_000) { !self.invariants.violations.isEmpty } }
     if !converged { invariants.violate("liveness: not done an hour after the last fault; \(stuck)") }
   }
 
@@ -141,8 +143,8 @@ package final class World {
     }
   }
 
-  // A sync that fails ends the process.
-  private func isLegal(_ stop: Stop) -> Bool { failedSyncs > 0 }
+  // A sync that fails ends the process; so does a disk too full to begin the log on.
+  private func isLegal(_ stop: Stop) -> Bool { failedSyncs > 0 || (scenario.outOfSpace && stop.rule == "R5") }
 
   private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
