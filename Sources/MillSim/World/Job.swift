@@ -71,8 +71,8 @@ enum Job {
         urls: ["http://sim:8123"], table: TableName(database: "sim", table: "events"),
         provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
         delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
-        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax, insertTimeoutMilliseconds: Int(scenario.insertTimeout),
-        questionTimeoutMilliseconds: 1000),
+        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
+        insertTimeoutMilliseconds: Int(scenario.insertTimeout), questionTimeoutMilliseconds: 1000),
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: transport, clock: clock)
   }
 
