@@ -7,7 +7,7 @@ export KAFKA_SCRIPT := $(abspath $(KAFKA_SCRIPT))
 # Which server the demo runs on: 26.9 or 18.16.
 CLICKHOUSE ?= 26.9
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
-pytest := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
+pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
 .PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants kills ci format format-check
 help:
@@ -49,7 +49,7 @@ bench: build
 
 sim: toolchain setup
 	swift build -c release --product millrace-sim
-	.build/release/millrace-sim --seeds 1..2000 --require-reach
+	.build/release/millrace-sim --seeds 1..2000
 
 mutants: toolchain setup
 	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim

@@ -146,7 +146,8 @@ extension ClickHouseSink {
         let choice = DeliveryChoice.choose(look, options: options, fields: fields, pending: pending)
         state.withLock {
           $0.dialect = look.dialect
-          $0.chosen = try? choice.get()  // An unfit table is none; the problems go to the core below.
+          // The last one that fitted stays: rows that wait are encoded by it until the core has ended.
+          if case .success(let chosen) = choice { $0.chosen = chosen }
         }
         switch choice {
         case .success(let chosen): done(.described(chosen.facts))

@@ -77,13 +77,13 @@ package enum DeliveryChoice {
         continue
       }
       // Its rows could not be counted: the doubt that every restart leaves would end in a second copy of them.
-      if options.delivery == .exactlyOnce, let provenance = options.provenanceColumn, look.columns.contains(where: { $0.name == provenance }),
+      if options.delivery == .exactlyOnce, let provenance = options.provenanceColumn,
+        look.columns.contains(where: { $0.name == provenance }),
         !batch.columns.contains(where: { $0.name == provenance })
       {
         problems.append(
           "batch \(batch.number) was sealed without the provenance column \(SQL.name(provenance)): "
             + "start once with provenance_column as it was until the batch is in, then with \(SQL.name(provenance))")
-        continue
       }
       for frozen in batch.columns {
         let now = look.columns.first { $0.name == frozen.name }

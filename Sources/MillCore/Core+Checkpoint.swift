@@ -219,7 +219,8 @@ extension Core {
     Reach.mark(.r15Committed)
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
-    if let newest = checkpoint.knownWitnesses.last { checkpoint.knownWitnesses = [newest] }
+    // What was sent and not answered may still take effect: it stays known.
+    checkpoint.knownWitnesses.removeFirst(max(0, checkpoint.knownWitnesses.count - 64))
     if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
     if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
   }

@@ -8,6 +8,8 @@ extension Core {
   /// What the flow thread is to take from the source when no event waits; nil: nothing, wait for events.
   package var pollOrder: PollOrder? {
     switch phase {
+    // What waits for the state's flush waits in Kafka, not in memory.
+    case .replaying where needsFreeze && frozenUnflushed > 0: nil
     case .replaying: PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: 5)
     case .live where mayTake:
       PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
@@ -29,7 +31,8 @@ extension Core {
   mutating func takePolled(_ polled: Polled) {
     if let stop = polled.stop { return end(stop) }
     switch phase {
-    case .replaying: replayWhenComplete(polled)
+    case .replaying:
+      lastPolled = polled
     case .live: cutWhenDue(polled)
     default: break
     }
@@ -107,7 +110,10 @@ extension Core {
 
   // MARK: - Replay (R4)
 
-  mutating func advanceReplay() {}
+  /// More than one intent may lie whole in the buffers.
+  mutating func advanceReplay() {
+    if let lastPolled { replayWhenComplete(lastPolled) }
+  }
 
   private mutating func replayWhenComplete(_ polled: Polled) {
     guard replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
@@ -208,7 +214,10 @@ extension Core {
     for batch in seal.batches {
       sealedUnackedBytes += batch.byteCount
       switch batch.destination {
-      case .table: deliveries.append(Delivery(batch: batch, seal: position, wasRecovered: false))
+      case .table:
+        var delivery = Delivery(batch: batch, seal: position, wasRecovered: false)
+        delivery.sealedWall = now.wallMilliseconds
+        deliveries.append(delivery)
       case .deadLetters: deadLetters.waiting.append((batch, position))
       }
     }

@@ -44,7 +44,7 @@ extension Core {
       isSyncing = true
       commands.append(.sync)
     }
-    deadLetters.advance(monotonic, &commands)
+    if mayDeliver { deadLetters.advance(monotonic, &commands) }
   }
 
   mutating func takeOutOfSpace(_ work: SpaceWork) {

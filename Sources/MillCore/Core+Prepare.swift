@@ -115,6 +115,13 @@ extension Core {
             .promise, rule: "C8",
             "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
       }
+      if let table, table.mode != facts.mode, phase == .live || phase == .replaying {
+        return end(
+          Stop(
+            .failed, rule: "R9",
+            "the table's settings have changed while the pipeline ran: delivery would be \(facts.mode.rawValue), it was \(table.mode.rawValue). Start again"
+          ))
+      }
       if table == nil { for warning in facts.warnings { say(.warning, warning) } }
       table = facts
       sinkIsBack()

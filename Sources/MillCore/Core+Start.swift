@@ -18,6 +18,8 @@ struct StartLooks {
   var checkpointName: String?
   /// Every lineage that this directory has had: a witness of one of them is ours.
   var lineages: [Lineage] = []
+  /// The one that the state was in when it was found.
+  var recovered: Lineage?
   var beganLog = false
   var checkpointedBirth = false
   var witnessDone = false
@@ -43,7 +45,7 @@ extension Core {
         return end(
           Stop(
             .promise, rule: "R17",
-            "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; --new-lineage accepts that they may be doubled"
+            "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; put the newer state back, or start anew with an empty state directory and --new-lineage, which may double them"
           ))
       }
     }
@@ -105,6 +107,7 @@ extension Core {
         anchorChecksum: $0.anchorChecksum, lastRecordAt: monotonic)
     }
     readLog(found.log, manifest)
+    start.recovered = lineage
     if options.newLineage {
       Reach.mark(.r15NewLineage)
       lineage = found.lineage
@@ -200,7 +203,7 @@ extension Core {
     prepare()
   }
 
-  var tokenPrefix: String { "mr-\(start.lineages.last ?? lineage)-\(options.sinkName)-" }
+  var tokenPrefix: String { "mr-\(start.recovered ?? lineage)-\(options.sinkName)-" }
 
   /// Asks the source's control lane once; again after a pause when it does not answer.
   mutating func ask(_ question: SourceQuestion) {

@@ -39,6 +39,8 @@ package struct Core {
   var watermark = Int64.min
   var replay: [Intent] = []
   var replayNext = 0
+  /// What the buffers hold while recorded intents are replayed.
+  var lastPolled: Polled?
   var seals: [EpochNumber: [Seal]] = [:]
   var endOffsets: [Int64] = []
   package internal(set) var counters = Counters()

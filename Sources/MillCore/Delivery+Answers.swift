@@ -192,7 +192,14 @@ extension Core {
     Reach.mark(.r8GuardedAfterDoubt)
     switch answer {
     case .committed: next(index, .timeAfterGuard)
-    case .unknown(let reason), .viewFailed(_, let reason): again(index, .timeForDeath, reason)
+    case .unknown(let reason): again(index, .timeForDeath, reason)
+    case .viewFailed(let code, let message):
+      let batch = deliveries[index].batch
+      end(
+        Stop(
+          .promise, rule: "R7",
+          "a view on \(batch.target) refuses batch \(batch.token) (code \(code): \(message)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
+        ))
     // Nothing of this attempt can be written: a new deadline, as this one's time is running.
     case .notSent(let reason): again(index, .timeBeforeGuard, reason)
     case .refused(let kind, let code, let message): takeRefusal(index, .timeBeforeGuard, kind, code, message)

@@ -141,7 +141,6 @@ extension Core {
       if deliveries[index].wasRecovered {
         deliveries[index].hasOpenAttempt = table.mode != .atLeastOnce
         deliveries[index].openedAt = settler.startedAt
-        if table.mode == .tokenOnly { checkWindowTime(index, table) }
         // A guarded insert of an earlier life is waited for before anything else (R8).
         if table.mode == .tokenAndProvenance, let recorded = deliveries[index].recordedDeadline {
           deliveries[index].deadline = recorded
@@ -153,6 +152,7 @@ extension Core {
         deliveries[index].deadline = recorded
         deliveries[index].step = .timeForDeath
       } else if deliveries[index].wasRecovered {
+        deliveries[index].openedAt = settler.startedAt
         deliveries[index].step = .settled
       } else {
         deliveries[index].guardLooks = false
@@ -161,15 +161,21 @@ extension Core {
     }
   }
 
+  /// Whether the table may no longer remember the token of a batch that may have been sent: half its time is over, or nobody knows.
+  private func mayBeForgotten(_ delivery: Delivery, _ table: TableFacts) -> Bool {
+    guard table.windowSeconds > 0, table.mode == .tokenAndProvenance || table.mode == .tokenOnly else { return false }
+    guard let sealed = delivery.sealedWall else { return true }
+    return now.wallMilliseconds - sealed > Int64(table.windowSeconds) * 500
+  }
+
   /// R10: where only the token counts, an outage longer than the window can't be settled.
-  private mutating func checkWindowTime(_ index: Int, _ table: TableFacts) {
-    guard table.windowSeconds > 0, let sealed = deliveries[index].sealedWall else { return }
-    guard now.wallMilliseconds - sealed > Int64(table.windowSeconds) * 1000 else { return }
+  private mutating func stopAsForgotten(_ index: Int, _ table: TableFacts) {
     Reach.mark(.r10WindowOutlived)
+    let token = deliveries[index].batch.token
     end(
       Stop(
         .promise, rule: "R10",
-        "batch \(deliveries[index].batch.token) was sealed more than \(table.windowSeconds) s ago, longer than the table remembers tokens, and the table has no provenance column to count its rows by: look whether its rows are there, then accept it with --new-lineage"
+        "batch \(token) may have been sent longer ago than the table surely remembers tokens (\(table.windowSeconds) s), and the table has no provenance column to count its rows by: look whether its rows are there; delivery: at_least_once sends it again"
       ))
   }
 
@@ -187,6 +193,11 @@ extension Core {
     let step = deliveries[index].step
     let request: SinkRequest
     switch step {
+    case .sendPlain where deliveries[index].hasOpenAttempt && mayBeForgotten(deliveries[index], table):
+      guard table.mode == .tokenAndProvenance else { return stopAsForgotten(index, table) }
+      // R9: an outage that may have outlived the window by time is settled by a guarded insert.
+      deliveries[index].step = .settled
+      return proceed(index, table)
     case .sendPlain:
       deliveries[index].attempts += 1
       request = .insert(batch, attempt: deliveries[index].attempts, token: table.mode != .atLeastOnce, partitionsMax: table.partitionsMax)
@@ -200,7 +211,8 @@ extension Core {
         batch, attempt: deliveries[index].attempts, deadline: deadline, looks: deliveries[index].guardLooks,
         partitionsMax: table.partitionsMax)
     case .settled:
-      guard settler.oldestInLog == nil else {
+      guard deliveries[index].openedAt <= settler.deadBefore else {
+        settler.isWanted = true
         deliveries[index].readyAt = monotonic + options.retryMilliseconds
         return
       }

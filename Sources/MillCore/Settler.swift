@@ -11,6 +11,8 @@ struct Settler {
   var startedAt: Int64 = 0
   /// Somebody waits for attempts to be dead.
   var isWanted = false
+  /// Attempts opened up to this moment are dead.
+  var deadBefore = Int64.min
   /// Moment since which every probe was answered in time; nil: not begun.
   var since: Int64?
   var nextAt: Int64?
@@ -103,6 +105,7 @@ extension Core {
     where deliveries[index].hasOpenAttempt && deliveries[index].openedAt <= moment && deliveries[index].isCommitted {
       deliveries[index].hasOpenAttempt = false
     }
+    settler.deadBefore = max(settler.deadBefore, moment)
     if settler.startedAt <= moment { settler.oldestInLog = nil }
     settler.since = nil
     settler.mayLook = false

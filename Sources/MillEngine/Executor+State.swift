@@ -122,6 +122,9 @@ extension Executor {
       do throws(CheckpointError) {
         try checkpoints.remove(id)
         return .checkpointRemoved(name: name)
+      } catch CheckpointError.outOfSpace {
+        // A later start removes it.
+        return .checkpointRemoved(name: name)
       } catch {
         return Executor.event(of: error, .state)
       }

@@ -30,7 +30,7 @@ package final class TopicWriter {
     var settings: [String: String] = [
       "client.id": "millrace-generate", "bootstrap.servers": options.brokers, "enable.idempotence": "true", "compression.codec": "lz4",
       "linger.ms": "20", "batch.num.messages": "20000", "queue.buffering.max.messages": "500000",
-      "queue.buffering.max.kbytes": "262144", "delivery.report.only.error": "true", "message.timeout.ms": "30000",
+      "queue.buffering.max.kbytes": "262144", "delivery.report.only.error": "true", "message.timeout.ms": "120000",
       "reconnect.backoff.max.ms": "2000",
     ]
     if let id = options.transactionalID { settings["transactional.id"] = id }
@@ -129,7 +129,7 @@ package final class TopicWriter {
 
   /// Waits until every record handed over is delivered.
   /// - Throws: when time runs out, or when a record failed, with how many and why the first did.
-  package func flush(timeoutMilliseconds: Int = 60_000) throws(KafkaFailure) {
+  package func flush(timeoutMilliseconds: Int = 150_000) throws(KafkaFailure) {
     do throws(KafkaFailure) { try client.flush(timeoutMilliseconds: timeoutMilliseconds) } catch {
       throw KafkaFailure(error.kind, "\(client.pendingCount) records not delivered in \(timeoutMilliseconds) ms: \(error.text)")
     }

@@ -28,7 +28,7 @@ func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
     options.partitionCount = try prepare(writer, target, partitions: partitions, eventCount: count, logger)
     let generator = EventGenerator(options)
     let result = try write(count, rate: rate, generator, writer)
-    try writer.flush(timeoutMilliseconds: 60_000)
+    try writer.flush()
     report(result, target, partitions: options.partitionCount, asJSON: arguments.flag("--json"))
     return .done
   } catch {

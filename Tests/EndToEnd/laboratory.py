@@ -64,7 +64,7 @@ class Lab:
         return pipeline
 
     def engine(self, pipeline: Pipeline) -> Engine:
-        self.engines.append(Engine(self.binary, pipeline.file, pipeline.directory / "logs"))
+        self.engines.append(Engine(self.binary, pipeline.file, pipeline.directory / f"logs{len(self.engines)}"))
         return self.engines[-1]
 
     def proof(self, pipeline: Pipeline) -> dict:

@@ -130,9 +130,7 @@ def test_sigterm_ends_without_waiting_for_clickhouse_and_nothing_is_lost(lab, re
 def test_a_second_instance_is_refused_while_the_first_lives(lab, ready):
     first = lab.engine(ready).start()
     lab.until(first.look, first)
-    second = lab.engine(ready)
-    second.logs = ready.directory / "second"
-    life = second.run("--until-end", seconds=60)
+    life = lab.engine(ready).run("--until-end", seconds=60)
     assert life.code == 5 and str(first.process.pid) in life.tail(), life.tail()
     first.signal(signal.SIGTERM)
     assert first.wait(60) == 0

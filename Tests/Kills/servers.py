@@ -40,7 +40,9 @@ def kill_at_once(pid: int):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            # A process is a zombie as soon as its first thread is; files and ports are held until the last one is gone.
+            is_zombie = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+            if is_zombie and len(os.listdir(f"/proc/{pid}/task")) == 1:
                 return
         except (FileNotFoundError, ProcessLookupError):
             return

@@ -152,6 +152,7 @@ class Trial:
         # Most lives run a while; some are killed in their recovery.
         if self.random.random() < 0.8:
             self._wait_recovered(life)
+            self._wait_insert(seconds=5)
             time.sleep(self.random.uniform(0.05, 1.2))
         else:
             time.sleep(self.random.uniform(0.0, 0.3))
@@ -168,10 +169,7 @@ class Trial:
         """Kills ClickHouse at random or just after an insert reached its deduplication log; at times the engine too, while it is down."""
         self._wait_recovered(life)
         if self.outcome.aimed_server_kills * 2 <= self.outcome.server_kills:
-            before, deadline = self.server.inserts_seen(TABLE), time.monotonic() + 10
-            while self.server.inserts_seen(TABLE) == before and time.monotonic() < deadline:
-                time.sleep(0.0002)
-            self.outcome.aimed_server_kills += time.monotonic() < deadline
+            self.outcome.aimed_server_kills += self._wait_insert(seconds=10)
         else:
             time.sleep(self.random.uniform(0.1, 1.0))
         self.server.kill()
@@ -194,6 +192,15 @@ class Trial:
         return life
 
     # What is watched
+
+    def _wait_insert(self, seconds: float) -> bool:
+        """Waits until an insert has just reached the table; false when none did in so many seconds (a broker that was killed, the end)."""
+        before, deadline = self.server.inserts_seen(TABLE), time.monotonic() + seconds
+        while self.server.inserts_seen(TABLE) == before:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.0002)
+        return True
 
     def _wait_recovered(self, life: Life):
         deadline = time.monotonic() + UP_SECONDS

@@ -138,7 +138,8 @@ internal import Testing
     let found = problems(choose(look(), pending: [batch]))
     #expect(found.contains { $0.contains("batch 7") && $0.contains("`id` UInt32") && $0.contains("UInt64") })
     #expect(found.contains { $0.contains("`gone`") && $0.contains("is gone") })
-    batch.columns = [BatchColumn(name: "id", type: "UInt64")]
+    #expect(found.contains { $0.contains("without the provenance column") })
+    batch.columns = [BatchColumn(name: "id", type: "UInt64"), BatchColumn(name: "_millrace_batch", type: "String")]
     #expect(problems(choose(look(), pending: [batch])).isEmpty)
     batch.target = "db.other"
     #expect(problems(choose(look(), pending: [batch])).contains { $0.contains("db.other") })

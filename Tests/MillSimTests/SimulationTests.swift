@@ -1,66 +1,21 @@
-import MillBase
 import MillSim
 import Testing
 
-struct SimulationTests {
-  @Test(arguments: 1...6)
-  func `a seed runs the same way twice`(seed: UInt64) {
-    let first = simulate(seed: seed)
-    let second = simulate(seed: seed)
-    #expect(first.hash == second.hash)
-    #expect(first.steps == second.steps)
-    #expect(first.epochs == second.epochs)
+/// A few seeds, unoptimised; `make sim` runs thousands.
+@Suite(.serialized) struct SimulationTests {
+  @Test(arguments: [1, 3, 5, 8] as [UInt64])
+  func `through kills, power cuts and faults of every end the table has each row once`(seed: UInt64) {
+    let outcome = simulate(seed: seed)
+    #expect(outcome.failures == [])
+    #expect(outcome.epochs > 0)
   }
 
-  @Test(arguments: 1...25)
-  func `whatever a seed draws, the promise holds`(seed: UInt64) {
-    #expect(simulate(seed: seed).failures == [])
+  @Test(arguments: [3] as [UInt64])
+  func `the same seed takes the same way again`(seed: UInt64) {
+    #expect(simulate(seed: seed).hash == simulate(seed: seed).hash)
   }
 
   @Test func `other seeds draw other scenarios`() {
-    let scenarios = Set((1...50).map { "\(Scenario(seed: $0))" })
-    #expect(scenarios.count == 50)
-  }
-}
-
-struct SchedulerTests {
-  @Test func `events come in the order of their times`() {
-    let scheduler = Scheduler(seed: 1)
-    var order: [Int] = []
-    for delay in [30, 10, 20, 0] { scheduler.after(Int64(delay)) { order.append(delay) } }
-    while scheduler.step() {}
-    #expect(order == [0, 10, 20, 30])
-    #expect(scheduler.now == 30)
-  }
-
-  @Test func `what belongs to a dead incarnation never happens`() {
-    let scheduler = Scheduler(seed: 1)
-    var happened: [Int] = []
-    for incarnation in 0...3 { scheduler.after(5, incarnation: incarnation) { happened.append(incarnation) } }
-    scheduler.drop(incarnation: 2)
-    while scheduler.step() {}
-    #expect(happened.sorted() == [0, 3])
-  }
-
-  @Test func `events of one moment come in an order that the seed draws`() {
-    func order(_ seed: UInt64) -> [Int] {
-      let scheduler = Scheduler(seed: seed)
-      var order: [Int] = []
-      for number in 0..<8 { scheduler.after(1) { order.append(number) } }
-      while scheduler.step() {}
-      return order
-    }
-    #expect(order(1) == order(1))
-    #expect(Set((1...20).map { order($0) }).count > 1)
-  }
-
-  @Test func `a lane does its jobs one after the other, in order`() {
-    let scheduler = Scheduler(seed: 7)
-    let lane = SimLane(scheduler, draws: .stream(seed: 7, "lane"), incarnation: 1, slowest: 50)
-    var done: [Int] = []
-    for number in 0..<20 { lane.enqueue { done.append(number) } }
-    #expect(done == [])
-    while scheduler.step() {}
-    #expect(done == Array(0..<20))
+    #expect(Set((1...50).map { "\(Scenario(seed: $0))" }).count == 50)
   }
 }

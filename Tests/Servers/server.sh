@@ -6,8 +6,13 @@ usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//p}' "$0"; }
 
 # A pid alone may have been given to another process since; only one whose command line holds this DIR counts.
 ours() { [ -r "/proc/$1/cmdline" ] && tr '\0' '\n' <"/proc/$1/cmdline" | grep -qxF -- "$mark"; }
-# An ending process loses its command line before it lets go of its files and ports, so its state is asked, not that.
-ended() { local state; state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || true; [ "${state:-Z}" = Z ]; }
+# An ending process loses its command line before it lets go of its files and ports, so its state is asked, not that; and it is a zombie
+# as soon as its first thread is.
+ended() {
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || true
+  [ "${state:-Z}" = Z ] && [ "$(ls "/proc/$1/task" 2>/dev/null | wc -l)" -le 1 ]
+}
 running() { local pid; pid=$(cat "$dir/pid" 2>/dev/null) && [ -n "$pid" ] && ours "$pid" && echo "$pid"; }
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # Below the ports that Linux gives to outgoing connections: a closed one holds its port for a minute, which port_taken can't see.

@@ -72,8 +72,7 @@ enum Job {
         provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
         delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
         windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
-        insertTimeoutMilliseconds: Int(scenario.insertTimeout),
-        questionTimeoutMilliseconds: 1000),
+        insertTimeoutMilliseconds: Int(scenario.insertTimeout), questionTimeoutMilliseconds: 1000),
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: transport, clock: clock)
   }
 

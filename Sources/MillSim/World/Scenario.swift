@@ -67,7 +67,7 @@ package struct Scenario: Sendable {
   package var deadLetterDelay: Int64 = 1000
   package var checkpointInterval: Int64 = 2000
   package var retain = 3
-  package var segmentBytes = 16_384
+  package var segmentBytes = 49_152
   package var stateMemory = 65_536
   package var unackedBytes = 1 << 20
   package var settle: Int64 = 5000
@@ -166,7 +166,7 @@ package struct Scenario: Sendable {
     deadLetterDelay = draws.pick([50, 1000])
     checkpointInterval = draws.pick([300, 1000, 3000, 10_000])
     retain = draws.within(1...3)
-    segmentBytes = draws.pick([16_384, 16_384, 65_536])
+    segmentBytes = draws.pick([49_152, 49_152, 131_072])
     stateMemory = draws.pick([4096, 65_536, 1 << 20])
     unackedBytes = draws.pick([8192, 65_536, 1 << 20])
     slowestJob = draws.pick([5, 20, 200])

@@ -1,0 +1,184 @@
+import MillBase
+import MillCore
+import MillLog
+import Testing
+
+/// A core that has read a state directory with one checkpoint, and is asked what it makes of what the outside says.
+private struct Start {
+  var core: Core
+  let plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan")
+  let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)
+  static let lineage = Lineage(0xabc)
+
+  init(newLineage: Bool = false, planHash: UInt64 = 7) {
+    var options = CoreOptions(
+      pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan"), sinkName: "out")
+    options.newLineage = newLineage
+    core = Core(options: options)
+    _ = core.step(.started, now: now)
+  }
+
+  func manifest(pipeline: String = "p", epoch: EpochNumber = 0, position: LogPosition = 2) -> Manifest {
+    Manifest(
+      pipeline: pipeline, lineage: Self.lineage, hashSeed: Digest128(low: 1, high: 2), epoch: epoch, clockMilliseconds: 0,
+      watermark: Int64.min,
+      sources: [
+        Manifest.SourceState(
+          name: "s", clusterID: "c", topic: "t", topicID: "",
+          partitions: [
+            Manifest.PartitionState(nextOffset: 0, maxEventTime: Int64.min, anchorOffset: -1, anchorTimestamp: -1, anchorChecksum: 0)
+          ])
+      ], plan: plan, position: position, unacked: [], nextBatchNumbers: [1, 1], files: [], tableIdentity: "table")
+  }
+
+  mutating func open(_ checkpoints: [FoundCheckpoint], records: [LogRecord] = [], end: LogPosition = 2) -> [Command] {
+    let first = end - UInt64(records.count)
+    let log = FoundLog(
+      first: 0, end: end, records: records.enumerated().map { (position: first + UInt64($0.offset), record: $0.element) })
+    return core.step(
+      .opened(Opened(checkpoints: checkpoints, log: log, lineage: Lineage(0xdef), hashSeed: Digest128(low: 3, high: 4), instance: 9)),
+      now: now)
+  }
+
+  mutating func look(
+    witness: String?, cluster: String = "c", low: [Int64] = [0], end: [Int64] = [10], identity: String = "table", greatest: String? = nil
+  ) -> [Command] {
+    var all = core.step(.witnessRead(witness), now: now)
+    all += core.step(.sourceDescribed(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end)), now: now)
+    let facts = TableFacts(
+      mode: .tokenAndProvenance, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: identity, hasProvenance: true, warnings: [])
+    all += core.step(.sink(exchange: 1, .described(facts)), now: now)
+    all += core.step(.anchorsChecked([]), now: now)
+    all += core.step(.sink(exchange: 2, .greatestToken(greatest)), now: now)
+    return all
+  }
+}
+
+private func stop(_ commands: [Command]) -> Stop? {
+  for command in commands { if case .stop(let stop) = command { return stop } }
+  return nil
+}
+
+private func begins(_ commands: [Command]) -> Bool {
+  commands.contains { if case .beginLog = $0 { true } else { false } }
+}
+
+private func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition = 2) -> FoundCheckpoint {
+  FoundCheckpoint(name: "c\(epoch)", manifest: start.manifest(epoch: epoch, position: position), problem: nil)
+}
+
+@Suite struct StartTests {
+  @Test func `a start whose witness is its own goes on to the log`() {
+    var start = Start()
+    #expect(stop(start.open([whole(start)])) == nil)
+    let commands = start.look(witness: "millrace:\(Start.lineage):2")
+    #expect(stop(commands) == nil)
+    #expect(begins(commands))
+  }
+
+  @Test func `a witness beyond the end of the log stops with exit 4 (R15)`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    let found = stop(start.look(witness: "millrace:\(Start.lineage):3"))
+    #expect(found?.kind == .promise && found?.rule == "R15")
+  }
+
+  @Test func `a witness of a lineage that the directory never had stops with exit 4, and --new-lineage accepts it (R15)`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    #expect(stop(start.look(witness: "millrace:\(Lineage(0x123)):1"))?.rule == "R15")
+    var accepting = Start(newLineage: true)
+    _ = accepting.open([whole(accepting)])
+    let commands = accepting.look(witness: "millrace:\(Lineage(0x123)):1")
+    #expect(stop(commands) == nil && begins(commands))
+    #expect(accepting.core.lineage == Lineage(0xdef))
+  }
+
+  @Test func `a birth stops where the group bears witness of another life (R15, R17)`() {
+    var start = Start()
+    #expect(stop(start.open([], end: 0)) == nil)
+    #expect(stop(start.look(witness: "millrace:\(Lineage(0x123)):1"))?.kind == .promise)
+  }
+
+  @Test func `a table with a batch that was never sealed here stops (R15)`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    let token = "mr-\(Start.lineage)-out-00000000000000000005-00"
+    #expect(stop(start.look(witness: nil, greatest: token))?.rule == "R15")
+  }
+
+  @Test func `a checkpoint beyond the end of the log stops before any fallback (R17)`() {
+    var start = Start()
+    let found = stop(start.open([whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 1)], end: 5))
+    #expect(found?.rule == "R17" && found?.kind == .promise)
+  }
+
+  @Test func `a corrupt newest checkpoint falls back to the one before (R17)`() {
+    var start = Start()
+    let broken = FoundCheckpoint(name: "c5", manifest: nil, problem: "sha256 of shard-0/store/1.sst")
+    #expect(stop(start.open([broken, whole(start, epoch: 2)])) == nil)
+    #expect(start.core.epoch == 2)
+  }
+
+  @Test func `with no checkpoint left it never starts empty (R17)`() {
+    var start = Start()
+    #expect(stop(start.open([FoundCheckpoint(name: "c5", manifest: nil, problem: "gone")]))?.rule == "R17")
+  }
+
+  @Test func `state of another pipeline is refused`() {
+    var start = Start()
+    let other = FoundCheckpoint(name: "c", manifest: start.manifest(pipeline: "other"), problem: nil)
+    #expect(stop(start.open([other]))?.kind == .promise)
+  }
+
+  @Test func `offsets that were deleted, or that the topic does not reach, stop with the range (K3, K4)`() {
+    var deleted = Start()
+    _ = deleted.open([whole(deleted)])
+    #expect(stop(deleted.look(witness: nil, low: [4]))?.rule == "K3")
+    var shrunk = Start()
+    _ = shrunk.open([whole(shrunk)])
+    #expect(stop(shrunk.look(witness: nil, end: [-1]))?.rule == "K4")
+  }
+
+  @Test func `another cluster, fewer partitions, or another table stop with exit 4`() {
+    var cluster = Start()
+    _ = cluster.open([whole(cluster)])
+    #expect(stop(cluster.look(witness: nil, cluster: "d"))?.rule == "K16")
+    var fewer = Start()
+    _ = fewer.open([whole(fewer)])
+    #expect(stop(fewer.look(witness: nil, low: [], end: []))?.rule == "K8")
+    var table = Start()
+    _ = table.open([whole(table)])
+    #expect(stop(table.look(witness: nil, identity: "anew"))?.rule == "C8")
+  }
+
+  @Test func `another plan takes over only where nothing is to be replayed under the old one (R4)`() {
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: 7, ranges: [PartitionRange(partition: 0, start: 0, next: 1)],
+      inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    var drained = Start(planHash: 8)
+    _ = drained.open([whole(drained)])
+    #expect(stop(drained.look(witness: nil)) == nil)
+    var replaying = Start(planHash: 8)
+    _ = replaying.open([whole(replaying)], records: [.intent(intent), .seal(seal)], end: 4)
+    #expect(stop(replaying.look(witness: nil))?.rule == "R4")
+  }
+
+  @Test func `intents after the last seal are void (R4)`() {
+    let intents = (1...3).map { epoch in
+      LogRecord.intent(
+        Intent(
+          epoch: EpochNumber(epoch), clockMilliseconds: 1, planHash: 7, ranges: [PartitionRange(partition: 0, start: 0, next: 1)],
+          inputDigest: Digest128(low: 0, high: 0)))
+    }
+    let seal = LogRecord.seal(Seal(epoch: 2, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: []))
+    var start = Start()
+    _ = start.open([whole(start)], records: intents + [seal], end: 6)
+    let commands = start.look(witness: nil)
+    let kept = commands.compactMap { command -> EpochNumber? in
+      if case .beginLog(let restart, _) = command { restart.lastKeptEpoch } else { nil }
+    }
+    #expect(kept == [2])
+  }
+}
