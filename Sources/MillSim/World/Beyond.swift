@@ -31,7 +31,8 @@ extension World {
   func planBeyond() {
     guard let beyond = scenario.beyond else { return }
     let at = draws.within(Int64(3000)...scenario.safetyMilliseconds * 2 / 3)
-    scheduler.after(at / 2) { [self] in olderCopy = disk.copy() }
+    // Long before, or so shortly that no witness has told of what came since.
+    scheduler.after(draws.chance(0.3) ? at / 2 : at - draws.within(Int64(20)...800)) { [self] in olderCopy = disk.copy() }
     scheduler.after(at) { [self] in
       switch beyond {
       case .otherCopy: claimWitness()
@@ -54,7 +55,7 @@ extension World {
       guard let copy = olderCopy else { return }
       replaceDisk(copy)
       // Without the column nobody can know of rows that were sent since the last witness.
-      if !scenario.hasProvenance { comparesRows = false }
+      if !scenario.hasProvenance || scenario.witnessExpires { comparesRows = false }
     case .stateDeleted:
       try? disk.removeTree(Job.stateDirectory)
       watch.forgetFiles()
@@ -63,7 +64,7 @@ extension World {
     case .logDeleted:
       try? disk.removeTree(Job.stateDirectory + "/log")
       watch.forgetFiles()
-      if !scenario.hasProvenance { comparesRows = false }
+      if !scenario.hasProvenance || scenario.witnessExpires { comparesRows = false }
     case .checkpointRots: rot(newestCheckpointFiles())
     case .logRots:
       rot(files(Job.stateDirectory + "/log"))
