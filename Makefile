@@ -39,7 +39,9 @@ demo: build
 test: test-swift test-python
 
 test-swift: toolchain setup
-	SWIFT_BACKTRACE=enable=no swift test --disable-xctest
+	SWIFT_BACKTRACE=enable=no swift test --disable-xctest --skip CurlTransportTests
+	@# Alone: its servers answer on threads of the pool that long tests elsewhere hold for minutes.
+	SWIFT_BACKTRACE=enable=no swift test --disable-xctest --skip-build --filter CurlTransportTests
 
 test-python: build
 	$(pytest) Tests
