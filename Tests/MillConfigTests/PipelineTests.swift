@@ -198,7 +198,8 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
   ]
   for (old, new) in harmless { #expect(stateChange(from: before, to: planText(try read(changed(old, new)))) == nil, "\(new)") }
   let others = [
-    ("[transaction_id]", "[amount]", "key \"transaction_id\" is now key \"amount\""), ("within: 24h", "within: 48h", "within 1d is now within 2d"),
+    ("[transaction_id]", "[amount]", "key \"transaction_id\" is now key \"amount\""),
+    ("within: 24h", "within: 48h", "within 1d is now within 2d"),
     ("within: 24h", "within: 24h, exact: true", "nothing is now exact true"),
     ("within: 24h", "within: 24h, time: processing", "time event is now time processing"),
     ("within: 24h", "within: 24h, allowed_lateness: 2h", "allowed_lateness 1h is now allowed_lateness 2h"),

@@ -66,7 +66,8 @@ private func calls(_ line: String, _ call: String) -> Bool {
 /// A message stays in one piece, so that it can be searched for: only what stands outside of string literals counts.
 @Test func `no line is longer than 140 characters, a text in quotes aside`() {
   let found = all.flatMap { file in
-    file.lines.enumerated().filter { $0.element.count > 140 && !isMostlyText($0.element) }.map { "\(file.path):\($0.offset + 1): \($0.element.count)" }
+    file.lines.enumerated().filter { $0.element.count > 140 && !isMostlyText($0.element) }
+      .map { "\(file.path):\($0.offset + 1): \($0.element.count)" }
   }
   #expect(found == [])
 }
