@@ -16,6 +16,6 @@ import Testing
   }
 
   @Test func `other seeds draw other scenarios`() {
-    #expect(Set((1...50).map { "\(Scenario(seed: $0))" }).count == 50)
+    #expect(Set((1...50).map { (seed: UInt64) in "\(Scenario(seed: seed))" }).count == 50)
   }
 }

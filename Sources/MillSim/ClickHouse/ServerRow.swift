@@ -9,6 +9,14 @@ package struct ServerRow: Hashable, Sendable {
   package var at: Int64
   /// Empty where the table has no provenance column.
   package var provenance: String
+
+  package init(eventID: String, group: UInt32, amount: Int64, at: Int64, provenance: String) {
+    self.eventID = eventID
+    self.group = group
+    self.amount = amount
+    self.at = at
+    self.provenance = provenance
+  }
 }
 
 /// Why the server can't read a body; `code` is ClickHouse's.

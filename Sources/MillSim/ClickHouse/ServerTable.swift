@@ -5,6 +5,12 @@ package struct ServerTable {
     package var partition: String
     package var rows: [ServerRow]
     package var queryID: String
+
+    package init(partition: String, rows: [ServerRow], queryID: String) {
+      self.partition = partition
+      self.rows = rows
+      self.queryID = queryID
+    }
   }
 
   package private(set) var parts: [Part] = []

@@ -16,6 +16,13 @@ package struct LogicalRecord: Hashable, Sendable {
     package var amount: Int64
     /// Event time, ms since 1970.
     package var at: Int64
+
+    package init(id: UInt32, group: UInt32, amount: Int64, at: Int64) {
+      self.id = id
+      self.group = group
+      self.amount = amount
+      self.at = at
+    }
   }
 
   /// Kafka's timestamp, ms since 1970.
