@@ -136,7 +136,8 @@ extension Core {
           })
       ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: tableIdentity)
     checkpoint.stage = .frozen
-    stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name))
+    let isOrderedLater = mutated(.flushLaterEpochIntoCheckpoint) && pendingRows.contains { $0 > 0 }
+    if !isOrderedLater { stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name)) }
     if pendingRows.contains(where: { $0 > 0 }) && !mutated(.checkpointWithoutSeal) {
       checkpoint.waitsForSeal = epoch
       orderSeal(Destination.allCases.filter { pendingRows[$0.index] > 0 })

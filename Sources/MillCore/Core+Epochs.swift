@@ -221,6 +221,9 @@ extension Core {
       case .deadLetters: deadLetters.waiting.append((batch, position))
       }
     }
-    if checkpoint.waitsForSeal == seal.epoch { checkpoint.waitsForSeal = nil }
+    if checkpoint.waitsForSeal == seal.epoch {
+      checkpoint.waitsForSeal = nil
+      if mutated(.flushLaterEpochIntoCheckpoint) { stateQueue.append(.checkpoint(epoch: seal.epoch, name: checkpoint.name)) }
+    }
   }
 }

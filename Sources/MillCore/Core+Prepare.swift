@@ -7,7 +7,7 @@ extension Core {
     phase = .preparing
     tableIdentity = table?.identity ?? ""
     endOffsets = source.stableEnd
-    let lastKept = max(replay.last?.epoch ?? 0, start.manifest?.epoch ?? 0)
+    let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
     let restart = Restart(lineage: lineage, instance: instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
     commands.append(.beginLog(restart, options.plan))
     for intent in replay {

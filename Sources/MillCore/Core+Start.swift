@@ -155,7 +155,7 @@ extension Core {
       }
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch
-    replay = intents.values.filter { $0.epoch <= lastSealed }.sorted { $0.epoch < $1.epoch }
+    replay = intents.values.filter { $0.epoch <= lastSealed || mutated(.replayVoidIntents) }.sorted { $0.epoch < $1.epoch }
     if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
     for (batch, position, epoch) in (live[.table] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
       var delivery = Delivery(batch: batch, seal: position, wasRecovered: true)

@@ -37,6 +37,7 @@ extension Core {
         }
       }
     case .unknown(let reason):
+      if mutated(.ackBeforeCommit) { return commit(index) }
       open(index)
       again(index, .sendPlain, reason)
     case .viewFailed(let code, let message):

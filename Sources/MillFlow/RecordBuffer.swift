@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// One Kafka record inside a ``RecordBuffer``: where its bytes stand there. Counts of -1 stand for null (no key, tombstone).
 package struct RecordEntry: Sendable {
   package var offset: Int64
@@ -71,7 +73,10 @@ package struct RecordEntry: Sendable {
   }
 
   /// The source says that no record stands before `offset`.
-  package func advance(to offset: Int64) { nextOffset = max(nextOffset, offset) }
+  package func advance(to offset: Int64) {
+    if mutated(.endIsLastRecordPlusOne) { return }
+    nextOffset = max(nextOffset, offset)
+  }
 
   /// How many of the records still to be processed stand before `offset`.
   package func count(before offset: Int64) -> Int {

@@ -159,6 +159,8 @@ func hunt(_ arguments: Arguments) -> Never {
       } else {
         print("\(mutant.rawValue) NOT caught in \(arguments.limit) seeds")
       }
+      // Hours may lie between two lines.
+      fflush(nil)
     }
     print("caught \(caught)/\(mutants.count)")
     exit(caught == mutants.count ? 0 : 1)

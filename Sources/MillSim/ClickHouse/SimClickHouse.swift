@@ -119,13 +119,19 @@ package final class SimClickHouse {
       reset(exchange)
     } else if draws.chance(exchange.seen?.isGuarded == true ? min(0.5, 5 * rates.delayed) : rates.delayed) {
       trace.hit(.requestDelayed)
-      // What is guarded by a deadline may come at any time; it is most telling near it.
-      let guarded = exchange.seen?.isGuarded == true
-      arrive(exchange, after: draws.within(Int64(0)...draws.pick(guarded ? [1000, 15_000, 40_000] : [50, 1000, 8000, 30_000])))
+      arrive(exchange, after: delay(deadline: exchange.seen?.deadline))
       if draws.chance(0.3) { reset(exchange) }
     } else {
       arrive(exchange, after: draws.within(Int64(0)...3))
     }
+  }
+
+  // What is guarded by a deadline may come at any time; it is most telling near it.
+  private func delay(deadline: Int64?) -> Int64 {
+    guard let deadline else { return draws.within(Int64(0)...draws.pick([50, 1000, 8000, 30_000])) }
+    let left = deadline * 1000 - (wallOffset + scheduler.now)
+    if draws.chance(0.5), left > 0, left < 60_000 { return max(0, left + draws.within(Int64(-1500)...1500)) }
+    return draws.within(Int64(0)...draws.pick([1000, 40_000]))
   }
 
   // The connection breaks some time soon, while the request may still be under way.
