@@ -26,6 +26,8 @@ package final class World {
   private var life: Life?
   private var incarnation = 0
   private var faultsAreOn = true
+  /// Everything is written and no fault comes any more: a life runs until the end.
+  private var isToEnd = false
   // What happens beyond the promise; see ``Beyond``.
   var waitingBeyond: Beyond?
   var isBeyond = false
@@ -83,15 +85,16 @@ package final class World {
     workload.start()
     planFaults()
     planBeyond()
-    begin(untilEnd: false)
+    begin()
     let safety = max(scenario.safetyMilliseconds, scenario.inputMilliseconds + 2000)
     _ = scheduler.run(limit: safety) { self.isOver }
     guard !isOver else { return }
     heal()
     trace.note("faults end")
     _ = scheduler.run(limit: scheduler.now + 60_000) { self.workload.isDone || self.isOver }
+    isToEnd = true
     if life != nil, draws.chance(0.5) { crash(draws.chance(0.5) ? .kill : .powerCut, isArmed: false) } else { endLife() }
-    begin(untilEnd: true)
+    begin()
     let converged = scheduler.run(limit: scheduler.now + 3_600_000) { self.isOver }
     // What still hangs in the network comes in.
     if finalStop != nil { _ = scheduler.run(limit: scheduler.now + 60_000) { !self.invariants.violations.isEmpty } }
@@ -108,8 +111,9 @@ package final class World {
 
   // MARK: - Lives
 
-  private func begin(untilEnd: Bool) {
+  private func begin() {
     guard finalStop == nil else { return }
+    let untilEnd = isToEnd
     befall()
     incarnation += 1
     hasBegun = false
@@ -189,10 +193,8 @@ package final class World {
   private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
   private func restart() {
-    guard faultsAreOn || life == nil else { return }
-    let untilEnd = !faultsAreOn
     scheduler.after(draws.within(Int64(1)...1000)) { [self] in
-      if life == nil { begin(untilEnd: untilEnd) }
+      if life == nil { begin() }
     }
   }
 
