@@ -1,18 +1,16 @@
 /// Builds bytes of a format: little-endian integers, LEB128 varints, strings and blobs with their length before them.
+@usableFromInline
 package struct ByteWriter: Sendable {
   /// What was written so far.
-  package private(set) var bytes: [UInt8] = []
+  @usableFromInline package internal(set) var bytes: [UInt8] = []
 
   package init(reserving byteCount: Int = 0) { bytes.reserveCapacity(byteCount) }
 
   /// Little endian, at the integer's full width.
+  @inlinable
   package mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
-    var rest = value
-    for _ in 0..<MemoryLayout<T>.size {
-      bytes.append(UInt8(truncatingIfNeeded: rest))
-      // Shifts in two steps: a UInt8 can't be shifted by eight.
-      rest = (rest >> 4) >> 4
-    }
+    var little = value.littleEndian
+    unsafe withUnsafeBytes(of: &little) { unsafe bytes.append(contentsOf: $0) }
   }
 
   /// LEB128: seven bits a byte, lowest first; 1 to 10 bytes.

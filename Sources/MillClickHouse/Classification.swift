@@ -85,15 +85,16 @@ package enum Classification {
   /// the error's text as last line (before).
   private static func tail(of response: HTTPResponse) -> ServerError? {
     guard !response.body.isEmpty else { return nil }
-    let end = String(decoding: response.body.suffix(32 << 10), as: UTF8.self)
-    let lines = end.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" || $0 == "\r" })
-    let marker = response.headers["x-clickhouse-exception-tag"].map { "__exception__" + $0 }
-    if let place = lines.lastIndex(where: { $0 == "__exception__" || $0 == marker ?? "" }) {
-      let all = lines[place...].first { $0.hasPrefix("Code: ") } ?? lines[..<place].last { $0.hasPrefix("Code: ") }
-      return all.flatMap { serverError(in: String($0)) }
-        ?? ServerError(code: 0, message: "an exception after the status: \(end.suffix(300))")
+    let end = response.body.suffix(32 << 10)
+    let lines = end.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+    let bare = "__exception__"
+    let marker = response.headers["x-clickhouse-exception-tag"].map { bare + $0 } ?? bare
+    if let place = lines.lastIndex(where: { $0.elementsEqual(bare.utf8) || $0.elementsEqual(marker.utf8) }) {
+      let all = lines[place...].first { $0.starts(with: "Code: ".utf8) } ?? lines[..<place].last { $0.starts(with: "Code: ".utf8) }
+      return all.flatMap { serverError(in: String(decoding: $0, as: UTF8.self)) }
+        ?? ServerError(code: 0, message: "an exception after the status: \(String(decoding: end, as: UTF8.self).suffix(300))")
     }
-    return lines.last.flatMap { serverError(in: String($0)) }
+    return lines.last.flatMap { $0.starts(with: "Code: ".utf8) ? serverError(in: String(decoding: $0, as: UTF8.self)) : nil }
   }
 
   /// Reads `Code: N, e.displayText() = …` and `Code: N. DB::Exception: …`.

@@ -8,7 +8,9 @@ internal import MillLog
 /// - a batch is sent only when its seal is durable (R2);
 /// - an epoch is cut only in phase `live`, after every recorded intent up to the last seal has been replayed (R4);
 /// - the log is truncated only before what every retained checkpoint needs (R16).
-package struct Core {
+///
+/// One owner, and no copies: of so many fields one a look would cost more than the look.
+package struct Core: ~Copyable {
   package let options: CoreOptions
 
   /// From the first event to the last.

@@ -43,7 +43,25 @@ struct SimDiskState {
     path.utf8.split(separator: UInt8(ascii: "/")).compactMap { $0.elementsEqual(".".utf8) ? nil : String(Substring($0)) }
   }
 
-  func find(_ path: String) -> Int? { find(Self.components(path)[...]) }
+  func find(_ path: String) -> Int? {
+    // Asked for with every call: by hand, without an array of the names.
+    var inode = 0
+    var rest = path.utf8[...]
+    while let first = rest.first {
+      if first == UInt8(ascii: "/") {
+        rest.removeFirst()
+        continue
+      }
+      let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
+      let name = rest[..<end]
+      if !name.elementsEqual(".".utf8) {
+        guard let next = inodes[inode].entries[String(Substring(name))]?.current else { return nil }
+        inode = next
+      }
+      rest = rest[end...]
+    }
+    return inode
+  }
 
   private func find(_ components: ArraySlice<String>) -> Int? {
     var inode = 0

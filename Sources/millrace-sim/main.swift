@@ -7,6 +7,10 @@ struct Arguments {
   var seed: UInt64?
   var seeds: ClosedRange<UInt64>?
   var minutes: Double?
+  /// Processes that the seeds are shared by; nil: one a processor.
+  var jobs: Int?
+  /// This process does one of several shares.
+  var share: (index: UInt64, count: UInt64)?
   var requiresReach = false
   var mutant: String?
   var allMutants = false
@@ -18,6 +22,7 @@ let usage = """
   usage: millrace-sim --seed N            one seed, its trace and hash
          millrace-sim --seeds A..B        many, and a summary [--require-reach: fail where a fault or branch was never hit]
          millrace-sim --minutes M         as many as there is time for [--seeds A..B: from A]
+                                          both of them [--jobs N: in N processes; one a processor unless told]
          millrace-sim --mutant NAME       until the planted mistake is caught (builds made with MILLRACE_MUTANTS=1)
          millrace-sim --mutants           every one of them; [--limit N]: seeds each
   """
@@ -54,6 +59,15 @@ func parse(_ words: [String]) -> Arguments {
       let text = value(word)
       guard let limit = UInt64(text), limit > 0 else { fail("--limit \(text): a number above 0") }
       arguments.limit = limit
+    case "--jobs":
+      let text = value(word)
+      guard let jobs = Int(text), (1...256).contains(jobs) else { fail("--jobs \(text): a number of 1 to 256") }
+      arguments.jobs = jobs
+    case "--share":
+      let text = value(word)
+      let parts = text.split(separator: "/").compactMap { UInt64($0) }
+      guard parts.count == 2, parts[0] < parts[1] else { fail("--share \(text): I/N with I below N") }
+      arguments.share = (parts[0], parts[1])
     case "--require-reach": arguments.requiresReach = true
     case "--mutant": arguments.mutant = value(word)
     case "--mutants": arguments.allMutants = true
@@ -61,13 +75,6 @@ func parse(_ words: [String]) -> Arguments {
     }
   }
   return arguments
-}
-
-func report(_ outcome: Outcome) {
-  print("seed \(outcome.seed) FAILED")
-  for line in outcome.tail.suffix(60) { print("  \(line)") }
-  for failure in outcome.failures { print("  verdict: \(failure)") }
-  print("  repro: millrace-sim --seed \(outcome.seed)")
 }
 
 func one(_ seed: UInt64) -> Never {
@@ -82,51 +89,22 @@ func one(_ seed: UInt64) -> Never {
   exit(outcome.failures.isEmpty ? 0 : 1)
 }
 
-func seconds() -> Double {
-  var time = timespec()
-  unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-}
-
-func many(_ seeds: ClosedRange<UInt64>, minutes: Double?, requiresReach: Bool) -> Never {
-  let start = seconds()
-  var tally = FaultTally()
-  var epochs: [Int] = []
-  var crashes = 0
-  var failed: [UInt64] = []
-  var stopped = 0
-  for seed in seeds {
-    if let minutes, seconds() - start > minutes * 60 { break }
-    let outcome = simulate(seed: seed)
-    tally.add(outcome.faults)
-    epochs.append(outcome.epochs)
-    crashes += outcome.crashes
-    if outcome.stopped != nil { stopped += 1 }
-    if !outcome.failures.isEmpty {
-      failed.append(seed)
-      if failed.count <= 3 { report(outcome) } else { print("seed \(seed) FAILED: \(outcome.failures[0])") }
+func many(_ seeds: ClosedRange<UInt64>, _ arguments: Arguments) -> Never {
+  let start = seconds(CLOCK_MONOTONIC)
+  let jobs = arguments.jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+  var summary: Summary
+  if jobs > 1 {
+    summary = Shares.run(seeds, minutes: arguments.minutes, jobs: jobs)
+  } else {
+    summary = Summary()
+    for seed in seeds {
+      if let minutes = arguments.minutes, seconds(CLOCK_MONOTONIC) - start > minutes * 60 { break }
+      summary.add(simulate(seed: seed))
     }
+    summary.addProcess()
   }
-  let took = seconds() - start
-  var missed: [String] = []
-  print("faults")
-  for fault in Fault.allCases {
-    print("  \(fault.rawValue) \(tally[fault])")
-    if tally[fault] == 0 { missed.append(fault.rawValue) }
-  }
-  print("branches")
-  for branch in Branch.allCases {
-    print("  \(branch.rawValue) \(Reach.count(branch))")
-    if Reach.count(branch) == 0 { missed.append(branch.rawValue) }
-  }
-  print("never hit: \(missed.isEmpty ? "none" : missed.joined(separator: " "))")
-  let median = epochs.isEmpty ? 0 : epochs.sorted()[epochs.count / 2]
-  let perSeed = took * 1000 / Double(max(1, epochs.count))
-  print(
-    "seeds \(epochs.count)  epochs \(epochs.reduce(0, +)) (median \(median))  faults \(tally.total)  crashes \(crashes)  legal stops \(stopped)  "
-      + "ms a seed \(Int(perSeed * 10) / 10)")
-  print(failed.isEmpty ? "failed 0" : "failed \(failed.count): \(failed.prefix(20).map { "\($0)" }.joined(separator: " "))")
-  exit(failed.isEmpty && (!requiresReach || missed.isEmpty) ? 0 : 1)
+  let took = seconds(CLOCK_MONOTONIC) - start
+  exit(summary.finish(wallSeconds: took, jobs: jobs, requiresReach: arguments.requiresReach) ? 0 : 1)
 }
 
 #if MUTANTS
@@ -174,10 +152,10 @@ if let seed = arguments.seed {
   one(seed)
 } else if arguments.mutant != nil || arguments.allMutants {
   hunt(arguments)
-} else if let seeds = arguments.seeds {
-  many(seeds, minutes: arguments.minutes, requiresReach: arguments.requiresReach)
-} else if let minutes = arguments.minutes {
-  many(1...UInt64.max, minutes: minutes, requiresReach: arguments.requiresReach)
+} else if arguments.seeds != nil || arguments.minutes != nil {
+  let seeds = arguments.seeds ?? 1...UInt64.max
+  guard let share = arguments.share else { many(seeds, arguments) }
+  Shares.work(seeds, index: share.index, count: share.count, minutes: arguments.minutes)
 } else {
   fail("nothing to do")
 }

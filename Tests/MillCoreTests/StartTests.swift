@@ -4,7 +4,7 @@ import MillLog
 import Testing
 
 /// A core that has read a state directory with one checkpoint, and is asked what it makes of what the outside says.
-private struct Start {
+private struct Start: ~Copyable {
   var core: Core
   let plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan")
   let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)

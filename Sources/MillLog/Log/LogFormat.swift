@@ -100,27 +100,25 @@ struct RecordHeader: Hashable {
   var durableEnd: LogPosition
   var checksum: UInt32 = 0
 
-  /// The header but for its CRC.
-  private var checkedBytes: [UInt8] {
-    var writer = ByteWriter(reserving: LogFormat.recordHeaderByteCount)
+  /// Writes the header but for its CRC.
+  private func writeChecked(_ writer: inout ByteWriter) {
     writer.integer(byteCount)
     writer.integer(kind)
     writer.integer(position)
     writer.integer(durableEnd)
-    return writer.bytes
   }
 
   /// The CRC that belongs into the header, behind a record with the CRC `chain`.
   func expectedChecksum(chain: UInt32, payload: UnsafeRawBufferPointer) -> UInt32 {
     var writer = ByteWriter(reserving: 32)
     writer.integer(chain)
-    writer.raw(checkedBytes)
+    writeChecked(&writer)
     return unsafe crc32c(crc32c(0, writer.bytes), payload)
   }
 
   var bytes: [UInt8] {
     var writer = ByteWriter(reserving: LogFormat.recordHeaderByteCount)
-    writer.raw(checkedBytes)
+    writeChecked(&writer)
     writer.integer(checksum)
     return writer.bytes
   }

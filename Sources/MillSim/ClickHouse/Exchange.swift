@@ -60,7 +60,7 @@ final class Exchange {
       parameters[Self.decoded(name)] = Self.decoded(pair.dropFirst(name.count + 1))
     }
     let text = parameters["query"] ?? String(decoding: request.body, as: UTF8.self)
-    label = String(text.prefix(160))
+    label = String(decoding: text.utf8.prefix(160), as: UTF8.self)
     statement = ServerStatement(text)
     do throws(BodyError) {
       switch statement {
@@ -77,10 +77,10 @@ final class Exchange {
   // The one part of a multipart/form-data body.
   private func part(named name: String) throws(BodyError) -> [UInt8] {
     let type = request.headers.first { $0.name.lowercased() == "content-type" }?.value ?? ""
-    guard let range = type.firstRange(of: "boundary=") else { throw BodyError(code: 36, message: "no boundary in \(type)") }
-    let mark = Array("--\(type[range.upperBound...])".utf8)
+    guard let boundary = Array(type.utf8).range(of: "boundary=") else { throw BodyError(code: 36, message: "no boundary in \(type)") }
+    let mark = Array("--".utf8) + type.utf8.dropFirst(boundary.upperBound)
     let body = request.body
-    guard body.starts(with: mark), let head = body.firstRange(of: Array("\r\n\r\n".utf8)) else {
+    guard body.starts(with: mark), let head = body.range(of: "\r\n\r\n") else {
       throw BodyError(code: 36, message: "no part in the form")
     }
     let header = String(decoding: body[..<head.lowerBound], as: UTF8.self)
@@ -115,6 +115,18 @@ final class Exchange {
     case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
     default: nil
     }
+  }
+}
+
+extension RandomAccessCollection<UInt8> where Index == Int {
+  /// Where `text` stands first; nil where it doesn't.
+  func range(of text: String) -> Range<Int>? {
+    let wanted = Array(text.utf8)
+    guard let first = wanted.first, count >= wanted.count else { return nil }
+    for start in startIndex...endIndex - wanted.count where self[start] == first {
+      if self[start..<start + wanted.count].elementsEqual(wanted) { return start..<start + wanted.count }
+    }
+    return nil
   }
 }
 

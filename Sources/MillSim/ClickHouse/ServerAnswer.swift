@@ -26,7 +26,12 @@ struct ServerAnswers {
   }
 
   func success(_ lines: [String] = []) -> HTTPResponse {
-    HTTPResponse(status: 200, headers: headers(), body: lines.flatMap { Array(($0 + "\n").utf8) })
+    var body: [UInt8] = []
+    for line in lines {
+      body += line.utf8
+      body.append(UInt8(ascii: "\n"))
+    }
+    return HTTPResponse(status: 200, headers: headers(), body: body)
   }
 
   func error(_ code: Int, _ message: String) -> HTTPResponse {

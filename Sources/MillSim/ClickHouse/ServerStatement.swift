@@ -22,7 +22,7 @@ enum ServerStatement: Equatable {
     case word(String)
     case name(String)
     case text(String)
-    case symbol(Character)
+    case symbol(UInt8)
   }
 
   /// Nil for what isn't one of the statements that the sink's documentation lists.
@@ -67,7 +67,7 @@ enum ServerStatement: Equatable {
       case let byte where isWord(byte):
         while end < bytes.count, isWord(bytes[end]) { end += 1 }
         tokens.append(.word(String(decoding: bytes[at..<end], as: UTF8.self)))
-      default: tokens.append(.symbol(Character(Unicode.Scalar(first))))
+      default: tokens.append(.symbol(first))
       }
       at = end
     }
@@ -179,14 +179,17 @@ enum ServerStatement: Equatable {
     // Words and symbols, separated by single spaces; nothing is taken unless all of it stands there.
     private mutating func take(_ pattern: String) -> Bool {
       var at = tokens.startIndex
-      for part in pattern.split(separator: " ") {
+      var rest = pattern.utf8[...]
+      while !rest.isEmpty {
+        let part = rest.prefix { $0 != UInt8(ascii: " ") }
         guard at < tokens.endIndex else { return false }
         switch tokens[at] {
-        case .word(let word): if word != part { return false }
-        case .symbol(let symbol): if part.count != 1 || part.first != symbol { return false }
+        case .word(let word): if !word.utf8.elementsEqual(part) { return false }
+        case .symbol(let symbol): if part.first != symbol || part.dropFirst().first != nil { return false }
         case .name, .text: return false
         }
         at += 1
+        rest = rest[part.endIndex...].dropFirst()
       }
       tokens = tokens[at...]
       return true

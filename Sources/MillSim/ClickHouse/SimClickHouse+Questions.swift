@@ -35,13 +35,18 @@ extension SimClickHouse {
       "enable_parallel_replicas", "allow_experimental_parallel_reading_from_replicas",
     ]
   /// What a request may carry that isn't a setting.
-  private static let words = [
+  private static let words: Set<String> = [
     "query", "query_id", "decompress", "wait_end_of_query", "batch_format", "batch_structure", "database", "default_format", "buffer_size",
   ]
 
-  private var settings: [String] { definition.flavour == .modern ? Self.modernSettings : Self.oldSettings }
+  private static let oldNames = oldSettings.sorted()
+  private static let modernNames = modernSettings.sorted()
+  private static let oldParameters = words.union(oldSettings)
+  private static let modernParameters = words.union(modernSettings)
 
-  func knows(parameter: String) -> Bool { Self.words.contains(parameter) || settings.contains(parameter) }
+  func knows(parameter: String) -> Bool {
+    (definition.flavour == .modern ? Self.modernParameters : Self.oldParameters).contains(parameter)
+  }
 
   /// The answer to a question, a line an element.
   func lines(for statement: ServerStatement) -> [String] {
@@ -51,12 +56,12 @@ extension SimClickHouse {
     case .running(let prefix): running.map(\.queryID).filter { $0.hasPrefix(prefix) }
     case .greatest(let from, let below): [table.greatest(from: from, below: below) ?? ""]
     case .version: [definition.flavour == .modern ? "26.9.2.1" : "18.16.1"]
-    case .settings: settings.sorted()
+    case .settings: definition.flavour == .modern ? Self.modernNames : Self.oldNames
     case .tablesColumns: tables.map(\.name)
     case .windows: windows
     case .processes: ["\(running.count + 1)"]
     case .describe: definition.columns.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
-    case .table(let columns): [columns.map { name in tables.first { $0.name == name }?.value ?? "" }.joined(separator: "\t")]
+    case .table(let columns): [row(columns)]
     case .insert, .guardedInsert, .kill: []
     }
   }
@@ -67,6 +72,11 @@ extension SimClickHouse {
       "index_granularity\t8192", "non_replicated_deduplication_window\t0", "replicated_deduplication_window\t10000",
       "replicated_deduplication_window_seconds\t3600",
     ]
+  }
+
+  private func row(_ columns: [String]) -> String {
+    let tables = tables
+    return columns.map { name in tables.first { $0.name == name }?.value ?? "" }.joined(separator: "\t")
   }
 
   // The one row of system.tables, in the table's own column order.
@@ -89,8 +99,12 @@ extension SimClickHouse {
 extension String {
   /// As TabSeparated writes it.
   fileprivate var replacingQuotes: String {
-    var text = ""
-    for character in self { text += character == "'" ? "\\'" : character == "\\" ? "\\\\" : String(character) }
-    return text
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(utf8.count + 8)
+    for byte in utf8 {
+      if byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
+      bytes.append(byte)
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 }

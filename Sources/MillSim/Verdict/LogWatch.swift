@@ -63,8 +63,7 @@ package final class LogWatch {
       let count = Int(little(file.bytes, file.next, 4))
       guard count <= file.bytes.count - file.next - 25 else { return }
       let position = little(file.bytes, file.next + 5, 8)
-      let payload = Array(file.bytes[file.next + 25..<file.next + 25 + count])
-      if let kind = LogRecord.Kind(rawValue: file.bytes[file.next + 4]) { take(file, kind, position, payload) }
+      if let kind = LogRecord.Kind(rawValue: file.bytes[file.next + 4]) { take(file, kind, position, count) }
       file.next += 25 + count
     }
   }
@@ -124,16 +123,20 @@ package final class LogWatch {
     }
   }
 
-  private func take(_ file: File, _ kind: LogRecord.Kind, _ position: LogPosition, _ payload: [UInt8]) {
+  private func take(_ file: File, _ kind: LogRecord.Kind, _ position: LogPosition, _ byteCount: Int) {
     if file.first == nil { file.first = position }
     file.end = position + 1
-    let end = file.next + 25 + payload.count
+    let end = file.next + 25 + byteCount
     if !file.isCopy, let last = lastPosition, position != last + 1 {
       onViolation?("log position \(position) written after \(last)")
     }
     if !file.isCopy { lastPosition = position }
-    if kind == .chunk { return }
-    guard let record = try? LogRecord(kind: kind, payload: payload) else {
+    switch kind {
+    case .seal, .ack: break
+    case .chunk: return
+    case .intent, .restart, .plan, .deadline: if file.isCopy { return }
+    }
+    guard let record = try? LogRecord(kind: kind, payload: Array(file.bytes[end - byteCount..<end])) else {
       onViolation?("log record \(position) can't be read back")
       return
     }
@@ -146,8 +149,8 @@ package final class LogWatch {
     case .ack(let ack):
       file.acks.append((end, ack))
       if !file.isCopy { onAck?(ack) }
-    case .intent(let intent): if !file.isCopy { note(intent) }
-    case .restart(let restart): if !file.isCopy { void(after: restart.lastKeptEpoch) }
+    case .intent(let intent): note(intent)
+    case .restart(let restart): void(after: restart.lastKeptEpoch)
     case .plan, .chunk, .deadline: break
     }
   }

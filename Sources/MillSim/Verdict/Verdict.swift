@@ -130,10 +130,10 @@ extension World {
   private func compareLetters(_ expected: [Origin], isWhole: Bool) -> [String] {
     var found: [Origin] = []
     for name in (try? disk.list(Job.deadLetterDirectory)) ?? [] where name.hasSuffix(".jsonl") {
-      let text = String(decoding: (try? disk.read(Job.deadLetterDirectory + "/" + name)) ?? [], as: UTF8.self)
-      for line in text.split(separator: "\n") {
+      let bytes = (try? disk.read(Job.deadLetterDirectory + "/" + name)) ?? []
+      for line in bytes.split(separator: UInt8(ascii: "\n")) {
         guard let partition = number("partition", in: line), let offset = number("offset", in: line) else {
-          return ["dead letter without a place: \(line)"]
+          return ["dead letter without a place: \(String(decoding: line, as: UTF8.self))"]
         }
         found.append(Origin(partition: Int32(partition), offset: offset))
       }
@@ -145,8 +145,9 @@ extension World {
     return ["dead letters: \(found.count), \(expected.count) expected; missing \(missing.prefix(5)), extra \(extra.prefix(5))"]
   }
 
-  private func number(_ name: String, in line: Substring) -> Int64? {
-    guard let range = line.firstRange(of: "\"\(name)\":") else { return nil }
-    return Int64(line[range.upperBound...].prefix { $0.isNumber || $0 == "-" })
+  private func number(_ name: String, in line: ArraySlice<UInt8>) -> Int64? {
+    guard let range = line.range(of: "\"\(name)\":") else { return nil }
+    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+    return Int64(String(decoding: line[range.upperBound...].prefix { digits.contains($0) || $0 == UInt8(ascii: "-") }, as: UTF8.self))
   }
 }

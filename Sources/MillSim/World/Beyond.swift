@@ -30,7 +30,7 @@ extension World {
   /// Draws what happens beyond the promise, and when.
   func planBeyond() {
     guard let beyond = scenario.beyond else { return }
-    let at = draws.within(Int64(3000)...scenario.safetyMilliseconds * 2 / 3)
+    let at = draws.within(scenario.safetyMilliseconds / 4...scenario.safetyMilliseconds * 2 / 3)
     // Long before, or so shortly that no witness has told of what came since.
     scheduler.after(draws.chance(0.3) ? at / 2 : at - draws.within(Int64(20)...800)) { [self] in olderCopy = disk.copy() }
     scheduler.after(at) { [self] in

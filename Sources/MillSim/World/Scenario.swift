@@ -135,13 +135,12 @@ package struct Scenario: Sendable {
     drawInput(draws)
     drawSizes(draws)
     drawFaults(draws)
+    drawLength()
   }
 
   private mutating func drawInput(_ draws: Draws) {
     kafkaPartitions = draws.within(1...4)
     partitionIsAdded = draws.chance(0.2)
-    records = draws.within(150...450)
-    inputMilliseconds = draws.within(Int64(5000)...20_000)
     keys = draws.pick([5, 40, 200, 1000])
     hasEventTime = draws.chance(0.7)
     disorderMilliseconds = draws.pick([0, 200, 1000, 4000])

@@ -264,14 +264,14 @@ package final class World {
       life.terminate()
     }
     if scenario.witnessExpires {
-      every(8000) { [self] in
+      every(scenario.safetyMilliseconds / 3) { [self] in
         guard broker.committed != nil else { return }
         trace.hit(.kafkaWitnessExpired)
         broker.committed = nil
       }
     }
     if scenario.outOfSpace {
-      every(6000) { [self] in
+      every(scenario.safetyMilliseconds / 4) { [self] in
         guard disk.capacity == nil else { return }
         trace.hit(.outOfSpace)
         disk.capacity = disk.usedByteCount + draws.below(20_000)
