@@ -32,8 +32,19 @@ extension World {
     guard let beyond = scenario.beyond else { return }
     let at = draws.within(scenario.safetyMilliseconds / 4...scenario.safetyMilliseconds * 2 / 3)
     // Long before, or so shortly that no witness has told of what came since.
-    scheduler.after(draws.chance(0.3) ? at / 2 : at - draws.within(Int64(20)...800)) { [self] in olderCopy = disk.copy() }
-    scheduler.after(at) { [self] in
+    let isRecent = draws.chance(0.7)
+    scheduler.after(isRecent ? at - draws.within(Int64(20)...800) : at / 2) { [self] in
+      olderCopy = disk.copy()
+      partsWhenCopied = server.table.parts.count
+    }
+    scheduler.after(at) { [self] in befallSoon(beyond, within: beyond == .rollback && isRecent ? 1000 : 0) }
+  }
+
+  // A rollback shows best where rows have come in since the copy.
+  private func befallSoon(_ beyond: Beyond, within left: Int64) {
+    if left > 0, server.table.parts.count < partsWhenCopied + 3 {
+      scheduler.after(50) { [self] in befallSoon(beyond, within: left - 50) }
+    } else {
       switch beyond {
       case .otherCopy: claimWitness()
       case .inputChanges: changeInput()

@@ -8,8 +8,11 @@ final class SimLanes: Lanes, @unchecked Sendable {
   /// Told of each event, to hand it to the engine.
   var onPost: ((Event) -> Void)?
 
-  init(_ scheduler: Scheduler, draws: Draws, incarnation: Int, slowest: Int64) {
-    lanes = Lane.allCases.map { _ in SimLane(scheduler, draws: draws, incarnation: incarnation, slowest: slowest) }
+  /// `slowest`, `slowestSync`: longest time of a job, ms; the latter of the log's lane.
+  init(_ scheduler: Scheduler, draws: Draws, incarnation: Int, slowest: Int64, slowestSync: Int64) {
+    lanes = Lane.allCases.map { lane in
+      SimLane(scheduler, draws: draws, incarnation: incarnation, slowest: lane == .log ? slowestSync : slowest)
+    }
   }
 
   func run(_ lane: Lane, _ job: @escaping @Sendable () -> Event?) {

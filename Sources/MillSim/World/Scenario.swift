@@ -107,6 +107,8 @@ package struct Scenario: Sendable {
   package var serverClockSkew: Int64 = 0
   /// Slowest job of a lane, ms.
   package var slowestJob: Int64 = 20
+  /// Slowest write or sync of the log, ms: much may happen beside one.
+  package var slowestSync: Int64 = 20
   /// Faults end and the run must converge from here on, ms.
   package var safetyMilliseconds: Int64 = 30_000
 
@@ -136,6 +138,7 @@ package struct Scenario: Sendable {
     drawSizes(draws)
     drawFaults(draws)
     drawLength()
+    drawTogether()
   }
 
   private mutating func drawInput(_ draws: Draws) {
@@ -169,6 +172,7 @@ package struct Scenario: Sendable {
     stateMemory = draws.pick([4096, 65_536, 1 << 20])
     unackedBytes = draws.pick([8192, 65_536, 1 << 20])
     slowestJob = draws.pick([5, 20, 200])
+    slowestSync = draws.chance(0.15) ? 1000 : slowestJob
     inFlight = draws.within(1...5)
     retryMilliseconds = draws.pick([50, 200, 1000])
     settle = draws.pick([2000, 5000])
@@ -212,7 +216,7 @@ package struct Scenario: Sendable {
     // The age of a batch is told by the wall clock, which must not jump by more than such a window.
     if destination == .tokenOnly, windowSeconds < 3600 { wallJumpEvery = 0 }
     let unlucky = draws.pick(Beyond.allCases + [.rollback, .rollback])
-    beyond = draws.chance(0.2) ? unlucky : nil
+    beyond = draws.chance(0.25) ? unlucky : nil
     serverClockSkew = draws.pick([0, 0, -7000, 90_000, -3_600_000, 3_600_000])
   }
 

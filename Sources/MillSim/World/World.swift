@@ -32,6 +32,7 @@ package final class World {
   var waitingBeyond: Beyond?
   var isBeyond = false
   var olderCopy: SimDisk?
+  var partsWhenCopied = 0
   /// False where doubled rows can't be noticed by anybody, as the limits page says.
   var comparesRows = true
   /// Raised when the file names another plan.
@@ -121,7 +122,8 @@ package final class World {
     options.plan.hash &+= plan
     options.newLineage = acceptsNewLineage
     acceptsNewLineage = false
-    let lanes = SimLanes(scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob)
+    let lanes = SimLanes(
+      scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
     let parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
       sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),

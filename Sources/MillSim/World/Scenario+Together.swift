@@ -1,0 +1,33 @@
+internal import MillBase
+
+extension Scenario {
+  /// Draws what comes about only where several things meet, which each alone are drawn too seldom. Drawn apart, so that nothing else of
+  /// the scenario depends on it.
+  mutating func drawTogether() {
+    let draws = Draws.stream(seed: seed, "together")
+    if draws.chance(0.04), beyond == nil { drawPatience(draws) }
+    // Sealed rows that no witness and no checkpoint tells of yet, or a witness that is soon looked at.
+    let (long, short) = (draws.within(Int64(1500)...4000), draws.within(Int64(150)...400))
+    switch beyond {
+    case .rollback, .inputChanges, .programDiffers, .planChanges:
+      if draws.chance(0.6) { checkpointInterval = max(checkpointInterval, long) }
+    case .otherCopy: checkpointInterval = min(checkpointInterval, short)
+    default: break
+    }
+  }
+
+  // An engine that waits, a network and a server that take their time: inserts come near their deadlines, before and after.
+  private mutating func drawPatience(_ draws: Draws) {
+    destination = draws.pick([.readBack, .readBack, .readBackOld])
+    window = 0
+    if destination == .readBackOld { outOfOrderness = max(1000, outOfOrderness) }
+    insertTimeout = 30_000
+    settle = 2000
+    requestDelayed = 0.05
+    serverSlow = 0.2
+    killEvery = 15_000
+    (powerCutEvery, serverCrashEvery, terminateEvery) = (0, 0, 0)
+    inputMilliseconds = 12_000
+    safetyMilliseconds = 25_000
+  }
+}
