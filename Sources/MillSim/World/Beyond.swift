@@ -37,12 +37,18 @@ extension World {
       olderCopy = disk.copy()
       partsWhenCopied = server.table.parts.count
     }
-    scheduler.after(at) { [self] in befallSoon(beyond, within: beyond == .rollback && isRecent ? 1000 : 0) }
+    scheduler.after(at) { [self] in befallSoon(beyond, within: isRecent ? 1000 : 0) }
   }
 
-  // A rollback shows best where rows have come in since the copy.
+  // Waits a while for a telling moment: rows that came in since the copy, an engine that is past its looks.
   private func befallSoon(_ beyond: Beyond, within left: Int64) {
-    if left > 0, server.table.parts.count < partsWhenCopied + 3 {
+    let isTelling =
+      switch beyond {
+      case .rollback: server.table.parts.count >= partsWhenCopied + 3
+      case .otherCopy: isLive && broker.committed != nil
+      default: true
+      }
+    if left > 0, !isTelling {
       scheduler.after(50) { [self] in befallSoon(beyond, within: left - 50) }
     } else {
       switch beyond {

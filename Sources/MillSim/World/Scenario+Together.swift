@@ -5,7 +5,7 @@ extension Scenario {
   /// the scenario depends on it.
   mutating func drawTogether() {
     let draws = Draws.stream(seed: seed, "together")
-    if draws.chance(0.04), beyond == nil { drawPatience(draws) }
+    if draws.chance(0.06), beyond == nil { drawPatience(draws) }
     // Sealed rows that no witness and no checkpoint tells of yet, or a witness that is soon looked at.
     let (long, short) = (draws.within(Int64(1500)...4000), draws.within(Int64(150)...400))
     switch beyond {
@@ -23,7 +23,7 @@ extension Scenario {
     if destination == .readBackOld { outOfOrderness = max(1000, outOfOrderness) }
     insertTimeout = 30_000
     settle = 2000
-    requestDelayed = 0.05
+    requestDelayed = 0.08
     serverSlow = 0.2
     killEvery = 15_000
     (powerCutEvery, serverCrashEvery, terminateEvery) = (0, 0, 0)

@@ -102,6 +102,9 @@ package final class World {
     if !converged { invariants.violate("liveness: not done an hour after the last fault; \(stuck)") }
   }
 
+  /// Whether the engine takes new records now.
+  var isLive: Bool { life?.engine.core.isLive ?? false }
+
   private var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
 
   private var stuck: String {
