@@ -82,6 +82,7 @@ enum Job {
       keyFields: [0],
       options: DeduplicateOptions(
         stateNumber: 0, withinMilliseconds: within ?? scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
-        exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime))
+        exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime,
+        bucketMillisecondsMin: scenario.bucketMinimum))
   }
 }

@@ -69,6 +69,8 @@ package struct Scenario: Sendable {
   package var retain = 3
   package var segmentBytes = 49_152
   package var stateMemory = 65_536
+  /// Shortest span of a bucket of the state, ms.
+  package var bucketMinimum: Int64 = 60_000
   package var unackedBytes = 1 << 20
   package var settle: Int64 = 5000
   /// How long the engine waits for an INSERT's answer, ms.
@@ -169,9 +171,10 @@ package struct Scenario: Sendable {
     checkpointInterval = draws.pick([300, 1000, 3000, 10_000])
     retain = draws.within(1...3)
     segmentBytes = draws.pick([49_152, 49_152, 131_072])
-    stateMemory = draws.pick([4096, 65_536, 1 << 20])
+    stateMemory = draws.pick([1024, 4096, 65_536, 1 << 20])
     unackedBytes = draws.pick([8192, 65_536, 1 << 20])
     slowestJob = draws.pick([5, 20, 200])
+    bucketMinimum = draws.pick([1, 500, 60_000])
     slowestSync = draws.chance(0.15) ? 1000 : slowestJob
     inFlight = draws.within(1...5)
     retryMilliseconds = draws.pick([50, 200, 1000])
