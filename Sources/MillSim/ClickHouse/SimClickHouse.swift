@@ -94,6 +94,9 @@ package final class SimClickHouse {
   package var seconds: Int64 { (wallOffset + scheduler.now) / 1000 }
   var uptime: Int64 { (scheduler.now - bootedAt) / 1000 + (boot == 1 ? 100_000 : 0) }
 
+  /// Whether an INSERT may still take effect that has been sent.
+  package var hasInsertsUnderWay: Bool { !running.isEmpty || (inNetwork + held).contains { $0.seen != nil } }
+
   // MARK: - The network
 
   /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.

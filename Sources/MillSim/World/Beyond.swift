@@ -24,6 +24,9 @@ package enum Beyond: String, CaseIterable, Sendable {
   case planChanges
   /// The next start's program decides otherwise under the same plan and replay version.
   case programDiffers
+
+  /// Whether records of the log may be gone that a batch was sent under.
+  var losesLog: Bool { [.rollback, .stateDeleted, .logRots, .logDeleted].contains(self) }
 }
 
 extension World {
@@ -57,7 +60,8 @@ extension World {
       case .retention: deleteUnread()
       case .rollback, .stateDeleted, .checkpointRots, .logRots, .logDeleted, .planChanges, .programDiffers:
         waitingBeyond = beyond
-        strike(.kill)
+        // A careful user stops the engine before.
+        if beyond == .planChanges, draws.chance(0.5) { terminate() } else { strike(.kill) }
       }
     }
   }
@@ -67,6 +71,8 @@ extension World {
     guard let beyond = waitingBeyond, !watch.epochs.isEmpty else { return }
     waitingBeyond = nil
     happened(beyond)
+    // What an older directory knows nothing of and the table hasn't yet got, nobody can know of.
+    if beyond.losesLog, server.hasInsertsUnderWay { comparesRows = false }
     switch beyond {
     case .rollback:
       guard let copy = olderCopy else { return }

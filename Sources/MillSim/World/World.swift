@@ -263,11 +263,7 @@ package final class World {
       trace.hit(.wallJump)
       clock.wallOffset += draws.within(Int64(-60_000)...60_000)
     }
-    every(scenario.terminateEvery) { [self] in
-      guard let life else { return }
-      trace.hit(.terminate)
-      life.terminate()
-    }
+    every(scenario.terminateEvery) { [self] in terminate() }
     if scenario.witnessExpires {
       every(scenario.safetyMilliseconds / 3) { [self] in
         guard broker.committed != nil else { return }
@@ -283,6 +279,13 @@ package final class World {
         scheduler.after(draws.within(Int64(100)...4000)) { [self] in disk.capacity = nil }
       }
     }
+  }
+
+  /// SIGTERM.
+  func terminate() {
+    guard let life else { return }
+    trace.hit(.terminate)
+    life.terminate()
   }
 
   // A crash comes between two events, or in the midst of what the disk is asked to do.
