@@ -1,6 +1,52 @@
 internal import MillBase
 package import MillClickHouse
 
+/// What stands behind the `?` of a request's target, as it came: few of many are ever looked at.
+struct Parameters {
+  private var pairs: [(name: String, value: String)] = []
+
+  init() {}
+
+  /// Reads `name=value` pairs between `&`, percent-encoded.
+  init(_ query: ArraySlice<UInt8>) {
+    pairs.reserveCapacity(32)
+    for pair in query.split(separator: UInt8(ascii: "&")) {
+      let name = pair.prefix { $0 != UInt8(ascii: "=") }
+      pairs.append((Self.decoded(name), Self.decoded(pair.dropFirst(name.count + 1))))
+    }
+  }
+
+  subscript(name: String) -> String? { pairs.last { $0.name == name }?.value }
+
+  var names: [String] { pairs.map(\.name) }
+
+  private static func decoded(_ text: ArraySlice<UInt8>) -> String {
+    if !text.contains(UInt8(ascii: "%")) { return String(decoding: text, as: UTF8.self) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.count)
+    var at = text.startIndex
+    while at < text.endIndex {
+      if text[at] == UInt8(ascii: "%"), at + 2 < text.endIndex, let high = hex(text[at + 1]), let low = hex(text[at + 2]) {
+        bytes.append(high << 4 | low)
+        at += 3
+      } else {
+        bytes.append(text[at])
+        at += 1
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func hex(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    default: nil
+    }
+  }
+}
+
 /// One HTTP request between the engine and the simulated server, and what became of it.
 final class Exchange {
   let request: HTTPRequest
@@ -11,7 +57,7 @@ final class Exchange {
   var isInNetwork = true
   /// Raised when the time of arrival changes; an earlier one no longer counts.
   var arrival = 0
-  private(set) var parameters: [String: String] = [:]
+  private(set) var parameters = Parameters()
   private(set) var statement: ServerStatement?
   /// The statement's text, shortened.
   private(set) var label = ""
@@ -37,6 +83,14 @@ final class Exchange {
     return true
   }
 
+  /// A question of a start's look at server and table: they come by the dozen, and a failed one begins the look anew.
+  var isLook: Bool {
+    switch statement {
+    case .version, .settings, .tablesColumns, .table, .describe, .windows, .processes: true
+    default: false
+    }
+  }
+
   /// What the invariants look at; nil for questions.
   var seen: InsertSeen? {
     var deadline: Int64?
@@ -54,11 +108,7 @@ final class Exchange {
   /// Reads target and body, as the server will when it has them.
   func read(_ table: SimClickHouse.Table) {
     let target = Array(request.target.utf8)
-    let query = target.firstIndex(of: UInt8(ascii: "?")).map { target[($0 + 1)...] } ?? []
-    for pair in query.split(separator: UInt8(ascii: "&")) {
-      let name = pair.prefix { $0 != UInt8(ascii: "=") }
-      parameters[Self.decoded(name)] = Self.decoded(pair.dropFirst(name.count + 1))
-    }
+    parameters = Parameters(target.firstIndex(of: UInt8(ascii: "?")).map { target[($0 + 1)...] } ?? [])
     let text = parameters["query"] ?? String(decoding: request.body, as: UTF8.self)
     label = String(decoding: text.utf8.prefix(160), as: UTF8.self)
     statement = ServerStatement(text)
@@ -90,31 +140,6 @@ final class Exchange {
       throw BodyError(code: 33, message: "Cannot read all data: the form has no end")
     }
     return Array(body[head.upperBound..<body.count - tail.count])
-  }
-
-  private static func decoded(_ text: ArraySlice<UInt8>) -> String {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.count)
-    var at = text.startIndex
-    while at < text.endIndex {
-      if text[at] == UInt8(ascii: "%"), at + 2 < text.endIndex, let high = hex(text[at + 1]), let low = hex(text[at + 2]) {
-        bytes.append(high << 4 | low)
-        at += 3
-      } else {
-        bytes.append(text[at])
-        at += 1
-      }
-    }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  private static func hex(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    default: nil
-    }
   }
 }
 

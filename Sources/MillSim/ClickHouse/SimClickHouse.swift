@@ -53,6 +53,17 @@ package final class SimClickHouse {
     /// Of dying between a part's deduplication entry and its rename.
     package var aimedCrash = 0.0
     package init() {}
+
+    /// For what is asked by the dozen before anything else can happen.
+    var thinned: Rates {
+      var rates = self
+      rates.refused /= 4
+      rates.lost /= 4
+      rates.delayed /= 4
+      rates.torn /= 4
+      rates.error /= 4
+      return rates
+    }
   }
 
   package let definition: Table
@@ -101,6 +112,7 @@ package final class SimClickHouse {
     let exchange = Exchange(request, incarnation: incarnation, done: done)
     exchange.read(definition)
     if let seen = exchange.seen { onInsert?(seen) }
+    let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
       trace.hit(.connectionRefused)
       answer(exchange, .failure(TransportError(nothingSent: true, reason: "connection refused")), after: draws.within(Int64(0)...5))
@@ -213,7 +225,7 @@ package final class SimClickHouse {
       let boot = boot
       scheduler.after(slow) { [self] in
         guard boot == self.boot else { return }
-        if draws.chance(rates.error) {
+        if draws.chance(exchange.isLook ? rates.thinned.error : rates.error) {
           trace.hit(.transientError)
           respond(exchange, answers.error(202, "Too many simultaneous queries. Maximum: 100"))
         } else {

@@ -16,10 +16,13 @@ package final class Scheduler: @unchecked Sendable {
     var tie: UInt64
     /// The engine's life that this event belongs to; 0: the world's.
     var incarnation: Int
-    var body: () -> Void
+    /// Where its body stands: what moves about in the heap is plain numbers.
+    var slot: Int
   }
 
   private var heap: [Event] = []
+  private var bodies: [(() -> Void)?] = []
+  private var freeSlots: [Int] = []
   private let draws: Draws
   private var droppedThrough = 0
 
@@ -30,7 +33,9 @@ package final class Scheduler: @unchecked Sendable {
 
   /// Runs `body` after `milliseconds`. What belongs to an `incarnation` of the engine above 0 is forgotten when that ends.
   package func after(_ milliseconds: Int64, incarnation: Int = 0, _ body: @escaping () -> Void) {
-    push(Event(time: now + max(0, milliseconds), tie: draws.next(), incarnation: incarnation, body: body))
+    let slot = freeSlots.popLast() ?? bodies.count
+    if slot == bodies.count { bodies.append(body) } else { bodies[slot] = body }
+    push(Event(time: now + max(0, milliseconds), tie: draws.next(), incarnation: incarnation, slot: slot))
   }
 
   /// Forgets all events of this and earlier incarnations: their process is dead.
@@ -39,10 +44,13 @@ package final class Scheduler: @unchecked Sendable {
   /// Runs the next event; false when there is none.
   package func step() -> Bool {
     while let event = pop() {
+      let body = bodies[event.slot]
+      bodies[event.slot] = nil
+      freeSlots.append(event.slot)
       if event.incarnation != 0, event.incarnation <= droppedThrough { continue }
       now = max(now, event.time)
       steps += 1
-      event.body()
+      body?()
       afterStep?()
       return true
     }

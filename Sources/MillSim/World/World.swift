@@ -191,7 +191,7 @@ package final class World {
   private func restart() {
     guard faultsAreOn || life == nil else { return }
     let untilEnd = !faultsAreOn
-    scheduler.after(draws.within(Int64(1)...1000)) { [self] in
+    scheduler.after(draws.within(Int64(1)...(draws.chance(0.1) ? 1000 : 200))) { [self] in
       if life == nil { begin(untilEnd: untilEnd) }
     }
   }
@@ -249,9 +249,9 @@ package final class World {
   private func planFaults() {
     every(scenario.killEvery) { [self] in strike(.kill) }
     every(scenario.powerCutEvery) { [self] in strike(.powerCut) }
-    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...4000)) }
-    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...8000)) }
-    every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...4000)) }
+    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
+    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 4)) }
+    every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
     every(scenario.wallJumpEvery) { [self] in
       trace.hit(.wallJump)
       clock.wallOffset += draws.within(Int64(-60_000)...60_000)
