@@ -47,6 +47,29 @@ struct Parameters {
   }
 }
 
+/// Statements and parameters that were read before: most questions are asked again and again.
+struct ReadBefore {
+  private var statements: [String: ServerStatement] = [:]
+  private var parameters: [String: Parameters] = [:]
+
+  mutating func statement(_ text: String) -> ServerStatement? {
+    if let known = statements[text] { return known }
+    guard let statement = ServerStatement(text) else { return nil }
+    statements[text] = statement
+    return statement
+  }
+
+  /// What stands behind the `?` of a target.
+  mutating func parameters(_ target: String) -> Parameters {
+    if let known = parameters[target] { return known }
+    let bytes = Array(target.utf8)
+    let read = Parameters(bytes.firstIndex(of: UInt8(ascii: "?")).map { bytes[($0 + 1)...] } ?? [])
+    // An INSERT's has the id of its attempt in it.
+    if read["query_id"] == nil { parameters[target] = read }
+    return read
+  }
+}
+
 /// One HTTP request between the engine and the simulated server, and what became of it.
 final class Exchange {
   let request: HTTPRequest
@@ -59,8 +82,9 @@ final class Exchange {
   var arrival = 0
   private(set) var parameters = Parameters()
   private(set) var statement: ServerStatement?
+  private var text = ""
   /// The statement's text, shortened.
-  private(set) var label = ""
+  var label: String { String(decoding: text.utf8.prefix(160), as: UTF8.self) }
   private(set) var rows: [ServerRow] = []
   /// What is wrong with the body.
   private(set) var bodyError: BodyError?
@@ -106,19 +130,17 @@ final class Exchange {
   }
 
   /// Reads target and body, as the server will when it has them.
-  func read(_ table: SimClickHouse.Table) {
-    let target = Array(request.target.utf8)
-    parameters = Parameters(target.firstIndex(of: UInt8(ascii: "?")).map { target[($0 + 1)...] } ?? [])
-    let text = parameters["query"] ?? String(decoding: request.body, as: UTF8.self)
-    label = String(decoding: text.utf8.prefix(160), as: UTF8.self)
-    statement = ServerStatement(text)
+  func read(_ columns: [(name: String, type: String)], _ before: inout ReadBefore) {
+    parameters = before.parameters(request.target)
+    text = parameters["query"] ?? String(decoding: request.body, as: UTF8.self)
+    statement = before.statement(text)
     do throws(BodyError) {
       switch statement {
       case .insert: plain = parameters["decompress"] == "1" ? try BodyReader.plain(frames: request.body) : request.body
       case .guardedInsert: plain = try part(named: "batch")
       default: return
       }
-      rows = try BodyReader.rows(native: plain, types: table.columns)
+      rows = try BodyReader.rows(native: plain, types: columns)
     } catch {
       bodyError = error
     }

@@ -89,10 +89,13 @@ package final class SimClickHouse {
   private(set) var boot = 1
   var running: [RunningInsert] = []
   private var inNetwork: [Exchange] = []
+  private var readBefore = ReadBefore()
+  private let columns: [(name: String, type: String)]
 
   /// `wallOffset`: the server's clock at simulated time 0, ms since 1970.
   package init(_ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace) {
     self.definition = definition
+    columns = definition.columns
     self.draws = draws
     self.scheduler = scheduler
     self.wallOffset = wallOffset
@@ -110,7 +113,7 @@ package final class SimClickHouse {
   /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.
   func send(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
     let exchange = Exchange(request, incarnation: incarnation, done: done)
-    exchange.read(definition)
+    exchange.read(columns, &readBefore)
     if let seen = exchange.seen { onInsert?(seen) }
     let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
