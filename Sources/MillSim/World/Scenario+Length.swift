@@ -14,13 +14,13 @@ extension Scenario {
       case 3: 3.0
       case 5: 4.8
       case 8: 7.0
-      default: 9.0
+      default: 7.0
       }
     records = Int(Double(epochs) * recordsPerEpoch)
     // A batch costs more than an epoch: two to five exchanges with the server, and their records in the log.
     if !isLong || batchRows > 2 { batchRows = max(batchRows, records / draws.within(8...40)) }
-    inputMilliseconds = isLong ? draws.within(Int64(6000)...20_000) : draws.within(Int64(2500)...6000)
-    safetyMilliseconds = inputMilliseconds + draws.within(Int64(500)...2000)
+    inputMilliseconds = isLong ? draws.within(Int64(6000)...20_000) : draws.within(Int64(2000)...5000)
+    safetyMilliseconds = inputMilliseconds + draws.within(Int64(300)...1500)
     // Faults come as thick as in a run of half a minute, crashes not quite: each costs a start.
     for time in [
       \Self.killEvery, \.powerCutEvery, \.serverCrashEvery, \.serverPauseEvery, \.kafkaOutageEvery, \.wallJumpEvery, \.terminateEvery,
