@@ -94,26 +94,41 @@ package struct Requests: Sendable {
     var headers = [(name: "Content-Type", value: contentType)]
     if !options.user.isEmpty { headers.append((name: "X-ClickHouse-User", value: options.user)) }
     if !options.password.isEmpty { headers.append((name: "X-ClickHouse-Key", value: options.password)) }
-    let query = parameters.map { "\($0.0)=\(Self.percentEncoded($0.1))" }.joined(separator: "&")
-    return HTTPRequest(target: "/?" + query, headers: headers, body: body, timeoutMilliseconds: timeout)
+    var target = "/?"
+    target.reserveCapacity(1024)
+    for (name, value) in parameters {
+      if target.utf8.count > 2 { target += "&" }
+      target += name
+      target += "="
+      target += Self.percentEncoded(value)
+    }
+    return HTTPRequest(target: target, headers: headers, body: body, timeoutMilliseconds: timeout)
   }
 
   /// All but letters, digits and `-._~` as %XX.
   package static func percentEncoded(_ text: String) -> String {
+    if text.utf8.allSatisfy(isPlain) { return text }
     var encoded: [UInt8] = []
     encoded.reserveCapacity(text.utf8.count * 2)
     for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-        UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+      if isPlain(byte) {
         encoded.append(byte)
-      default:
+      } else {
         encoded.append(UInt8(ascii: "%"))
         encoded.append(digit(byte >> 4))
         encoded.append(digit(byte & 15))
       }
     }
     return String(decoding: encoded, as: UTF8.self)
+  }
+
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+      UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+      true
+    default: false
+    }
   }
 
   private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10 }

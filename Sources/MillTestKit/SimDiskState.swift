@@ -18,6 +18,8 @@ struct SimDiskState {
   var locks: [[String]: String] = [:]
   /// Renames whose new name isn't durable: a power cut never loses both names.
   private var renames: [Rename] = []
+  /// Directories by path, as they were asked for; emptied when a directory's name goes. Nearly every call begins with one.
+  private var directories: [String: Int] = [:]
 
   private struct Place {
     var directory: Int
@@ -43,24 +45,21 @@ struct SimDiskState {
     path.utf8.split(separator: UInt8(ascii: "/")).compactMap { $0.elementsEqual(".".utf8) ? nil : String(Substring($0)) }
   }
 
-  func find(_ path: String) -> Int? {
-    // Asked for with every call: by hand, without an array of the names.
-    var inode = 0
-    var rest = path.utf8[...]
-    while let first = rest.first {
-      if first == UInt8(ascii: "/") {
-        rest.removeFirst()
-        continue
-      }
-      let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
-      let name = rest[..<end]
-      if !name.elementsEqual(".".utf8) {
-        guard let next = inodes[inode].entries[String(Substring(name))]?.current else { return nil }
-        inode = next
-      }
-      rest = rest[end...]
-    }
-    return inode
+  mutating func find(_ path: String) -> Int? {
+    if let place = placeInDirectory(path) { return current(place) }
+    return find(Self.components(path)[...])
+  }
+
+  /// The directory before the last `/`, by way of ``directories``; nil where it isn't there, or the path is an unusual one.
+  private mutating func placeInDirectory(_ path: String) -> Place? {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash > path.startIndex else { return nil }
+    let name = path[path.utf8.index(after: slash)...]
+    if name.isEmpty || name == "." { return nil }
+    let parent = String(path[..<slash])
+    if let known = directories[parent] { return Place(directory: known, name: String(name)) }
+    guard let found = find(Self.components(parent)[...]), inodes[found].isDirectory else { return nil }
+    directories[parent] = found
+    return Place(directory: found, name: String(name))
   }
 
   private func find(_ components: ArraySlice<String>) -> Int? {
@@ -72,20 +71,21 @@ struct SimDiskState {
     return inode
   }
 
-  func file(_ path: String) throws(DiskError) -> Int {
+  mutating func file(_ path: String) throws(DiskError) -> Int {
     guard let inode = find(path) else { throw .notFound(path: path) }
     if inodes[inode].isDirectory { throw .io(path: path, operation: "open", errno: 21) }
     return inode
   }
 
-  func directory(_ path: String) throws(DiskError) -> Int {
+  mutating func directory(_ path: String) throws(DiskError) -> Int {
     guard let inode = find(path) else { throw .notFound(path: path) }
     guard inodes[inode].isDirectory else { throw .io(path: path, operation: "open", errno: 20) }
     return inode
   }
 
   /// The directory that holds `path`, which must be there, and the name in it.
-  private func place(_ path: String) throws(DiskError) -> Place {
+  private mutating func place(_ path: String) throws(DiskError) -> Place {
+    if let place = placeInDirectory(path) { return place }
     let components = Self.components(path)
     guard let name = components.last else { throw .io(path: path, operation: "change of the root", errno: 16) }
     guard let parent = find(components.dropLast()), inodes[parent].isDirectory else { throw .notFound(path: path) }
@@ -185,7 +185,11 @@ struct SimDiskState {
         inodes[directory].entries[name] = value == nil ? nil : SimEntry(values: [value])
       }
     }
-    for directory in inodes.indices where inodes[directory].isDirectory { dropGoneEntries(directory) }
+    for directory in inodes.indices where inodes[directory].isDirectory {
+      inodes[directory].entries = inodes[directory].entries.filter { $1.values.count > 1 || $1.current != nil }
+      inodes[directory].changedNames = []
+    }
+    directories = [:]
   }
 
   // MARK: Files
@@ -244,8 +248,12 @@ struct SimDiskState {
   /// Gives a name a new meaning that isn't durable yet, and returns the change's number.
   @discardableResult
   private mutating func set(_ place: Place, _ inode: Int?) -> Int {
-    inodes[place.directory].entries[place.name, default: SimEntry(values: [nil])].values.append(inode)
-    return inodes[place.directory].entries[place.name]!.lastIndex
+    if let replaced = current(place), inodes[replaced].isDirectory { directories = [:] }
+    var entry = inodes[place.directory].entries[place.name] ?? SimEntry(values: [nil])
+    entry.values.append(inode)
+    inodes[place.directory].entries[place.name] = entry
+    inodes[place.directory].changedNames.append(place.name)
+    return entry.lastIndex
   }
 
   private mutating func release(_ inode: Int) {
@@ -262,17 +270,18 @@ struct SimDiskState {
   }
 
   mutating func createDirectory(_ path: String) throws(DiskError) {
-    var sofar: [String] = []
+    if let there = find(path), inodes[there].isDirectory { return }
+    var parent = 0
     for name in Self.components(path) {
-      let parent = find(sofar[...])!
-      sofar.append(name)
-      if let there = find(sofar[...]) {
+      if let there = inodes[parent].entries[name]?.current {
         guard inodes[there].isDirectory else { throw .exists(path: path) }
+        parent = there
         continue
       }
       try beginWhole(path)
       inodes.append(SimInode(isDirectory: true))
       set(Place(directory: parent, name: name), inodes.count - 1)
+      parent = inodes.count - 1
     }
   }
 
@@ -326,15 +335,14 @@ struct SimDiskState {
       count(.failedDirectorySync)
       throw .syncFailed(path: path, errno: 5)
     }
-    for name in inodes[directory].entries.keys { inodes[directory].entries[name]!.sync() }
+    for name in inodes[directory].changedNames { inodes[directory].entries[name]?.sync() }
     renames.removeAll { $0.to.directory == directory }
     // A rename that isn't durable yet still counts the changes of its old name.
-    if renames.isEmpty { dropGoneEntries(directory) }
-  }
-
-  /// Forgets names that were never there or are durably gone.
-  private mutating func dropGoneEntries(_ directory: Int) {
-    inodes[directory].entries = inodes[directory].entries.filter { $1.values.count > 1 || $1.current != nil }
+    guard renames.isEmpty else { return }
+    for name in inodes[directory].changedNames where inodes[directory].entries[name]?.isGone == true {
+      inodes[directory].entries[name] = nil
+    }
+    inodes[directory].changedNames.removeAll()
   }
 
   mutating func lock(_ path: String, holder: String) throws(DiskError) -> Int {

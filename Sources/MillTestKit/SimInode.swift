@@ -23,6 +23,8 @@ struct SimInode {
   private var beforeTruncation: (bytes: [UInt8], dirtyFrom: Int)?
   /// A directory's names.
   var entries: [String: SimEntry] = [:]
+  /// Names in ``entries`` that changed since the directory was synced, some more than once.
+  var changedNames: [String] = []
 
   init(isDirectory: Bool) { self.isDirectory = isDirectory }
 
@@ -125,6 +127,8 @@ struct SimEntry {
 
   var current: Int? { values[values.count - 1] }
   var lastIndex: Int { firstIndex + values.count - 1 }
+  /// No such name, durably.
+  var isGone: Bool { values.count == 1 && values[0] == nil }
 
   mutating func sync() {
     firstIndex = lastIndex

@@ -49,7 +49,7 @@ extension SimClickHouse {
     if running.contains(where: { $0.queryID == exchange.queryID }) {
       return answers.error(216, "Query with id = \(exchange.queryID) is already running")
     }
-    if let unknown = exchange.parameters.keys.filter({ !knows(parameter: $0) }).min() {
+    if let unknown = exchange.parameters.names.filter({ !knows(parameter: $0) }).min() {
       unreadable.append("setting \(unknown)")
       return answers.error(115, "Unknown setting \(unknown)")
     }

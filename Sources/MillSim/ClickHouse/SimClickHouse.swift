@@ -53,6 +53,17 @@ package final class SimClickHouse {
     /// Of dying between a part's deduplication entry and its rename.
     package var aimedCrash = 0.0
     package init() {}
+
+    /// For what is asked by the dozen before anything else can happen.
+    var thinned: Rates {
+      var rates = self
+      rates.refused /= 4
+      rates.lost /= 4
+      rates.delayed /= 4
+      rates.torn /= 4
+      rates.error /= 4
+      return rates
+    }
   }
 
   package let definition: Table
@@ -78,10 +89,13 @@ package final class SimClickHouse {
   private(set) var boot = 1
   var running: [RunningInsert] = []
   private var inNetwork: [Exchange] = []
+  private var readBefore = ReadBefore()
+  private let columns: [(name: String, type: String)]
 
   /// `wallOffset`: the server's clock at simulated time 0, ms since 1970.
   package init(_ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace) {
     self.definition = definition
+    columns = definition.columns
     self.draws = draws
     self.scheduler = scheduler
     self.wallOffset = wallOffset
@@ -102,8 +116,9 @@ package final class SimClickHouse {
   /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.
   func send(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
     let exchange = Exchange(request, incarnation: incarnation, done: done)
-    exchange.read(definition)
+    exchange.read(columns, &readBefore)
     if let seen = exchange.seen { onInsert?(seen) }
+    let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
       trace.hit(.connectionRefused)
       answer(exchange, .failure(TransportError(nothingSent: true, reason: "connection refused")), after: draws.within(Int64(0)...5))
@@ -222,7 +237,7 @@ package final class SimClickHouse {
       let boot = boot
       scheduler.after(slow) { [self] in
         guard boot == self.boot else { return }
-        if draws.chance(rates.error) {
+        if draws.chance(exchange.isLook ? rates.thinned.error : rates.error) {
           trace.hit(.transientError)
           respond(exchange, answers.error(202, "Too many simultaneous queries. Maximum: 100"))
         } else {

@@ -41,7 +41,19 @@ package struct LogicalRecord: Hashable, Sendable {
     switch content {
     case .event(let event):
       let at = seconds ? event.at / 1000 : event.at
-      return Array("{\"event_id\":\"e\(event.id)\",\"k\":\(event.group),\"amount\":\(event.amount),\"at\":\(at)}".utf8)
+      // Piece by piece, not as one interpolation: thousands of them are written.
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(96)
+      bytes += "{\"event_id\":\"e".utf8
+      bytes += String(event.id).utf8
+      bytes += "\",\"k\":".utf8
+      bytes += String(event.group).utf8
+      bytes += ",\"amount\":".utf8
+      bytes += String(event.amount).utf8
+      bytes += ",\"at\":".utf8
+      bytes += String(at).utf8
+      bytes.append(UInt8(ascii: "}"))
+      return bytes
     case .garbage(let text): return Array(text.utf8)
     case .tombstone: return nil
     }

@@ -6,6 +6,7 @@ package final class TapDisk: Disk, @unchecked Sendable {
   /// Replaced where a scenario puts another state directory into the place of this one.
   var disk: SimDisk
   private let watch: LogWatch
+  /// With a `/` at its end.
   private let logDirectory: String
   /// Told of a segment before it is removed, with the positions in it.
   package var onSegmentRemoved: ((String, Range<UInt64>) -> Void)?
@@ -13,10 +14,10 @@ package final class TapDisk: Disk, @unchecked Sendable {
   init(_ disk: SimDisk, watch: LogWatch, logDirectory: String) {
     self.disk = disk
     self.watch = watch
-    self.logDirectory = logDirectory
+    self.logDirectory = logDirectory + "/"
   }
 
-  private func isLog(_ path: String) -> Bool { path.hasPrefix(logDirectory + "/") }
+  private func isLog(_ path: String) -> Bool { path.utf8.starts(with: logDirectory.utf8) }
 
   package func open(_ path: String, create: Bool) throws(DiskError) -> any DiskFile {
     let file = try disk.open(path, create: create)

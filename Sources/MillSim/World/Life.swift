@@ -98,7 +98,7 @@ final class Life {
     if !events.isEmpty {
       plan(after: 0)
     } else if engine.wantsPoll {
-      plan(after: draws.within(Int64(1)...(draws.chance(0.1) ? 60 : 12)))
+      plan(after: draws.within(Int64(1)...(draws.chance(0.2) ? 60 : 16)))
     } else {
       let now = scheduler.now + ScheduledClock.monotonicOffset
       plan(after: min(1000, max(1, (engine.wakeAt ?? now + 1000) - now)))

@@ -11,26 +11,18 @@ package final class Scheduler: @unchecked Sendable {
   /// Called after each event; the invariants are checked here.
   package var afterStep: (() -> Void)?
 
-  private struct Event {
-    var time: Int64
-    var tie: UInt64
-    /// The engine's life that this event belongs to; 0: the world's.
-    var incarnation: Int
-    var body: () -> Void
-  }
-
-  private var heap: [Event] = []
+  private var queue = EventQueue()
   private let draws: Draws
   private var droppedThrough = 0
 
   package init(seed: UInt64) { draws = .stream(seed: seed, "scheduler") }
 
   /// Events still waiting, dropped ones included.
-  package var pendingCount: Int { heap.count }
+  package var pendingCount: Int { queue.count }
 
   /// Runs `body` after `milliseconds`. What belongs to an `incarnation` of the engine above 0 is forgotten when that ends.
   package func after(_ milliseconds: Int64, incarnation: Int = 0, _ body: @escaping () -> Void) {
-    push(Event(time: now + max(0, milliseconds), tie: draws.next(), incarnation: incarnation, body: body))
+    queue.push(time: now + max(0, milliseconds), tie: draws.next(), incarnation: incarnation, body)
   }
 
   /// Forgets all events of this and earlier incarnations: their process is dead.
@@ -38,11 +30,11 @@ package final class Scheduler: @unchecked Sendable {
 
   /// Runs the next event; false when there is none.
   package func step() -> Bool {
-    while let event = pop() {
+    while let (event, body) = queue.pop() {
       if event.incarnation != 0, event.incarnation <= droppedThrough { continue }
       now = max(now, event.time)
       steps += 1
-      event.body()
+      body()
       afterStep?()
       return true
     }
@@ -52,16 +44,35 @@ package final class Scheduler: @unchecked Sendable {
   /// Runs events until `stop` says so, none is left or the next is later than `limit`. Returns whether `stop` ended it.
   package func run(limit: Int64, until stop: () -> Bool) -> Bool {
     while !stop() {
-      guard let next = heap.first, next.time <= limit else { return false }
+      guard let next = queue.nextTime, next <= limit else { return false }
       _ = step()
     }
     return true
   }
+}
 
-  private func precedes(_ a: Int, _ b: Int) -> Bool { (heap[a].time, heap[a].tie) < (heap[b].time, heap[b].tie) }
+/// A heap of events, the earliest first.
+private struct EventQueue {
+  struct Event {
+    var time: Int64
+    var tie: UInt64
+    /// The engine's life that this event belongs to; 0: the world's.
+    var incarnation: Int
+    /// Where its body stands: what moves about in the heap is plain numbers.
+    var slot: Int
+  }
 
-  private func push(_ event: Event) {
-    heap.append(event)
+  private var heap: [Event] = []
+  private var bodies: [(() -> Void)?] = []
+  private var freeSlots: [Int] = []
+
+  var count: Int { heap.count }
+  var nextTime: Int64? { heap.first?.time }
+
+  mutating func push(time: Int64, tie: UInt64, incarnation: Int, _ body: @escaping () -> Void) {
+    let slot = freeSlots.popLast() ?? bodies.count
+    if slot == bodies.count { bodies.append(body) } else { bodies[slot] = body }
+    heap.append(Event(time: time, tie: tie, incarnation: incarnation, slot: slot))
     var child = heap.count - 1
     while child > 0 {
       let parent = (child - 1) / 2
@@ -71,19 +82,26 @@ package final class Scheduler: @unchecked Sendable {
     }
   }
 
-  private func pop() -> Event? {
+  mutating func pop() -> (event: Event, body: () -> Void)? {
     guard !heap.isEmpty else { return nil }
     heap.swapAt(0, heap.count - 1)
     let event = heap.removeLast()
+    guard let body = bodies[event.slot] else { preconditionFailure("the event at \(event.time) has no body") }
+    bodies[event.slot] = nil
+    freeSlots.append(event.slot)
     var parent = 0
     while true {
       var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && precedes(child, least) { least = child }
-      if least == parent { return event }
+      let child = 2 * parent + 1
+      if child < heap.count, precedes(child, least) { least = child }
+      if child + 1 < heap.count, precedes(child + 1, least) { least = child + 1 }
+      if least == parent { return (event, body) }
       heap.swapAt(parent, least)
       parent = least
     }
   }
+
+  private func precedes(_ a: Int, _ b: Int) -> Bool { (heap[a].time, heap[a].tie) < (heap[b].time, heap[b].tie) }
 }
 
 /// The engine's clock in simulated time: a wall clock that may jump, a monotonic one that does not.

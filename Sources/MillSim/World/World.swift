@@ -198,7 +198,7 @@ package final class World {
   private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
   private func restart() {
-    scheduler.after(draws.within(Int64(1)...1000)) { [self] in
+    scheduler.after(draws.within(Int64(1)...(draws.chance(0.1) ? 1000 : 200))) { [self] in
       if life == nil { begin() }
     }
   }
@@ -256,9 +256,9 @@ package final class World {
   private func planFaults() {
     every(scenario.killEvery) { [self] in strike(.kill) }
     every(scenario.powerCutEvery) { [self] in strike(.powerCut) }
-    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...4000)) }
-    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...8000)) }
-    every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...4000)) }
+    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
+    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 4)) }
+    every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
     every(scenario.wallJumpEvery) { [self] in
       trace.hit(.wallJump)
       clock.wallOffset += draws.within(Int64(-60_000)...60_000)
