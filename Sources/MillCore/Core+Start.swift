@@ -370,10 +370,14 @@ extension Core {
 
   private mutating func checkTable(_ table: TableFacts) -> Bool {
     guard !tableIdentity.isEmpty, tableIdentity != table.identity else { return true }
+    guard !options.newLineage else {
+      say(.warning, "--new-lineage: the table is another one, or was altered (identity \(table.identity), was \(tableIdentity))")
+      return true
+    }
     end(
       Stop(
         .promise, rule: "C8",
-        "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it. Put it back, or start anew with an empty state directory and --new-lineage"
+        "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it; or, on a server without table uuids, it was altered. Put it back, or go on from here as it is with --new-lineage"
       ))
     return false
   }

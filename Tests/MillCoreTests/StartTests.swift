@@ -170,6 +170,9 @@ func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition = 2) ->
     var table = Start()
     _ = table.open([whole(table)])
     #expect(stop(table.look(witness: nil, identity: "anew"))?.rule == "C8")
+    var accepting = Start(newLineage: true)
+    _ = accepting.open([whole(accepting)])
+    #expect(begins(accepting.look(witness: nil, identity: "anew")))
   }
 
   @Test func `another plan takes over only where nothing is to be replayed under the old one (R4)`() {
