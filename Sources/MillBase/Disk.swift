@@ -1,5 +1,7 @@
+internal import Glibc
+
 /// What can go wrong with a file. The path is part of every case, so that a message can name it.
-package enum DiskError: Error, Hashable, Sendable {
+package enum DiskError: Error, Hashable, Sendable, CustomStringConvertible {
   case notFound(path: String)
   case exists(path: String)
   /// ENOSPC or EDQUOT; some bytes of a write may have reached the file.
@@ -9,7 +11,21 @@ package enum DiskError: Error, Hashable, Sendable {
   /// Another process holds the lock; `holder` is what it wrote into the file.
   case locked(path: String, holder: String)
   case io(path: String, operation: String, errno: Int32)
+
+  package var description: String {
+    switch self {
+    case .notFound(let path): "\(path) is not there"
+    case .exists(let path): "\(path) is there already"
+    case .outOfSpace(let path): "no space left for \(path)"
+    case .syncFailed(let path, let code): "\(path): fsync failed: \(systemMessage(code))"
+    case .locked(let path, let holder): "\(path) is locked by \(holder)"
+    case .io(let path, let operation, let code): "\(path): \(operation) failed: \(systemMessage(code))"
+    }
+  }
 }
+
+/// What the system calls an error number.
+private func systemMessage(_ code: Int32) -> String { unsafe String(cString: strerror(code)) + " (\(code))" }
 
 /// The seam to the file system. Paths are UTF-8 and absolute or relative to the working directory.
 ///

@@ -3,7 +3,8 @@ import Synchronization
 /// A branch of the protocol that the simulator must have taken before its silence means anything. Named after the rule.
 package enum Branch: String, CaseIterable, Sendable {
   // R4: replay
-  case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver
+  case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver,
+    r4FetchesMissingOnly
   // R5: the log's tail
   case r5TornTail, r5TailCopied, r5TwoSegmentsSamePositions, r5CorruptBeforeVouched, r5SyncFailed, r5OutOfSpace
   // R8: guarded insert

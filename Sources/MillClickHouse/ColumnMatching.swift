@@ -1,4 +1,5 @@
 package import MillFlow
+package import MillLog
 
 /// A field of the rows and the column it is meant for; in the order of the RowBlock's columns.
 package struct SinkField: Hashable, Sendable {
@@ -66,6 +67,16 @@ package enum ColumnMatching {
       matched.append(TargetColumn(name: column.name, type: type, typeText: column.type, source: source))
     }
     return (matched, problems)
+  }
+
+  /// What encodes today's fields as a batch of these columns was encoded, also where the table has been altered since.
+  package static func encoder(of sealed: [BatchColumn], fields: [SinkField], table: TableName) -> Result<BlockEncoder, Refusal> {
+    // Where there is one it stands last, and no field feeds it.
+    let provenance = sealed.last.flatMap { last in fields.contains { $0.column == last.name } ? nil : last }
+    let columns = sealed.dropLast(provenance == nil ? 0 : 1).map { DescribedColumn(name: $0.name, type: $0.type) }
+    let (matched, problems) = match(fields, columns, provenance: nil, isReplicated: false, table: table)
+    guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
+    return .success(BlockEncoder(columns: matched, provenance: provenance))
   }
 
   private static func unfed(_ column: DescribedColumn, isReplicated: Bool, table: TableName) -> String? {

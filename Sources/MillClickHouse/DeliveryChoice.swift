@@ -49,7 +49,7 @@ package enum DeliveryChoice {
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
     let facts = TableFacts(
       mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, windowSeconds: choice.windowSeconds,
-      identity: identity(look), hasProvenance: provenance != nil, warnings: choice.warnings)
+      identity: identity(look), hasProvenance: provenance != nil && look.mayCount, warnings: choice.warnings)
     return .success(ChosenTable(facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey))
   }
 

@@ -38,21 +38,35 @@ struct Looking: Sendable {
   private func askColumns(_ requests: Requests, _ found: [String: String], _ done: @escaping @Sendable (Outcome) -> Void) {
     ask(requests, Statements.Look.describe(options.table), done) { described in
       ask(requests, Statements.Look.windows, done) { windows in
-        transport.send(requests.question(Statements.Look.processes)) { result in
-          let mayRead: Bool
-          switch Classification.questionAnswer(result) {
-          case .success: mayRead = true
-          case .failure(.denied): mayRead = false
-          case .failure(let failure): return done(.failure(failure))
+        askRight(requests, Statements.Look.processes, done) { mayReadProcesses in
+          // Asked for now: without it the first doubt could never be settled.
+          let provenance = options.provenanceColumn.flatMap { name in described.contains { $0.first == name } ? name : nil }
+          guard let provenance else {
+            return done(.success(Self.look(requests.dialect, found, described, windows, mayReadProcesses, mayCount: true)))
           }
-          done(.success(Self.look(requests.dialect, found, described, windows, mayRead)))
+          askRight(requests, Statements.Look.provenance(options.table, column: provenance), done) { mayCount in
+            done(.success(Self.look(requests.dialect, found, described, windows, mayReadProcesses, mayCount: mayCount)))
+          }
         }
       }
     }
   }
 
+  /// Whether the user may ask this.
+  private func askRight(
+    _ requests: Requests, _ statement: String, _ done: @escaping @Sendable (Outcome) -> Void, _ then: @escaping @Sendable (Bool) -> Void
+  ) {
+    transport.send(requests.question(statement)) { result in
+      switch Classification.questionAnswer(result) {
+      case .success: then(true)
+      case .failure(.denied): then(false)
+      case .failure(let failure): done(.failure(failure))
+      }
+    }
+  }
+
   private static func look(
-    _ dialect: Dialect, _ found: [String: String], _ described: Rows, _ windows: Rows, _ mayRead: Bool
+    _ dialect: Dialect, _ found: [String: String], _ described: Rows, _ windows: Rows, _ mayReadProcesses: Bool, mayCount: Bool
   ) -> TableLook {
     let databases = TabSeparated.texts(found["dependencies_database"] ?? "")
     let tables = TabSeparated.texts(found["dependencies_table"] ?? "")
@@ -64,7 +78,7 @@ struct Looking: Sendable {
         DescribedColumn(name: $0[0], type: $0[1], defaultKind: $0[2], defaultExpression: $0[3])
       },
       mergeTreeSettings: Dictionary(windows.filter { $0.count == 2 }.map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first }),
-      mayReadProcesses: mayRead)
+      mayReadProcesses: mayReadProcesses, mayCount: mayCount)
   }
 
   private func ask(

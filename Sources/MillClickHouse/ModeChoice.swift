@@ -45,6 +45,11 @@ struct ModeChoice {
         "user \(options.user) may not read system.processes, without which a lost INSERT can't be settled: "
           + "GRANT SELECT ON system.processes TO \(SQL.name(options.user))")
     }
+    if !look.mayCount {
+      problems.append(
+        "user \(options.user) may not read \(table), without which the rows of a batch can't be counted after a lost answer: "
+          + "GRANT SELECT ON \(table.quoted) TO \(SQL.name(options.user))")
+    }
     chooseMode()
   }
 

@@ -81,6 +81,11 @@ package enum Statements {
     /// Fails where the user may not read system.processes.
     package static let processes = "SELECT count() FROM system.processes FORMAT TabSeparated"
 
+    /// No row; fails where the user may not read the column.
+    package static func provenance(_ table: TableName, column: String) -> String {
+      "SELECT \(SQL.name(column)) FROM \(table.quoted) LIMIT 0 FORMAT TabSeparated"
+    }
+
     /// One row, or none where there is no such table. `columns`: out of ``tablesColumns``.
     package static func table(_ table: TableName, columns: [String]) -> String {
       let list = columns.map(SQL.name).joined(separator: ", ")

@@ -89,10 +89,13 @@ package struct TableLook: Hashable, Sendable {
   /// Defaults for tables that don't say otherwise.
   package var mergeTreeSettings: [String: String]
   package var mayReadProcesses: Bool
+  /// Whether rows may be counted by the provenance column.
+  package var mayCount: Bool
 
   package init(
     dialect: Dialect, engine: String, engineFull: String = "", createQuery: String = "", partitionKey: String = "", uuid: String? = nil,
-    dependents: [TableName] = [], columns: [DescribedColumn], mergeTreeSettings: [String: String] = [:], mayReadProcesses: Bool = true
+    dependents: [TableName] = [], columns: [DescribedColumn], mergeTreeSettings: [String: String] = [:], mayReadProcesses: Bool = true,
+    mayCount: Bool = true
   ) {
     self.dialect = dialect
     self.engine = engine
@@ -104,6 +107,7 @@ package struct TableLook: Hashable, Sendable {
     self.columns = columns
     self.mergeTreeSettings = mergeTreeSettings
     self.mayReadProcesses = mayReadProcesses
+    self.mayCount = mayCount
   }
 
   /// Columns of system.tables that are asked for, where the server has them, in the order of their answer.

@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// Which librdkafka properties a pipeline file may set, and why not the others.
 enum KafkaProperties {
   /// Whole names.

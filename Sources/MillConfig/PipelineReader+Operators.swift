@@ -1,3 +1,5 @@
+internal import MillBase
+
 extension PipelineReader {
   /// What the operators section gave.
   struct Operators {

@@ -1,3 +1,5 @@
+internal import MillBase
+
 extension PipelineReader {
   func readSinks(_ top: Section, source: SourceReading?, operators: Operators) -> ClickHouseSettings? {
     guard top.requires("sinks", "name the table to insert into: sinks: {NAME: {clickhouse: {...}}}") else { return nil }

@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// A map of the pipeline file while it is read: hands out typed values, fills in defaults and reports what is wrong.
 ///
 /// Every function that returns nil for a wrong value has reported it, so that callers go on and the user sees all problems at once.

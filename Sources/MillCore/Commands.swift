@@ -18,6 +18,8 @@ package enum Command: Sendable {
   case openState(checkpoint: String?, FlowStart)
   /// Empty the partition buffers and fetch from these offsets (index: partition).
   case assign([Int64])
+  /// Fetch only from these offsets (index: partition; nil: not this one) and keep what the buffers hold.
+  case fetch([Int64?])
   /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with
   /// nothing processed.
   case cut(Intent)

@@ -25,11 +25,15 @@ struct CheckpointProgress {
   var publishRetryAt: Int64?
   /// Checkpoints that verify, newest first.
   var retained: [(name: String, manifest: Manifest)] = []
+  /// Names of those that don't, until the next publication removes them.
+  var broken: [String] = []
   var lastEpoch: EpochNumber?
   var lastPublishedAt: Int64?
 
   // R15
   var isCommittingWitness = false
+  /// Another checkpoint was published meanwhile.
+  var commitsAgain = false
   var hasCommittedWitness = false
   var witnessRetryAt: Int64?
   /// What the group may hold without anybody else having written it.
@@ -181,6 +185,8 @@ extension Core {
     while checkpoint.retained.count > max(1, options.checkpointsRetained) {
       commands.append(.removeCheckpoint(name: checkpoint.retained.removeLast().name))
     }
+    for broken in checkpoint.broken where broken != name { commands.append(.removeCheckpoint(name: broken)) }
+    checkpoint.broken = []
     truncateLog()
     commitWitness()
   }
@@ -208,6 +214,10 @@ extension Core {
   // MARK: - Witness (R15)
 
   mutating func commitWitness() {
+    guard !checkpoint.isCommittingWitness else {
+      checkpoint.commitsAgain = true
+      return
+    }
     checkpoint.isCommittingWitness = true
     let text = Witness(lineage: lineage, position: min(durableEnd, logEnd)).description
     if case .some(.some(let read)) = start.witness, checkpoint.knownWitnesses.isEmpty { checkpoint.knownWitnesses.append(read) }
@@ -223,7 +233,15 @@ extension Core {
     // What was sent and not answered may still take effect: it stays known.
     checkpoint.knownWitnesses.removeFirst(max(0, checkpoint.knownWitnesses.count - 64))
     if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
+    if commitsWitnessAgain() { return }
     if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
+  }
+
+  private mutating func commitsWitnessAgain() -> Bool {
+    guard checkpoint.commitsAgain else { return false }
+    checkpoint.commitsAgain = false
+    commitWitness()
+    return true
   }
 
   mutating func takeWitnessFailure(_ reason: String) {
@@ -236,6 +254,7 @@ extension Core {
       return
     }
     say(.warning, "the group's offsets were not committed, the next checkpoint tries again: \(reason)")
+    if commitsWitnessAgain() { return }
     if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
   }
 

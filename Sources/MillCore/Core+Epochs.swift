@@ -33,6 +33,7 @@ extension Core {
     switch phase {
     case .replaying:
       lastPolled = polled
+      boundBuffers(polled)
     case .live: cutWhenDue(polled)
     default: break
     }
@@ -105,6 +106,7 @@ extension Core {
       Reach.mark(.r14FlushBetween)
       orderFreeze()
     }
+    stopProgressAt = monotonic
     if phase == .replaying { compareSeals() }
   }
 
@@ -113,6 +115,28 @@ extension Core {
   /// More than one intent may lie whole in the buffers.
   mutating func advanceReplay() {
     if let lastPolled { replayWhenComplete(lastPolled) }
+  }
+
+  /// One partition without a leader must not let the others' records pile up behind the intent that waits for it.
+  private mutating func boundBuffers(_ polled: Polled) {
+    guard replayNext < replay.count else { return }
+    let missing = Set(
+      replay[replayNext].ranges.lazy.map { (Int($0.partition), $0.next) }.filter { $0 < polled.next.count && polled.next[$0] < $1 }
+        .map(\.0))
+    guard !missing.isEmpty else { return }
+    let rows = polled.rows.reduce(0, +)
+    if rows > 4 * options.epochMaxRows || polled.byteCount > 2 * options.epochMaxBytes {
+      fetch(only: missing, polled)
+    } else if let fetchedOnly, rows < options.epochMaxRows || !missing.isSubset(of: fetchedOnly) {
+      fetch(only: nil, polled)
+    }
+  }
+
+  private mutating func fetch(only wanted: Set<Int>?, _ polled: Polled) {
+    guard wanted != fetchedOnly else { return }
+    if wanted != nil { Reach.mark(.r4FetchesMissingOnly) }
+    fetchedOnly = wanted
+    commands.append(.fetch(polled.next.indices.map { wanted?.contains($0) == false ? nil : polled.next[$0] }))
   }
 
   private mutating func replayWhenComplete(_ polled: Polled) {
@@ -160,6 +184,7 @@ extension Core {
   private mutating func finishReplayWhenDone() {
     guard phase == .replaying, replayNext == replay.count else { return }
     if pendingRows.contains(where: { $0 > 0 }) { Reach.mark(.r4PendingAfterReplay) }
+    if let lastPolled { fetch(only: nil, lastPolled) }
     beginLive()
   }
 

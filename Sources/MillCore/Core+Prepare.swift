@@ -19,7 +19,6 @@ extension Core {
       .openState(
         checkpoint: start.checkpointName,
         FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: partitions.map(\.maxEventTime), watermark: watermark)))
-    restartCount += 1
   }
 
   mutating func advancePreparing() {
@@ -55,8 +54,8 @@ extension Core {
     // One line at every start; `make kills` reads it to know that a kill found work under way.
     let unacked = deliveries.count + deadLetters.waiting.count
     say(.info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(deliveries.count) epoch=\(epoch)")
-    // A checkpoint that did not verify makes room for one of the same epoch.
-    for broken in opened?.checkpoints ?? [] where broken.problem != nil { commands.append(.removeCheckpoint(name: broken.name)) }
+    // They go when the one recovered from has proved itself by a successor.
+    checkpoint.broken = (opened?.checkpoints ?? []).filter { $0.problem != nil }.map(\.name)
     opened = nil
     phase = replay.isEmpty ? .live : .replaying
     if phase == .live { beginLive() }

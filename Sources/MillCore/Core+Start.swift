@@ -31,7 +31,8 @@ extension Core {
     opened = found
     instance = found.instance
     let log = found.log
-    for checkpoint in found.checkpoints where checkpoint.problem == nil {
+    var found = found
+    for (index, checkpoint) in found.checkpoints.enumerated() where checkpoint.problem == nil {
       guard let manifest = checkpoint.manifest else { continue }
       if manifest.pipeline != options.pipeline {
         return end(
@@ -40,15 +41,23 @@ extension Core {
             "the state directory belongs to pipeline \"\(manifest.pipeline)\", this file is \"\(options.pipeline)\": give each pipeline a state.path of its own"
           ))
       }
+      if isSuperseded(manifest, found) {
+        found.checkpoints[index].problem = "it belongs to a log that was given up with --new-lineage"
+        continue
+      }
       if manifest.position > log.end {
         Reach.mark(.r17ManifestBeyondLog)
-        return end(
-          Stop(
-            .promise, rule: "R17",
-            "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already; put the newer state back, or start anew with an empty state directory and --new-lineage, which may double them"
-          ))
+        guard options.newLineage else {
+          return end(
+            Stop(
+              .promise, rule: "R17",
+              "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already: put the newer state back, or go on from an older checkpoint with --new-lineage, which may double them"
+            ))
+        }
+        found.checkpoints[index].problem = "it was taken at log position \(manifest.position), but the log ends at \(log.end)"
       }
     }
+    opened = found
     if let newest = found.checkpoints.first, newest.problem != nil { Reach.mark(.r17FellBack) }
     let usable = found.checkpoints.first { $0.problem == nil && $0.manifest != nil }
     for broken in found.checkpoints where broken.problem != nil {
@@ -75,6 +84,19 @@ extension Core {
     }
     Reach.mark(.r17Recovered)
     prepareRecovery(found, manifest, usable.name)
+  }
+
+  /// Whether another lineage was begun in the log before this checkpoint's position: the log that it was taken in went on otherwise.
+  private func isSuperseded(_ manifest: Manifest, _ found: Opened) -> Bool {
+    var lineageThere: Lineage?
+    for case (let position, .restart(let restart)) in found.log.records where position < manifest.position {
+      lineageThere = restart.lineage
+    }
+    guard let lineageThere, lineageThere != manifest.lineage else { return false }
+    let isKnown =
+      found.log.records.contains { if case .restart(let restart) = $0.record { restart.lineage == manifest.lineage } else { false } }
+      || found.checkpoints.contains { $0.manifest.map { $0.lineage == manifest.lineage && $0.position < manifest.position } ?? false }
+    return isKnown
   }
 
   private mutating func prepareBirth(_ found: Opened, bornAgain: Bool) {
@@ -127,7 +149,6 @@ extension Core {
       let isAfter = position >= manifest.position
       switch record {
       case .restart(let restart):
-        restartCount += 1
         if !start.lineages.contains(restart.lineage) { start.lineages.append(restart.lineage) }
         if isAfter {
           lineage = restart.lineage
@@ -349,10 +370,14 @@ extension Core {
 
   private mutating func checkTable(_ table: TableFacts) -> Bool {
     guard !tableIdentity.isEmpty, tableIdentity != table.identity else { return true }
+    guard !options.newLineage else {
+      say(.warning, "--new-lineage: the table is another one, or was altered (identity \(table.identity), was \(tableIdentity))")
+      return true
+    }
     end(
       Stop(
         .promise, rule: "C8",
-        "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it. Put it back, or start anew with an empty state directory and --new-lineage"
+        "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it; or, on a server without table uuids, it was altered. Put it back, or go on from here as it is with --new-lineage"
       ))
     return false
   }

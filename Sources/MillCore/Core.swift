@@ -29,7 +29,8 @@ package struct Core: ~Copyable {
   package internal(set) var lineage = Lineage(0)
   var hashSeed = Digest128(low: 0, high: 0)
   var instance: UInt64 = 0
-  var restartCount = 0
+  /// Above the attempts of all earlier lives: a restart record's position only grows, so that no two lives use one query id.
+  var attemptBase = 0
   var tableIdentity = ""
   package internal(set) var table: TableFacts?
   var source = SourceLook(clusterID: "", topicID: "", low: [], stableEnd: [])
@@ -43,10 +44,14 @@ package struct Core: ~Copyable {
   var replayNext = 0
   /// What the buffers hold while recorded intents are replayed.
   var lastPolled: Polled?
+  /// The partitions that are fetched while the others' buffers are full; nil: all.
+  var fetchedOnly: Set<Int>?
   var seals: [EpochNumber: [Seal]] = [:]
   var endOffsets: [Int64] = []
   package internal(set) var counters = Counters()
   var stopRequested = false
+  /// When the stop was asked for, or an epoch was replayed since.
+  var stopProgressAt: Int64 = 0
   var nextDescribe: Int64 = 0
 
   // Pending output; index: destination
@@ -110,17 +115,35 @@ package struct Core: ~Copyable {
   }
 
   /// The monotonic moment at which ``Event/wake`` is due although nothing else happens; nil: only an event can change anything.
+  ///
+  /// What is blocked by something that ends in an event has no moment: it would lie in the past and wake for nothing.
   package var wakeAt: Int64? {
-    var moments: [Int64] = Array(retryAt.values)
-    moments += [
-      sealRetryAt, appendRetryAt, stateRetryAt, describeRetryAt, settler.nextAt, deadLetters.retryAt, checkpoint.dueAt,
-      checkpoint.publishRetryAt, start.tokenRetryAt, checkpoint.witnessRetryAt,
-    ].compactMap { $0 }
-    moments += deliveries.compactMap(\.readyAt)
-    for destination in Destination.allCases {
-      if let since = pendingSince[Int(destination.rawValue)] { moments.append(since + maxDelay(destination)) }
+    var earliest: Int64?
+    func consider(_ moment: Int64?) {
+      guard let moment else { return }
+      earliest = min(earliest ?? moment, moment)
     }
-    return moments.min()
+    for moment in retryAt.values { consider(moment) }
+    consider(sealRetryAt)
+    consider(appendRetryAt)
+    consider(stateRetryAt)
+    consider(deadLetters.retryAt)
+    consider(checkpoint.publishRetryAt)
+    consider(checkpoint.witnessRetryAt)
+    consider(start.tokenRetryAt)
+    consider(giveUpAt)
+    if !isDescribing { consider(describeRetryAt) }
+    if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
+    if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
+    guard phase == .live, !stopRequested else { return earliest }
+    if cutNotBefore > monotonic { consider(cutNotBefore) }
+    if !asking.contains(.describe) { consider(max(nextDescribe, retryAt[.describe] ?? 0)) }
+    guard !isSealing else { return earliest }
+    consider(checkpoint.dueAt)
+    if checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
+      for destination in Destination.allCases { consider(pendingSince[destination.index].map { $0 + maxDelay(destination) }) }
+    }
+    return earliest
   }
 
   package var isStopped: Bool { phase == .stopped }
@@ -141,6 +164,7 @@ package struct Core: ~Copyable {
     case .logBegun(let end, let durable):
       logEnd = end
       durableEnd = durable
+      attemptBase = Int(end) * 1000
       start.isLogBegun = true
     case .stateOpened: start.isStateOpen = true
     case .polled(let polled): takePolled(polled)
@@ -161,7 +185,10 @@ package struct Core: ~Copyable {
     case .outOfSpace(let work): takeOutOfSpace(work)
     case .failed(let stop): end(stop)
     case .stopRequested:
-      if !stopRequested { commands.append(.say(.info, "stopping: sealing and taking a checkpoint")) }
+      if !stopRequested {
+        commands.append(.say(.info, "stopping: sealing and taking a checkpoint"))
+        stopProgressAt = monotonic
+      }
       stopRequested = true
       if phase == .starting || phase == .looking || phase == .preparing { end(Stop(.done, "stopped before anything was processed")) }
     case .wake: break
@@ -172,6 +199,7 @@ package struct Core: ~Copyable {
   private mutating func advance() {
     // What follows is about the end of `epoch`; an epoch that is being processed comes to its end first.
     guard !isCutting else { return }
+    if let giveUpAt, giveUpAt <= monotonic { return giveUp() }
     switch phase {
     case .starting, .stopped: return
     case .looking: advanceLooking()
@@ -186,6 +214,23 @@ package struct Core: ~Copyable {
       advanceState()
       advanceCheckpoint()
     }
+  }
+
+  /// Asked to stop, and what it waits for may never come: the brokers' records in a replay, room on the disk. Nothing is lost by leaving:
+  /// the next start goes on from the checkpoint and the log that are there.
+  private var giveUpAt: Int64? {
+    let waitsForRoom = sealRetryAt != nil || appendRetryAt != nil || stateRetryAt != nil || checkpoint.publishRetryAt != nil
+    guard stopRequested, phase == .replaying || phase == .live && waitsForRoom else { return nil }
+    return stopProgressAt + options.stopPatienceMilliseconds
+  }
+
+  private mutating func giveUp() {
+    end(
+      Stop(
+        .failed,
+        phase == .replaying
+          ? "stopped while epochs were replayed, without a last checkpoint: the records did not come from Kafka. The next start goes on"
+          : "stopped without a last checkpoint: no room on the disk of the state directory. The next start goes on"))
   }
 
   mutating func end(_ stop: Stop) {

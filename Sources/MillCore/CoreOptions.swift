@@ -34,6 +34,8 @@ package struct CoreOptions: Sendable {
   package var describeIntervalMilliseconds: Int64 = 30_000
   package var retryMilliseconds: Int64 = 1_000
   package var backoffMaxMilliseconds: Int64 = 30_000
+  /// Asked to stop, but held up by brokers or a full disk: leave after this time without progress.
+  package var stopPatienceMilliseconds: Int64 = 30_000
 
   package init(pipeline: String, sourceName: String, topic: String, plan: PlanRecord, sinkName: String) {
     self.pipeline = pipeline

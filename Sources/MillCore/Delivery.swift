@@ -134,7 +134,7 @@ extension Core {
   private mutating func begin(_ index: Int, _ table: TableFacts) {
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
-    deliveries[index].attempts = restartCount * 1000
+    deliveries[index].attempts = attemptBase
     switch table.mode {
     case .tokenAndProvenance, .tokenOnly, .atLeastOnce:
       deliveries[index].step = .sendPlain

@@ -96,7 +96,18 @@ extension Executor {
         return .sealCompared(mismatch: "\(pending) rows for \(destinationNames[part.destination.index]), \(sealedRows) were sealed")
       }
       for batch in batches {
-        let digest = flow.digest(batch, encoder: parts.sink.chosen?.encoder)
+        // What was sealed is a fact: the table may have been altered since.
+        var encoder: BlockEncoder?
+        if batch.destination == .table {
+          switch ColumnMatching.encoder(of: batch.columns, fields: parts.sink.fields, table: parts.sink.options.table) {
+          case .success(let found): encoder = found
+          case .failure(let refusal):
+            return .sealCompared(
+              mismatch:
+                "batch \(batch.token) was sealed with columns that the fields don't fit: \(refusal.problems.joined(separator: "; "))")
+          }
+        }
+        let digest = flow.digest(batch, encoder: encoder)
         guard digest == batch.digest else {
           return .sealCompared(mismatch: "batch \(batch.token) has digest \(digest.map { "\($0)" } ?? "none")")
         }

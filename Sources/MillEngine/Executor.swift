@@ -47,6 +47,7 @@ package final class Executor {
     case .assign(let offsets):
       buffers = offsets.map { RecordBuffer(nextOffset: $0) }
       parts.source.assign(offsets)
+    case .fetch(let offsets): parts.source.assign(offsets)
     case .cut(let intent): return cut(intent)
     case .replay(let intent): return replay(intent)
     case .compareSeal(let seal): return compare(seal)
@@ -140,7 +141,7 @@ package final class Executor {
       return .failed(
         Stop(
           .promise, rule: "R5",
-          "\(path): record \(position) of the epoch log is damaged (\(why)), and it is known to have been durable. Restore the state directory from a copy, or start anew with an empty one and --new-lineage"
+          "\(path): record \(position) of the epoch log is damaged (\(why)), and it is known to have been durable. Restore the state directory from a copy, or go on from what is before it with --new-lineage, which may double rows"
         ))
     case .otherPipeline(let path, _, _):
       return .failed(

@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// Why a text is no type that a field can have.
 package struct TypeProblem: Error, Hashable, Sendable {
   /// The whole text that was given.
@@ -135,7 +137,7 @@ private struct TypeReader {
 
   private func unknown(_ name: String) -> TypeProblem {
     if Self.notYet.contains(name) { return problem("\(name) is a type of ClickHouse that fields can't have yet") }
-    let nearest = nearestName(to: name, among: Self.plain.keys.sorted() + Self.withArguments)
+    let nearest = nearestKnown(to: name, among: Self.plain.keys.sorted() + Self.withArguments)
     let hint = nearest.map { ", did you mean \($0)?" } ?? ""
     return problem("'\(name)' is no type\(hint)", nearest: nearest)
   }
@@ -216,29 +218,4 @@ func isZoneName(_ name: String) -> Bool {
     (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A) || (byte >= 0x30 && byte <= 0x39) || byte == 0x2F || byte == 0x2B || byte == 0x2D
       || byte == 0x5F
   }
-}
-
-/// The candidate with the fewest letters to change (letter case free), if at most a third of the name has to change; first wins a tie.
-package func nearestName(to name: String, among candidates: [String]) -> String? {
-  let wanted = Array(name.lowercased().utf8.prefix(64))
-  var best: (name: String, distance: Int)?
-  for candidate in candidates {
-    let distance = editDistance(wanted, Array(candidate.lowercased().utf8))
-    if distance < best?.distance ?? max(2, (wanted.count + 2) / 3 + 1) { best = (candidate, distance) }
-  }
-  return best?.name
-}
-
-private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-  var row = Array(0...b.count)
-  for i in a.indices {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for j in b.indices {
-      let substituted = diagonal + (a[i] == b[j] ? 0 : 1)
-      diagonal = row[j + 1]
-      row[j + 1] = min(substituted, row[j] + 1, row[j + 1] + 1)
-    }
-  }
-  return row[b.count]
 }

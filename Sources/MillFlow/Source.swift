@@ -86,8 +86,8 @@ package protocol Source: AnyObject, Sendable {
   /// Commits `offsets` (index: partition) for the group, with `witness` as the metadata of each.
   func commitWitness(_ witness: String, offsets: [Int64]) throws(SourceError)
 
-  /// Starts (or starts anew) to fetch each partition at its offset; index: partition. Local, does not wait for brokers.
-  func assign(_ offsets: [Int64])
+  /// Starts (or starts anew) to fetch each partition at its offset, nil: not at all; index: partition. Local, does not wait for brokers.
+  func assign(_ offsets: [Int64?])
   /// Moves fetched records into the buffers (index: partition), at most `limit` records, waiting at most `timeoutMilliseconds` for
   /// the first. Also advances ``RecordBuffer/nextOffset`` past aborted records and markers when the end of a partition is reached.
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice]

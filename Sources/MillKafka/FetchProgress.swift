@@ -34,8 +34,8 @@ package struct FetchProgress {
   /// A broker has answered since this assignment.
   package var hasHeard = false
 
-  /// `offsets`: where each partition begins; index: partition.
-  package init(_ offsets: [Int64]) { partitions = offsets.map { Partition(next: $0) } }
+  /// `offsets`: where each partition begins, nil: nothing is taken from it; index: partition.
+  package init(_ offsets: [Int64?]) { partitions = offsets.map { Partition(next: $0 ?? 0, isStopped: $0 == nil) } }
 
   package var partitionCount: Int { partitions.count }
 

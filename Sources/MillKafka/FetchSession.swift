@@ -5,7 +5,7 @@ final class FetchSession: @unchecked Sendable {
   private let queue: FetchQueue
   private var progress: FetchProgress
 
-  init(_ queue: FetchQueue, offsets: [Int64]) {
+  init(_ queue: FetchQueue, offsets: [Int64?]) {
     self.queue = queue
     progress = FetchProgress(offsets)
   }

@@ -20,7 +20,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
   private var reportedUnavailable = false
 
   private struct Assignment {
-    var offsets: [Int64]?
+    var offsets: [Int64?]?
     var session: FetchSession?
   }
 
@@ -162,7 +162,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
 
   // MARK: Fetching
 
-  package func assign(_ offsets: [Int64]) {
+  package func assign(_ offsets: [Int64?]) {
     // The old session ends outside of the lock: that joins librdkafka's threads.
     let old = assignment.withLock {
       let old = $0.session

@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillConfig
 
 /// Wrong usage: what is wrong, and the command whose help tells more.

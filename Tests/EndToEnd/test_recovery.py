@@ -201,6 +201,26 @@ def test_a_log_whose_tail_is_cut_off_gives_exact_rows_or_stops(lab, ready, cut):
         assert (result["extra"], result["double"]) == (0, 0)
 
 
+def test_a_checkpoint_beyond_the_end_of_the_log_is_refused_and_a_new_lineage_goes_on_from_the_one_before(lab, ready):
+    run_to_end(lab, ready)
+    copy = ready.directory / "log"
+    shutil.copytree(ready.state / "log", copy)
+    lab.produce_events(ready.topic, range(EVENTS, EVENTS + 5000))
+    run_to_end(lab, ready)
+    shutil.rmtree(ready.state / "log")
+    shutil.copytree(copy, ready.state / "log")
+    life = run_to_end(lab, ready, code=4)
+    assert "R17" in life.tail() and "--new-lineage" in life.tail()
+    lab.assert_exact(ready, unique=EVENTS + 5000)
+    run_to_end(lab, ready, "--new-lineage")
+    # What came after the older checkpoint is there again under a new token, as was told; nothing is lost, and nothing before it doubled.
+    assert lab.count(ready.table, "uniqExact(event_id)") == EVENTS + 5000
+    assert lab.count(ready.table) == EVENTS + 2 * 5000
+    lab.produce_events(ready.topic, range(EVENTS + 5000, EVENTS + 6000))
+    run_to_end(lab, ready)
+    assert lab.count(ready.table) == EVENTS + 2 * 5000 + 1000
+
+
 def test_a_corrupt_newest_manifest_falls_back_to_the_one_before(lab, ready):
     engine = killed_with_work(lab, ready)
     assert len(manifests(ready)) > 1

@@ -102,6 +102,14 @@ def test_a_user_who_may_not_look_at_what_runs_is_refused_with_the_grant(lab, few
     assert lab.count(table) == 0
 
 
+def test_a_user_who_may_not_read_the_table_is_refused_with_the_grant(lab, few):
+    table = lab.table()
+    life = lab.engine(lab.pipeline(few, table, more=sink(user="writer"))).run("--until-end", seconds=90)
+    assert life.code == 3, life.tail()
+    assert "GRANT SELECT ON" in life.tail() and table.split(".")[-1] in life.tail(), life.tail()
+    assert lab.count(table) == 0
+
+
 def test_a_wrong_password_is_refused_and_not_printed(lab, few):
     table = lab.table()
     life = lab.engine(lab.pipeline(few, table, more=sink(password="canary-7316"))).run("--until-end", seconds=90)

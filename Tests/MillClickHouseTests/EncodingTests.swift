@@ -127,6 +127,23 @@ internal import Testing
 
   static let digestOf500Rows = "78ea38621e184bf687b51eba5b01a767"
 
+  @Test func `rows are encoded as an earlier batch was, after the table's columns have changed place and type`() throws {
+    let fields = [SinkField(field: "id", type: .int32), SinkField(field: "name", type: .string)]
+    let table = try #require(TableName("default.t"))
+    let block = makeBlock([(.int32, [.int(Int32(7)), .int(Int32(-7))]), (.string, [.text("a"), .text("b")])])
+    let then = [DescribedColumn(name: "id", type: "Int32"), DescribedColumn(name: "name", type: "String")]
+    let now = [DescribedColumn(name: "name", type: "LowCardinality(String)"), DescribedColumn(name: "id", type: "Int64")]
+    let matched = [then, now].map { ColumnMatching.match(fields, $0, provenance: nil, isReplicated: false, table: table).columns }
+    let sealed = BlockEncoder(columns: matched[0], provenance: BatchColumn(name: "batch", type: "String"))
+    let today = BlockEncoder(columns: matched[1], provenance: nil)
+    let again = try ColumnMatching.encoder(of: sealed.batchColumns, fields: fields, table: table).get()
+    let digest = sealed.encode(block, rows: 0..<2).digest
+    #expect(again.encode(block, rows: 0..<2).digest == digest)
+    #expect(again.batchColumns == sealed.batchColumns)
+    #expect(today.encode(block, rows: 0..<2).digest != digest)
+    #expect(throws: Refusal.self) { try ColumnMatching.encoder(of: sealed.batchColumns, fields: [fields[0]], table: table).get() }
+  }
+
   @Test func `the provenance column stands last and holds the token in every row`() throws {
     let (encoder, block) = twoColumns()
     let rows = encoder.encode(block, rows: 0..<3)

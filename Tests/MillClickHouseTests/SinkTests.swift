@@ -43,7 +43,7 @@ private final class StandingClock: Clock {
     ),
     ("DESCRIBE TABLE", "id\tUInt64\t\t\t\t\t\n_millrace_batch\tString\t\t\t\t\t\n"),
     ("SELECT name, value FROM system.merge_tree_settings", "non_replicated_deduplication_window\t100\n"),
-    ("SELECT count() FROM system.processes", "1\n"),
+    ("SELECT count() FROM system.processes", "1\n"), ("SELECT `_millrace_batch` FROM", ""),
   ]
 
   private func sink(_ transport: any Transport) -> ClickHouseSink {
@@ -120,6 +120,9 @@ private final class StandingClock: Clock {
     let blind = ScriptedTransport(Self.table, [("SELECT count() FROM system.processes", .success(error))])
     guard case .unfit(let problems)? = ask(sink(blind), .describe(pending: [])) else { return #expect(Bool(false)) }
     #expect(problems.contains { $0.contains("GRANT SELECT ON system.processes") })
+    let writing = ScriptedTransport(Self.table, [("SELECT `_millrace_batch` FROM", .success(error))])
+    guard case .unfit(let unread)? = ask(sink(writing), .describe(pending: [])) else { return #expect(Bool(false)) }
+    #expect(unread.contains { $0.contains("GRANT SELECT ON `db`.`t` TO") })
     guard case .unfit(let missing)? = ask(sink(ScriptedTransport([("SELECT `engine`", "")] + Self.table)), .describe(pending: [])) else {
       return #expect(Bool(false))
     }

@@ -4,7 +4,7 @@ import MillLog
 import Testing
 
 /// A core that has read a state directory with one checkpoint, and is asked what it makes of what the outside says.
-private struct Start: ~Copyable {
+struct Start: ~Copyable {
   var core: Core
   let plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan")
   let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)
@@ -54,16 +54,16 @@ private struct Start: ~Copyable {
   }
 }
 
-private func stop(_ commands: [Command]) -> Stop? {
+func stop(_ commands: [Command]) -> Stop? {
   for command in commands { if case .stop(let stop) = command { return stop } }
   return nil
 }
 
-private func begins(_ commands: [Command]) -> Bool {
+func begins(_ commands: [Command]) -> Bool {
   commands.contains { if case .beginLog = $0 { true } else { false } }
 }
 
-private func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition = 2) -> FoundCheckpoint {
+func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition = 2) -> FoundCheckpoint {
   FoundCheckpoint(name: "c\(epoch)", manifest: start.manifest(epoch: epoch, position: position), problem: nil)
 }
 
@@ -113,6 +113,26 @@ private func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition
     #expect(found?.rule == "R17" && found?.kind == .promise)
   }
 
+  @Test func `a new lineage goes on from the newest checkpoint within what is left of the log (R15, R17)`() {
+    var start = Start(newLineage: true)
+    #expect(stop(start.open([whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 1)], end: 5)) == nil)
+    #expect(start.core.epoch == 1)
+    #expect(begins(start.look(witness: "millrace:\(Start.lineage):9")))
+  }
+
+  @Test func `a checkpoint of a log that was given up is never taken for one of the log that went on (R17)`() {
+    let restarts = [Start.lineage, Lineage(0xdef)].map { lineage in
+      LogRecord.restart(Restart(lineage: lineage, instance: 1, lastKeptEpoch: 0, wallMilliseconds: 0))
+    }
+    // The new lineage began at position 3; the log has passed the old lineage's checkpoint at 9 since.
+    var start = Start()
+    let found = start.open(
+      [whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 2)],
+      records: restarts + Array(repeating: .plan(start.plan), count: 8), end: 12)
+    #expect(stop(found) == nil)
+    #expect(start.core.epoch == 1 && start.core.lineage == Lineage(0xdef))
+  }
+
   @Test func `a corrupt newest checkpoint falls back to the one before (R17)`() {
     var start = Start()
     let broken = FoundCheckpoint(name: "c5", manifest: nil, problem: "sha256 of shard-0/store/1.sst")
@@ -150,6 +170,9 @@ private func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition
     var table = Start()
     _ = table.open([whole(table)])
     #expect(stop(table.look(witness: nil, identity: "anew"))?.rule == "C8")
+    var accepting = Start(newLineage: true)
+    _ = accepting.open([whole(accepting)])
+    #expect(begins(accepting.look(witness: nil, identity: "anew")))
   }
 
   @Test func `another plan takes over only where nothing is to be replayed under the old one (R4)`() {

@@ -45,6 +45,20 @@ import Testing
     #expect(reading.notices.isEmpty)
   }
 
+  @Test func `a partition that isn't assigned gives nothing until it is, and misses nothing then`() throws {
+    try fill(partitions: 2, count: 3000)
+    let reading = Reading(try KafkaSource(broker.address, "t"), from: [0, 0])
+    #expect(reading.poll(limit: 100) { reading.buffers[1].count > 0 })
+    let before = reading.buffers[0].nextOffset
+    reading.source.assign([nil, reading.buffers[1].nextOffset])
+    #expect(reading.poll { reading.buffers[1].count == 3000 })
+    #expect(reading.buffers[0].nextOffset == before)
+    reading.source.assign([before, 3000])
+    #expect(reading.poll { reading.buffers[0].count == 3000 })
+    for partition in 0..<2 { #expect(reading.offsets(partition) == Array(0..<3000)) }
+    #expect(reading.notices.isEmpty)
+  }
+
   @Test func `a poll takes no more records than its limit`() throws {
     try fill(partitions: 1, count: 1000)
     let reading = Reading(try KafkaSource(broker.address, "t"), from: [0])

@@ -26,7 +26,7 @@ package struct CheckpointID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Why a checkpoint can't be published or read.
-package enum CheckpointError: Error, Hashable, Sendable {
+package enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible {
   case disk(DiskError)
   /// Nothing counts as published; the same call works again once there is room.
   case outOfSpace(path: String)
@@ -34,6 +34,15 @@ package enum CheckpointError: Error, Hashable, Sendable {
   case published(path: String)
   /// A path that a manifest can't name.
   case unusablePath(path: String, why: String)
+
+  package var description: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .outOfSpace(let path): "no space left for \(path)"
+    case .published(let path): "\(path) is there already"
+    case .unusablePath(let path, let why): "\(path): \(why)"
+    }
+  }
 
   /// A disk's error in the store's words.
   init(_ error: DiskError) {

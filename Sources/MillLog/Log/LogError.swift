@@ -1,7 +1,7 @@
 package import MillBase
 
 /// Why the log can't do what it was asked for. Positions and paths stand in every case that has them.
-package enum LogError: Error, Hashable, Sendable {
+package enum LogError: Error, Hashable, Sendable, CustomStringConvertible {
   case disk(DiskError)
   /// The log is as before the call; the same call works again once there is room.
   case outOfSpace(path: String)
@@ -17,6 +17,19 @@ package enum LogError: Error, Hashable, Sendable {
   case recordTooLarge(byteCount: Int, limit: Int)
   /// Asked for a position that is no `chunk` record between the log's first position and its end.
   case noChunk(position: LogPosition)
+
+  package var description: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .outOfSpace(let path): "no space left for \(path)"
+    case .poisoned(let reason): reason
+    case .corrupt(let path, let position, let why): "\(path): record \(position) is damaged: \(why)"
+    case .otherPipeline(let path, _, _): "\(path) is another pipeline's"
+    case .newerVersion(let path, let found, let supported): "\(path) has format \(found), this program reads up to \(supported)"
+    case .recordTooLarge(let byteCount, let limit): "a record of \(byteCount) bytes, where a segment takes \(limit)"
+    case .noChunk(let position): "no chunk of a batch stands at position \(position)"
+    }
+  }
 
   /// A disk's error in the log's words.
   init(_ error: DiskError) {

@@ -8,7 +8,7 @@ enum ServerStatement: Equatable {
   case running(prefix: String)
   case kill(prefix: String)
   case greatest(from: String, below: String)
-  case version, settings, tablesColumns, windows, processes, describe
+  case version, settings, tablesColumns, windows, processes, describe, nothing
   case table(columns: [String])
 
   /// The second condition of a guarded insert.
@@ -129,7 +129,11 @@ enum ServerStatement: Equatable {
         else { return nil }
         return .greatest(from: from, below: below)
       }
-      guard let columns = names(), take("FROM system . tables WHERE database ="), text() != nil, take("AND name ="), text() != nil,
+      guard let columns = names() else { return nil }
+      if tokens.dropFirst().first.map({ if case .name = $0 { true } else { false } }) == true {
+        return take("FROM") && table() && take("LIMIT 0 FORMAT TabSeparated") ? .nothing : nil
+      }
+      guard take("FROM system . tables WHERE database ="), text() != nil, take("AND name ="), text() != nil,
         take("FORMAT TabSeparated")
       else { return nil }
       return .table(columns: columns)

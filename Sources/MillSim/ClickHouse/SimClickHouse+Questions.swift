@@ -62,7 +62,7 @@ extension SimClickHouse {
     case .processes: ["\(running.count + 1)"]
     case .describe: definition.columns.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
     case .table(let columns): [row(columns)]
-    case .insert, .guardedInsert, .kill: []
+    case .insert, .guardedInsert, .kill, .nothing: []
     }
   }
 

@@ -75,7 +75,7 @@ package final class SimKafka: Source, @unchecked Sendable {
     }
   }
 
-  package func assign(_ offsets: [Int64]) { cursors = offsets }
+  package func assign(_ offsets: [Int64?]) { cursors = offsets }
 
   package func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
     if broker.isDown {

@@ -1,0 +1,76 @@
+import MillBase
+import MillCore
+import MillLog
+import Testing
+
+/// A core that recorded one epoch over two partitions, has recovered, and is to replay it.
+private struct Replaying {
+  var start = Start()
+  var clock: Int64 = 2_000
+
+  init() {
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: 7,
+      ranges: [PartitionRange(partition: 0, start: 0, next: 10), PartitionRange(partition: 1, start: 0, next: 10)],
+      inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    _ = start.open([whole(start)], records: [.intent(intent), .seal(seal)], end: 4)
+    _ = start.look(witness: "millrace:\(Start.lineage):2", low: [0, 0], end: [1_000_000, 1_000_000])
+    _ = step(.logBegun(end: 6, durableEnd: 6))
+    _ = step(.stateOpened)
+  }
+
+  mutating func step(_ event: Event) -> [Command] {
+    start.core.step(event, now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+  }
+
+  /// So many records of each partition lie in the buffers, from offset 0 on.
+  mutating func poll(_ rows: [Int]) -> [Command] {
+    step(.polled(Polled(next: rows.map(Int64.init), rows: rows, byteCount: rows.reduce(0, +) * 100, stop: nil)))
+  }
+}
+
+private func fetches(_ commands: [Command]) -> [[Int64?]] {
+  commands.compactMap { if case .fetch(let offsets) = $0 { offsets } else { nil } }
+}
+
+@Suite struct ReplayTests {
+  @Test func `records of other partitions do not pile up while an intent waits for one without a leader`() {
+    var replaying = Replaying()
+    #expect(fetches(replaying.poll([1000, 0])).isEmpty)
+    #expect(fetches(replaying.poll([400_000, 0])) == [[nil, 0]])
+    #expect(fetches(replaying.poll([400_000, 4])).isEmpty)
+    let commands = replaying.poll([400_000, 12])
+    #expect(commands.contains { if case .replay = $0 { true } else { false } })
+  }
+
+  @Test func `all partitions are fetched again, each from where its buffer ends, when the replay is over`() {
+    var replaying = Replaying()
+    _ = replaying.poll([400_000, 0])
+    _ = replaying.poll([400_000, 12])
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: 7,
+      ranges: [PartitionRange(partition: 0, start: 0, next: 10), PartitionRange(partition: 1, start: 0, next: 10)],
+      inputDigest: Digest128(low: 0, high: 0))
+    var commands = replaying.step(
+      .processed(
+        EpochResult(
+          epoch: 1, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0],
+          maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)))
+    commands += replaying.step(.sealCompared(mismatch: nil))
+    #expect(fetches(commands) == [[400_000, 12]])
+    #expect(replaying.start.core.isLive)
+  }
+
+  @Test func `a stop that is asked for while brokers are silent in a replay ends after a while, and not as done`() {
+    var replaying = Replaying()
+    _ = replaying.poll([1000, 0])
+    #expect(stop(replaying.step(.stopRequested)) == nil)
+    let wakeAt = replaying.start.core.wakeAt
+    #expect(wakeAt == replaying.clock + 30_000)
+    replaying.clock += 29_999
+    #expect(stop(replaying.step(.wake)) == nil)
+    replaying.clock += 1
+    #expect(stop(replaying.step(.wake))?.kind == .failed)
+  }
+}
