@@ -70,7 +70,7 @@ package final class SimClickHouse {
   package var table: ServerTable
   package var rates = Rates()
   /// Told of each INSERT before it leaves the engine's machine.
-  package var onInsert: ((InsertSeen) -> Void)?
+  package var onInsert: ((InsertSeen, _ incarnation: Int) -> Void)?
   /// Statements that this server could not read: a defect of the simulation, never passed over.
   package internal(set) var unreadable: [String] = []
   /// How long the engine trusts a lost request to be gone, ms: no plain INSERT turns up later than this after its connection closed.
@@ -111,13 +111,26 @@ package final class SimClickHouse {
   /// Whether an INSERT may still take effect that has been sent.
   package var hasInsertsUnderWay: Bool { !running.isEmpty || (inNetwork + held).contains { $0.seen != nil } }
 
+  /// Inserts of an engine's process that it waits for.
+  package func openInserts(incarnation: Int) -> Int {
+    let exchanges = inNetwork + held + running.compactMap(\.exchange)
+    return exchanges.count { $0.incarnation == incarnation && !$0.isClosed && $0.seen != nil }
+  }
+
+  /// A guarded insert of the batch that may still take effect, by its query id.
+  package func guardedUnderWay(token: String) -> String? {
+    let listed = running.compactMap(\.exchange).compactMap(\.seen)
+    let toCome = (inNetwork + held).compactMap(\.seen).filter { seconds < $0.deadline ?? 0 }
+    return (listed + toCome).first { $0.isGuarded && $0.token == token }?.queryID
+  }
+
   // MARK: - The network
 
   /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.
   func send(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
     let exchange = Exchange(request, incarnation: incarnation, done: done)
     exchange.read(columns, &readBefore)
-    if let seen = exchange.seen { onInsert?(seen) }
+    if let seen = exchange.seen { onInsert?(seen, incarnation) }
     let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
       trace.hit(.connectionRefused)

@@ -25,7 +25,7 @@ package final class Invariants {
     self.broker = broker
     watch.onViolation = { [self] in violate("log: " + $0) }
     watch.onAck = { [self] in acked($0) }
-    server.onInsert = { [self] in sent($0) }
+    server.onInsert = { [self] in sent($0, incarnation: $1) }
   }
 
   /// Set beyond the promise: what the taps know is no longer what is there; only the verdict at the end counts.
@@ -39,7 +39,13 @@ package final class Invariants {
 
   // MARK: - The way to the table
 
-  private func sent(_ insert: InsertSeen) {
+  private func sent(_ insert: InsertSeen, incarnation: Int) {
+    if server.openInserts(incarnation: incarnation) >= scenario.inFlight {
+      violate("R9: \(insert.queryID) sent beside \(scenario.inFlight) others that wait for an answer")
+    }
+    if insert.isGuarded, let other = server.guardedUnderWay(token: insert.token) {
+      violate("R8: \(insert.queryID) sent while \(other) may still take effect")
+    }
     if !watch.durableTokens.contains(insert.token) { violate("R2: \(insert.queryID) sent before its seal is durable") }
     if let token = insert.deduplicationToken, token != insert.token { violate("R6: \(insert.queryID) sent with token \(token)") }
     if let known = contents[insert.token] {
@@ -104,6 +110,10 @@ package final class Invariants {
     case .published(let epoch, let name):
       if let newest = manifests.values.map(\.epoch).max(), epoch <= newest, name != newestName {
         violate("R14: checkpoint of epoch \(epoch) published after that of \(newest)")
+      }
+      if let manifest = pending[name], manifest.position > watch.durableEnd {
+        violate(
+          "R14: checkpoint of epoch \(epoch) published, its position is \(manifest.position), the log is durable up to \(watch.durableEnd)")
       }
       manifests[name] = pending.removeValue(forKey: name)
       newestName = name

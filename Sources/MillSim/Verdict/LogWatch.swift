@@ -19,6 +19,9 @@ package final class LogWatch {
     var acks: [(end: Int, ack: Ack)] = []
     /// Bytes that a sync has covered.
     var synced = 0
+    /// Where each record ends, and how many of them a sync has covered.
+    var ends: [Int] = []
+    var durableCount = 0
     var first: LogPosition?
     var end: LogPosition = 0
     /// A start's copy of what was there already: nothing new.
@@ -40,6 +43,8 @@ package final class LogWatch {
   package private(set) var sealedEpoch: EpochNumber = 0
   /// The newest epoch that a durable seal covers.
   package private(set) var durablySealedEpoch: EpochNumber = 0
+  /// One past the newest record that has been durable.
+  package private(set) var durableEnd: LogPosition = 0
   /// What is wrong, as it is found.
   package var onViolation: ((String) -> Void)?
   /// Told each ack as it is written.
@@ -78,6 +83,8 @@ package final class LogWatch {
   func synced(_ path: String, _ count: Int) {
     guard let file = files[path] else { return }
     file.synced = max(file.synced, count)
+    while file.durableCount < file.ends.count, file.ends[file.durableCount] <= file.synced { file.durableCount += 1 }
+    if let first = file.first { durableEnd = max(durableEnd, first + LogPosition(file.durableCount)) }
     while let first = file.seals.first, first.end <= file.synced {
       file.seals.removeFirst()
       for batch in first.seal.batches { durableTokens.insert(batch.token) }
@@ -118,6 +125,7 @@ package final class LogWatch {
     lastPosition = nil
     // What wasn't synced may be lost, or may turn up again: only its copy at the next start can make it durable.
     for file in files.values {
+      file.ends.removeLast(file.ends.count - file.durableCount)
       file.seals.removeAll()
       file.acks.removeAll()
     }
@@ -127,6 +135,7 @@ package final class LogWatch {
     if file.first == nil { file.first = position }
     file.end = position + 1
     let end = file.next + 25 + byteCount
+    file.ends.append(end)
     if !file.isCopy, let last = lastPosition, position != last + 1 {
       onViolation?("log position \(position) written after \(last)")
     }
