@@ -6,8 +6,9 @@ KAFKA_SCRIPT ?= ../shared/kafka/kafka
 export KAFKA_SCRIPT := $(abspath $(KAFKA_SCRIPT))
 # Which server the demo runs on: 26.9 or 18.16.
 CLICKHOUSE ?= 26.9
-# Seeds that `make sim` runs.
-SEEDS ?= 1..2000
+# Seeds that `make sim` runs, and those whose trace it compares between two processes (hashes are seeded anew in each).
+SEEDS ?= 1..20000
+TRACED ?= 1 2 3 5 8 13 21 34
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
@@ -17,7 +18,7 @@ help:
 	@echo "make build     the release binary: .build/release/millrace"
 	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
 	@echo "make test      every test: Swift, then servers, proof and end to end"
-	@echo "make sim       the simulator, many seeds"
+	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
 	@echo "make bench     the whole pipeline's rate and CPU per event"
@@ -53,6 +54,10 @@ bench: build
 
 sim: toolchain setup
 	swift build -c release --product millrace-sim
+	@for seed in $(TRACED); do \
+	  .build/release/millrace-sim --seed $$seed > .build/trace-a; .build/release/millrace-sim --seed $$seed > .build/trace-b; \
+	  cmp .build/trace-a .build/trace-b || { echo "seed $$seed runs otherwise in another process" >&2; exit 1; }; \
+	done; rm -f .build/trace-a .build/trace-b; echo "the same traces in two processes: seeds $(TRACED)"
 	.build/release/millrace-sim --seeds $(SEEDS)
 
 mutants: toolchain setup

@@ -139,7 +139,7 @@ private struct LineWriter {
 
   mutating func quoted(_ text: String) {
     bytes.append(UInt8(ascii: "\""))
-    for byte in text.utf8 { escaped(byte) }
+    if text.utf8.allSatisfy({ Self.isPlain($0) }) { bytes += text.utf8 } else { for byte in text.utf8 { escaped(byte) } }
     bytes.append(UInt8(ascii: "\""))
   }
 
@@ -153,6 +153,10 @@ private struct LineWriter {
       appendBase64(part, count)
     }
     bytes.append(UInt8(ascii: "\""))
+  }
+
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != 0x7F
   }
 
   private mutating func escaped(_ byte: UInt8) {

@@ -63,7 +63,7 @@ func begins(_ commands: [Command]) -> Bool {
   commands.contains { if case .beginLog = $0 { true } else { false } }
 }
 
-func whole(_ start: Start, epoch: EpochNumber = 0, position: LogPosition = 2) -> FoundCheckpoint {
+func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPosition = 2) -> FoundCheckpoint {
   FoundCheckpoint(name: "c\(epoch)", manifest: start.manifest(epoch: epoch, position: position), problem: nil)
 }
 

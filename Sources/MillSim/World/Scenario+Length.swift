@@ -5,8 +5,8 @@ extension Scenario {
   /// since windows, fallbacks and truncation need time. Drawn apart, so that nothing else of the scenario depends on it.
   mutating func drawLength() {
     let draws = Draws.stream(seed: seed, "length")
-    let isLong = draws.chance(0.03)
-    let epochs = isLong ? draws.within(120...300) : draws.within(52...75)
+    let isLong = draws.chance(0.025)
+    let epochs = isLong ? draws.within(120...300) : draws.within(55...77)
     // What is read at once makes one epoch, but for what epochRows cuts; bursts are of one to seven.
     let recordsPerEpoch =
       switch epochRows {
@@ -14,7 +14,7 @@ extension Scenario {
       case 3: 3.0
       case 5: 4.8
       case 8: 7.0
-      default: 7.0
+      default: 5.0
       }
     records = Int(Double(epochs) * recordsPerEpoch)
     // A batch costs more than an epoch: two to five exchanges with the server, and their records in the log.
