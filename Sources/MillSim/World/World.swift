@@ -26,6 +26,8 @@ package final class World {
   private var life: Life?
   private var incarnation = 0
   private var faultsAreOn = true
+  /// Faults are over and all records written: who begins now comes to the end.
+  private var isLast = false
   // What happens beyond the promise; see ``Beyond``.
   var waitingBeyond: Beyond?
   var isBeyond = false
@@ -91,11 +93,24 @@ package final class World {
     trace.note("faults end")
     _ = scheduler.run(limit: scheduler.now + 60_000) { self.workload.isDone || self.isOver }
     if life != nil, draws.chance(0.5) { crash(draws.chance(0.5) ? .kill : .powerCut, isArmed: false) } else { endLife() }
+    isLast = true
     begin(untilEnd: true)
     let converged = scheduler.run(limit: scheduler.now + 3_600_000) { self.isOver }
     // What still hangs in the network comes in.
     if finalStop != nil { _ = scheduler.run(limit: scheduler.now + 60_000) { !self.invariants.violations.isEmpty } }
     if !converged { invariants.violate("liveness: not done an hour after the last fault; \(stuck)") }
+  }
+
+  /// Lets go of what holds the world in memory through itself; it has been judged.
+  func close() {
+    life?.close()
+    life = nil
+    scheduler.close()
+    server.close()
+    tap.onSegmentRemoved = nil
+    watch.onViolation = nil
+    watch.onAck = nil
+    invariants.deadLettersExist = nil
   }
 
   private var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
@@ -190,9 +205,8 @@ package final class World {
 
   private func restart() {
     guard faultsAreOn || life == nil else { return }
-    let untilEnd = !faultsAreOn
     scheduler.after(draws.within(Int64(1)...(draws.chance(0.1) ? 1000 : 200))) { [self] in
-      if life == nil { begin(untilEnd: untilEnd) }
+      if life == nil { begin(untilEnd: isLast) }
     }
   }
 
@@ -200,6 +214,7 @@ package final class World {
   private func endLife() {
     guard let ended = life else { return }
     life = nil
+    ended.close()
     scheduler.drop(incarnation: ended.incarnation)
     server.clientGone(incarnation: ended.incarnation)
     watch.processEnded()
@@ -215,6 +230,7 @@ package final class World {
     let dead = life
     life = nil
     if let dead {
+      dead.close()
       scheduler.drop(incarnation: dead.incarnation)
       server.clientGone(incarnation: dead.incarnation)
     }
