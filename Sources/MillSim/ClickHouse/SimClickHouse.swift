@@ -317,6 +317,14 @@ package final class SimClickHouse {
     }
   }
 
+  /// Forgets all requests: the simulation is over.
+  func close() {
+    inNetwork = []
+    held = []
+    running = []
+    onInsert = nil
+  }
+
   /// Faults are over.
   package func heal() { rates = Rates() }
 }

@@ -46,6 +46,7 @@ private func runOnce(seed: UInt64, isVerbose: Bool, kept: Int) -> Outcome {
   outcome.hash = world.trace.hash
   outcome.faults = world.trace.tally
   outcome.tail = world.trace.tail
+  defer { world.close() }
   if let stop = world.finalStop, stop.kind != .done { outcome.stopped = "\(stop.rule) \(stop.message)" }
   return outcome
 }

@@ -22,6 +22,12 @@ final class SimLanes: Lanes, @unchecked Sendable {
   }
 
   func post(_ event: Event) { onPost?(event) }
+
+  /// Forgets whom it tells, and all jobs.
+  func close() {
+    onPost = nil
+    for lane in lanes { lane.close() }
+  }
 }
 
 /// One life of the engine's process: the same engine as in production, driven by the scheduler as the production loop drives it.
@@ -29,6 +35,7 @@ final class Life {
   let incarnation: Int
   let engine: Engine
   let isUntilEnd: Bool
+  private let lanes: SimLanes
   private let scheduler: Scheduler
   private let draws: Draws
   private var events: [Event] = []
@@ -41,6 +48,7 @@ final class Life {
 
   init(_ engine: Engine, lanes: SimLanes, incarnation: Int, isUntilEnd: Bool, scheduler: Scheduler, draws: Draws) {
     self.engine = engine
+    self.lanes = lanes
     self.incarnation = incarnation
     self.isUntilEnd = isUntilEnd
     self.scheduler = scheduler
@@ -60,6 +68,14 @@ final class Life {
   func terminate() {
     events.append(.stopRequested)
     plan(after: 0)
+  }
+
+  /// Its process is gone: nothing is told or done any more, and nothing holds it in memory.
+  func close() {
+    isOver = true
+    onStop = nil
+    engine.trace = nil
+    lanes.close()
   }
 
   private func plan(after milliseconds: Int64) {

@@ -28,6 +28,12 @@ package final class Scheduler: @unchecked Sendable {
   /// Forgets all events of this and earlier incarnations: their process is dead.
   package func drop(incarnation: Int) { droppedThrough = max(droppedThrough, incarnation) }
 
+  /// Forgets everything: the simulation is over.
+  package func close() {
+    queue = EventQueue()
+    afterStep = nil
+  }
+
   /// Runs the next event; false when there is none.
   package func step() -> Bool {
     while let (event, body) = queue.pop() {
@@ -144,6 +150,12 @@ package final class SimLane {
   package func enqueue(_ job: @escaping () -> Void) {
     queue.append(job)
     if !isBusy { startNext() }
+  }
+
+  /// Forgets all jobs.
+  func close() {
+    queue = []
+    head = 0
   }
 
   private func startNext() {

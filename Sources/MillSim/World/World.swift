@@ -105,6 +105,18 @@ package final class World {
   /// Whether the engine takes new records now.
   var isLive: Bool { life?.engine.core.isLive ?? false }
 
+  /// Lets go of what holds the world in memory through itself; it has been judged.
+  func close() {
+    life?.close()
+    life = nil
+    scheduler.close()
+    server.close()
+    tap.onSegmentRemoved = nil
+    watch.onViolation = nil
+    watch.onAck = nil
+    invariants.deadLettersExist = nil
+  }
+
   private var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
 
   private var stuck: String {
@@ -213,6 +225,7 @@ package final class World {
   private func endLife() {
     guard let ended = life else { return }
     life = nil
+    ended.close()
     scheduler.drop(incarnation: ended.incarnation)
     server.clientGone(incarnation: ended.incarnation)
     watch.processEnded()
@@ -228,6 +241,7 @@ package final class World {
     let dead = life
     life = nil
     if let dead {
+      dead.close()
       scheduler.drop(incarnation: dead.incarnation)
       server.clientGone(incarnation: dead.incarnation)
     }
