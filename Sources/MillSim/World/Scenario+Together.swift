@@ -14,6 +14,8 @@ extension Scenario {
     case .otherCopy: checkpointInterval = min(checkpointInterval, short)
     default: break
     }
+    // State is flushed again and again beside a slow seal, a checkpoint's too.
+    if draws.chance(0.1) { (stateMemory, slowestJob, slowestSync) = (1024, 5, 1000) }
   }
 
   // An engine that waits, a network and a server that take their time: inserts come near their deadlines, before and after.
