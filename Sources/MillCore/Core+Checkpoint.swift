@@ -196,9 +196,12 @@ extension Core {
     guard let oldest = checkpoint.retained.last?.manifest else { return }
     var keep = oldest.position
     if mutated(.truncateEarly) { keep = checkpoint.retained.first?.manifest.position ?? keep }
+    let durable = durableEnd
+    deadLetters.acked.removeAll { $0.ack < durable }
     let unacked = Set(
       deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
-        + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) })
+        + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) }
+        + deadLetters.acked.map { Ack(destination: .deadLetters, batch: $0.number) })
     for batch in oldest.unacked where unacked.contains(Ack(destination: batch.destination, batch: batch.number)) {
       if batch.firstChunk < keep {
         if !mutated(.truncateEarly) { keep = batch.firstChunk }

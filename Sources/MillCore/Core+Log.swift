@@ -86,6 +86,7 @@ extension Core {
         deadLetters.waiting.remove(at: index)
       }
       deadLetters.ackPending = nil
+      deadLetters.acked.append((ack.batch, position))
     case .table:
       guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
       deliveries[index].ackPosition = position
@@ -100,6 +101,8 @@ struct DeadLetterQueue {
   var waiting: [(batch: SealedBatch, seal: LogPosition)] = []
   var isWriting = false
   var ackPending: BatchNumber?
+  /// Acked since the last truncation that looked, with the ack's position: until that is durable the batch's bytes stay (R16).
+  var acked: [(number: BatchNumber, ack: LogPosition)] = []
   var retryAt: Int64?
 
   mutating func advance(_ monotonic: Int64, _ commands: inout [Command]) {
