@@ -39,7 +39,8 @@ struct LogReader {
     var names: [SegmentName] = []
     for text in try onDisk({ () throws(DiskError) in try disk.list(directory) }) where text.hasSuffix(LogFormat.segmentSuffix) {
       guard let name = SegmentName(text) else {
-        throw .corrupt(path: directory + "/" + text, position: 0, why: "the name has no position and generation")
+        let why = "the name has no position and generation, or a number that no log reaches"
+        throw .corrupt(path: directory + "/" + text, position: 0, why: why)
       }
       names.append(name)
     }
