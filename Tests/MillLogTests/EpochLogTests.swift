@@ -1,3 +1,4 @@
+import Glibc
 import MillBase
 import MillLog
 import MillTestKit
@@ -161,6 +162,26 @@ private func lastSegment(_ disk: SimDisk) throws -> (path: String, byteCount: In
       return
     }
     #expect(why.contains("number"))
+  }
+
+  @Test func `a segment larger than any is an error, and isn't read into memory`() throws {
+    let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let root = "\(parent)/millrace-log-\(getpid())"
+    let disk = RealDisk()
+    defer { try? disk.removeTree(root) }  // a leftover in the temporary directory harms no test
+    let empty = try EpochLog.read(disk, directory: root, pipeline: "orders", vouched: 0)
+    let log = try EpochLog.begin(disk, directory: root, pipeline: "orders", contents: empty, options: LogOptions(segmentByteCount: 600))
+    _ = try log.append(ack(1))
+    try log.sync()
+    let path = root + "/" + (try disk.list(root).last { $0.hasSuffix(".seg") }!)
+    // Without blocks on the disk.
+    try disk.open(path, create: false).truncate(to: 5 << 30)
+    let error = #expect(throws: LogError.self) { try EpochLog.read(disk, directory: root, pipeline: "orders", vouched: 0) }
+    guard case .corrupt(path, _, let why) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(why == "the segment has 5368709120 bytes, more than any has (2147483648)")
   }
 
   @Test func `another pipeline's log is refused`() throws {

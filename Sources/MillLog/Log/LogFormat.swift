@@ -19,6 +19,8 @@ package enum LogFormat {
   static let segmentSuffix = ".seg"
   static let temporarySuffix = ".tmp"
   static let spareName = "spare"
+  /// Offsets within a segment are kept in 32 bits.
+  static let segmentByteCountMax = 1 << 31
   /// Positions and generations in names are below it, so that none that is counted from them overflows.
   static let numberLimit: UInt64 = 1 << 62
 

@@ -60,6 +60,9 @@ struct LogReader {
   private mutating func readSegment(_ name: SegmentName, next: SegmentName?, isFirst: Bool) throws(LogError) {
     let path = directory + "/" + name.text
     let size = try onDisk { () throws(DiskError) in try disk.byteCount(path) }
+    guard size <= LogFormat.segmentByteCountMax else {
+      throw corrupt(path, "the segment has \(size) bytes, more than any has (\(LogFormat.segmentByteCountMax))")
+    }
     window = SegmentWindow(disk, path, byteCount: size)
     if !isFirst && name.firstPosition != contents.end {
       throw corrupt(path, "the segment begins with \(name.firstPosition), the one before ends at \(contents.end)")
