@@ -8,10 +8,12 @@ export KAFKA_SCRIPT := $(abspath $(KAFKA_SCRIPT))
 CLICKHOUSE ?= 26.9
 # Seeds that `make sim` runs.
 SEEDS ?= 1..2000
+# How long `make fuzz` runs each fuzzer, seconds.
+FUZZ_SECONDS ?= 60
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
-.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants kills ci format format-check
+.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants tsan fuzz kills ci format format-check
 help:
 	@echo "make setup     install what is missing: build libraries, ClickHouse 18.16 and 26.9, kcat, pytest, Java where Kafka is there"
 	@echo "make build     the release binary: .build/release/millrace"
@@ -19,6 +21,8 @@ help:
 	@echo "make test      every test: Swift, then servers, proof and end to end"
 	@echo "make sim       the simulator, many seeds"
 	@echo "make mutants   the simulator must catch every planted mistake"
+	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
+	@echo "make fuzz      log, manifest and JSON readers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
 	@echo "make bench     the whole pipeline's rate and CPU per event"
 	@echo "make format    lay the sources out"
@@ -58,6 +62,12 @@ sim: toolchain setup
 mutants: toolchain setup
 	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim
 	.build/mutants/release/millrace-sim --mutants
+
+tsan: toolchain setup
+	MILLRACE_THREADS=1 SWIFT_BACKTRACE=enable=no swift test -c release --disable-xctest --sanitize=thread --scratch-path .build/tsan
+
+fuzz: toolchain setup
+	Tests/Fuzz/run $(FUZZ_SECONDS)
 
 # The three modes one after the other, each whole; any wrong row ends it.
 kills: build

@@ -1,3 +1,4 @@
+import Glibc
 import MillBase
 import MillLog
 import MillTestKit
@@ -135,6 +136,52 @@ private func lastSegment(_ disk: SimDisk) throws -> (path: String, byteCount: In
         }
       }
     }
+  }
+
+  @Test(arguments: [(UInt64.max, 0), (0, UInt64.max), (1 << 62, 3)] as [(UInt64, UInt64)])
+  func `a segment with a number that no log reaches is an error, not an overflow`(position: UInt64, generation: UInt64) throws {
+    let disk = SimDisk()
+    let log = try start(disk)
+    _ = try log.append(ack(1))
+    var bytes = try disk.read(try lastSegment(disk).path)
+    var numbers = ByteWriter()
+    numbers.integer(position)
+    numbers.integer(generation)
+    bytes.replaceSubrange(16..<32, with: numbers.bytes)
+    var checksum = ByteWriter()
+    checksum.integer(crc32c(0, Array(bytes[..<44])))
+    bytes.replaceSubrange(44..<48, with: checksum.bytes)
+    let padded = [position, generation].map { String(repeating: "0", count: 20 - String($0).count) + String($0) }
+    let hostile = SimDisk()
+    try hostile.createDirectory(directory)
+    let path = "\(directory)/\(padded.joined(separator: "-")).seg"
+    try hostile.writeDurably(bytes, to: path)
+    let error = #expect(throws: LogError.self) { try start(hostile) }
+    guard case .corrupt(path, _, let why) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(why.contains("number"))
+  }
+
+  @Test func `a segment larger than any is an error, and isn't read into memory`() throws {
+    let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let root = "\(parent)/millrace-log-\(getpid())"
+    let disk = RealDisk()
+    defer { try? disk.removeTree(root) }  // a leftover in the temporary directory harms no test
+    let empty = try EpochLog.read(disk, directory: root, pipeline: "orders", vouched: 0)
+    let log = try EpochLog.begin(disk, directory: root, pipeline: "orders", contents: empty, options: LogOptions(segmentByteCount: 600))
+    _ = try log.append(ack(1))
+    try log.sync()
+    let path = root + "/" + (try disk.list(root).last { $0.hasSuffix(".seg") }!)
+    // Without blocks on the disk.
+    try disk.open(path, create: false).truncate(to: 5 << 30)
+    let error = #expect(throws: LogError.self) { try EpochLog.read(disk, directory: root, pipeline: "orders", vouched: 0) }
+    guard case .corrupt(path, _, let why) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(why == "the segment has 5368709120 bytes, more than any has (2147483648)")
   }
 
   @Test func `another pipeline's log is refused`() throws {

@@ -39,7 +39,8 @@ struct LogReader {
     var names: [SegmentName] = []
     for text in try onDisk({ () throws(DiskError) in try disk.list(directory) }) where text.hasSuffix(LogFormat.segmentSuffix) {
       guard let name = SegmentName(text) else {
-        throw .corrupt(path: directory + "/" + text, position: 0, why: "the name has no position and generation")
+        let why = "the name has no position and generation, or a number that no log reaches"
+        throw .corrupt(path: directory + "/" + text, position: 0, why: why)
       }
       names.append(name)
     }
@@ -59,6 +60,9 @@ struct LogReader {
   private mutating func readSegment(_ name: SegmentName, next: SegmentName?, isFirst: Bool) throws(LogError) {
     let path = directory + "/" + name.text
     let size = try onDisk { () throws(DiskError) in try disk.byteCount(path) }
+    guard size <= LogFormat.segmentByteCountMax else {
+      throw corrupt(path, "the segment has \(size) bytes, more than any has (\(LogFormat.segmentByteCountMax))")
+    }
     window = SegmentWindow(disk, path, byteCount: size)
     if !isFirst && name.firstPosition != contents.end {
       throw corrupt(path, "the segment begins with \(name.firstPosition), the one before ends at \(contents.end)")
