@@ -81,6 +81,8 @@ package struct Core {
   var deliveries: [Delivery] = []
   var deadLetters = DeadLetterQueue()
   var settler = Settler()
+  /// A count has found all rows of a batch that surely was in the table.
+  var countIsProven = false
   var mayDeliver = false
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
@@ -174,7 +176,7 @@ package struct Core {
     case .frozen(let id, let position): takeFrozen(id, position)
     case .stateWorkDone(let work): takeStateWork(work)
     case .published(let epoch, let name): takePublished(epoch, name)
-    case .checkpointRemoved: break
+    case .checkpointRemoved(let name): start.removals.remove(name)
     case .truncated(let count): if count > 0 { Reach.mark(.r16SegmentRemoved) }
     case .witnessCommitted: takeWitnessCommitted()
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason)

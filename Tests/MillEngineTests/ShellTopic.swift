@@ -98,7 +98,7 @@ final class ShellSource: Source {
 
   func commitWitness(_ witness: String, offsets: [Int64]) { state.withLock { $0.witness = witness } }
 
-  func assign(_ offsets: [Int64]) { state.withLock { $0.cursors = offsets } }
+  func assign(_ offsets: [Int64?]) { state.withLock { $0.cursors = offsets.map { $0 ?? Int64(topic.offsetCount) } } }
 
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
     let plan = state.withLock { state in

@@ -184,6 +184,37 @@ private func lastSegment(_ disk: SimDisk) throws -> (path: String, byteCount: In
     #expect(why == "the segment has 5368709120 bytes, more than any has (2147483648)")
   }
 
+  @Test(arguments: [0, 1, 2])
+  func `damage to what was durable stops, and given up it ends the log there for good`(place: Int) throws {
+    let disk = SimDisk()
+    let log = try start(disk)
+    for number in 0..<60 as Range<UInt64> {
+      _ = try log.append(ack(number))
+      try log.sync()
+    }
+    let segments = try disk.list(directory).filter { $0.hasSuffix(".seg") }
+    #expect(segments.count > 2)
+    // In the records of the first segment, in the header of the second, in the records of the last.
+    let path = directory + "/" + segments[place == 2 ? segments.count - 1 : place]
+    var bytes = try disk.read(path)
+    bytes[place == 1 ? 9 : bytes.count - 5] ^= 0x10
+    try disk.remove(path)
+    let file = try disk.open(path, create: true)
+    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+    try file.sync()
+    try disk.syncDirectory(directory)
+    #expect(throws: LogError.self) { try read(disk, vouched: place == 2 ? 60 : 0) }
+    let contents = try EpochLog.read(disk, directory: directory, pipeline: "orders", vouched: 60, givesUpDamage: true)
+    #expect(contents.end < 60 && contents.droppedTail != nil)
+    let again = try EpochLog.begin(
+      disk, directory: directory, pipeline: "orders", contents: contents, options: LogOptions(segmentByteCount: 600))
+    for number in 100..<120 as Range<UInt64> { _ = try again.append(ack(number)) }
+    try again.sync()
+    var random = SeededRandom(7)
+    disk.crash(&random)
+    #expect(try read(disk, vouched: again.end).end == contents.end + 20)
+  }
+
   @Test func `another pipeline's log is refused`() throws {
     let disk = SimDisk()
     _ = try start(disk)
