@@ -9,10 +9,12 @@ CLICKHOUSE ?= 26.9
 # Seeds that `make sim` runs, and those whose trace it compares between two processes (hashes are seeded anew in each).
 SEEDS ?= 1..20000
 TRACED ?= 1 2 3 5 8 13 21 34
+# How long `make fuzz` runs each fuzzer, seconds.
+FUZZ_SECONDS ?= 60
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
-.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants kills ci format format-check
+.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants tsan fuzz kills ci format format-check
 help:
 	@echo "make setup     install what is missing: build libraries, ClickHouse 18.16 and 26.9, kcat, pytest, Java where Kafka is there"
 	@echo "make build     the release binary: .build/release/millrace"
@@ -20,6 +22,8 @@ help:
 	@echo "make test      every test: Swift, then servers, proof and end to end"
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
+	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
+	@echo "make fuzz      log, manifest and JSON readers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
 	@echo "make bench     the whole pipeline's rate and CPU per event"
 	@echo "make format    lay the sources out"
@@ -58,11 +62,17 @@ sim: toolchain setup
 	  .build/release/millrace-sim --seed $$seed > .build/trace-a; .build/release/millrace-sim --seed $$seed > .build/trace-b; \
 	  cmp .build/trace-a .build/trace-b || { echo "seed $$seed runs otherwise in another process" >&2; exit 1; }; \
 	done; rm -f .build/trace-a .build/trace-b; echo "the same traces in two processes: seeds $(TRACED)"
-	.build/release/millrace-sim --seeds $(SEEDS)
+	.build/release/millrace-sim --seeds $(SEEDS) --require-reach
 
 mutants: toolchain setup
 	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim
 	.build/mutants/release/millrace-sim --mutants
+
+tsan: toolchain setup
+	MILLRACE_THREADS=1 SWIFT_BACKTRACE=enable=no swift test -c release --disable-xctest --sanitize=thread --scratch-path .build/tsan
+
+fuzz: toolchain setup
+	Tests/Fuzz/run $(FUZZ_SECONDS)
 
 # The three modes one after the other, each whole; any wrong row ends it.
 kills: build

@@ -14,6 +14,10 @@ let strict: [SwiftSetting] =
     .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
   ] + mutants
 
+/// Builds made for the thread sanitizer (`make tsan`) have of the tests only those of threads: the others have one, or C libraries that
+/// aren't instrumented.
+let isForThreads = Context.environment["MILLRACE_THREADS"] != nil
+
 /// A C library of Debian, imported by exactly one target.
 func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
@@ -78,7 +82,8 @@ let targets: [Target] = [
   tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillClickHouse"]),
   tests(
     "MillEngineTests",
-    ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]),
+    ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]
+      + (isForThreads ? ["CThreadSanitizer"] : [])),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
   tests("MillSimTests", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillState", "MillClickHouse", "MillSim"]),
   tests("MillraceTests", ["millrace", "MillConfig"]),
@@ -87,7 +92,7 @@ let targets: [Target] = [
 
 /// libFuzzer's programs, by the folder below Tests/Fuzz; there only when asked for, since they need flags for the whole build.
 func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .executableTarget(name: "fuzz-\(name)", dependencies: dependencies + ["CFuzzer"], path: "Tests/Fuzz/\(name)", swiftSettings: strict)
+  .executableTarget(name: "fuzz-\(name)", dependencies: dependencies + ["FuzzDriver"], path: "Tests/Fuzz/\(name)", swiftSettings: strict)
 }
 
 let fuzzers: [Target] =
@@ -95,8 +100,17 @@ let fuzzers: [Target] =
   ? []
   : [
     .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+    .target(name: "FuzzDriver", dependencies: ["MillBase", "CFuzzer"], path: "Tests/Fuzz/FuzzDriver", swiftSettings: strict),
     fuzzer("json", ["MillBase", "MillFlow"]),
+    fuzzer("log", ["MillBase", "MillLog", "MillTestKit"]),
+    fuzzer("manifest", ["MillBase", "MillLog", "MillTestKit"]),
   ]
+
+let built =
+  isForThreads
+  ? targets.filter { $0.type != .test || $0.name == "MillEngineTests" }
+    + [.target(name: "CThreadSanitizer", path: "Tests/CThreadSanitizer", linkerSettings: [.linkedLibrary("dl")])]
+  : targets
 
 let package = Package(
   name: "millrace",
@@ -104,6 +118,6 @@ let package = Package(
     .executable(name: "millrace", targets: ["millrace"]),
     .executable(name: "millrace-sim", targets: ["millrace-sim"]),
   ],
-  targets: targets + fuzzers,
+  targets: built + fuzzers,
   cxxLanguageStandard: .cxx17
 )

@@ -8,7 +8,7 @@ package enum Branch: String, CaseIterable, Sendable {
   // R5: the log's tail
   case r5TornTail, r5TailCopied, r5TwoSegmentsSamePositions, r5CorruptBeforeVouched, r5SyncFailed, r5OutOfSpace
   // R8: guarded insert
-  case r8GuardedAfterDoubt, r8TooLate, r8Filled, r8AttemptDead, r8DeadlineWaited, r8CountedAll, r8CountedFewer
+  case r8GuardedAfterDoubt, r8TooLate, r8Filled, r8AttemptDead, r8DeadlineWaited, r8CountedAll, r8CountedFewer, r8CountProven
   // R9: token + provenance
   case r9CleanCommit, r9SuccessInDoubt, r9CountProved, r9BurntToken, r9WindowHeld, r9Settled, r9QueriesStillRun, r9ServerRestarted,
     r9AckSynced

@@ -216,6 +216,8 @@ private func isDirectory(_ path: String, following: Bool) -> Bool {
 
 /// Up to `count` bytes from `offset` on; fewer only at the file's end.
 private func readBytes(_ path: String, _ descriptor: Int32, offset: Int, count: Int) throws(DiskError) -> [UInt8] {
+  // No bytes are no buffer: Swift would write into the empty array that all threads share.
+  if count <= 0 { return [] }
   var failure: Int32 = 0
   let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
     while filled < count {

@@ -23,7 +23,8 @@ package enum Classification {
   }
 
   /// An INSERT's outcome.
-  /// - Parameter isOnePart: the table has no partition key, so that the rows of a block are one part: all or none.
+  /// - Parameter isOnePart: the rows of the block are one part, all or none, and so is what remembers them: no partition key and no token,
+  ///   which a server that is out of memory in between may have kept without the rows.
   package static func insertAnswer(_ result: Result<HTTPResponse, TransportError>, isOnePart: Bool) -> SinkAnswer {
     switch result {
     case .failure(let error): return error.nothingSent ? .notSent(reason: error.reason) : .unknown(reason: error.reason)
@@ -35,7 +36,9 @@ package enum Classification {
       case .unreadable(let reason): return .unknown(reason: reason)
       case .failed(let error):
         // The table took the rows before the view was asked.
-        if error.message.contains("while pushing to view") { return .viewFailed(code: error.code, message: error.message) }
+        if String(decoding: response.body, as: UTF8.self).contains("while pushing to view") {
+          return .viewFailed(code: error.code, message: error.message)
+        }
         if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
         return outcome(of: error, isOnePart: isOnePart)
       }
@@ -76,6 +79,8 @@ package enum Classification {
   private static func outcome(of error: ServerError, isOnePart: Bool) -> SinkAnswer {
     switch ErrorTable.meaning(of: error) {
     case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
+    // The core stops at these, and the next start settles what may be there.
+    case .refusedAmidst(.data): .refused(.data, code: error.code, message: error.message)
     case .refusedAmidst(let kind) where isOnePart: .refused(kind, code: error.code, message: error.message)
     case .refusedAmidst, .unknownOutcome: .unknown(reason: "code \(error.code): \(error.message)")
     }

@@ -34,14 +34,14 @@ package final class ClickHouseSink: Sendable {
     switch request {
     case .describe(let pending): describe(pending, done)
     case .insert(let batch, let attempt, let token, let partitionsMax):
-      insert(batch, body, done) { (requests, table, _, chunks) in
+      insert(batch, body, carriesToken: token, done) { (requests, table, _, chunks) in
         requests.insert(batch, into: table, attempt: attempt, token: token, partitionsMax: partitionsMax, frames: Array(chunks.joined()))
       }
     case .guardedInsert(let batch, let attempt, let deadline, let looks, let partitionsMax):
       guard let provenance = options.provenanceColumn else {
         return done(.notSent(reason: "a guarded insert into \(options.table) needs a provenance column"))
       }
-      insert(batch, body, done) { (requests, table, chosen, chunks) in
+      insert(batch, body, carriesToken: false, done) { (requests, table, chosen, chunks) in
         requests.guardedInsert(
           batch, into: table, attempt: attempt, deadline: deadline, looks: looks, partitionsMax: partitionsMax,
           partitionKey: chosen.partitionKey, provenance: provenance, block: try Frames.decode(chunks))
@@ -56,7 +56,7 @@ package final class ClickHouseSink: Sendable {
   }
 
   private func insert(
-    _ batch: SealedBatch, _ body: () throws -> [[UInt8]], _ done: @escaping @Sendable (SinkAnswer) -> Void,
+    _ batch: SealedBatch, _ body: () throws -> [[UInt8]], carriesToken: Bool, _ done: @escaping @Sendable (SinkAnswer) -> Void,
     _ make: (Requests, TableName, ChosenTable, [[UInt8]]) throws -> HTTPRequest
   ) {
     let (dialect, chosen) = state.withLock { ($0.dialect, $0.chosen) }
@@ -66,11 +66,11 @@ package final class ClickHouseSink: Sendable {
     }
     let request: HTTPRequest
     do {
-      request = try make(Requests(options: options, dialect: dialect), table, chosen, try body())
+      request = try make(Requests(options: options, dialect: dialect, isShared: chosen.isShared), table, chosen, try body())
     } catch {
       return done(.notSent(reason: "batch \(batch.number): its bytes can't be read from the log: \(error)"))
     }
-    transport.send(request) { done(Classification.insertAnswer($0, isOnePart: chosen.isOnePart)) }
+    transport.send(request) { done(Classification.insertAnswer($0, isOnePart: chosen.isOnePart && !carriesToken)) }
   }
 
   private func askTime(_ done: @escaping @Sendable (SinkAnswer) -> Void) {
@@ -111,7 +111,9 @@ package final class ClickHouseSink: Sendable {
     return (table, provenance)
   }
 
-  private var requests: Requests { Requests(options: options, dialect: state.withLock { $0.dialect }) }
+  private var requests: Requests {
+    state.withLock { Requests(options: options, dialect: $0.dialect, isShared: $0.chosen?.isShared ?? false) }
+  }
 
   private func ask(
     _ statement: String, _ done: @escaping @Sendable (SinkAnswer) -> Void, _ read: @escaping @Sendable ([[String]]) -> SinkAnswer?

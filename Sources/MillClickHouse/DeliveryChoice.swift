@@ -10,6 +10,8 @@ package struct ChosenTable: Hashable, Sendable {
   package var provenance: BatchColumn?
   /// In the server's own words.
   package var partitionKey: String
+  /// A SharedMergeTree.
+  package var isShared: Bool
 
   /// Whether rows of one block are one part.
   package var isOnePart: Bool { !Statements.hasPartitions(key: partitionKey) }
@@ -50,7 +52,10 @@ package enum DeliveryChoice {
     let facts = TableFacts(
       mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, windowSeconds: choice.windowSeconds,
       identity: identity(look), hasProvenance: provenance != nil && look.mayCount, warnings: choice.warnings)
-    return .success(ChosenTable(facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey))
+    return .success(
+      ChosenTable(
+        facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey,
+        isShared: family(of: look.engine) == .shared))
   }
 
   /// Whether part and token are committed in one step.

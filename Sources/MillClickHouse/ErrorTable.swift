@@ -38,7 +38,6 @@ package enum ErrorTable {
       // NO_ZOOKEEPER, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, LIMIT_EXCEEDED, CANNOT_SCHEDULE_TASK
       .refusedAmidst(.transient), [225, 241, 242, 243, 290, 439]
     ),
-    (.refusedBefore(.stillRunning), [216]),
     (
       // THERE_IS_NO_COLUMN, NOT_FOUND_COLUMN_IN_BLOCK, NO_SUCH_COLUMN_IN_TABLE, NUMBER_OF_COLUMNS_DOESNT_MATCH,
       // ILLEGAL_TYPE_OF_ARGUMENT, ILLEGAL_COLUMN, UNKNOWN_IDENTIFIER, UNKNOWN_TYPE, TYPE_MISMATCH, UNKNOWN_TABLE, UNKNOWN_DATABASE,
@@ -67,8 +66,9 @@ package enum ErrorTable {
     ),
     (
       // SOCKET and NETWORK errors, TIMEOUT_EXCEEDED, DNS_ERROR, ABORTED, UNEXPECTED_ZOOKEEPER_ERROR, UNKNOWN_STATUS_OF_INSERT,
+      // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING (a proxy has repeated the request: the first copy is at work),
       // QUERY_WAS_CANCELLED, S3_ERROR, KEEPER_EXCEPTION, and whatever Poco, the standard library or anything unknown has thrown
-      .unknownOutcome, [95, 96, 159, 198, 209, 210, 236, 244, 319, 394, 499, 999, 1000, 1001, 1002]
+      .unknownOutcome, [95, 96, 159, 198, 209, 210, 216, 236, 244, 319, 394, 499, 999, 1000, 1001, 1002]
     ),
   ]
 

@@ -9,9 +9,13 @@ package struct Requests: Sendable {
   package var options: SinkOptions
   package var dialect: Dialect
 
-  package init(options: SinkOptions, dialect: Dialect) {
+  /// Whether a read must wait until its replica knows all that was committed: several of them stand behind one address.
+  package var isShared: Bool
+
+  package init(options: SinkOptions, dialect: Dialect, isShared: Bool = false) {
     self.options = options
     self.dialect = dialect
+    self.isShared = isShared
   }
 
   /// R9's and R10's plain INSERT. `frames`: the chunks of the batch, one after the other.
@@ -60,7 +64,7 @@ package struct Requests: Sendable {
   /// A question, or KILL. `fresh`: on a connection of its own.
   package func question(_ statement: String, fresh: Bool = false) -> HTTPRequest {
     var request = request(
-      [("wait_end_of_query", "1")] + known(Self.reading), body: Array(statement.utf8), contentType: "text/plain; charset=UTF-8",
+      [("wait_end_of_query", "1")] + known(reading), body: Array(statement.utf8), contentType: "text/plain; charset=UTF-8",
       timeout: options.questionTimeoutMilliseconds)
     request.freshConnection = fresh
     return request
@@ -76,16 +80,30 @@ package struct Requests: Sendable {
         ("max_insert_block_size", rows), ("max_block_size", rows), ("min_insert_block_size_rows", rows),
         ("min_insert_block_size_bytes", "0"),
         ("max_insert_block_size_bytes", "0"), ("allow_experimental_low_cardinality_type", "1"),
-      ]) + known(Self.reading)
+        // A type that was altered meanwhile is an error, not another value.
+        ("input_format_native_allow_types_conversion", "0"), ("input_format_null_as_default", "0"),
+      ]) + known(reading)
   }
 
   /// More than a batch ever has, so that the server neither cuts a block nor sends half of one.
   private static let blockRowsMax = 2_097_152
 
   /// Settings of a profile that would change what is read: another zone for partition keys, an old answer, another replica's.
-  private static let reading = [
-    ("send_progress_in_http_headers", "0"), ("session_timezone", ""), ("use_query_cache", "0"), ("max_parallel_replicas", "1"),
-    ("enable_parallel_replicas", "0"), ("allow_experimental_parallel_reading_from_replicas", "0"), ("select_sequential_consistency", "0"),
+  private var reading: [(String, String)] {
+    Self.reading + [("select_sequential_consistency", isShared ? "1" : "0")]
+  }
+
+  private static let reading =
+    [
+      ("send_progress_in_http_headers", "0"), ("session_timezone", ""), ("use_query_cache", "0"), ("max_parallel_replicas", "1"),
+      ("enable_parallel_replicas", "0"), ("allow_experimental_parallel_reading_from_replicas", "0"), ("limit", "0"), ("offset", "0"),
+    ] + overflowModes.map { ($0, "throw") }
+
+  /// With `break` a server that reaches one of its limits answers 200 to a part of what was asked or sent.
+  private static let overflowModes = [
+    "timeout_overflow_mode", "timeout_overflow_mode_leaf", "read_overflow_mode", "read_overflow_mode_leaf", "set_overflow_mode",
+    "distinct_overflow_mode", "group_by_overflow_mode", "result_overflow_mode", "transfer_overflow_mode", "sort_overflow_mode",
+    "join_overflow_mode",
   ]
 
   private func known(_ settings: [(String, String)]) -> [(String, String)] { settings.filter { dialect.settings.contains($0.0) } }

@@ -20,7 +20,8 @@ struct StartLooks {
   var lineages: [Lineage] = []
   /// The one that the state was in when it was found.
   var recovered: Lineage?
-  var beganLog = false
+  /// Checkpoints that are being removed before anything is written.
+  var removals: Set<String> = []
   var checkpointedBirth = false
   var witnessDone = false
 }
@@ -41,10 +42,6 @@ extension Core {
             "the state directory belongs to pipeline \"\(manifest.pipeline)\", this file is \"\(options.pipeline)\": give each pipeline a state.path of its own"
           ))
       }
-      if isSuperseded(manifest, found) {
-        found.checkpoints[index].problem = "it belongs to a log that was given up with --new-lineage"
-        continue
-      }
       if manifest.position > log.end {
         Reach.mark(.r17ManifestBeyondLog)
         guard options.newLineage else {
@@ -54,7 +51,10 @@ extension Core {
               "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already: put the newer state back, or go on from an older checkpoint with --new-lineage, which may double them"
             ))
         }
+        // Gone before the log goes on, which will use that position again.
         found.checkpoints[index].problem = "it was taken at log position \(manifest.position), but the log ends at \(log.end)"
+        start.removals.insert(checkpoint.name)
+        commands.append(.removeCheckpoint(name: checkpoint.name))
       }
     }
     opened = found
@@ -84,19 +84,6 @@ extension Core {
     }
     Reach.mark(.r17Recovered)
     prepareRecovery(found, manifest, usable.name)
-  }
-
-  /// Whether another lineage was begun in the log before this checkpoint's position: the log that it was taken in went on otherwise.
-  private func isSuperseded(_ manifest: Manifest, _ found: Opened) -> Bool {
-    var lineageThere: Lineage?
-    for case (let position, .restart(let restart)) in found.log.records where position < manifest.position {
-      lineageThere = restart.lineage
-    }
-    guard let lineageThere, lineageThere != manifest.lineage else { return false }
-    let isKnown =
-      found.log.records.contains { if case .restart(let restart) = $0.record { restart.lineage == manifest.lineage } else { false } }
-      || found.checkpoints.contains { $0.manifest.map { $0.lineage == manifest.lineage && $0.position < manifest.position } ?? false }
-    return isKnown
   }
 
   private mutating func prepareBirth(_ found: Opened, bornAgain: Bool) {
@@ -220,6 +207,7 @@ extension Core {
       }
       if !checkPlan() { return }
     }
+    guard start.removals.isEmpty else { return }
     source = look
     prepare()
   }

@@ -83,6 +83,8 @@ package struct Core: ~Copyable {
   var deliveries: [Delivery] = []
   var deadLetters = DeadLetterQueue()
   var settler = Settler()
+  /// A count has found all rows of a batch that surely was in the table.
+  var countIsProven = false
   var mayDeliver = false
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
@@ -176,7 +178,7 @@ package struct Core: ~Copyable {
     case .frozen(let id, let position): takeFrozen(id, position)
     case .stateWorkDone(let work): takeStateWork(work)
     case .published(let epoch, let name): takePublished(epoch, name)
-    case .checkpointRemoved: break
+    case .checkpointRemoved(let name): start.removals.remove(name)
     case .truncated(let count): if count > 0 { Reach.mark(.r16SegmentRemoved) }
     case .witnessCommitted: takeWitnessCommitted()
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason)

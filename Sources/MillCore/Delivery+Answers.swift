@@ -8,6 +8,7 @@ extension Core {
     case .sendPlain: takePlain(index, answer)
     case .sendGuarded: takeGuarded(index, answer)
     case .count: takeCount(index, answer)
+    case .countFirst: takeFirstCount(index, answer)
     case .listBeforeGuard, .listForDeath: takeList(index, step, answer)
     case .countBeforeGuard, .countAfterDeath, .countAfterGuard: takeProof(index, step, answer)
     case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: takeTime(index, step, answer)
@@ -33,7 +34,7 @@ extension Core {
           next(index, .count)
         } else {
           Reach.mark(.r9CleanCommit)
-          commit(index)
+          if mode == .readBack || countIsProven { commit(index) } else { next(index, .countFirst) }
         }
       }
     case .unknown(let reason):
@@ -67,14 +68,17 @@ extension Core {
     let batch = deliveries[index].batch
     let what = "batch \(batch.token) (\(batch.rowCount) rows) into \(batch.target): code \(code): \(message)"
     switch kind {
-    case .transient, .stillRunning: again(index, step, "code \(code): \(message)")
+    case .transient: again(index, step, "code \(code): \(message)")
     case .schema:
       deliveries[index].schemaFailures += 1
       guard deliveries[index].schemaFailures < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
       describeRetryAt = monotonic + options.retryMilliseconds
       again(index, step, "code \(code): \(message)")
     case .data:
-      end(Stop(.promise, rule: "R11", "the server refuses the rows of \(what). Nothing of it was written. The batch stays in the log"))
+      end(
+        Stop(
+          .promise, rule: "R11",
+          "the server refuses the rows of \(what). The batch stays in the log, and the next start sends what of it is not in the table"))
     case .tooManyPartitions:
       end(
         Stop(
@@ -92,6 +96,22 @@ extension Core {
       Reach.mark(.r9BurntToken)
       next(index, .listBeforeGuard)
     }
+  }
+
+  /// Once a life: what has surely been written must be seen, or no later count means anything.
+  private mutating func takeFirstCount(_ index: Int, _ answer: SinkAnswer) {
+    guard let rows = counted(index, .countFirst, answer) else { return }
+    let batch = deliveries[index].batch
+    guard rows == batch.rowCount else {
+      return end(
+        Stop(
+          .promise, rule: "R8",
+          "\(batch.target) shows \(rows) of \(batch.rowCount) rows of batch \(batch.token), which it has just taken: a row policy or a setting of the user's profile (additional_table_filters, a limit) hides rows from this user, or rows are being deleted. Without counting, a doubt can't be settled"
+        ))
+    }
+    Reach.mark(.r8CountProven)
+    countIsProven = true
+    commit(index)
   }
 
   /// The count, or nil when the question has to be asked again or the process ends.
@@ -169,7 +189,9 @@ extension Core {
         append(.deadline(Deadline(destination: .table, batch: deliveries[index].batch.number, seconds: deliveries[index].deadline)))
       case .timeAfterGuard:
         let inTime = seconds < deliveries[index].deadline
-        if inTime, !deliveries[index].guardLooks {
+        if inTime, !deliveries[index].guardLooks, !countIsProven {
+          next(index, .countFirst)
+        } else if inTime, !deliveries[index].guardLooks {
           Reach.mark(.r10FirstInTime)
           commit(index)
         } else {
@@ -203,7 +225,9 @@ extension Core {
         ))
     // Nothing of this attempt can be written: a new deadline, as this one's time is running.
     case .notSent(let reason): again(index, .timeBeforeGuard, reason)
-    case .refused(let kind, let code, let message): takeRefusal(index, .timeBeforeGuard, kind, code, message)
+    case .refused(let kind, let code, let message):
+      deliveries[index].guardLooks = true
+      takeRefusal(index, .timeBeforeGuard, kind, code, message)
     default: again(index, .timeForDeath, "an answer that does not fit the question")
     }
   }

@@ -8,6 +8,8 @@ struct Delivery {
     case sendPlain
     /// A success that is no proof, or a doubt: count by provenance.
     case count
+    /// The first insert of this life that surely came in whole: is it seen?
+    case countFirst
     case listBeforeGuard, countBeforeGuard, timeBeforeGuard
     case deadlineDurable(at: LogPosition)
     case sendGuarded
@@ -201,7 +203,8 @@ extension Core {
     case .sendPlain:
       deliveries[index].attempts += 1
       request = .insert(batch, attempt: deliveries[index].attempts, token: table.mode != .atLeastOnce, partitionsMax: table.partitionsMax)
-    case .count, .countBeforeGuard, .countAfterGuard, .countAfterDeath: request = .count(target: batch.target, token: batch.token)
+    case .count, .countFirst, .countBeforeGuard, .countAfterGuard, .countAfterDeath:
+      request = .count(target: batch.target, token: batch.token)
     case .listBeforeGuard, .listForDeath: request = .running(prefix: batch.token)
     case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: request = .serverTime
     case .sendGuarded:

@@ -52,7 +52,8 @@ extension Core {
     switch (owner, answer) {
     case (.settleTime, .serverTime(_, let uptime, let took)): takeProbe(uptime, took)
     case (.settleList, .running(let ids)): takeSettleList(ids)
-    case (.settleKill, _): settler.nextAt = monotonic
+    case (.settleKill, .killed): settler.nextAt = monotonic
+    case (.settleKill, _): settler.nextAt = monotonic + options.retryMilliseconds
     case (_, .denied(let reason)): end(Stop(.failed, rule: "R7", reason))
     default:
       // No answer: the second of the count starts anew.

@@ -58,12 +58,10 @@ package enum SinkRequest: Hashable, Sendable {
   case greatestToken(target: String, prefix: String)
 }
 
-/// Why an INSERT certainly wrote nothing.
+/// Why an INSERT certainly wrote nothing; with ``data``, rows of other table partitions may be there.
 package enum RefusalKind: Hashable, Sendable {
   /// Overload, too many parts, memory, read-only for now: send again.
   case transient
-  /// Another attempt under the same query id still runs (216).
-  case stillRunning
   /// Table, column or type not as described: DESCRIBE, then decide.
   case schema
   /// The server does not take these rows.

@@ -52,7 +52,6 @@ extension Executor {
   /// Reads checkpoints and log; nothing is written but what an interrupted publication left is removed.
   private static func look(_ parts: EngineParts, _ opening: Opening, _ checkpoints: CheckpointStore) -> Event {
     do {
-      try checkpoints.prepare()
       var known = KnownDigests()
       var found: [FoundCheckpoint] = []
       for checkpoint in try checkpoints.list(.full, known: &known) {
@@ -70,8 +69,10 @@ extension Executor {
       opening.damaged = Set(found.filter { $0.manifest == nil }.map(\.name))
       // A new lineage gives up what a damaged log can't tell; the core then looks for a checkpoint that fits what is left.
       let vouched = parts.core.newLineage ? 0 : found.compactMap(\.manifest?.position).max() ?? 0
+      try checkpoints.prepare()
       let contents = try EpochLog.read(
-        parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched)
+        parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched,
+        givesUpDamage: parts.core.newLineage)
       opening.contents = contents
       return .opened(
         Opened(
@@ -153,6 +154,8 @@ extension Executor {
         return .stateOpened
       } catch let error as DiskError {
         return Executor.event(of: error, .begin)
+      } catch RunStoreError.outOfSpace {
+        return .outOfSpace(.begin)
       } catch {
         return .failed(Stop(.promise, rule: "R17", "checkpoint \(checkpoint ?? "") can't be opened: \(error)"))
       }
@@ -163,9 +166,8 @@ extension Executor {
   static func clone(_ disk: any Disk, _ from: String, to: String) throws(DiskError) {
     try disk.createDirectory(to)
     for name in try disk.list(from) {
-      if name.hasSuffix(".sst") {
-        try disk.link(from + "/" + name, to: to + "/" + name)
-      } else {
+      if name.hasSuffix(".sst"), try isLinked(disk, from + "/" + name, to + "/" + name) { continue }
+      do {
         let bytes = try disk.read(from + "/" + name)
         let file = try disk.open(to + "/" + name, create: true)
         defer { file.close() }
@@ -173,6 +175,19 @@ extension Executor {
       }
     }
   }
+
+  /// False where the two are on different file systems, which then need a copy at each start.
+  private static func isLinked(_ disk: any Disk, _ from: String, _ to: String) throws(DiskError) -> Bool {
+    do throws(DiskError) {
+      try disk.link(from, to: to)
+      return true
+    } catch .io(_, _, let code) where code == otherFileSystem {
+      return false
+    }
+  }
+
+  /// EXDEV on Linux.
+  private static let otherFileSystem: Int32 = 18
 
   static func found(_ contents: LogContents) -> FoundLog {
     FoundLog(

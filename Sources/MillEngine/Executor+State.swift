@@ -107,7 +107,8 @@ extension Executor {
     opening.damaged.remove(name)
     lanes.run(.state) {
       do throws(CheckpointError) {
-        _ = try checkpoints.publish(manifest, known: &digests.known)
+        let published = try checkpoints.publish(manifest, known: &digests.known)
+        digests.known.keep(published.files)
         return .published(manifest.epoch, name: name)
       } catch {
         return Executor.event(of: error, .publish)

@@ -67,6 +67,8 @@ struct ValueSlot {
   /// Slot of each of `paths`, in their order, into `slotIndexes`; equal paths share one.
   init(paths: [[String]], slotIndexes: inout [Int]) {
     var builder = TreeBuilder()
+    // By bytes, as records are compared: to String two ways of writing é are one.
+    let paths = paths.map { path in path.map { Array($0.utf8) } }
     builder.add(paths)
     unsafe nodes = copied(builder.nodes)
     unsafe keys = copied(builder.keys)
@@ -97,19 +99,18 @@ private struct TreeBuilder {
   var keys: [KeyTree.Key] = []
   var names: [UInt8] = []
   var slotCount = 0
-  var slotOfPath: [[String]: Int] = [:]
+  var slotOfPath: [[[UInt8]]: Int] = [:]
 
-  mutating func add(_ paths: [[String]]) { build(node: 1, paths, prefix: []) }
+  mutating func add(_ paths: [[[UInt8]]]) { build(node: 1, paths, prefix: []) }
 
   /// Keys of a node in the order in which the plan names them first, for that is how records are likely to have them.
-  private mutating func build(node: Int, _ paths: [[String]], prefix: [String]) {
-    var order: [String] = []
-    var seen: Set<String> = []
+  private mutating func build(node: Int, _ paths: [[[UInt8]]], prefix: [[UInt8]]) {
+    var order: [[UInt8]] = []
+    var seen: Set<[UInt8]> = []
     for path in paths where path.count > prefix.count && seen.insert(path[prefix.count]).inserted { order.append(path[prefix.count]) }
     let firstKey = keys.count
     nodes[node] = KeyTree.Node(firstKey: Int32(firstKey), keyCount: Int32(order.count))
-    for name in order {
-      let bytes = Array(name.utf8)
+    for bytes in order {
       let isPlain = bytes.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
       keys.append(
         KeyTree.Key(

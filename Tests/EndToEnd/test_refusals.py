@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from laboratory import event, payload
-from pipeline import FIELDS
+from pipeline import FIELDS, create_table
 from servers import create_topic
 
 FIELDS26 = FIELDS["26.9"]
@@ -108,6 +108,18 @@ def test_a_user_who_may_not_read_the_table_is_refused_with_the_grant(lab, few):
     assert life.code == 3, life.tail()
     assert "GRANT SELECT ON" in life.tail() and table.split(".")[-1] in life.tail(), life.tail()
     assert lab.count(table) == 0
+
+
+@pytest.mark.parametrize("window", [10_000, 0])
+def test_a_row_policy_that_hides_the_rows_from_the_count_stops_the_first_batch(lab, few, window):
+    create_table(lab.server, "default.hidden", window)
+    try:
+        life = lab.engine(lab.pipeline(few, "default.hidden", more=sink(user="blind"))).run("--until-end", seconds=90)
+        assert life.code == 4, life.tail()
+        assert "shows 0 of 3 rows" in life.tail() and "row policy" in life.tail(), life.tail()
+        assert lab.count("default.hidden") == 3
+    finally:
+        lab.server.client.execute("DROP TABLE default.hidden")
 
 
 def test_a_wrong_password_is_refused_and_not_printed(lab, few):

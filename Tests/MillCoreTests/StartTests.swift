@@ -115,22 +115,13 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
 
   @Test func `a new lineage goes on from the newest checkpoint within what is left of the log (R15, R17)`() {
     var start = Start(newLineage: true)
-    #expect(stop(start.open([whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 1)], end: 5)) == nil)
+    let commands = start.open([whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 1)], end: 5)
+    #expect(stop(commands) == nil)
     #expect(start.core.epoch == 1)
-    #expect(begins(start.look(witness: "millrace:\(Start.lineage):9")))
-  }
-
-  @Test func `a checkpoint of a log that was given up is never taken for one of the log that went on (R17)`() {
-    let restarts = [Start.lineage, Lineage(0xdef)].map { lineage in
-      LogRecord.restart(Restart(lineage: lineage, instance: 1, lastKeptEpoch: 0, wallMilliseconds: 0))
-    }
-    // The new lineage began at position 3; the log has passed the old lineage's checkpoint at 9 since.
-    var start = Start()
-    let found = start.open(
-      [whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 2)],
-      records: restarts + Array(repeating: .plan(start.plan), count: 8), end: 12)
-    #expect(stop(found) == nil)
-    #expect(start.core.epoch == 1 && start.core.lineage == Lineage(0xdef))
+    // The other one is gone before the log uses its position again.
+    #expect(commands.contains { if case .removeCheckpoint("c3") = $0 { true } else { false } })
+    #expect(!begins(start.look(witness: "millrace:\(Start.lineage):9")))
+    #expect(begins(start.core.step(.checkpointRemoved(name: "c3"), now: start.now)))
   }
 
   @Test func `a corrupt newest checkpoint falls back to the one before (R17)`() {

@@ -1,3 +1,4 @@
+import Glibc
 import MillBase
 import MillLog
 import MillTestKit
@@ -135,6 +136,83 @@ private func lastSegment(_ disk: SimDisk) throws -> (path: String, byteCount: In
         }
       }
     }
+  }
+
+  @Test(arguments: [(UInt64.max, 0), (0, UInt64.max), (1 << 62, 3)] as [(UInt64, UInt64)])
+  func `a segment with a number that no log reaches is an error, not an overflow`(position: UInt64, generation: UInt64) throws {
+    let disk = SimDisk()
+    let log = try start(disk)
+    _ = try log.append(ack(1))
+    var bytes = try disk.read(try lastSegment(disk).path)
+    var numbers = ByteWriter()
+    numbers.integer(position)
+    numbers.integer(generation)
+    bytes.replaceSubrange(16..<32, with: numbers.bytes)
+    var checksum = ByteWriter()
+    checksum.integer(crc32c(0, Array(bytes[..<44])))
+    bytes.replaceSubrange(44..<48, with: checksum.bytes)
+    let padded = [position, generation].map { String(repeating: "0", count: 20 - String($0).count) + String($0) }
+    let hostile = SimDisk()
+    try hostile.createDirectory(directory)
+    let path = "\(directory)/\(padded.joined(separator: "-")).seg"
+    try hostile.writeDurably(bytes, to: path)
+    let error = #expect(throws: LogError.self) { try start(hostile) }
+    guard case .corrupt(path, _, let why) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(why.contains("number"))
+  }
+
+  @Test func `a segment larger than any is an error, and isn't read into memory`() throws {
+    let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let root = "\(parent)/millrace-log-\(getpid())"
+    let disk = RealDisk()
+    defer { try? disk.removeTree(root) }  // a leftover in the temporary directory harms no test
+    let empty = try EpochLog.read(disk, directory: root, pipeline: "orders", vouched: 0)
+    let log = try EpochLog.begin(disk, directory: root, pipeline: "orders", contents: empty, options: LogOptions(segmentByteCount: 600))
+    _ = try log.append(ack(1))
+    try log.sync()
+    let path = root + "/" + (try disk.list(root).last { $0.hasSuffix(".seg") }!)
+    // Without blocks on the disk.
+    try disk.open(path, create: false).truncate(to: 5 << 30)
+    let error = #expect(throws: LogError.self) { try EpochLog.read(disk, directory: root, pipeline: "orders", vouched: 0) }
+    guard case .corrupt(path, _, let why) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(why == "the segment has 5368709120 bytes, more than any has (2147483648)")
+  }
+
+  @Test(arguments: [0, 1, 2])
+  func `damage to what was durable stops, and given up it ends the log there for good`(place: Int) throws {
+    let disk = SimDisk()
+    let log = try start(disk)
+    for number in 0..<60 as Range<UInt64> {
+      _ = try log.append(ack(number))
+      try log.sync()
+    }
+    let segments = try disk.list(directory).filter { $0.hasSuffix(".seg") }
+    #expect(segments.count > 2)
+    // In the records of the first segment, in the header of the second, in the records of the last.
+    let path = directory + "/" + segments[place == 2 ? segments.count - 1 : place]
+    var bytes = try disk.read(path)
+    bytes[place == 1 ? 9 : bytes.count - 5] ^= 0x10
+    try disk.remove(path)
+    let file = try disk.open(path, create: true)
+    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+    try file.sync()
+    try disk.syncDirectory(directory)
+    #expect(throws: LogError.self) { try read(disk, vouched: place == 2 ? 60 : 0) }
+    let contents = try EpochLog.read(disk, directory: directory, pipeline: "orders", vouched: 60, givesUpDamage: true)
+    #expect(contents.end < 60 && contents.droppedTail != nil)
+    let again = try EpochLog.begin(
+      disk, directory: directory, pipeline: "orders", contents: contents, options: LogOptions(segmentByteCount: 600))
+    for number in 100..<120 as Range<UInt64> { _ = try again.append(ack(number)) }
+    try again.sync()
+    var random = SeededRandom(7)
+    disk.crash(&random)
+    #expect(try read(disk, vouched: again.end).end == contents.end + 20)
   }
 
   @Test func `another pipeline's log is refused`() throws {

@@ -53,10 +53,11 @@ package final class EpochLog: Sendable {
   }
 
   /// What stands in `directory`, which need not exist. `vouched`: positions before it are durable by what manifests and the witness say.
+  /// `givesUpDamage`: the log ends at the first damage, whatever says that more was durable.
   package static func read(
-    _ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition
+    _ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition, givesUpDamage: Bool = false
   ) throws(LogError) -> LogContents {
-    var reader = LogReader(disk, directory: directory, pipeline: pipeline, vouched: vouched)
+    var reader = LogReader(disk, directory: directory, pipeline: pipeline, vouched: vouched, givesUpDamage: givesUpDamage)
     return try reader.read()
   }
 
@@ -207,7 +208,9 @@ package final class EpochLog: Sendable {
         throw state.withLock { $0.poison(error) }
       }
       return try state.withLock { (state) throws(LogError) in
-        // A sync of the segment behind may have failed meanwhile; what this one covered is durable all the same.
+        // Of two syncs of one file that run together, the system tells an error to one only: where the other has failed, this one's
+        // success says nothing.
+        try state.check()
         state.durableEnd = max(state.durableEnd, end)
         return end
       }

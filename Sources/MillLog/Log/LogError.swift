@@ -58,7 +58,8 @@ package struct LogOptions: Hashable, Sendable {
 
   package init(segmentByteCount: Int = 64 << 20, keepsSpare: Bool = true) {
     let least = LogFormat.segmentHeaderByteCount + LogFormat.recordHeaderByteCount + 1
-    precondition((least...1 << 31).contains(segmentByteCount), "a segment of \(segmentByteCount) bytes: must be \(least)...\(1 << 31)")
+    let most = LogFormat.segmentByteCountMax
+    precondition((least...most).contains(segmentByteCount), "a segment of \(segmentByteCount) bytes: must be \(least)...\(most)")
     self.segmentByteCount = segmentByteCount
     self.keepsSpare = keepsSpare
   }

@@ -19,6 +19,10 @@ package enum LogFormat {
   static let segmentSuffix = ".seg"
   static let temporarySuffix = ".tmp"
   static let spareName = "spare"
+  /// Offsets within a segment are kept in 32 bits.
+  static let segmentByteCountMax = 1 << 31
+  /// Positions and generations in names are below it, so that none that is counted from them overflows.
+  static let numberLimit: UInt64 = 1 << 62
 
   /// What stands for a pipeline's name in headers.
   package static func pipelineHash(_ name: String) -> UInt64 {
@@ -80,6 +84,7 @@ struct SegmentName: Hashable, Comparable {
     guard text.hasSuffix(LogFormat.segmentSuffix) else { return nil }
     let parts = text.dropLast(LogFormat.segmentSuffix.count).split(separator: "-", omittingEmptySubsequences: false)
     guard parts.count == 2, let first = UInt64(parts[0]), let generation = UInt64(parts[1]) else { return nil }
+    guard first < LogFormat.numberLimit, generation < LogFormat.numberLimit else { return nil }
     self.init(firstPosition: first, generation: generation)
     if self.text != text { return nil }
   }

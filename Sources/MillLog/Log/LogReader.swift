@@ -9,11 +9,14 @@ struct LogReader {
   private let pipeline: UInt64
   /// Positions before it are durable, as manifests and the witness say.
   private let vouched: LogPosition
+  /// The operator has given up what can't be read, though it was durable: the first damage ends the log, whatever vouches for more.
+  private let givesUpDamage: Bool
   private var contents = LogContents()
   /// The segment that is being read, in pieces.
   private var window: SegmentWindow
 
-  init(_ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition) {
+  init(_ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition, givesUpDamage: Bool) {
+    self.givesUpDamage = givesUpDamage
     self.disk = disk
     self.directory = directory
     self.pipeline = LogFormat.pipelineHash(pipeline)
@@ -28,7 +31,15 @@ struct LogReader {
       contents.end = first.firstPosition
     }
     for index in names.indices {
-      try readSegment(names[index], next: index + 1 < names.count ? names[index + 1] : nil, isFirst: index == 0)
+      do throws(LogError) {
+        let next = index + 1 < names.count ? names[index + 1] : nil
+        if try readSegment(names[index], next: next, isFirst: index == 0) { continue }
+      } catch .corrupt(let path, _, let why) where givesUpDamage {
+        contents.droppedTail = LogContents.DroppedTail(path: path, byteCount: window.byteCount, why: why)
+        contents.obsolete.append(names[index].text)
+      }
+      contents.obsolete += names[(index + 1)...].map(\.text)
+      break
     }
     return contents
   }
@@ -39,7 +50,8 @@ struct LogReader {
     var names: [SegmentName] = []
     for text in try onDisk({ () throws(DiskError) in try disk.list(directory) }) where text.hasSuffix(LogFormat.segmentSuffix) {
       guard let name = SegmentName(text) else {
-        throw .corrupt(path: directory + "/" + text, position: 0, why: "the name has no position and generation")
+        let why = "the name has no position and generation, or a number that no log reaches"
+        throw .corrupt(path: directory + "/" + text, position: 0, why: why)
       }
       names.append(name)
     }
@@ -56,9 +68,13 @@ struct LogReader {
     return kept
   }
 
-  private mutating func readSegment(_ name: SegmentName, next: SegmentName?, isFirst: Bool) throws(LogError) {
+  /// Whether the log goes on behind it; what is damaged before its first record is thrown.
+  private mutating func readSegment(_ name: SegmentName, next: SegmentName?, isFirst: Bool) throws(LogError) -> Bool {
     let path = directory + "/" + name.text
     let size = try onDisk { () throws(DiskError) in try disk.byteCount(path) }
+    guard size <= LogFormat.segmentByteCountMax else {
+      throw corrupt(path, "the segment has \(size) bytes, more than any has (\(LogFormat.segmentByteCountMax))")
+    }
     window = SegmentWindow(disk, path, byteCount: size)
     if !isFirst && name.firstPosition != contents.end {
       throw corrupt(path, "the segment begins with \(name.firstPosition), the one before ends at \(contents.end)")
@@ -72,18 +88,25 @@ struct LogReader {
       Reach.mark(.r5TornTail)
       contents.droppedTail = LogContents.DroppedTail(path: path, byteCount: size, why: why)
       contents.segments.append(segment)
-      return
+      return true
     }
     while segment.byteCount < size {
-      if let why = try readRecord(&segment) {
+      let why: String?
+      do throws(LogError) {
+        why = try readRecord(&segment)
+      } catch .corrupt(_, _, let reason) where givesUpDamage {
+        why = reason
+      }
+      if let why {
         try dropTail(path, at: segment.byteCount, size: size, why)
         break
       }
     }
-    if contents.end < contents.durableEvidence {
+    if contents.end < contents.durableEvidence, !givesUpDamage {
       throw corrupt(path, "the segment ends, but all before position \(contents.durableEvidence) was durable")
     }
     contents.segments.append(segment)
+    return !(givesUpDamage && (contents.droppedTail != nil || contents.end < contents.durableEvidence))
   }
 
   /// nil, or what is wrong with the header.
@@ -150,6 +173,10 @@ struct LogReader {
 
   /// The record at `offset` and all behind it is torn, unless something says that it was durable.
   private mutating func dropTail(_ path: String, at offset: Int, size: Int, _ why: String) throws(LogError) {
+    if givesUpDamage {
+      contents.droppedTail = LogContents.DroppedTail(path: path, byteCount: size - offset, why: why)
+      return
+    }
     let known = max(vouched, contents.durableEvidence)
     let evidence = known > contents.end ? known : try window.durableEndBehind(offset, position: contents.end)
     if evidence > contents.end {

@@ -38,6 +38,8 @@ struct LogStart {
     return try onDisk { () throws(DiskError) in
       for name in contents.obsolete { try disk.remove(path(name)) }
       if let last = contents.segments.last { try disk.remove(path(last.name.text)) }
+      // A segment behind the new end must not come back when the log has got there again.
+      if !contents.obsolete.isEmpty { try disk.syncDirectory(directory) }
       try keepSpare()
       return (try disk.open(path(segment.name.text), create: false), segment)
     }

@@ -7,7 +7,7 @@ struct SegmentWindow {
 
   let path: String
   private let disk: any Disk
-  private let byteCount: Int
+  let byteCount: Int
   private(set) var bytes: [UInt8] = []
   private var start = 0
 

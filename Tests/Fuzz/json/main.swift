@@ -1,7 +1,6 @@
 // Feeds the decoder whatever libFuzzer thinks of: it must neither trap nor read where it may not, and every record must give a row or a
 // failure.
-internal import CFuzzer
-internal import Glibc
+internal import FuzzDriver
 internal import MillBase
 internal import MillFlow
 
@@ -17,24 +16,25 @@ private func makePlan() -> SourcePlan {
     ]
     return try SourcePlan(name: "s", topic: "t", fields: fields)
   } catch {
-    preconditionFailure("the plan to fuzz with doesn't hold: \(error)")
+    fail("the plan to fuzz with doesn't hold: \(error)")
   }
 }
 
-nonisolated(unsafe) private let decoder = RecordDecoder(plan: makePlan())
-private let rows = unsafe DecodedRows(decoder.plan)
+private let seeds = [
+  #"{"a":"x","n":{"b":-9223372036854775808},"c":"1.2500","d":"2026-11-24T03:50:00.123Z","e":1.5e-3,"f":{"deep":[1,true,null]}}"#,
+  #"{"a":"\u00e4\ud83d\ude00\n","n":null,"c":12345678901234.5678,"d":1790000000.5,"g":"5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f11","h":1.9}"#,
+  #" { "h" : 20000 , "unknown" : [ { } , [ ] , "\"\\" , 1E+9 ] , "a" : "" , "d" : "1970-01-01 00:00:00" , "f" : 0.10 } "#,
+]
 
-private func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+private let decoder = lasting { RecordDecoder(plan: makePlan()) }
+private let rows = lasting { DecodedRows(decoder.plan) }
+
+unsafe runFuzzer(seeds: seeds.map { Array($0.utf8) }) { data in
   rows.removeAll()
   var failures: [DecodeFailure] = []
   // A buffer of exactly this size, so that the sanitizer sees a load behind its slack.
-  let buffer = RecordBuffer(nextOffset: 0, capacity: max(count, 1))
-  unsafe buffer.append(offset: 0, timestamp: 0, key: nil, payload: UnsafeRawBufferPointer(start: data, count: count), headers: nil)
-  unsafe decoder.decode(buffer, first: 1, partition: 0, into: rows, failures: &failures)
-  precondition(rows.rowCount + failures.count == 1)
-  return 0
+  let buffer = RecordBuffer(nextOffset: 0, capacity: max(data.count, 1))
+  unsafe buffer.append(offset: 0, timestamp: 0, key: nil, payload: data, headers: nil)
+  decoder.decode(buffer, first: 1, partition: 0, into: rows, failures: &failures)
+  demand(rows.rowCount + failures.count == 1, "\(rows.rowCount) rows and \(failures.count) failures of one record")
 }
-
-var count = CommandLine.argc
-var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe CommandLine.unsafeArgv
-exit(unsafe LLVMFuzzerRunDriver(&count, &arguments, { data, count in unsafe fuzz(data, count) }))

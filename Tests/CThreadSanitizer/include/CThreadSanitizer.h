@@ -1,0 +1,3 @@
+#pragma once
+
+// Nothing to call: that it is linked is all.
