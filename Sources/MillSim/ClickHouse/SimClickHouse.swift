@@ -119,7 +119,7 @@ package final class SimClickHouse {
 
   /// A guarded insert of the batch that may still take effect, by its query id.
   package func guardedUnderWay(token: String) -> String? {
-    let listed = running.compactMap(\.exchange).compactMap(\.seen)
+    let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange).compactMap(\.seen)
     let toCome = (inNetwork + held).compactMap(\.seen).filter { seconds < $0.deadline ?? 0 }
     return (listed + toCome).first { $0.isGuarded && $0.token == token }?.queryID
   }
