@@ -164,12 +164,14 @@ extension Core {
   }
 
   private mutating func publishWhenReady() {
-    guard let manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil else { return }
+    guard var manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil else { return }
     guard durableEnd >= manifest.position || mutated(.positionBeyondFreeze) else {
       wantsSync = true
       return
     }
     checkpoint.stage = .publishing
+    manifest.durableEnd = max(durableEnd, manifest.position)
+    checkpoint.manifest = manifest
     commands.append(.publish(manifest, name: checkpoint.name))
   }
 

@@ -42,17 +42,17 @@ extension Core {
             "the state directory belongs to pipeline \"\(manifest.pipeline)\", this file is \"\(options.pipeline)\": give each pipeline a state.path of its own"
           ))
       }
-      if manifest.position > log.end {
+      if manifest.durableEnd > log.end {
         Reach.mark(.r17ManifestBeyondLog)
         guard options.newLineage else {
           return end(
             Stop(
               .promise, rule: "R17",
-              "checkpoint \(checkpoint.name) was taken at log position \(manifest.position), but the log ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already: put the newer state back, or go on from an older checkpoint with --new-lineage, which may double them"
+              "checkpoint \(checkpoint.name) needs the log up to position \(manifest.durableEnd), but it ends at \(log.end): part of the log is gone (restored snapshot, copied disk). Rows after it may be in the table already: put the newer state back, or go on from an older checkpoint with --new-lineage, which may double them"
             ))
         }
         // Gone before the log goes on, which will use that position again.
-        found.checkpoints[index].problem = "it was taken at log position \(manifest.position), but the log ends at \(log.end)"
+        found.checkpoints[index].problem = "it needs the log up to position \(manifest.durableEnd), which ends at \(log.end)"
         start.removals.insert(checkpoint.name)
         commands.append(.removeCheckpoint(name: checkpoint.name))
       }

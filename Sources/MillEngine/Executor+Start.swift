@@ -68,7 +68,7 @@ extension Executor {
       if let stop = foreign(parts, found) { return .failed(stop) }
       opening.damaged = Set(found.filter { $0.manifest == nil }.map(\.name))
       // A new lineage gives up what a damaged log can't tell; the core then looks for a checkpoint that fits what is left.
-      let vouched = parts.core.newLineage ? 0 : found.compactMap(\.manifest?.position).max() ?? 0
+      let vouched = parts.core.newLineage ? 0 : found.compactMap(\.manifest?.durableEnd).max() ?? 0
       try checkpoints.prepare()
       let contents = try EpochLog.read(
         parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched,

@@ -2,7 +2,7 @@ package import MillBase
 
 /// Describes one checkpoint (protocol R14): state as of the end of epoch `epoch`, and all that belongs to it.
 package struct Manifest: Hashable, Sendable {
-  package static let formatVersion: UInt32 = 1
+  package static let formatVersion: UInt32 = 2
 
   /// Names the pipeline, so that another one's state is refused.
   package var pipeline: String
@@ -15,6 +15,8 @@ package struct Manifest: Hashable, Sendable {
   package var plan: PlanRecord
   /// End of the log when the epoch's state was frozen.
   package var position: LogPosition
+  /// All before it was durable when the manifest was published, the checkpoint's own seal with it: what recovery needs of the log.
+  package var durableEnd: LogPosition
   /// As of `position`.
   package var unacked: [UnackedBatch]
   /// As of `position`; index: destination's raw value.
@@ -92,7 +94,7 @@ package struct Manifest: Hashable, Sendable {
   package init(
     pipeline: String, lineage: Lineage, hashSeed: Digest128, epoch: EpochNumber, clockMilliseconds: Int64, watermark: Int64,
     sources: [SourceState], plan: PlanRecord, position: LogPosition, unacked: [UnackedBatch], nextBatchNumbers: [BatchNumber],
-    files: [File], tableIdentity: String
+    files: [File], tableIdentity: String, durableEnd: LogPosition? = nil
   ) {
     self.pipeline = pipeline
     self.lineage = lineage
@@ -103,6 +105,7 @@ package struct Manifest: Hashable, Sendable {
     self.sources = sources
     self.plan = plan
     self.position = position
+    self.durableEnd = durableEnd ?? position
     self.unacked = unacked
     self.nextBatchNumbers = nextBatchNumbers
     self.files = files

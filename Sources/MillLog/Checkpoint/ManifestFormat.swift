@@ -105,6 +105,7 @@ extension ByteWriter {
     }
     plan(manifest.plan)
     integer(manifest.position)
+    integer(manifest.durableEnd)
     count(manifest.unacked.count)
     for batch in manifest.unacked {
       integer(batch.destination.rawValue)
@@ -136,6 +137,7 @@ extension ByteReader {
     for _ in 0..<(try count(itemByteCount: 5)) { sources.append(try source()) }
     let plan = try plan()
     let position = try integer(UInt64.self)
+    let durableEnd = try integer(UInt64.self)
     var unacked: [Manifest.UnackedBatch] = []
     for _ in 0..<(try count(itemByteCount: 25)) {
       unacked.append(
@@ -149,7 +151,7 @@ extension ByteReader {
     return Manifest(
       pipeline: pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clock, watermark: watermark,
       sources: sources, plan: plan, position: position, unacked: unacked, nextBatchNumbers: numbers, files: files,
-      tableIdentity: try string())
+      tableIdentity: try string(), durableEnd: durableEnd)
   }
 
   private mutating func source() throws(ByteReaderError) -> Manifest.SourceState {
