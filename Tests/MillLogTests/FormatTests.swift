@@ -96,7 +96,7 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     var head = Array(whole[..<8])
     head[4] = 7
     let bytes = sealed(head, Array(whole[16..<(whole.count - 4)]))
-    #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 1)) { try ManifestFormat.decode(bytes) }
+    #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 2)) { try ManifestFormat.decode(bytes) }
   }
 
   @Test(arguments: ["../up", "/etc/passwd", "a/../b", "a//b", "", "a/./b", "nul\u{0}", "dir/"])
