@@ -113,6 +113,9 @@ extension DeduplicateState {
     while start < count {
       let end = min(start + 64, count)
       for row in start..<end { unsafe touched ^= view.touch(hashes[row]) }
+      for table in older {
+        for row in start..<end { unsafe touched ^= table.touch(hashes[row]) }
+      }
       for row in start..<end where unsafe keep[row] != 0 {
         let index = unsafe view.find(hashes[row], rows.key(row))
         unsafe found[row] = Int32(truncatingIfNeeded: index)
@@ -240,11 +243,15 @@ extension DeduplicateState {
     let hashes = unsafe rows.hashes
     let (found, olderTime, hasOlder) = unsafe (scratch.found, scratch.olderTime, scratch.hasOlder)
     var duplicates = 0
+    var touched: UInt64 = 0
     for row in 0..<count where unsafe keep[row] != 0 {
+      if row & 63 == 0 {
+        for next in row..<min(row + 64, count) { unsafe touched ^= view.touch(hashes[next]) }
+      }
       let time = unsafe times[row]
       var index = unsafe Int(found[row])
       // A row before this one may have brought the key in.
-      if index < 0 { index = unsafe view.find(hashes[row], rows.key(row)) }
+      if index < 0 { index = unsafe view.place(hashes[row], rows.key(row)) }
       let isKnown = unsafe index >= 0 || hasOlder[row]
       let first = unsafe index >= 0 ? view.entries[index].time : isKnown ? olderTime[row] : 0
       if isKnown && window.isDuplicate(time, of: first) {
@@ -259,9 +266,10 @@ extension DeduplicateState {
         unsafe view.entries[index].partition = partitions[row]
         unsafe view.entries[index].offset = offsets[row]
       } else {
-        unsafe view.insert(hashes[row], rows.key(row), time: time, partition: partitions[row], offset: offsets[row])
+        unsafe view.insert(hashes[row], rows.key(row), slot: ~index, time: time, partition: partitions[row], offset: offsets[row])
       }
     }
+    scratch.touched ^= touched
     active.commit(view)
     return duplicates
   }
