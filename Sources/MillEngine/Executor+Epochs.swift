@@ -72,7 +72,8 @@ extension Executor {
     let names = destinationNames
     sealJob = SealJob(
       order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
-      encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, target: "\(parts.sink.options.table)", destinationName: { names[$0.index] })
+      encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, target: "\(parts.sink.options.table)",
+      destinationName: { names[$0.index] })
     runSeal()
   }
 

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import MillBase
 
 /// The newest record of a key that was kept: its time t0 and where it stood.
@@ -138,9 +139,9 @@ struct TableEntry: BitwiseCopyable {
   @inline(__always)
   func find(_ hash: Digest128, _ key: UnsafeRawBufferPointer) -> Int { unsafe max(place(hash, key), -1) }
 
-  /// Loads the slot where the search for a key begins. Loads of several keys before their searches run at once in the processor.
+  /// Begins to load the slot where the search for a key begins, for searches of several keys ahead.
   @inline(__always)
-  func touch(_ hash: Digest128) -> UInt64 { unsafe slots[Int(hash.high & mask)] }
+  func touch(_ hash: Digest128) { unsafe mr_prefetch(slots + Int(hash.high & mask)) }
 
   /// The entry of a key, or ~(the slot where it belongs).
   @inline(__always)

@@ -184,19 +184,19 @@ extension DeduplicateLane {
     var run = SortedRun()
     run.keyEnds.reserveCapacity(end - first)
     run.valueEnds.reserveCapacity(end - first)
-    run.keyBytes = unsafe [UInt8](unsafeUninitializedCapacity: keyByteCount) { out, count in
-      let base = UnsafeMutableRawPointer(out.baseAddress!)
-      for place in first..<end {
-        let index = order[place]
-        unsafe count += StateKey.write(view.entries[index].hash, exact: view.isExact ? view.key(index) : nil, to: base + count)
-        run.keyEnds.append(UInt32(truncatingIfNeeded: count))
-      }
-    }
-    run.valueBytes = unsafe [UInt8](unsafeUninitializedCapacity: (end - first) * StateValue.byteCountMax) { out, count in
-      let base = UnsafeMutableRawPointer(out.baseAddress!)
-      for place in first..<end {
-        unsafe count += StateValue.write(view.entries[order[place]], bucket: bucket, window: window, to: base + count)
-        run.valueEnds.append(UInt32(truncatingIfNeeded: count))
+    run.keyBytes = unsafe [UInt8](unsafeUninitializedCapacity: keyByteCount) { keys, keyCount in
+      run.valueBytes = unsafe [UInt8](unsafeUninitializedCapacity: (end - first) * StateValue.byteCountMax) { values, valueCount in
+        let (toKeys, toValues) = (UnsafeMutableRawPointer(keys.baseAddress!), UnsafeMutableRawPointer(values.baseAddress!))
+        for place in first..<end {
+          // Entries lie anywhere in megabytes: loads of several ahead run at once in the processor.
+          if (place - first) % 32 == 0 { order.touch(place..<min(place + 32, end), view) }
+          let index = order[place]
+          let entry = unsafe view.entries[index]
+          unsafe keyCount += StateKey.write(entry.hash, exact: view.isExact ? view.key(index) : nil, to: toKeys + keyCount)
+          unsafe valueCount += StateValue.write(entry, bucket: bucket, window: window, to: toValues + valueCount)
+          run.keyEnds.append(UInt32(truncatingIfNeeded: keyCount))
+          run.valueEnds.append(UInt32(truncatingIfNeeded: valueCount))
+        }
       }
     }
     return run

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import MillBase
 
 /// Entries of a table in the order of the store's keys.
@@ -17,6 +18,12 @@ internal import MillBase
   /// The number of the entry at a place of the order.
   @inline(__always)
   subscript(place: Int) -> Int { unsafe Int(items[place].index) }
+
+  /// Loads the entries of some places into the processor's cache.
+  @inline(__always)
+  func touch(_ places: Range<Int>, _ view: TableView) {
+    for place in places { unsafe mr_prefetch(view.entries + Int(items[place].index)) }
+  }
 
   private static let groupBits = 10
   private static let cellBitsMax = 16
