@@ -54,7 +54,7 @@ let targets: [Target] = [
   room("MillCore", ["MillBase", "MillLog"]),
   // Rank 4
   room("MillKafka", ["MillBase", "MillFlow", "CRdKafka"]),
-  room("MillState", ["MillBase", "MillFlow", "CRocksDB", "CRocksShim"]),
+  room("MillState", ["MillBase", "MillFlow", "CPlatform", "CRocksDB", "CRocksShim"]),
   room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "MillCore", "CCurl", "CLZ4"]),
   // Rank 5
   room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
@@ -78,7 +78,7 @@ let targets: [Target] = [
   tests("MillLogTests", ["MillBase", "MillLog", "MillTestKit"]),
   tests("MillCoreTests", ["MillBase", "MillLog", "MillCore"]),
   tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka"]),
-  tests("MillStateTests", ["MillBase", "MillFlow", "MillState", "MillTestKit"]),
+  tests("MillStateTests", ["MillBase", "MillFlow", "MillState", "MillTestKit", "CPlatform"]),
   tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillClickHouse"]),
   tests(
     "MillEngineTests",

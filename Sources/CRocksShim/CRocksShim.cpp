@@ -104,8 +104,11 @@ struct mr_store {
 
   Status write_file(const std::string &file, ColumnFamilyHandle *handle, const uint8_t *keys, const uint32_t *key_ends,
                     const uint8_t *values, const uint32_t *value_ends, size_t count) {
+    // Hashes don't compress: LZ4 saves a third of a fresh run at a quarter of what writing it costs. Merges compress.
+    Options plain = options;
+    plain.compression = kNoCompression;
     // The last argument keeps the new file in the page cache: its keys are the ones that are asked for next.
-    SstFileWriter writer(EnvOptions(), options, handle, /*invalidate_page_cache=*/false);
+    SstFileWriter writer(EnvOptions(), plain, handle, /*invalidate_page_cache=*/false);
     Status status = writer.Open(file);
     size_t key_start = 0, value_start = 0;
     for (size_t i = 0; i < count && status.ok(); i++) {
@@ -131,7 +134,9 @@ static Options make_options(size_t cache_byte_count, int compression) {
   options.write_buffer_size = 64 << 10;
   options.arena_block_size = 4 << 10;
   options.compaction_style = kCompactionStyleUniversal;
-  options.level0_file_num_compaction_trigger = 6;
+  options.level0_file_num_compaction_trigger = 8;
+  // Runs hold different keys, so that merging all of them because the newer ones outweigh the oldest would win no room.
+  options.compaction_options_universal.max_size_amplification_percent = 100000;
   options.compression = compression == MR_COMPRESS_ZSTD   ? kZSTD
                         : compression == MR_COMPRESS_LZ4 ? kLZ4Compression
                                                          : kNoCompression;

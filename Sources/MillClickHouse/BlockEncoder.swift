@@ -7,13 +7,23 @@ package import MillLog
   package let rowCount: Int
   /// Of the columns' bytes, without the provenance column. The same rows give the same digest in every process.
   package let digest: Digest128
-  /// Name, type and values of each column, as they stand in the Native block. Not changed any more, so any thread may read.
-  let columns: GrowableBytes
+  /// Name, type and values of each column, as they stand in the Native block. Changed only by ``takeMemory()``: until then any thread may
+  /// read.
+  private(set) var columns: GrowableBytes
 
   init(rowCount: Int, columns: consuming GrowableBytes) {
     self.rowCount = rowCount
     self.digest = unsafe cityHash128(columns.raw)
     self.columns = columns
+  }
+
+  /// The memory of the bytes, for ``BlockEncoder/encode(_:rows:memory:)`` to fill again; what it held is gone. Only once nobody reads
+  /// any more.
+  package func takeMemory() -> GrowableBytes {
+    var memory = GrowableBytes()
+    swap(&memory, &columns)
+    memory.count = 0
+    return memory
   }
 
   /// Plain bytes.
@@ -37,11 +47,15 @@ package import MillLog
   /// Columns of a frozen block, as its seal lists them.
   package var batchColumns: [BatchColumn] { columns.map(\.batchColumn) + (provenance.map { [$0] } ?? []) }
 
-  /// - Parameter rows: within the block, at least one.
-  package func encode(_ block: RowBlock, rows: Range<Int>) -> EncodedRows {
+  /// - Parameters:
+  ///   - rows: within the block, at least one.
+  ///   - memory: what to write into; the pages of a batch's size cost more to get than to fill.
+  package func encode(_ block: RowBlock, rows: Range<Int>, memory: consuming GrowableBytes = GrowableBytes()) -> EncodedRows {
     precondition(!rows.isEmpty && rows.lowerBound >= 0 && rows.upperBound <= block.rowCount, "rows \(rows) of \(block.rowCount)")
     let share = block.byteCount / max(block.rowCount, 1) * rows.count
-    var out = GrowableBytes(capacity: share + share / 8 + 4096)
+    var out = memory
+    out.count = 0
+    out.reserve(share + share / 8 + 4096)
     for column in columns {
       Native.text(column.name, &out)
       Native.text(column.typeText, &out)

@@ -46,26 +46,38 @@ internal import MillFlow
     var start = end(rows.lowerBound - 1)
     let last = end(rows.upperBound - 1)
     precondition(start <= last && last <= source.bytes.count, "column \(target.name): text ends at \(last) of \(source.bytes.count)")
-    out.reserve(last - start + rows.count * 5)
-    let bytes = unsafe source.bytes.base
+    // Room for everything at once: the texts, a length of at most five bytes each, and what a step writes too much.
+    out.reserve(last - start + rows.count * 5 + Self.step)
+    let bytes = unsafe UnsafeRawPointer(source.bytes.base)
+    let ends = unsafe UnsafeRawPointer(source.ends.base)
+    let stepsEnd = source.bytes.count - Self.step
+    var to = unsafe out.end
     for row in rows {
-      let stop = end(row)
+      let stop = unsafe Int(ends.load(fromByteOffset: row &* 4, as: UInt32.self))
       precondition(start <= stop && stop <= last, "column \(target.name), row \(row): text ends at \(stop)")
-      let count = stop - start
-      Native.length(UInt64(count), &out)
-      // Short texts go over in two steps of 8 or 16 bytes where both sides have them: a call of memcpy costs more.
-      if count <= 16, start + 16 <= source.bytes.count {
-        out.reserve(16)
-        unsafe out.end.storeBytes(of: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self), as: UInt64.self)
-        unsafe out.end.storeBytes(of: bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self), toByteOffset: 8, as: UInt64.self)
-      } else {
-        out.reserve(count)
-        unsafe out.end.copyMemory(from: bytes + start, byteCount: count)
+      let count = stop &- start
+      var rest = count
+      while rest >= 0x80 {
+        unsafe to.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, as: UInt8.self)
+        unsafe to += 1
+        rest >>= 7
       }
-      out.count += count
+      unsafe to.storeBytes(of: UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+      unsafe to += 1
+      // Short texts go over in one step of which the next text overwrites what is too much: a call of memcpy costs more.
+      if count <= Self.step, start <= stepsEnd {
+        unsafe to.storeBytes(of: (bytes + start).loadUnaligned(as: SIMD32<UInt8>.self), as: SIMD32<UInt8>.self)
+      } else {
+        unsafe to.copyMemory(from: bytes + start, byteCount: count)
+      }
+      unsafe to += count
       start = stop
     }
+    out.count = unsafe to - out.base
   }
+
+  /// Bytes that are copied at once.
+  private static let step = 32
 
   private func widen(_ from: IntegerShape, _ to: IntegerShape, _ out: inout GrowableBytes) {
     switch (from.isSigned, from.byteCount) {

@@ -56,7 +56,11 @@ extension Executor {
     if flow.state == nil, let plan = parts.deduplicate, let open = opening.state, let lane = open.lane {
       flow.state = DeduplicateState(options: plan.options, store: open.store, filters: lane.filters)
     }
-    for table in flushed.takeAll() { flow.state?.release(table) }
+    for table in flushed.takeAll() {
+      // Only a flush that failed is ordered again, and that one isn't here.
+      frozen = frozen.filter { $0.value.epoch != table.epoch }
+      flow.state?.release(table)
+    }
   }
 
   // MARK: - Seals
@@ -68,7 +72,8 @@ extension Executor {
     let names = destinationNames
     sealJob = SealJob(
       order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
-      encoder: parts.sink.chosen?.encoder, target: "\(parts.sink.options.table)", destinationName: { names[$0.index] })
+      encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, target: "\(parts.sink.options.table)",
+      destinationName: { names[$0.index] })
     runSeal()
   }
 

@@ -26,6 +26,8 @@ final class Flow {
   /// Set when the state lane has opened it; nil without a deduplicate operator.
   var state: DeduplicateState?
 
+  /// Where blocks come back to once they are sealed.
+  let batchMemory = BatchMemory()
   private var rows: RowBlock
   private var deadLetters = DeadLetterBlock()
 
@@ -53,7 +55,7 @@ final class Flow {
 
   /// Hands out what the table has pending; the flow goes on with an empty block.
   func takeRows() -> RowBlock {
-    defer { rows = RowBlock(parts.sourcePlan.types) }
+    defer { rows = batchMemory.takeBlock() ?? RowBlock(parts.sourcePlan.types) }
     return rows
   }
 

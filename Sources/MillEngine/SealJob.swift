@@ -7,9 +7,11 @@ internal import MillLog
 /// Freezes what destinations have pending: encodes it, writes chunks and seal, syncs. Log lane; goes on where it was after a full disk.
 final class SealJob: @unchecked Sendable {
   private let order: SealOrder
-  private let rows: RowBlock?
+  /// Nil once encoded.
+  private var rows: RowBlock?
   private let deadLetters: DeadLetterBlock?
   private let encoder: BlockEncoder?
+  private let memory: BatchMemory
   private let destinationName: (Destination) -> String
   private let target: String
 
@@ -22,13 +24,14 @@ final class SealJob: @unchecked Sendable {
   private var position: LogPosition?
 
   init(
-    order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, target: String,
+    order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, memory: BatchMemory, target: String,
     destinationName: @escaping (Destination) -> String
   ) {
     self.order = order
     self.rows = rows
     self.deadLetters = deadLetters
     self.encoder = encoder
+    self.memory = memory
     self.target = target
     self.destinationName = destinationName
   }
@@ -68,6 +71,10 @@ final class SealJob: @unchecked Sendable {
         number += 1
       }
     }
+    if let rows {
+      self.rows = nil
+      memory.giveBack(rows)
+    }
     return all
   }
 
@@ -80,10 +87,11 @@ final class SealJob: @unchecked Sendable {
     switch destination {
     case .table:
       guard let rows, let encoder else { preconditionFailure("a seal of table rows without an encoder") }
-      let encoded = encoder.encode(rows, rows: range)
+      let encoded = encoder.encode(rows, rows: range, memory: memory.takeEncoding())
       batch.digest = encoded.digest
       batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: encoded.digest)
       chunks = encoder.freeze(encoded, token: batch.token)
+      memory.giveBack(encoded.takeMemory())
       batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
       batch.target = target
       batch.columns = encoder.batchColumns

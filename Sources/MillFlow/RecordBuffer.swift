@@ -33,27 +33,44 @@ package struct RecordEntry: Sendable {
   /// Readable bytes of any content behind the last record.
   package static let slack = 64
 
-  package private(set) var entries: [RecordEntry] = []
-  package private(set) var head = 0
-  package private(set) var bytes: UnsafeMutableRawPointer
-  private var capacity: Int
-  private var used = 0
-  /// The offset that the next fetched record will have at least: one past the last record, or further where the source
-  /// knows that nothing more stands before it (aborted records, markers).
-  package private(set) var nextOffset: Int64
+  /// Behind a pointer, as fields of a class are guarded against overlapping accesses at each use.
+  private let state: UnsafeMutablePointer<State>
 
-  package init(nextOffset: Int64, capacity: Int = 1 << 12) {
-    unsafe self.bytes = .allocate(byteCount: capacity + Self.slack, alignment: 64)
-    self.capacity = capacity
-    self.nextOffset = nextOffset
+  @safe private struct State {
+    var entries: [RecordEntry] = []
+    var head = 0
+    var bytes: UnsafeMutableRawPointer
+    var capacity: Int
+    var used = 0
+    var nextOffset: Int64
   }
 
-  deinit { unsafe bytes.deallocate() }
+  /// All records since the memory was last emptied.
+  package var entries: [RecordEntry] { unsafe state.pointee.entries }
+  /// Records already processed.
+  package var head: Int { unsafe state.pointee.head }
+  /// What ``RecordEntry/start`` counts from.
+  package var bytes: UnsafeMutableRawPointer { unsafe state.pointee.bytes }
+  /// The offset that the next fetched record will have at least: one past the last record, or further where the source
+  /// knows that nothing more stands before it (aborted records, markers).
+  package var nextOffset: Int64 { unsafe state.pointee.nextOffset }
+
+  package init(nextOffset: Int64, capacity: Int = 1 << 12) {
+    unsafe state = .allocate(capacity: 1)
+    unsafe state.initialize(
+      to: State(bytes: .allocate(byteCount: capacity + Self.slack, alignment: 64), capacity: capacity, nextOffset: nextOffset))
+  }
+
+  deinit {
+    unsafe state.pointee.bytes.deallocate()
+    unsafe state.deinitialize(count: 1)
+    unsafe state.deallocate()
+  }
 
   /// Records not yet processed.
   package var count: Int { entries.count - head }
   /// Bytes of the records not yet processed.
-  package var byteCount: Int { head < entries.count ? used - entries[head].start : 0 }
+  package var byteCount: Int { head < entries.count ? unsafe state.pointee.used - entries[head].start : 0 }
 
   /// Appends one record; `offset` must be at least ``nextOffset``. Null key or payload: a nil `baseAddress` is empty, pass nil for null.
   package func append(
@@ -61,21 +78,21 @@ package struct RecordEntry: Sendable {
   ) {
     precondition(offset >= nextOffset, "offset \(offset) after \(nextOffset)")
     let total = unsafe (key?.count ?? 0) + (payload?.count ?? 0) + (headers?.count ?? 0)
-    if used + total > capacity { grow(by: total) }
+    if unsafe state.pointee.used + total > state.pointee.capacity { grow(by: total) }
     let entry = unsafe RecordEntry(
-      offset: offset, timestamp: timestamp, start: used, keyByteCount: key.map { Int32($0.count) } ?? -1,
+      offset: offset, timestamp: timestamp, start: state.pointee.used, keyByteCount: key.map { Int32($0.count) } ?? -1,
       payloadByteCount: payload.map { Int32($0.count) } ?? -1, headersByteCount: Int32(headers?.count ?? 0))
     unsafe copy(key)
     unsafe copy(payload)
     unsafe copy(headers)
-    entries.append(entry)
-    nextOffset = offset + 1
+    unsafe state.pointee.entries.append(entry)
+    unsafe state.pointee.nextOffset = offset + 1
   }
 
   /// The source says that no record stands before `offset`.
   package func advance(to offset: Int64) {
     if mutated(.endIsLastRecordPlusOne) { return }
-    nextOffset = max(nextOffset, offset)
+    unsafe state.pointee.nextOffset = max(nextOffset, offset)
   }
 
   /// How many of the records still to be processed stand before `offset`.
@@ -92,32 +109,35 @@ package struct RecordEntry: Sendable {
 
   /// The first `count` records have been processed.
   package func consume(_ count: Int) {
-    head += count
-    guard head == entries.count else { return }
-    entries.removeAll(keepingCapacity: true)
-    head = 0
-    used = 0
+    unsafe state.pointee.head += count
+    guard unsafe state.pointee.head == state.pointee.entries.count else { return }
+    unsafe state.pointee.entries.removeAll(keepingCapacity: true)
+    unsafe state.pointee.head = 0
+    unsafe state.pointee.used = 0
   }
 
+  @inline(__always)
   private func copy(_ part: UnsafeRawBufferPointer?) {
     guard let part = unsafe part, let from = part.baseAddress, part.count > 0 else { return }
-    unsafe (bytes + used).copyMemory(from: from, byteCount: part.count)
-    used += part.count
+    unsafe (state.pointee.bytes + state.pointee.used).copyMemory(from: from, byteCount: part.count)
+    unsafe state.pointee.used += part.count
   }
 
+  @inline(never)
   private func grow(by count: Int) {
     // What was processed is dropped first; that may already make room.
-    let from = head < entries.count ? entries[head].start : used
-    let live = used - from
-    let wanted = max(capacity, (live + count) * 2)
-    let grown = UnsafeMutableRawPointer.allocate(byteCount: wanted + Self.slack, alignment: 64)
-    unsafe grown.copyMemory(from: bytes + from, byteCount: live)
-    unsafe bytes.deallocate()
-    unsafe bytes = grown
-    capacity = wanted
-    entries.removeFirst(head)
-    head = 0
-    for index in entries.indices { entries[index].start -= from }
-    used = live
+    var now = unsafe state.pointee
+    let from = now.head < now.entries.count ? now.entries[now.head].start : now.used
+    let live = now.used - from
+    now.capacity = max(now.capacity, (live + count) * 2)
+    let grown = UnsafeMutableRawPointer.allocate(byteCount: now.capacity + Self.slack, alignment: 64)
+    unsafe grown.copyMemory(from: now.bytes + from, byteCount: live)
+    unsafe now.bytes.deallocate()
+    unsafe now.bytes = grown
+    now.entries.removeFirst(now.head)
+    now.head = 0
+    for index in now.entries.indices { now.entries[index].start -= from }
+    now.used = live
+    unsafe state.pointee = now
   }
 }

@@ -21,6 +21,9 @@ final class FetchSession: @unchecked Sendable {
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int, afterOutage: Bool) -> [SourceNotice] {
     precondition(buffers.count >= progress.partitionCount, "\(buffers.count) buffers for \(progress.partitionCount) partitions")
     var notices: [SourceNotice] = []
+    // A local, as a field of a class would be guarded against overlapping accesses at each record.
+    var progress = progress
+    defer { self.progress = progress }
     var isInDoubt: Bool { progress.outage != nil || afterOutage && !progress.hasHeard }
     // While brokers are down, the wait is a question to them.
     let taken = queue.take(limit: limit, timeoutMilliseconds: isInDoubt ? 0 : timeoutMilliseconds) { record in

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import MillBase
 
 /// The newest record of a key that was kept: its time t0 and where it stood.
@@ -29,7 +30,7 @@ struct TableEntry: BitwiseCopyable {
 /// Open addressing over the records of some epochs: a slot is 32 bits of hash and the number of an entry plus one; 0 is empty.
 ///
 /// Entries stand in the order of their insertion, so that freezing needs no search for them. One owner, the flow thread; once frozen it is
-/// only read, by any thread.
+/// only read, by any thread, until it is released and may be emptied for new entries.
 @safe final class EpochTable: @unchecked Sendable {
   private(set) var slotCount: Int
   private var entryCapacity: Int
@@ -53,6 +54,13 @@ struct TableEntry: BitwiseCopyable {
     unsafe view_.entries.deallocate()
     unsafe view_.keyBytes.deallocate()
     unsafe view_.keyEnds.deallocate()
+  }
+
+  /// Forgets all entries and keeps the memory.
+  func removeAll() {
+    unsafe view_.slots.update(repeating: 0, count: slotCount)
+    view_.count = 0
+    view_.keyByteCount = 0
   }
 
   var count: Int { view_.count }
@@ -129,11 +137,19 @@ struct TableEntry: BitwiseCopyable {
 
   /// The entry of a key, or -1.
   @inline(__always)
-  func find(_ hash: Digest128, _ key: UnsafeRawBufferPointer) -> Int {
+  func find(_ hash: Digest128, _ key: UnsafeRawBufferPointer) -> Int { unsafe max(place(hash, key), -1) }
+
+  /// Begins to load the slot where the search for a key begins, for searches of several keys ahead.
+  @inline(__always)
+  func touch(_ hash: Digest128) { unsafe mr_prefetch(slots + Int(hash.high & mask)) }
+
+  /// The entry of a key, or ~(the slot where it belongs).
+  @inline(__always)
+  func place(_ hash: Digest128, _ key: UnsafeRawBufferPointer) -> Int {
     var slot = Int(hash.high & mask)
     while true {
       let word = unsafe slots[slot]
-      if word == 0 { return -1 }
+      if word == 0 { return ~slot }
       if (word ^ hash.low) >> 32 == 0 {
         let index = Int(word & 0xFFFF_FFFF) - 1
         let entry = unsafe entries[index]
@@ -143,13 +159,11 @@ struct TableEntry: BitwiseCopyable {
     }
   }
 
-  /// Loads the slot where the search for a key begins. Loads of several keys before their searches run at once in the processor.
+  /// Adds a key that isn't there at the slot that ``place(_:_:)`` gave; room must have been reserved.
   @inline(__always)
-  func touch(_ hash: Digest128) -> UInt64 { unsafe slots[Int(hash.high & mask)] }
-
-  /// Adds a key that isn't there; room must have been reserved.
-  @inline(__always)
-  mutating func insert(_ hash: Digest128, _ key: UnsafeRawBufferPointer, time: Int64, partition: Int32, offset: Int64) {
+  mutating func insert(
+    _ hash: Digest128, _ key: UnsafeRawBufferPointer, slot: Int, time: Int64, partition: Int32, offset: Int64
+  ) {
     unsafe (entries + count).initialize(
       to: TableEntry(high: hash.high, low: hash.low, time: time, offset: offset, partition: partition))
     if isExact {
@@ -157,7 +171,7 @@ struct TableEntry: BitwiseCopyable {
       keyByteCount += key.count
       unsafe (keyEnds + count).initialize(to: keyByteCount)
     }
-    link(hash, count)
+    unsafe slots[slot] = hash.low & 0xFFFF_FFFF_0000_0000 | UInt64(count + 1)
     count += 1
   }
 

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import MillBase
 
 /// A split-block Bloom filter over some keys of a bucket: a key sets one bit in each of a block's eight words.
@@ -71,10 +72,13 @@ enum Filter {
     SIMD8<UInt32>(repeating: 1) &<< ((SIMD8(repeating: UInt32(truncatingIfNeeded: hash.low)) &* salts) &>> 27)
   }
 
-  @inline(__always)
-  static func mayContain(_ blocks: UnsafeMutablePointer<SIMD8<UInt32>>, _ count: Int, _ hash: Digest128) -> Bool {
-    let mask = mask(hash)
-    return unsafe blocks[block(hash, of: count)] & mask == mask
+  /// Sets `passes[i]` to 1 where the key of row `rows[i]` may be in the segment; leaves the others alone.
+  static func search(
+    _ segment: FilterSegment, _ hashes: UnsafePointer<Digest128>, rows: UnsafePointer<Int32>, count: Int,
+    passes: UnsafeMutablePointer<UInt8>
+  ) {
+    // A hash's first half in memory is its low one, which is the one that filters go by.
+    unsafe mr_filter_search(segment.blocks, UInt64(segment.blockCount), hashes, rows, count, passes)
   }
 }
 

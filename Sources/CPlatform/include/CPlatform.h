@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CPlatformFilter.h"
 #include "CPlatformScan.h"
 
 /// CRC-32C of `count` bytes, going on from the CRC `seed` of what stands before them (0 at the beginning).

@@ -42,31 +42,12 @@ package final class DeduplicateLane: @unchecked Sendable {
     var keyCount = 0
     var byteCount = 0
     for (bucket, indexes) in entriesByBucket(view, from: frozen.firstLiveBucket) {
-      let id = BucketID(state: options.stateNumber, number: bucket)
-      var run = SortedRun()
-      run.keyBytes.reserveCapacity(indexes.count * StateKey.hashedByteCount)
-      run.valueBytes.reserveCapacity(indexes.count * 12)
-      run.keyEnds.reserveCapacity(indexes.count)
-      run.valueEnds.reserveCapacity(indexes.count)
-      for index in sorted(indexes, view) {
-        let entry = unsafe view.entries[Int(index)]
-        if view.isExact {
-          unsafe StateKey.append(hash: entry.hash, exact: view.key(Int(index)), to: &run.keyBytes)
-        } else {
-          StateKey.append(hash: entry.hash, to: &run.keyBytes)
-        }
-        StateValue.append(entry, bucket: bucket, window: window, to: &run.valueBytes)
-        run.keyEnds.append(UInt32(run.keyBytes.count))
-        run.valueEnds.append(UInt32(run.valueBytes.count))
-        if run.keyBytes.count + run.valueBytes.count > Self.runByteCountMax {
-          byteCount += run.keyBytes.count + run.valueBytes.count
-          try store.ingest(run, into: id)
-          run = SortedRun()
-        }
-      }
-      if run.count > 0 {
+      let order = KeyOrder(indexes, view)
+      var place = 0
+      while place < order.count {
+        let run = makeRun(order, &place, view, bucket)
         byteCount += run.keyBytes.count + run.valueBytes.count
-        try store.ingest(run, into: id)
+        try store.ingest(run, into: BucketID(state: options.stateNumber, number: bucket))
       }
       keyCount += indexes.count
       changed.update(changed.filter(bucket).adding(indexes.count) { unsafe view.entries[Int(indexes[$0])].hash })
@@ -190,49 +171,34 @@ extension DeduplicateLane {
     return lists.sorted { $0.bucket < $1.bucket }
   }
 
-  /// Entries in the order of the store's keys: one pass into cells by the hash's first bits (even as hashes are), each cell then sorted.
-  private func sorted(_ indexes: [UInt32], _ view: TableView) -> [UInt32] {
-    var bits = 1
-    // Exact keys are ordered by group only; a cell must not split one.
-    while bits < (view.isExact ? 10 : 22) && indexes.count >> bits > 4 { bits += 1 }
-    let shift = UInt64(64 - bits)
-    var starts = [Int](repeating: 0, count: 1 << bits + 1)
-    for index in indexes { unsafe starts[Int(view.entries[Int(index)].high >> shift) + 1] += 1 }
-    for cell in 0..<(1 << bits) { starts[cell + 1] += starts[cell] }
-    var ends = starts
-    var out = [UInt32](repeating: 0, count: indexes.count)
-    for index in indexes {
-      let cell = unsafe Int(view.entries[Int(index)].high >> shift)
-      out[ends[cell]] = index
-      ends[cell] += 1
+  /// As many entries as one run may hold, from `place` on, which moves behind them.
+  private func makeRun(_ order: borrowing KeyOrder, _ place: inout Int, _ view: TableView, _ bucket: Int64) -> SortedRun {
+    let first = place
+    var end = first
+    var keyByteCount = 0
+    while end < order.count && keyByteCount + (end - first) * StateValue.byteCountMax < Self.runByteCountMax {
+      keyByteCount += unsafe view.isExact ? StateKey.groupByteCount + view.key(order[end]).count : StateKey.hashedByteCount
+      end += 1
     }
-    for cell in 0..<(1 << bits) where starts[cell + 1] - starts[cell] > 1 {
-      sort(&out, starts[cell], starts[cell + 1], view)
-    }
-    return out
-  }
-
-  private func sort(_ indexes: inout [UInt32], _ start: Int, _ end: Int, _ view: TableView) {
-    guard end - start <= 24 else {
-      indexes[start..<end].sort { isBefore(view, Int($0), Int($1)) }
-      return
-    }
-    for at in (start + 1)..<end {
-      let index = indexes[at]
-      var to = at
-      while to > start && isBefore(view, Int(index), Int(indexes[to - 1])) {
-        indexes[to] = indexes[to - 1]
-        to -= 1
+    place = end
+    var run = SortedRun()
+    run.keyEnds.reserveCapacity(end - first)
+    run.valueEnds.reserveCapacity(end - first)
+    run.keyBytes = unsafe [UInt8](unsafeUninitializedCapacity: keyByteCount) { keys, keyCount in
+      run.valueBytes = unsafe [UInt8](unsafeUninitializedCapacity: (end - first) * StateValue.byteCountMax) { values, valueCount in
+        let (toKeys, toValues) = (UnsafeMutableRawPointer(keys.baseAddress!), UnsafeMutableRawPointer(values.baseAddress!))
+        for place in first..<end {
+          // Entries lie anywhere in megabytes: loads of several ahead run at once in the processor.
+          if (place - first) % 32 == 0 { order.touch(place..<min(place + 32, end), view) }
+          let index = order[place]
+          let entry = unsafe view.entries[index]
+          unsafe keyCount += StateKey.write(entry.hash, exact: view.isExact ? view.key(index) : nil, to: toKeys + keyCount)
+          unsafe valueCount += StateValue.write(entry, bucket: bucket, window: window, to: toValues + valueCount)
+          run.keyEnds.append(UInt32(truncatingIfNeeded: keyCount))
+          run.valueEnds.append(UInt32(truncatingIfNeeded: valueCount))
+        }
       }
-      indexes[to] = index
     }
-  }
-
-  @inline(__always)
-  private func isBefore(_ view: TableView, _ a: Int, _ b: Int) -> Bool {
-    let (x, y) = unsafe (view.entries[a], view.entries[b])
-    guard view.isExact else { return x.high == y.high ? x.low < y.low : x.high < y.high }
-    let (groupX, groupY) = (StateKey.group(x.hash), StateKey.group(y.hash))
-    return groupX == groupY ? unsafe compareBytes(view.key(a), view.key(b)) < 0 : groupX < groupY
+    return run
   }
 }

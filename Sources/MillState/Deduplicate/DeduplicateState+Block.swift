@@ -10,14 +10,12 @@ package import MillBase
   private(set) var hasOlder = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
   /// Rows whose key no table has.
   private(set) var pending = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
-  /// Of each pending row whether a bucket's filter lets it pass.
-  private(set) var passes = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
+  /// Of each pending row 1 where a bucket's filter lets it pass.
+  private(set) var passes = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
   var candidates: [Int32] = []
   var keys: [UInt8] = []
   var ends: [UInt32] = []
   var values: [[UInt8]?] = []
-  /// What the loads ahead of searches came to, so that they aren't optimised away.
-  var touched: UInt64 = 0
 
   func reserve(_ count: Int) {
     guard count > capacity else { return }
@@ -108,11 +106,13 @@ extension DeduplicateState {
     let hashes = unsafe rows.hashes
     let (found, olderTime, hasOlder, pending) = unsafe (scratch.found, scratch.olderTime, scratch.hasOlder, scratch.pending)
     var pendingCount = 0
-    var touched: UInt64 = 0
     var start = 0
     while start < count {
       let end = min(start + 64, count)
-      for row in start..<end { unsafe touched ^= view.touch(hashes[row]) }
+      for row in start..<end { unsafe view.touch(hashes[row]) }
+      for table in older {
+        for row in start..<end { unsafe table.touch(hashes[row]) }
+      }
       for row in start..<end where unsafe keep[row] != 0 {
         let index = unsafe view.find(hashes[row], rows.key(row))
         unsafe found[row] = Int32(truncatingIfNeeded: index)
@@ -132,7 +132,6 @@ extension DeduplicateState {
       }
       start = end
     }
-    scratch.touched ^= touched
     return pendingCount
   }
 
@@ -149,19 +148,13 @@ extension DeduplicateState {
       let (neededBefore, overflow2) = end.addingReportingOverflow(window.within - 1)
       let limit = overflow || overflow2 ? Int64.max : neededBefore
       if let segments = bucket.segments {
-        for at in 0..<count { unsafe passes[at] = false }
-        for segment in segments {
-          let blocks = unsafe segment.blocks
-          let blockCount = segment.blockCount
-          for at in 0..<count {
-            if unsafe Filter.mayContain(blocks, blockCount, rows.hashes[Int(pending[at])]) { unsafe passes[at] = true }
-          }
-        }
+        unsafe passes.update(repeating: 0, count: count)
+        for segment in segments { unsafe Filter.search(segment, rows.hashes, rows: pending, count: count, passes: passes) }
       } else {
-        for at in 0..<count { unsafe passes[at] = true }
+        unsafe passes.update(repeating: 1, count: count)
       }
       scratch.candidates.removeAll(keepingCapacity: true)
-      for at in 0..<count where unsafe passes[at] && (times[Int(pending[at])] < limit || limit == .max) {
+      for at in 0..<count where unsafe passes[at] != 0 && (times[Int(pending[at])] < limit || limit == .max) {
         unsafe scratch.candidates.append(pending[at])
       }
       guard !scratch.candidates.isEmpty else { continue }
@@ -241,10 +234,13 @@ extension DeduplicateState {
     let (found, olderTime, hasOlder) = unsafe (scratch.found, scratch.olderTime, scratch.hasOlder)
     var duplicates = 0
     for row in 0..<count where unsafe keep[row] != 0 {
+      if row & 63 == 0 {
+        for next in row..<min(row + 64, count) { unsafe view.touch(hashes[next]) }
+      }
       let time = unsafe times[row]
       var index = unsafe Int(found[row])
       // A row before this one may have brought the key in.
-      if index < 0 { index = unsafe view.find(hashes[row], rows.key(row)) }
+      if index < 0 { index = unsafe view.place(hashes[row], rows.key(row)) }
       let isKnown = unsafe index >= 0 || hasOlder[row]
       let first = unsafe index >= 0 ? view.entries[index].time : isKnown ? olderTime[row] : 0
       if isKnown && window.isDuplicate(time, of: first) {
@@ -259,7 +255,7 @@ extension DeduplicateState {
         unsafe view.entries[index].partition = partitions[row]
         unsafe view.entries[index].offset = offsets[row]
       } else {
-        unsafe view.insert(hashes[row], rows.key(row), time: time, partition: partitions[row], offset: offsets[row])
+        unsafe view.insert(hashes[row], rows.key(row), slot: ~index, time: time, partition: partitions[row], offset: offsets[row])
       }
     }
     active.commit(view)

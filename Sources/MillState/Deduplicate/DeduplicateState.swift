@@ -61,6 +61,8 @@ package struct FlushedTable: Sendable {
   let window: BucketWindow
   let store: any RunStore
   var active: EpochTable
+  /// A table that was released, for the next freeze: fresh pages cost more than emptying it.
+  private var spare: EpochTable?
   /// Oldest first.
   private(set) var frozen: [FrozenTable] = []
   private(set) var filters: BucketFilters
@@ -106,17 +108,23 @@ package struct FlushedTable: Sendable {
   /// order of their epochs, and each released afterwards. Of an empty table too: a checkpoint may wait for it.
   package func freeze(epoch: EpochNumber) -> FrozenTable {
     let table = FrozenTable(epoch: epoch, table: active, firstLiveBucket: firstLiveBucket)
-    active = EpochTable(slotCount: active.slotCount, isExact: options.exact)
+    if let spare {
+      spare.removeAll()
+      active = spare
+      self.spare = nil
+    } else {
+      active = EpochTable(slotCount: active.slotCount, isExact: options.exact)
+    }
     frozen.append(table)
     return table
   }
 
-  /// Forgets the oldest frozen table: its entries are in the store, and the new filters know them.
+  /// Forgets the oldest frozen table: its entries are in the store, and the new filters know them. Nobody may read the table any more.
   package func release(_ flushed: FlushedTable) {
     precondition(
       frozen.first?.epoch == flushed.epoch,
       "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
-    frozen.removeFirst()
+    spare = frozen.removeFirst().table
     // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
     filters = flushed.filters
   }

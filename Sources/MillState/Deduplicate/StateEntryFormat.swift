@@ -17,6 +17,21 @@ enum StateKey {
     return out
   }
 
+  static let groupByteCount = 2
+
+  /// Writes a key, hashed or exact, and returns its byte count.
+  @inline(__always)
+  static func write(_ hash: Digest128, exact key: UnsafeRawBufferPointer?, to out: UnsafeMutableRawPointer) -> Int {
+    guard let key = unsafe key else {
+      unsafe out.storeBytes(of: hash.high.bigEndian, as: UInt64.self)
+      unsafe out.storeBytes(of: hash.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+      return hashedByteCount
+    }
+    unsafe out.storeBytes(of: group(hash).bigEndian, as: UInt16.self)
+    if let from = key.baseAddress, key.count > 0 { unsafe (out + groupByteCount).copyMemory(from: from, byteCount: key.count) }
+    return groupByteCount + key.count
+  }
+
   @inline(__always)
   static func append(hash: Digest128, to out: inout [UInt8]) {
     unsafe withUnsafeBytes(of: (hash.high.bigEndian, hash.low.bigEndian)) { unsafe out.append(contentsOf: $0) }
@@ -33,11 +48,16 @@ enum StateKey {
 
 /// Values of the store: three LEB128 numbers: t0 less the bucket's start, partition, offset (the last two zigzag).
 enum StateValue {
+  static let byteCountMax = 10 + 5 + 10
+
+  /// Writes an entry's value and returns its byte count.
   @inline(__always)
-  static func append(_ entry: TableEntry, bucket: Int64, window: BucketWindow, to out: inout [UInt8]) {
-    append(window.relative(entry.time, in: bucket), to: &out)
-    append(zigzag(Int64(entry.partition)), to: &out)
-    append(zigzag(entry.offset), to: &out)
+  static func write(_ entry: TableEntry, bucket: Int64, window: BucketWindow, to out: UnsafeMutableRawPointer) -> Int {
+    var count = 0
+    unsafe write(window.relative(entry.time, in: bucket), to: out, &count)
+    unsafe write(zigzag(Int64(entry.partition)), to: out, &count)
+    unsafe write(zigzag(entry.offset), to: out, &count)
+    return count
   }
 
   static func decode(_ value: [UInt8], bucket: BucketID, window: BucketWindow) throws(RunStoreError) -> RecordOrigin {
@@ -57,13 +77,15 @@ enum StateValue {
   private static func unzigzag(_ value: UInt64) -> Int64 { Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1) }
 
   @inline(__always)
-  private static func append(_ number: UInt64, to out: inout [UInt8]) {
+  private static func write(_ number: UInt64, to out: UnsafeMutableRawPointer, _ count: inout Int) {
     var rest = number
     while rest >= 0x80 {
-      out.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      unsafe out.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
+      count &+= 1
       rest >>= 7
     }
-    out.append(UInt8(rest))
+    unsafe out.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: count, as: UInt8.self)
+    count &+= 1
   }
 
   private static func number(_ bytes: [UInt8], _ at: inout Int) -> UInt64? {
