@@ -8,7 +8,6 @@ let mutants: [SwiftSetting] = Context.environment["MILLRACE_MUTANTS"] == nil ? [
 let strict: [SwiftSetting] =
   [
     .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
-    .enableExperimentalFeature("Lifetimes"),
     .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
@@ -43,7 +42,7 @@ let targets: [Target] = [
   library("CYAML", "yaml-0.1", "libyaml-dev"),
   library("CCrypto", "libcrypto", "libssl-dev"),
   .target(name: "CPlatform", cSettings: [.unsafeFlags(["-O2"])]),
-  .target(name: "CRocksShim", cxxSettings: [.unsafeFlags(["-O2"])], linkerSettings: [.linkedLibrary("rocksdb")]),
+  .target(name: "CRocksShim", dependencies: ["CRocksDB"], cxxSettings: [.unsafeFlags(["-O2"])]),
   // Rank 1
   room("MillBase", ["CPlatform", "CCrypto"]),
   // Rank 2
@@ -54,7 +53,7 @@ let targets: [Target] = [
   room("MillCore", ["MillBase", "MillLog"]),
   // Rank 4
   room("MillKafka", ["MillBase", "MillFlow", "CRdKafka"]),
-  room("MillState", ["MillBase", "MillFlow", "CPlatform", "CRocksDB", "CRocksShim"]),
+  room("MillState", ["MillBase", "MillFlow", "CPlatform", "CRocksShim"]),
   room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "MillCore", "CCurl", "CLZ4"]),
   // Rank 5
   room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
