@@ -212,6 +212,9 @@ extension Core {
     }
     // Batches of this process that no manifest lists yet.
     for delivery in deliveries where !delivery.isAcked && !mutated(.truncateEarly) { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
+    // An attempt that is still open is known to the next life by its batch's seal only (R9).
+    for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
+    if let unsettled = settler.oldestSeal { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
     commands.append(.truncate(before: keep))
   }

@@ -180,9 +180,11 @@ extension Core {
   }
 
   /// R9: after a start every batch that the log still holds is unsettled until R7's look has been made.
-  private func oldestBatchInLog(_ log: FoundLog) -> BatchNumber? {
-    for (_, record) in log.records {
-      if case .seal(let seal) = record, let batch = seal.batches.first(where: { $0.destination == .table }) { return batch.number }
+  private func oldestBatchInLog(_ log: FoundLog) -> (number: BatchNumber, seal: LogPosition)? {
+    for (position, record) in log.records {
+      if case .seal(let seal) = record, let batch = seal.batches.first(where: { $0.destination == .table }) {
+        return (batch.number, position)
+      }
     }
     return nil
   }
@@ -411,6 +413,12 @@ extension Core {
       sinkTrouble("an answer that does not fit the question")
       start.tokenRetryAt = monotonic + options.retryMilliseconds
     }
+  }
+
+  /// The newest batch of this state's lineage that the table had rows of at the start; nil: none, or not asked.
+  var greatestSent: BatchNumber? {
+    guard case .some(.some(let token)) = start.greatestToken else { return nil }
+    return batchNumber(of: token)
   }
 
   private func batchNumber(of token: String) -> BatchNumber? {

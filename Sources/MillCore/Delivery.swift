@@ -121,11 +121,15 @@ extension Core {
   /// R9's bound: from the oldest unsettled batch (exclusive) to this one (inclusive).
   private func windowAllows(_ number: BatchNumber, _ table: TableFacts) -> Bool {
     guard table.mode == .tokenAndProvenance || table.mode == .tokenOnly, !mutated(.windowUnbounded) else { return true }
-    let allowed = UInt64(max(0, (table.window - table.partitionsMax - options.windowReserve) / 2))
     var oldest = number
     if let old = settler.oldestInLog { oldest = min(oldest, old) }
     for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) { oldest = min(oldest, delivery.batch.number) }
-    return (number - oldest) * UInt64(table.partitionsMax) <= allowed
+    return (number - oldest) * UInt64(table.partitionsMax) <= allowedEntries(table)
+  }
+
+  /// Window entries that may be used from the oldest unsettled batch on.
+  private func allowedEntries(_ table: TableFacts) -> UInt64 {
+    UInt64(max(0, (table.window - table.partitionsMax - options.windowReserve) / 2))
   }
 
   private mutating func removeSettled() {
@@ -165,6 +169,12 @@ extension Core {
 
   /// Whether the table may no longer remember the token of a batch that may have been sent: half its time is over, or nobody knows.
   private func mayBeForgotten(_ delivery: Delivery, _ table: TableFacts) -> Bool {
+    // More has been sent after it than R9 allows for: this state was rolled back, or the window made smaller.
+    if delivery.wasRecovered, table.mode == .tokenAndProvenance, let greatest = greatestSent, greatest > delivery.batch.number,
+      (greatest - delivery.batch.number) * UInt64(table.partitionsMax) > allowedEntries(table)
+    {
+      return true
+    }
     guard table.windowSeconds > 0, table.mode == .tokenAndProvenance || table.mode == .tokenOnly else { return false }
     guard let sealed = delivery.sealedWall else { return true }
     return now.wallMilliseconds - sealed > Int64(table.windowSeconds) * 500

@@ -7,6 +7,8 @@ internal import MillLog
 struct Settler {
   /// The oldest batch that the log held at start; nil once the look has been made (or nothing was there).
   var oldestInLog: BatchNumber?
+  /// Where that one's seal stands in the log, which keeps it as long.
+  var oldestSeal: LogPosition?
   /// Monotonic time of this process' start, when the attempts of earlier lives were at the latest begun.
   var startedAt: Int64 = 0
   /// Somebody waits for attempts to be dead.
@@ -22,8 +24,9 @@ struct Settler {
 
   var isUnderWay: Bool { isWanted || since != nil || isAwaiting || oldestInLog != nil }
 
-  mutating func begin(oldestInLog: BatchNumber?, at monotonic: Int64) {
-    self.oldestInLog = oldestInLog
+  mutating func begin(oldestInLog: (number: BatchNumber, seal: LogPosition)?, at monotonic: Int64) {
+    self.oldestInLog = oldestInLog?.number
+    oldestSeal = oldestInLog?.seal
     startedAt = monotonic
     isWanted = true
     nextAt = nil
@@ -36,6 +39,7 @@ extension Core {
     guard table?.mode != .atLeastOnce else {
       settler.isWanted = false
       settler.oldestInLog = nil
+      settler.oldestSeal = nil
       return
     }
     settler.nextAt = nil
@@ -107,7 +111,10 @@ extension Core {
       deliveries[index].hasOpenAttempt = false
     }
     settler.deadBefore = max(settler.deadBefore, moment)
-    if settler.startedAt <= moment { settler.oldestInLog = nil }
+    if settler.startedAt <= moment {
+      settler.oldestInLog = nil
+      settler.oldestSeal = nil
+    }
     settler.since = nil
     settler.mayLook = false
     let isNeeded = settler.oldestInLog != nil || deliveries.contains { $0.hasOpenAttempt && $0.isCommitted }

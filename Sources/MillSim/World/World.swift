@@ -205,6 +205,8 @@ package final class World {
 
   /// The directory is another one now; all that is known of it is what is read from here on.
   func replaceDisk(_ other: SimDisk) {
+    // What an older copy was like says nothing about the room that there is now.
+    other.capacity = disk.capacity
     disk = other
     tap.disk = other
     watch.forgetFiles()
