@@ -62,6 +62,16 @@ struct ConfigNode: Sendable {
     return scalar.text.count <= 80 ? scalar.text : scalar.text.prefix(77) + "..."
   }
 
+  /// The texts of all secrets below it, those alone that are long enough not to stand in other texts by chance.
+  var secrets: [Secret] {
+    switch content {
+    case .scalar(let scalar): scalar.isSecret && scalar.text.utf8.count >= Secret.byteCountToConceal ? [Secret(scalar.text)] : []
+    case .list(let items): items.flatMap(\.secrets)
+    case .map(let entries): entries.flatMap(\.value.secrets)
+    case .invalid: []
+    }
+  }
+
   var isNull: Bool {
     if case .scalar(let scalar) = content { return scalar.isNull }
     return false

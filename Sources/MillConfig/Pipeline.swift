@@ -21,6 +21,8 @@ package struct Pipeline: Hashable, Sendable {
   package var prefetchByteCount: Int
   /// Shard threads; always 1 in this version.
   package var workerCount: Int
+  /// What must not be seen in any output, whatever setting it is the value of.
+  package var secrets: [Secret] = []
 
   /// The consumer group that the witness is committed for.
   package var consumerGroup: String { "millrace-" + name }

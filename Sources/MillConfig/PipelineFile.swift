@@ -10,8 +10,11 @@ package enum PipelineFile {
     let problems = ProblemList()
     if let root = YAMLParser.parse(bytes, into: problems) {
       let substitution = Substitution(environment: environment, baseDirectory: directory, problems: problems)
-      let pipeline = PipelineReader(baseDirectory: directory, problems: problems).read(substitution.apply(root))
-      if problems.isEmpty, let pipeline { return pipeline }
+      let tree = substitution.apply(root)
+      if var pipeline = PipelineReader(baseDirectory: directory, problems: problems).read(tree), problems.isEmpty {
+        pipeline.secrets = tree.secrets
+        return pipeline
+      }
     }
     if problems.isEmpty {
       // A gap in the reader (the fuzz test looks for it); to refuse is still right.

@@ -13,6 +13,14 @@ package struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugS
   /// What stands for a secret in every message.
   package static let mask = "***"
 
+  /// A shorter one isn't looked for in texts of others: it could be a word of theirs.
+  static let byteCountToConceal = 8
+
+  /// `text` with `***` in place of each of `secrets`: for texts that stem from elsewhere (a library, a server) and may quote one.
+  package static func conceal(_ secrets: [Secret], in text: String) -> String {
+    secrets.reduce(text) { $0.contains($1.revealed) ? $0.replacing($1.revealed, with: mask) : $0 }
+  }
+
   /// Whether a value under this key is a secret by the key's name: password, secret or token as a word of it.
   package static func isSecretKey(_ key: String) -> Bool {
     key.lowercased().split(whereSeparator: { !$0.isLetter }).contains { ["password", "secret", "token", "passphrase"].contains($0) }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MillBase
 internal import MillConfig
 internal import MillFlow
 
@@ -15,14 +16,16 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   }
   Output.out("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)\n")
   Output.out("  keeps   state in \(pipeline.state.directory), checkpoints in \(pipeline.checkpoint.directory)\n")
-  Output.out("  plan    \(hexText(planHash(plan)))\n")
+  Output.out("  plan    \(planHash(plan).paddedHex)\n")
   return arguments.flag("--connect") ? checkConnections(pipeline, logger) : .done
 }
 
 /// Reads the file; prints its problems to stderr and returns nil where it has any.
 func loadPipeline(_ file: String) -> Pipeline? {
   do throws(ConfigProblems) {
-    return try PipelineFile.load(file, workingDirectory: workingDirectory(), environment: .process)
+    let pipeline = try PipelineFile.load(file, workingDirectory: workingDirectory(), environment: .process)
+    Output.conceal(pipeline.secrets)
+    return pipeline
   } catch {
     Output.error(error.text(file: file))
     return nil
@@ -34,10 +37,4 @@ private func workingDirectory() -> String {
   guard let path = unsafe getcwd(nil, 0) else { return "/" }
   defer { unsafe free(path) }
   return unsafe String(cString: path)
-}
-
-/// 16 hex digits.
-func hexText(_ number: UInt64) -> String {
-  let digits = String(number, radix: 16)
-  return String(repeating: "0", count: 16 - digits.count) + digits
 }

@@ -76,8 +76,28 @@ let commandModels: [CommandModel] = [
     options: [.init("--connect", "Also ask Kafka and ClickHouse: topic, columns, types, and which delivery can be kept")],
     examples: ["millrace check pipeline.yaml", "millrace check pipeline.yaml --connect"]),
   CommandModel(
+    name: "explain", summary: "Draw a pipeline: its graph, its fields, its plan",
+    discussion: ["Connects to nothing. Secrets are not in it."], arguments: [file],
+    options: [.init("--format", "FORMAT", default: "text", "text, mermaid (for Markdown) or json")],
+    examples: ["millrace explain pipeline.yaml", "millrace explain pipeline.yaml --format mermaid"]),
+  CommandModel(
+    name: "dead-letters list", summary: "Count a pipeline's dead letters by reason and show the newest",
+    discussion: ["Reads the files below dead_letters.path. Ends with 1 where one of them can't be read."], arguments: [file],
+    options: [
+      .init("--reason", "REASON", "Show only those of this reason"),
+      .init("--limit", "N", default: "20", "How many of the newest to show"),
+      .init("--json", "Print their lines as they are, JSON, without the counts"),
+    ],
+    examples: [
+      "millrace dead-letters list pipeline.yaml", "millrace dead-letters list pipeline.yaml --reason late --limit 1000000 --json",
+    ]),
+  CommandModel(
     name: "reference", summary: "Print a pipeline file with every key and its documentation", discussion: [],
     examples: ["millrace reference > pipeline.yaml"]),
+  CommandModel(
+    name: "completion", summary: "Print the completion script of a shell", discussion: [],
+    arguments: [.init(name: "SHELL", help: "bash, zsh or fish")],
+    examples: ["source <(millrace completion bash)", "millrace completion fish | source"]),
   CommandModel(
     name: "generate", summary: "Write synthetic events into a topic",
     discussion: [
@@ -131,11 +151,10 @@ let commandModels: [CommandModel] = [
 
 /// Commands of the contract that this version hasn't.
 let laterCommands: [String: String] = [
-  "explain": "millrace check FILE says whether the file is right",
   "verify": "Tests/Proof/prove compares topic and table",
   "drill": "millrace-sim runs the engine under faults",
   "state": "millrace checkpoint show FILE says what state there is",
-  "dead-letters": "dead letters are JSON lines under dead_letters.path",
+  "dead-letters replay": "produce the payloads again: millrace dead-letters list FILE --json has them",
   "checkpoint export": "copy the directory of the checkpoint",
   "checkpoint import": "copy the directory of the checkpoint into place",
 ]

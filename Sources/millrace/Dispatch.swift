@@ -58,7 +58,10 @@ private func run(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
   switch arguments.command.name {
   case "run": runFile(arguments, logger)
   case "check": checkFile(arguments, logger)
+  case "explain": try explainFile(arguments, logger)
+  case "dead-letters list": try listDeadLetters(arguments, logger)
   case "reference": printReference()
+  case "completion": try printCompletion(arguments)
   case "generate": try generateEvents(arguments, logger)
   case "broker": try runBroker(arguments, logger)
   case "checkpoint list": listCheckpoints(arguments, logger)

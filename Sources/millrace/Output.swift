@@ -1,8 +1,14 @@
 internal import Glibc
+internal import MillConfig
 internal import Synchronization
 
 /// The process's own two streams, written whole and without buffers of ours.
 enum Output {
+  /// What no text may hold from now on, whoever words it: `***` stands in its place.
+  static func conceal(_ secrets: [Secret]) { concealed.withLock { $0 = secrets } }
+
+  private static let concealed = Mutex<[Secret]>([])
+
   /// Results: what a command was asked for.
   static func out(_ text: String) { write(text, to: STDOUT_FILENO) }
 
@@ -30,7 +36,7 @@ enum Output {
 
   /// Writes all of `text`. A reader that went away (EPIPE) or a full disk ends the writing: there is no one left to tell.
   private static func write(_ text: String, to descriptor: Int32) {
-    let bytes = Array(text.utf8)
+    let bytes = Array(Secret.conceal(concealed.withLock(\.self), in: text).utf8)
     var count = 0
     while count < bytes.count {
       let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress! + count, $0.count - count) }

@@ -1,9 +1,31 @@
 """The end-to-end tests' servers: one ClickHouse 26.9 and one Kafka that tests may kill, and a laboratory for each test."""
 
+import mmap
+
 import pytest
 
-from laboratory import Lab
+from laboratory import CANARY, SECRET, Lab
 from servers import ClickHouseServer, new_broker
+
+
+def holders(directory, secret: bytes) -> list:
+    """The files below a directory that hold `secret`; unreadable ones are looked over, sockets and the like too."""
+    found = []
+    for path in directory.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(secret) >= 0:
+                    found.append(path)
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_left_behind(tmp_path_factory):
+    """Made first, so it looks last, when all tests and servers have ended: logs, state, checkpoints, dead letters, the server's own."""
+    yield
+    found = holders(tmp_path_factory.getbasetemp(), CANARY.encode())
+    leaks = [path for path in found if path.name != SECRET]
+    assert not leaks, f"the password stands in {leaks}"
 
 
 @pytest.fixture(scope="session")

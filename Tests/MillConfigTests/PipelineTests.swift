@@ -122,6 +122,13 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
   #expect(!ConfigProblems(problems: found).text(file: "p.yaml").contains("hunter2"))
 }
 
+@Test func `a pipeline knows what must be concealed in texts of others, and short words are left alone`() throws {
+  let text = changed("localhost:9092", "${file:/hosts}").replacingOccurrences(of: "table: payments", with: "table: t\n      password: rows")
+  let pipeline = try read(text, surroundings(files: ["/hosts": "broker-of-ours:9092"]))
+  #expect(pipeline.secrets == [Secret("broker-of-ours:9092")])
+  #expect(Secret.conceal(pipeline.secrets, in: "broker-of-ours:9092: 7 rows") == "***: 7 rows")
+}
+
 // MARK: Plan
 
 @Test func `the plan changes with what decides rows and with nothing else`() throws {

@@ -22,10 +22,12 @@ private let example = root.appendingPathComponent("config/examples/deduplicate.y
   (["checkpoint", "lst", "a"], "did you mean checkpoint list?"),
   (["checkpoint", "show", "a", "--epoch", "-1"], "--epoch -1: must be a whole number"),
   (["verify", "a"], "verify is not in this version"),
-  (["explain", "a"], "explain is not in this version"),
+  (["explain", "a", "--format", "dot"], "--format dot: must be one of text, mermaid, json"),
+  (["completion", "ksh"], "ksh: must be one of bash, zsh, fish; did you mean zsh?"),
   (["drill", "a"], "drill is not in this version"),
   (["state", "stats", "a"], "state is not in this version"),
-  (["dead-letters", "list", "a"], "dead-letters is not in this version"),
+  (["dead-letters", "list", "a", "--limit", "-1"], "--limit -1: must be a whole number from 0"),
+  (["dead-letters", "replay", "a"], "dead-letters replay is not in this version"),
   (["checkpoint", "export", "a"], "checkpoint export is not in this version"),
 ])
 func `wrong usage ends with 2 and says what would be right`(arguments: [String], message: String) throws {
@@ -39,7 +41,10 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
 @Test func `every command has help with its options and an example`() throws {
   let overview = try millrace("--help")
   #expect(overview.code == 0)
-  let names = ["run", "check", "reference", "generate", "broker", "checkpoint list", "checkpoint show", "checkpoint verify"]
+  let names = [
+    "run", "check", "explain", "dead-letters list", "reference", "completion", "generate", "broker", "checkpoint list",
+    "checkpoint show", "checkpoint verify",
+  ]
   for name in names {
     #expect(overview.out.contains("  \(name) "), "\(name)")
     let help = try Running(name.split(separator: " ").map(String.init) + ["--help"]).finish()

@@ -1,0 +1,41 @@
+/// The graph as a Mermaid flowchart, as Markdown renderers draw it.
+extension PipelineGraph {
+  package func mermaid() -> String {
+    var lines = ["flowchart LR"]
+    for (index, node) in nodes.enumerated() {
+      let label = ([node.name, node.kind.rawValue] + node.facts.prefix(3).map { "\($0.name): \($0.value)" }).map(escaped)
+      let (open, close) =
+        node.kind == .source || node.kind == .deadLetters ? ("([", "])") : node.kind == .clickhouse ? ("[(", ")]") : ("[", "]")
+      lines.append("  n\(index)\(open)\"\(label.joined(separator: "<br/>"))\"\(close)")
+    }
+    let letters = nodes.firstIndex { $0.kind == .deadLetters }
+    for (index, node) in nodes.enumerated() {
+      if let input = node.input, let from = nodes.firstIndex(where: { $0.name == input && $0.kind != .deadLetters }) {
+        lines.append("  n\(from) --> n\(index)")
+      }
+      if let letters, let reason = refuses(node.kind) { lines.append("  n\(index) -. \"\(reason)\" .-> n\(letters)") }
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// What of a part's input goes to the dead letters.
+  private func refuses(_ kind: Node.Kind) -> String? {
+    switch kind {
+    case .source: "can't be decoded"
+    case .deduplicate: "late"
+    case .clickhouse: "refused by the server"
+    case .deadLetters: nil
+    }
+  }
+
+  /// Mermaid takes entity codes in quoted labels; everything else that could end one is written so.
+  private func escaped(_ text: String) -> String {
+    text.unicodeScalars.map { scalar in
+      switch scalar {
+      case "\"", "#", "<", ">", "&", "\\", "`": "#\(scalar.value);"
+      case _ where scalar.value < 0x20: "#\(scalar.value);"
+      default: String(scalar)
+      }
+    }.joined()
+  }
+}

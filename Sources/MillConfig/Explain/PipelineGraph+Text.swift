@@ -1,0 +1,35 @@
+internal import MillBase
+
+/// The graph as indented text: each part below the one it reads.
+extension PipelineGraph {
+  package func text() -> String {
+    var lines = ["pipeline \(pipeline)", ""]
+    for root in nodes where root.input == nil && root.kind != .deadLetters { append(root, depth: 0, to: &lines) }
+    for letters in nodes where letters.kind == .deadLetters { append(letters, depth: 0, to: &lines) }
+    lines += ["fields"]
+    let rows = [["FIELD", "TYPE", "FROM", "COLUMN"]] + fields.map { [$0.field, $0.type, $0.from, $0.column ?? "-"] }
+    let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    for row in rows {
+      let cells = row.enumerated().map { index, cell in
+        index == 3 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count + 2)
+      }
+      lines.append("  " + cells.joined())
+    }
+    lines += ["", "plan \(planHash.paddedHex): what decides the rows; a change of it is recorded with the state"]
+    lines += plan.split(separator: "\n").map { "  " + $0 }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func append(_ node: Node, depth: Int, to lines: inout [String]) {
+    let margin = String(repeating: "   ", count: depth)
+    lines.append("\(depth == 0 ? "" : String(repeating: "   ", count: depth - 1) + "└─ ")\(node.name) (\(node.kind.rawValue))")
+    let next = nodes.filter { $0.input == node.name }
+    let bar = next.isEmpty ? "  " : "│ "
+    let width = node.facts.map(\.name.count).max() ?? 0
+    for fact in node.facts {
+      lines.append("\(margin)\(bar) \(fact.name)\(String(repeating: " ", count: width - fact.name.count + 2))\(fact.value)")
+    }
+    if next.isEmpty { lines.append("") }
+    for node in next { append(node, depth: depth + 1, to: &lines) }
+  }
+}

@@ -1,0 +1,122 @@
+internal import MillFlow
+
+/// A pipeline as a graph, for people: what each part reads, what it does, where its records go. Nothing in it is a secret.
+package struct PipelineGraph: Hashable, Sendable {
+  /// A part of the pipeline. Its name is the file's; `input` names the part before it.
+  package struct Node: Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable { case source, deduplicate, clickhouse, deadLetters = "dead_letters" }
+
+    package var name: String
+    package var kind: Kind
+    /// Nil for what nothing in the pipeline comes before, and for the dead letters, which all parts feed.
+    package var input: String?
+    /// What it does, in the order of importance.
+    package var facts: [Fact]
+  }
+
+  package struct Fact: Hashable, Sendable {
+    package var name: String
+    package var value: String
+  }
+
+  /// The way of one field, from the record to the table.
+  package struct FieldPath: Hashable, Sendable {
+    package var field: String
+    package var type: String
+    /// `user.id`, or a name of metadata such as `$offset`.
+    package var from: String
+    package var column: String?
+  }
+
+  package var pipeline: String
+  /// Sources first, then what reads them, the sinks, the dead letters.
+  package var nodes: [Node]
+  package var fields: [FieldPath]
+  /// What decides the rows (``planText(_:)``), and its hash.
+  package var plan: String
+  package var planHash: UInt64
+
+  package init(_ pipeline: Pipeline) {
+    self.pipeline = pipeline.name
+    nodes = [Self.source(pipeline)]
+    if let deduplicate = pipeline.deduplicate { nodes.append(Self.node(deduplicate, pipeline)) }
+    nodes.append(Self.sink(pipeline))
+    nodes.append(Self.deadLetters(pipeline))
+    fields = pipeline.source.plan.fields.enumerated().map { index, field in
+      FieldPath(
+        field: field.name, type: "\(field.type)", from: "\(field.source)",
+        column: pipeline.sink.columns.first { $0.field == index }?.column)
+    }
+    plan = planText(pipeline)
+    planHash = MillConfig.planHash(plan)
+  }
+
+  private static func source(_ pipeline: Pipeline) -> Node {
+    let plan = pipeline.source.plan
+    var facts = [
+      Fact(name: "topic", value: plan.topic), Fact(name: "brokers", value: pipeline.kafka.brokers),
+      Fact(name: "group", value: pipeline.consumerGroup), Fact(name: "start", value: startText(pipeline.source.start)),
+      Fact(name: "format", value: "json"),
+    ]
+    if let time = plan.eventTime {
+      facts.append(
+        Fact(
+          name: "event_time",
+          value: "\(plan.fields[time.fieldIndex].name), out of order by up to \(duration(time.outOfOrderness)), idle after "
+            + "\(duration(time.idleAfter)), at most \(duration(time.maxAhead)) ahead of the record's timestamp"))
+    } else {
+      facts.append(Fact(name: "event_time", value: "none: the epoch's clock"))
+    }
+    facts.append(Fact(name: "on_error", value: plan.onError.rawValue))
+    return Node(name: plan.name, kind: .source, input: nil, facts: facts)
+  }
+
+  private static func node(_ deduplicate: DeduplicateSettings, _ pipeline: Pipeline) -> Node {
+    let fields = pipeline.source.plan.fields
+    return Node(
+      name: deduplicate.name, kind: .deduplicate, input: deduplicate.input,
+      facts: [
+        Fact(name: "key", value: deduplicate.key.map { fields[$0].name }.joined(separator: ", ")),
+        Fact(name: "within", value: duration(deduplicate.withinMilliseconds)),
+        Fact(name: "time", value: deduplicate.time.rawValue),
+        Fact(name: "allowed_lateness", value: duration(deduplicate.allowedLatenessMilliseconds)),
+        Fact(name: "keeps", value: deduplicate.isExact ? "whole keys" : "128-bit hashes of keys"),
+        Fact(name: "memory", value: ScalarText.sizeText(pipeline.state.memoryByteCount)),
+      ])
+  }
+
+  private static func sink(_ pipeline: Pipeline) -> Node {
+    let sink = pipeline.sink
+    return Node(
+      name: sink.name, kind: .clickhouse, input: sink.input,
+      facts: [
+        Fact(name: "table", value: "\(sink.database).\(sink.table)"), Fact(name: "url", value: sink.url),
+        Fact(name: "delivery", value: sink.delivery.rawValue),
+        Fact(
+          name: "batch",
+          value: "at most \(sink.batchRowCountMax) rows, \(ScalarText.sizeText(sink.batchByteCountMax)), "
+            + "\(duration(sink.batchDelayMaxMilliseconds)) old"),
+        Fact(name: "provenance_column", value: sink.provenanceColumn ?? "none"),
+      ])
+  }
+
+  private static func deadLetters(_ pipeline: Pipeline) -> Node {
+    Node(
+      name: "dead letters", kind: .deadLetters, input: nil,
+      facts: [
+        Fact(name: "path", value: pipeline.deadLetters.directory),
+        Fact(name: "max_delay", value: duration(pipeline.deadLetters.delayMaxMilliseconds)),
+      ])
+  }
+
+  private static func startText(_ start: StartPosition) -> String {
+    switch start {
+    case .earliest: "earliest"
+    case .latest: "latest"
+    case .timestamp(let milliseconds): "first record at or after \(milliseconds) ms since 1970"
+    case .offsets(let offsets): offsets.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+    }
+  }
+
+  private static func duration(_ milliseconds: Int64) -> String { ScalarText.durationText(milliseconds) }
+}

@@ -1,0 +1,34 @@
+internal import MillBase
+internal import MillConfig
+
+/// How `millrace explain` draws.
+enum GraphFormat: String, CaseIterable {
+  case text, mermaid, json
+}
+
+/// `millrace explain FILE`: the graph and the plan; connects to nothing.
+func explainFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
+  let format = try arguments.choice("--format", default: GraphFormat.text)
+  guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
+  let graph = PipelineGraph(pipeline)
+  switch format {
+  case .text: Output.out(graph.text())
+  case .mermaid: Output.out(graph.mermaid())
+  case .json: Output.out(json(graph) + "\n")
+  }
+  return .done
+}
+
+private func json(_ graph: PipelineGraph) -> String {
+  let nodes = graph.nodes.map { node in
+    let facts = node.facts.map { "\(jsonText($0.name)):\(jsonText($0.value))" }.joined(separator: ",")
+    return "{\"name\":\(jsonText(node.name)),\"kind\":\"\(node.kind.rawValue)\",\"input\":\(node.input.map(jsonText) ?? "null"),"
+      + "\"facts\":{\(facts)}}"
+  }
+  let fields = graph.fields.map { field in
+    "{\"field\":\(jsonText(field.field)),\"type\":\(jsonText(field.type)),\"from\":\(jsonText(field.from)),"
+      + "\"column\":\(field.column.map(jsonText) ?? "null")}"
+  }
+  return "{\"pipeline\":\(jsonText(graph.pipeline)),\"nodes\":[\(nodes.joined(separator: ","))],"
+    + "\"fields\":[\(fields.joined(separator: ","))],\"plan\":\(jsonText(graph.plan)),\"plan_hash\":\"\(graph.planHash.paddedHex)\"}"
+}

@@ -1,0 +1,88 @@
+import Foundation
+import Testing
+
+private let example = root.appendingPathComponent("config/examples/deduplicate.yaml").path
+
+@Test func `explain draws a file in three ways and shows no secret`() throws {
+  let text = try String(contentsOfFile: example, encoding: .utf8)
+    .replacingOccurrences(
+      of: "      table: transactions", with: "      password: canary-7281\n      user: canary-7281\n      table: transactions")
+  try withFile(text) { file in
+    let outcomes = try ["text", "mermaid", "json"].map { try millrace("explain", file, "--format", $0) }
+    #expect(outcomes.allSatisfy { $0.code == 0 && $0.error.isEmpty && !$0.out.contains("canary-7281") })
+    #expect(outcomes[0].out.contains("└─ unique_transactions (deduplicate)") && outcomes[1].out.hasPrefix("flowchart LR\n"))
+    let object = try #require(try JSONSerialization.jsonObject(with: Data(outcomes[2].out.utf8)) as? [String: Any])
+    #expect((object["nodes"] as? [[String: Any]])?.count == 4 && (object["fields"] as? [[String: Any]])?.count == 6)
+    #expect(try outcomes[2].out.contains(#require(try millrace("check", file).out.split(separator: " ").last).dropLast()))
+  }
+}
+
+/// Writes files of dead letters where the example's pipeline has them.
+private func withLetters(_ files: [String: String], _ body: (String) throws -> Void) throws {
+  try withFile(try String(contentsOfFile: example, encoding: .utf8)) { file in
+    let directory = URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent("dead-letters")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    for (name, text) in files { try Data(text.utf8).write(to: directory.appendingPathComponent(name)) }
+    try body(file)
+  }
+}
+
+private func letter(_ offset: Int, _ reason: String, _ more: String = "") -> String {
+  "{\"pipeline\":\"deduplicate\",\"source\":\"t\",\"topic\":\"t\",\"partition\":2,\"offset\":\(offset),"
+    + "\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"epoch\":7,\"reason\":\"\(reason)\"\(more),\"key\":null,\"payload\":\"x\"}\n"
+}
+
+@Test func `dead letters are counted by reason, the newest are shown, whatever their file`() throws {
+  let files = [
+    "deduplicate-mr-00000000000000aa-dead-0001-x.jsonl": (0..<30).map { letter($0, "malformed_json") }.joined(),
+    "deduplicate-mr-00000000000000aa-dead-0002-x.jsonl":
+      letter(30, "late") + letter(31, "out_of_range", ",\"field\":\"amount\",\"detail\":\"1e400 \\u001b[2J\""),
+    "other-mr-00000000000000aa-dead-0001-x.jsonl": letter(99, "late"), "notes.txt": "nothing of ours",
+  ]
+  try withLetters(files) { file in
+    let outcome = try millrace("dead-letters", "list", file, "--limit", "3")
+    #expect(outcome.code == 0 && outcome.error.isEmpty)
+    #expect(outcome.out.hasPrefix("32 dead letters in 2 files of "))
+    #expect(outcome.out.contains("malformed_json  30\n") && outcome.out.contains("late            1\n"))
+    let rows = outcome.out.split(separator: "\n").suffix(3).map(String.init)
+    #expect(rows[0].contains("29") && rows[1].contains("30") && rows[2].hasSuffix("out_of_range    field amount: 1e400 \u{FFFD}[2J"))
+    let json = try millrace("dead-letters", "list", file, "--reason", "late", "--json")
+    #expect(json.out == letter(30, "late"))
+  }
+}
+
+@Test func `a dead-letter file that is cut or foreign ends with 1, its place and all that can be read`() throws {
+  try withLetters(["deduplicate-mr-00000000000000aa-dead-0001-x.jsonl": letter(1, "late") + "{\"partition\":1}\n" + letter(2, "late")]) {
+    let outcome = try millrace("dead-letters", "list", $0)
+    #expect(
+      outcome.code == 1 && outcome.out.hasPrefix("2 dead letters") && outcome.error.contains("0001-x.jsonl: line 2 is no dead letter"))
+  }
+  try withLetters(["deduplicate-mr-00000000000000aa-dead-0001-x.jsonl": letter(1, "late") + "{\"parti"]) {
+    let outcome = try millrace("dead-letters", "list", $0)
+    #expect(outcome.code == 1 && outcome.out.hasPrefix("1 dead letters") && outcome.error.contains("line 2 has no end"))
+  }
+  try withLetters([:]) { file in
+    let outcome = try millrace("dead-letters", "list", file)
+    #expect(outcome.code == 0 && outcome.out.hasPrefix("no dead letters in "))
+  }
+}
+
+@Test(arguments: ["bash", "zsh", "fish"])
+func `completion knows every command and option, and the shell can read it`(shell: String) throws {
+  let outcome = try millrace("completion", shell)
+  #expect(outcome.code == 0)
+  for word in ["until-end", "new-lineage", "dead-letters", "checkpoint", "limit"] { #expect(outcome.out.contains(word), "\(word)") }
+  guard shell == "bash" else { return }
+  let bash = Process()
+  bash.executableURL = URL(fileURLWithPath: "/bin/bash")
+  let asked =
+    "COMP_WORDS=(millrace dead-letters list x --r); COMP_CWORD=4; _millrace; echo \"${COMPREPLY[@]}\"; "
+    + "COMP_WORDS=(millrace checkpoint s); COMP_CWORD=2; _millrace; echo \"${COMPREPLY[@]}\""
+  bash.arguments = ["-c", outcome.out + asked]
+  let pipe = Pipe()
+  bash.standardOutput = pipe
+  try bash.run()
+  let answer = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  bash.waitUntilExit()
+  #expect(answer == "--reason\nshow\n")
+}
