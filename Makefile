@@ -23,7 +23,7 @@ help:
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
-	@echo "make fuzz      log, manifest and JSON readers against libFuzzer, FUZZ_SECONDS each"
+	@echo "make fuzz      log, manifest, JSON and Native readers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
 	@echo "make bench     the whole pipeline's rate and CPU per event"
 	@echo "make format    lay the sources out"

@@ -103,6 +103,7 @@ let fuzzers: [Target] =
     fuzzer("json", ["MillBase", "MillFlow"]),
     fuzzer("log", ["MillBase", "MillLog", "MillTestKit"]),
     fuzzer("manifest", ["MillBase", "MillLog", "MillTestKit"]),
+    fuzzer("native", ["MillBase", "MillFlow", "MillClickHouse"]),
   ]
 
 let built =

@@ -20,7 +20,8 @@ package struct ByteReaderError: Error, Hashable, Sendable, CustomStringConvertib
 /// Integers are inlined into every module that reads a format: as unspecialized generics they were a fifth of a simulated seed.
 @usableFromInline
 package struct ByteReader: Sendable {
-  @usableFromInline let bytes: [UInt8]
+  /// All bytes, also those that aren't this reader's to read.
+  @usableFromInline package let bytes: [UInt8]
   /// Where the next byte stands.
   @usableFromInline package internal(set) var offset: Int
   @usableFromInline let end: Int
@@ -123,6 +124,13 @@ package struct ByteReader: Sendable {
     try need(count, "a field")
     defer { offset += count }
     return Array(bytes[offset..<offset + count])
+  }
+
+  /// Goes over `count` bytes, for the caller to read where they stand. Returns the place of the first one.
+  package mutating func skip(_ count: Int) throws(ByteReaderError) -> Int {
+    try need(count, "a field")
+    defer { offset += count }
+    return offset
   }
 
   /// Low half, then high half.

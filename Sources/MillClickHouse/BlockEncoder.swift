@@ -66,8 +66,13 @@ package import MillLog
 
   /// The whole block in compressed frames, cut into chunks of the epoch log.
   package func freeze(_ rows: EncodedRows, token: String) -> [[UInt8]] {
+    Self.freeze(rows, columnCount: columns.count, provenance: provenance, token: token)
+  }
+
+  /// The same for rows of `columnCount` columns whose encoder is gone, such as those of a ``NativeBlock``.
+  package static func freeze(_ rows: EncodedRows, columnCount: Int, provenance: BatchColumn?, token: String) -> [[UInt8]] {
     var head = GrowableBytes()
-    Native.length(UInt64(batchColumns.count), &head)
+    Native.length(UInt64(columnCount + (provenance == nil ? 0 : 1)), &head)
     Native.length(UInt64(rows.rowCount), &head)
     var writer = FrameWriter()
     unsafe writer.append(head.raw)
@@ -105,12 +110,28 @@ enum Native {
     unsafe bytes.withRawBytes { unsafe out.append($0) }
   }
 
-  /// What stands before the keys of a LowCardinality column; `indexWidth`: 0…3 for u8…u64.
-  static func lowCardinalityHead(keyCount: Int, indexWidth: UInt64, _ out: inout GrowableBytes) {
-    out.append(UInt64(1).littleEndian)
-    out.append((0x600 | indexWidth).littleEndian)
+  /// What stands first in a LowCardinality column, before everything else of a column that holds one.
+  static func dictionaryVersion(_ out: inout GrowableBytes) { out.append(UInt64(1).littleEndian) }
+
+  /// What stands before the keys of a LowCardinality column.
+  static func dictionaryHead(keyCount: Int, _ out: inout GrowableBytes) {
+    out.append((0x600 | indexCode(keyCount)).littleEndian)
     out.append(UInt64(keyCount).littleEndian)
   }
+
+  /// The number of each value's key, as wide as `keyCount` needs, behind the keys.
+  static func indexes(_ indexes: [UInt32], keyCount: Int, _ out: inout GrowableBytes) {
+    out.append(UInt64(indexes.count).littleEndian)
+    out.reserve(indexes.count * 4)
+    switch indexCode(keyCount) {
+    case 0: for index in indexes { out.append(UInt8(truncatingIfNeeded: index)) }
+    case 1: for index in indexes { out.append(UInt16(truncatingIfNeeded: index).littleEndian) }
+    default: for index in indexes { out.append(index.littleEndian) }
+    }
+  }
+
+  /// 0, 1 or 2 for indexes of 1, 2 or 4 bytes.
+  private static func indexCode(_ keyCount: Int) -> UInt64 { keyCount <= 256 ? 0 : keyCount <= 65536 ? 1 : 2 }
 
   /// The values of a column that holds `token` in every row.
   static func constant(_ token: String, type: String, rowCount: Int, _ out: inout GrowableBytes) {
@@ -125,7 +146,8 @@ enum Native {
       }
       return
     }
-    lowCardinalityHead(keyCount: 2, indexWidth: 0, &out)
+    dictionaryVersion(&out)
+    dictionaryHead(keyCount: 2, &out)
     text("", &out)
     text(token, &out)
     out.append(UInt64(rowCount).littleEndian)

@@ -29,7 +29,7 @@ package enum ColumnMatching {
       guard let column = columns.first(where: { $0.name == field.column }) else {
         problems.append(
           "field \(field.field) has no column \(SQL.name(field.column)) in \(table): "
-            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(field.column)) \(TypeText.text(field.type)), or leave the field out")
+            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(field.column)) \(field.type), or leave the field out")
         continue
       }
       if !column.isInsertable {
@@ -52,15 +52,16 @@ package enum ColumnMatching {
         continue
       }
       let field = fields[source]
-      guard let type = TypeText.parse(column.type) else {
+      let type: DataType
+      do throws(TypeProblem) { type = try DataType.parse(column.type) } catch {
         problems.append(
-          "column \(SQL.name(column.name)) of \(table) is \(column.type), which no field's type fits; "
-            + "field \(field.field) is \(TypeText.text(field.type))")
+          "field \(field.field) is \(field.type), column \(SQL.name(column.name)) of \(table) is \(column.type), which no field can feed: "
+            + error.message)
         continue
       }
       guard field.type.fit(into: type) != nil else {
         problems.append(
-          "field \(field.field) is \(TypeText.text(field.type)), column \(SQL.name(column.name)) of \(table) is \(column.type): "
+          "field \(field.field) is \(field.type), column \(SQL.name(column.name)) of \(table) is \(column.type): "
             + remedy(field, column, type, table))
         continue
       }
@@ -103,10 +104,10 @@ package enum ColumnMatching {
 
   private static func remedy(_ field: SinkField, _ column: DescribedColumn, _ type: DataType, _ table: TableName) -> String {
     if field.type.isNullable, !type.isNullable {
-      return "declare the field \(TypeText.text(type)) with a default, or "
-        + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) Nullable(\(TypeText.text(type.bare)))"
+      return "declare the field \(type) with a default, or "
+        + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) Nullable(\(type.base))"
     }
     return
-      "declare the field \(TypeText.text(type.bare)), or ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) \(TypeText.text(field.type))"
+      "declare the field \(type.base), or ALTER TABLE \(table.quoted) MODIFY COLUMN \(SQL.name(column.name)) \(field.type)"
   }
 }

@@ -33,40 +33,44 @@ package struct IntegerShape: Hashable, Sendable {
 }
 
 extension DataType {
-  /// Without LowCardinality and Nullable.
-  package var bare: DataType {
+  /// The type without LowCardinality, at whatever depth, and without zones, which only matter for text: equal ones have equal values.
+  private var plain: DataType {
     switch self {
-    case .nullable(let inner), .lowCardinality(let inner): inner.bare
+    case .lowCardinality(let inner): inner.plain
+    case .nullable(let inner): .nullable(inner.plain)
+    case .array(let element): .array(element.plain)
+    case .map(let key, let value): .map(key: key.plain, value: value.plain)
+    case .dateTime: .dateTime(zone: nil)
+    case .dateTime64(let precision, _): .dateTime64(precision: precision, zone: nil)
     default: self
     }
   }
 
-  package var integerShape: IntegerShape? {
+  private var integerShape: IntegerShape? {
+    guard isInteger, case .fixed(let byteCount) = layout else { return nil }
     switch self {
-    case .int8: IntegerShape(byteCount: 1, isSigned: true)
-    case .int16: IntegerShape(byteCount: 2, isSigned: true)
-    case .int32: IntegerShape(byteCount: 4, isSigned: true)
-    case .int64: IntegerShape(byteCount: 8, isSigned: true)
-    case .uint8: IntegerShape(byteCount: 1, isSigned: false)
-    case .uint16: IntegerShape(byteCount: 2, isSigned: false)
-    case .uint32: IntegerShape(byteCount: 4, isSigned: false)
-    case .uint64: IntegerShape(byteCount: 8, isSigned: false)
-    default: nil
+    case .int8, .int16, .int32, .int64, .int128, .int256: return IntegerShape(byteCount: byteCount, isSigned: true)
+    default: return IntegerShape(byteCount: byteCount, isSigned: false)
     }
   }
 
-  /// How a field of this type goes into a column of `column`; nil: it doesn't fit. Zones only matter for text, so they may differ.
+  /// How a field of this type goes into a column of `column`; nil: it doesn't fit.
   package func fit(into column: DataType) -> Fit? {
     guard !isNullable || column.isNullable else { return nil }
-    let from = bare
-    let to = column.bare
+    let from = base.plain
+    let to = column.base.plain
     if from == to { return .same }
-    switch (from, to) {
-    case (.dateTime, .dateTime): return .same
-    case (.dateTime64(let a, _), .dateTime64(let b, _)): return a == b ? .same : nil
-    default: break
-    }
     guard let a = from.integerShape, let b = to.integerShape, b.byteCount > a.byteCount, b.isSigned || !a.isSigned else { return nil }
     return .widened(from: a, to: b)
+  }
+
+  /// What has to stand at the place of a NULL where zero bytes don't do: an Enum's smallest number. ClickHouse 18.16 fails on others when
+  /// it makes text of such a column.
+  var fillerOfNull: Int16? {
+    guard isNullable else { return nil }
+    switch base {
+    case .enum8(let names), .enum16(let names): return names.elements[0].value
+    default: return nil
+    }
   }
 }

@@ -1,4 +1,5 @@
 internal import MillBase
+internal import MillFlow
 
 extension PipelineReader {
   /// What the operators section gave.
@@ -64,7 +65,7 @@ extension PipelineReader {
           remedy: source.name, nearest: nearestKnown(to: text, among: [source.name]))
       }
     }
-    let key = readKey(section, fieldNames: source?.fieldNames ?? [])
+    let key = readKey(section, fieldNames: source?.fieldNames ?? [], types: source?.settings?.plan.types ?? [])
     var within: Int64?
     if section.requires("within", "how far apart duplicates may be, such as 24h") { within = section.duration(Settings.within) }
     let lateness = section.duration(Settings.allowedLateness)
@@ -80,7 +81,7 @@ extension PipelineReader {
       name: name, input: input, key: key, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, isExact: exact, time: time)
   }
 
-  private func readKey(_ section: Section, fieldNames: [String]) -> [Int] {
+  private func readKey(_ section: Section, fieldNames: [String], types: [DataType]) -> [Int] {
     guard section.requires("key", "the fields that make records the same, such as [transaction_id]"),
       let items = section.list("key", wanted: "a list of fields")
     else { return [] }
@@ -89,6 +90,11 @@ extension PipelineReader {
       let path = "\(section.child("key"))[\(position)]"
       guard let (node, text) = section.scalar(item, path, wanted: "a field's name"), let index = fieldIndex(text, node, path, fieldNames)
       else { continue }
+      if types.indices.contains(index), types[index].isComposed {
+        problems.add(
+          node, path, "field \(quoted(text)) is \(types[index]), which can't be part of a key",
+          remedy: "a field that holds one value; with coerce: true a String holds an array or object as its source text")
+      }
       if key.contains(index) { problems.add(node, path, "this field stands in the key twice", remedy: "name it once") }
       key.append(index)
     }

@@ -4,7 +4,9 @@ package import MillBase
 package enum ColumnLayout: Hashable, Sendable {
   /// Each value takes this many bytes, exactly as ClickHouse's Native format has them (little endian; UUID as two u64 halves).
   case fixed(byteCount: Int)
-  /// Values of any length one after the other; ``Column/ends`` says where each ends.
+  /// Values of any length one after the other; ``Column/ends`` says where each ends. An Array or Map stands there as in ClickHouse's
+  /// RowBinary: LEB128 count, then its items; in it a String has its LEB128 length before it, a Nullable a byte that is 1 for NULL and
+  /// then nothing more.
   case text
 }
 
@@ -45,22 +47,16 @@ package enum ColumnLayout: Hashable, Sendable {
 extension DataType {
   package var layout: ColumnLayout {
     switch self {
-    case .bool, .int8, .uint8: .fixed(byteCount: 1)
-    case .int16, .uint16, .date: .fixed(byteCount: 2)
-    case .int32, .uint32, .float32, .dateTime: .fixed(byteCount: 4)
+    case .bool, .int8, .uint8, .enum8: .fixed(byteCount: 1)
+    case .int16, .uint16, .date, .enum16: .fixed(byteCount: 2)
+    case .int32, .uint32, .float32, .date32, .dateTime, .ipv4: .fixed(byteCount: 4)
     case .int64, .uint64, .float64, .dateTime64: .fixed(byteCount: 8)
-    case .decimal(let precision, _): .fixed(byteCount: precision <= 9 ? 4 : 8)
-    case .uuid: .fixed(byteCount: 16)
-    case .string: .text
+    case .int128, .uint128, .uuid, .ipv6: .fixed(byteCount: 16)
+    case .int256, .uint256: .fixed(byteCount: 32)
+    case .decimal(let precision, _): .fixed(byteCount: precision <= 9 ? 4 : precision <= 18 ? 8 : precision <= 38 ? 16 : 32)
+    case .fixedString(let byteCount): .fixed(byteCount: byteCount)
+    case .string, .array, .map: .text
     case .nullable(let inner), .lowCardinality(let inner): inner.layout
-    }
-  }
-
-  package var isNullable: Bool {
-    switch self {
-    case .nullable: true
-    case .lowCardinality(let inner): inner.isNullable
-    default: false
     }
   }
 }

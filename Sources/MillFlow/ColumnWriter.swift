@@ -71,6 +71,30 @@ internal import MillBase
     if isNullable { unsafe nulls[row] = 0 }
   }
 
+  /// A value of 16 or 32 bytes.
+  mutating func store(_ value: UInt256, row: Int) {
+    let place = unsafe bytes + row * width
+    unsafe place.storeBytes(of: value.low.littleEndian, as: UInt128.self)
+    if width == 32 { unsafe place.storeBytes(of: value.high.littleEndian, toByteOffset: 16, as: UInt128.self) }
+    if isNullable { unsafe nulls[row] = 0 }
+  }
+
+  /// A text in a column of fixed width, filled up with zero bytes. False where it is too long.
+  mutating func storePadded(_ from: UnsafePointer<UInt8>, count: Int, row: Int) -> Bool {
+    guard count <= width else { return false }
+    let place = unsafe bytes + row * width
+    unsafe place.copyMemory(from: from, byteCount: count)
+    unsafe (place + count).initializeMemory(as: UInt8.self, repeating: 0, count: width - count)
+    if isNullable { unsafe nulls[row] = 0 }
+    return true
+  }
+
+  /// Shows the value of row 0 and whether it is a text, and forgets it.
+  mutating func takeFirst(_ body: (UnsafeRawBufferPointer, Bool) -> Void) {
+    unsafe body(UnsafeRawBufferPointer(start: bytes, count: isText ? byteCount : width), isText)
+    rollBack(to: 0)
+  }
+
   mutating func storeNull(row: Int) {
     unsafe nulls[row] = 1
     if isText {

@@ -59,7 +59,7 @@ package struct DeadLetterEncoder: Sendable {
   private let opening: [UInt8]
 
   package init(pipeline: String, source: String, topic: String) {
-    var line = LineWriter()
+    var line = JSONWriter()
     line.text("{\"pipeline\":")
     line.quoted(pipeline)
     line.text(",\"source\":")
@@ -76,7 +76,7 @@ package struct DeadLetterEncoder: Sendable {
     into block: DeadLetterBlock
   ) {
     let entry = buffer.entries[entryIndex]
-    var line = LineWriter()
+    var line = JSONWriter()
     line.bytes.reserveCapacity(opening.count + 256 + Int(max(entry.keyByteCount, 0)) * 2 + Int(max(entry.payloadByteCount, 0)) * 2)
     line.bytes += opening
     line.text("\(partition),\"offset\":\(entry.offset),\"timestamp\":")
@@ -118,73 +118,17 @@ package struct DeadLetterEncoder: Sendable {
 func isoText(milliseconds: Int64) -> String {
   let days = floorDivide(milliseconds, by: 86_400_000)
   let rest = Int(milliseconds - days * 86_400_000)
-  let date = civilDate(daysSince1970: Int(days))
   let time = "\(padded(rest / 3_600_000, 2)):\(padded(rest / 60_000 % 60, 2)):\(padded(rest / 1000 % 60, 2)).\(padded(rest % 1000, 3))"
-  return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))T\(time)Z"
+  return "\(isoDate(daysSince1970: Int(days)))T\(time)Z"
+}
+
+/// `YYYY-MM-DD`; years after 9999 have more digits.
+package func isoDate(daysSince1970 days: Int) -> String {
+  let date = civilDate(daysSince1970: days)
+  return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))"
 }
 
 private func padded(_ value: Int, _ count: Int) -> String {
   let digits = String(value)
   return String(repeating: "0", count: max(count - digits.utf8.count, 0)) + digits
-}
-
-/// Puts one line of JSON together.
-private struct LineWriter {
-  private static let base64 = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-  private static let hex = Array("0123456789abcdef".utf8)
-
-  var bytes: [UInt8] = []
-
-  mutating func text(_ text: String) { bytes += text.utf8 }
-
-  mutating func quoted(_ text: String) {
-    bytes.append(UInt8(ascii: "\""))
-    if text.utf8.allSatisfy({ Self.isPlain($0) }) { bytes += text.utf8 } else { for byte in text.utf8 { escaped(byte) } }
-    bytes.append(UInt8(ascii: "\""))
-  }
-
-  /// A key or payload: as text where it is one, else in base64 under a name that says so.
-  mutating func part(_ name: String, _ part: ByteView, count: Int) {
-    if isUTF8(part, 0, count) {
-      text(",\"\(name)\":\"")
-      for index in 0..<count { escaped(part[index]) }
-    } else {
-      text(",\"\(name)_base64\":\"")
-      appendBase64(part, count)
-    }
-    bytes.append(UInt8(ascii: "\""))
-  }
-
-  private static func isPlain(_ byte: UInt8) -> Bool {
-    byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != 0x7F
-  }
-
-  private mutating func escaped(_ byte: UInt8) {
-    switch byte {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-      bytes.append(UInt8(ascii: "\\"))
-      bytes.append(byte)
-    case 0x0A: text("\\n")
-    case 0x0D: text("\\r")
-    case 0x09: text("\\t")
-    case 0..<0x20, 0x7F:
-      text("\\u00")
-      bytes.append(Self.hex[Int(byte >> 4)])
-      bytes.append(Self.hex[Int(byte & 15)])
-    default: bytes.append(byte)
-    }
-  }
-
-  private mutating func appendBase64(_ part: ByteView, _ count: Int) {
-    var index = 0
-    while index < count {
-      let left = count - index
-      let word = UInt32(part[index]) << 16 | (left > 1 ? UInt32(part[index + 1]) << 8 : 0) | (left > 2 ? UInt32(part[index + 2]) : 0)
-      bytes.append(Self.base64[Int(word >> 18)])
-      bytes.append(Self.base64[Int(word >> 12 & 63)])
-      bytes.append(left > 1 ? Self.base64[Int(word >> 6 & 63)] : UInt8(ascii: "="))
-      bytes.append(left > 2 ? Self.base64[Int(word & 63)] : UInt8(ascii: "="))
-      index += 3
-    }
-  }
 }

@@ -124,12 +124,7 @@ package struct FieldPlan: Hashable, Sendable {
   }
 
   /// Whether the value is a point in time.
-  package var isTime: Bool {
-    switch type.base {
-    case .date, .dateTime, .dateTime64: true
-    default: false
-    }
-  }
+  package var isTime: Bool { type.base.isTime }
 
   private var holdsMilliseconds: Bool {
     if case .dateTime64(let precision, _) = type.base { precision >= 3 } else { false }
@@ -137,7 +132,7 @@ package struct FieldPlan: Hashable, Sendable {
 
   private static func zoneRules(of type: DataType, field: String) throws(PlanProblem) -> ZoneRules? {
     let name: String? =
-      switch type.base {
+      switch type.leaf {
       case .dateTime(let zone), .dateTime64(_, let zone): zone
       default: nil
       }
@@ -167,17 +162,17 @@ package struct FieldPlan: Hashable, Sendable {
   }
 
   private func checkSettings() throws(PlanProblem) {
-    if format != .iso8601, !isTime {
+    if format != .iso8601, !type.leaf.isTime {
       throw PlanProblem(
         field: name, setting: "format", message: "format: \(format.rawValue) has no meaning for \(type)",
-        remedy: "format belongs to Date, DateTime and DateTime64")
+        remedy: "format belongs to Date, Date32, DateTime and DateTime64")
     }
-    if truncate, !isTime {
+    if truncate, !type.leaf.isTime {
       throw PlanProblem(
         field: name, setting: "truncate", message: "truncate has no meaning for \(type)",
-        remedy: "truncate belongs to Date, DateTime and DateTime64")
+        remedy: "truncate belongs to Date, Date32, DateTime and DateTime64")
     }
-    if coerce, type.base != .string {
+    if coerce, type.leaf != .string {
       throw PlanProblem(
         field: name, setting: "coerce", message: "coerce has no meaning for \(type)", remedy: "coerce belongs to String types")
     }
@@ -189,10 +184,10 @@ package struct FieldPlan: Hashable, Sendable {
     let allowed: String
     switch metadata {
     case .topic: (fits, allowed) = (type.base == .string, "String")
-    case .key, .header: (fits, allowed) = (type.base != .bool, "any type but Bool")
+    case .key, .header: (fits, allowed) = (type.base != .bool && !type.isComposed, "any type but Bool, Array and Map")
     case .partition, .offset: (fits, allowed) = (type.base.isInteger, "an integer type")
     case .timestamp:
-      (fits, allowed) = (isTime || type.base.isInteger, "Date, DateTime, DateTime64 or an integer type (milliseconds since 1970)")
+      (fits, allowed) = (isTime || type.base.isInteger, "Date, Date32, DateTime, DateTime64 or an integer type (milliseconds since 1970)")
     }
     guard fits else {
       throw PlanProblem(
@@ -213,16 +208,6 @@ package struct FieldPlan: Hashable, Sendable {
       throw PlanProblem(
         field: name, setting: "default", message: "default '\(text)' is no value of \(type): \(error.reason.sentence)",
         remedy: "a value that the field would take in a record")
-    }
-  }
-}
-
-extension DataType {
-  /// Whether values are whole numbers of a fixed width.
-  package var isInteger: Bool {
-    switch self {
-    case .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64: true
-    default: false
     }
   }
 }

@@ -4,6 +4,8 @@ internal import MillBase
 struct FieldReader {
   enum Kind: UInt8 {
     case bool, integer, float32, float64, string, uuid, date, dateTime, dateTime64
+    /// What ``readOther(_:_:_:into:row:)`` reads.
+    case wide, fixedString, date32, ipv4, ipv6, enumeration, composed
   }
 
   let kind: Kind
@@ -18,14 +20,17 @@ struct FieldReader {
   let negativeMax: UInt64
   let positiveMax: UInt64
 
-  init(_ plan: FieldPlan) {
-    isNullable = plan.type.isNullable
+  init(_ plan: FieldPlan) { self.init(plan, type: plan.type) }
+
+  /// Reads values of `type`, the plan's or that of items in it, as the plan says.
+  init(_ plan: FieldPlan, type: DataType) {
+    isNullable = type.isNullable
     coerce = plan.coerce
     truncate = plan.truncate
     unixDigits = Int8(plan.format.unixDigits ?? -1)
     var scale = 0
     var bounds: (UInt64, UInt64) = (0, 0)
-    switch plan.type.base {
+    switch type.base {
     case .bool: kind = .bool
     case .int8: (kind, bounds) = (.integer, (1 << 7, 1 << 7 - 1))
     case .int16: (kind, bounds) = (.integer, (1 << 15, 1 << 15 - 1))
@@ -35,6 +40,8 @@ struct FieldReader {
     case .uint16: (kind, bounds) = (.integer, (0, 1 << 16 - 1))
     case .uint32: (kind, bounds) = (.integer, (0, 1 << 32 - 1))
     case .uint64: (kind, bounds) = (.integer, (0, .max))
+    case .int128, .int256, .uint128, .uint256: kind = .wide
+    case .decimal(let precision, let digits) where precision > 18: (kind, scale) = (.wide, digits)
     case .decimal(let precision, let digits):
       kind = .integer
       scale = digits
@@ -49,6 +56,12 @@ struct FieldReader {
     case .dateTime64(let precision, _):
       kind = .dateTime64
       scale = precision
+    case .fixedString: kind = .fixedString
+    case .date32: kind = .date32
+    case .ipv4: kind = .ipv4
+    case .ipv6: kind = .ipv6
+    case .enum8, .enum16: kind = .enumeration
+    case .array, .map: kind = .composed
     }
     self.scale = Int8(scale)
     (negativeMax, positiveMax) = bounds
@@ -56,25 +69,25 @@ struct FieldReader {
 
   /// Reads one value that is there and not null into `row`. Writes nothing that counts where it throws.
   @inline(__always)
-  func read(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
+  func read(_ bytes: ByteView, _ slot: ValueSlot, _ aids: FieldAids?, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
     let (start, end) = (Int(slot.start), Int(slot.end))
     switch (slot.kind, kind) {
     case (.string, .string):
       guard unsafe writer.storeText(bytes.base + start, count: end &- start, row: row) else { throw fault(.outOfRange, slot) }
     case (.number, .integer): try store(DecimalNumber(bytes, start, end), slot, into: &writer, row: row)
-    case (.string, .dateTime64), (.string, .dateTime), (.string, .date): try storeTime(bytes, slot, zone, into: &writer, row: row)
+    case (.string, .dateTime64), (.string, .dateTime), (.string, .date): try storeTime(bytes, slot, aids, into: &writer, row: row)
     case (.string, .uuid): try storeUUID(bytes, slot, into: &writer, row: row)
     case (.number, .float32), (.number, .float64): try storeFloat(bytes, slot, into: &writer, row: row)
     case (.true, .bool): writer.store(1, row: row)
     case (.false, .bool): writer.store(0, row: row)
-    default: try readSeldom(bytes, slot, zone, into: &writer, row: row)
+    default: try readSeldom(bytes, slot, aids, into: &writer, row: row)
     }
   }
 
-  private func fault(_ reason: DecodeReason, _ slot: ValueSlot) -> DecodeFault { DecodeFault(reason: reason, position: slot.start) }
+  func fault(_ reason: DecodeReason, _ slot: ValueSlot) -> DecodeFault { DecodeFault(reason: reason, position: slot.start) }
 
   @inline(never)
-  private func readSeldom(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int)
+  private func readSeldom(_ bytes: ByteView, _ slot: ValueSlot, _ aids: FieldAids?, into writer: inout ColumnWriter, row: Int)
     throws(DecodeFault)
   {
     let (start, end) = (Int(slot.start), Int(slot.end))
@@ -84,23 +97,23 @@ struct FieldReader {
     case (.true, .string), (.false, .string), (.number, .string), (.object, .string), (.array, .string):
       guard coerce else { throw fault(.wrongType, slot) }
       guard unsafe writer.storeText(bytes.base + start, count: end - start, row: row) else { throw fault(.outOfRange, slot) }
-    case (.string, .integer), (.string, .float32), (.string, .float64):
+    case (.string, .integer), (.string, .float32), (.string, .float64), (.string, .wide):
       guard numberEnd(bytes, start, end) == end else { throw fault(.notANumber, slot) }
-      try read(bytes, ValueSlot(start: slot.start, end: slot.end, kind: .number), zone, into: &writer, row: row)
+      try read(bytes, ValueSlot(start: slot.start, end: slot.end, kind: .number), aids, into: &writer, row: row)
     case (.escapedString, .bool): throw fault(.wrongType, slot)
     case (.escapedString, _):
       let text = UnsafeMutablePointer<UInt8>.allocate(capacity: end - start + RecordBuffer.slack)
       defer { unsafe text.deallocate() }
       let count = unsafe unescape(bytes, start, end, to: text)
       do throws(DecodeFault) {
-        try unsafe read(ByteView(text), ValueSlot(start: 0, end: Int32(count), kind: .string), zone, into: &writer, row: row)
+        try unsafe read(ByteView(text), ValueSlot(start: 0, end: Int32(count), kind: .string), aids, into: &writer, row: row)
       } catch {
         throw fault(error.reason, slot)
       }
-    case (.number, .date), (.number, .dateTime), (.number, .dateTime64):
+    case (.number, .date), (.number, .date32), (.number, .dateTime), (.number, .dateTime64):
       guard unixDigits >= 0 else { throw fault(.wrongType, slot) }
       try storeUnix(DecimalNumber(bytes, start, end), digits: Int(unixDigits), slot, into: &writer, row: row)
-    default: throw fault(.wrongType, slot)
+    default: try readOther(bytes, slot, aids, into: &writer, row: row)
     }
   }
 
@@ -144,11 +157,11 @@ struct FieldReader {
   }
 
   @inline(__always)
-  private func storeTime(_ bytes: ByteView, _ slot: ValueSlot, _ zone: ZoneRules?, into writer: inout ColumnWriter, row: Int)
+  func storeTime(_ bytes: ByteView, _ slot: ValueSlot, _ aids: FieldAids?, into writer: inout ColumnWriter, row: Int)
     throws(DecodeFault)
   {
     guard let time = TimeText(bytes, Int(slot.start), Int(slot.end)) else { throw fault(.invalidDate, slot) }
-    guard let seconds = time.seconds(zone) else { throw fault(.noSuchLocalTime, slot) }
+    guard let seconds = time.seconds(aids?.zone) else { throw fault(.noSuchLocalTime, slot) }
     guard let ticks = time.ticks(bytes, precision: Int(scale), drop: truncate) else { throw fault(.losesDigits, slot) }
     try storeSeconds(seconds, ticks, slot, into: &writer, row: row)
   }
@@ -172,11 +185,12 @@ struct FieldReader {
     throws(DecodeFault)
   {
     switch kind {
-    case .date:
+    case .date, .date32:
       let days = floorDivide(seconds, by: 86_400)
       guard truncate || days * 86_400 == seconds else { throw fault(.losesDigits, slot) }
-      guard days >= 0, days <= 65_535 else { throw fault(.outOfRange, slot) }
-      writer.store(UInt64(days), row: row)
+      // Date32's bounds: 1900-01-01 to 2299-12-31.
+      guard kind == .date ? days >= 0 && days <= 65_535 : days >= -25_567 && days <= 120_529 else { throw fault(.outOfRange, slot) }
+      writer.store(UInt64(bitPattern: days), row: row)
     case .dateTime:
       guard seconds >= 0, seconds <= 4_294_967_295 else { throw fault(.outOfRange, slot) }
       writer.store(UInt64(seconds), row: row)
@@ -188,27 +202,5 @@ struct FieldReader {
       guard !overflow, !carry else { throw fault(.outOfRange, slot) }
       writer.store(UInt64(bitPattern: value), row: row)
     }
-  }
-}
-
-extension FieldPlan {
-  /// The default's bytes as the column holds them, read by the code that reads records.
-  func encodeDefault(_ text: String) throws(DecodeFault) -> [UInt8] {
-    let reader = FieldReader(self)
-    let column = Column(type)
-    var writer = ColumnWriter(column, rowsToCome: 1)
-    let count = text.utf8.count
-    let copy = unsafe copied(Array(text.utf8) + [UInt8](repeating: 0, count: RecordBuffer.slack))
-    defer { unsafe copy.deallocate() }
-    let bytes = unsafe ByteView(copy)
-    var slot = ValueSlot(start: 0, end: Int32(count), kind: .string)
-    if type.base == .bool {
-      slot.kind = text == "true" ? .true : text == "false" ? .false : .string
-    } else if isTime, format.unixDigits != nil, numberEnd(bytes, 0, count) == count {
-      slot.kind = .number
-    }
-    try reader.read(bytes, slot, zone, into: &writer, row: 0)
-    writer.finish(rowCount: 1)
-    return unsafe Array(column.bytes.raw)
   }
 }

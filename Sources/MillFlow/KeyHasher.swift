@@ -50,8 +50,20 @@ package struct KeyHasher: Sendable {
     case .date: 13
     case .dateTime: 14
     case .uuid: 15
-    case .decimal(let precision, let scale): UInt8((precision <= 9 ? 0x20 : 0x40) + scale)
+    case .int128: 16
+    case .int256: 17
+    case .uint128: 18
+    case .uint256: 19
+    case .fixedString: 20
+    case .date32: 21
+    case .ipv4: 22
+    case .ipv6: 23
+    case .enum8: 24
+    case .enum16: 25
+    case .decimal(let precision, let scale):
+      UInt8((precision <= 9 ? 0x20 : precision <= 18 ? 0x40 : precision <= 38 ? 0x80 : 0xB0) + scale)
     case .dateTime64(let precision, _): UInt8(0x60 + precision)
+    case .array, .map: preconditionFailure("\(type) as a key")
     case .nullable(let inner), .lowCardinality(let inner): tag(inner)
     }
   }

@@ -14,7 +14,7 @@ internal import MillBase
   /// Encoded defaults and the topic's name, each with readable bytes behind.
   private let constants: UnsafeMutablePointer<UInt8>
   private let topicStart: Int
-  private let zones: [ZoneRules?]
+  private let aids: [FieldAids?]
   private let headerNames: [[UInt8]]
 
   /// What the loop knows of one field.
@@ -23,7 +23,7 @@ internal import MillBase
     /// Of the value's path, or -1: metadata.
     var slot: Int32
     var metadata: Metadata
-    var hasZone: Bool
+    var hasAids: Bool
     var defaultStart: Int32
     /// -1: there is no default.
     var defaultCount: Int32
@@ -42,9 +42,10 @@ internal import MillBase
     var constants = Array(plan.topic.utf8) + [UInt8](repeating: 0, count: RecordBuffer.slack)
     var states: [FieldState] = []
     var path = 0
-    for field in plan.fields {
+    aids = plan.fields.map { FieldAids($0) }
+    for (index, field) in plan.fields.enumerated() {
       var state = FieldState(
-        reader: FieldReader(field), slot: -1, metadata: Self.metadata(field.source), hasZone: field.zone != nil, defaultStart: 0,
+        reader: FieldReader(field), slot: -1, metadata: Self.metadata(field.source), hasAids: aids[index] != nil, defaultStart: 0,
         defaultCount: -1)
       if state.metadata == .none {
         state.slot = Int32(slots[path])
@@ -66,7 +67,6 @@ internal import MillBase
     unsafe self.constants = copied(constants)
     topicStart = 0
     unsafe writers = .allocate(capacity: plan.fields.count)
-    zones = plan.fields.map(\.zone)
     headerNames = plan.fields.map { if case .metadata(.header(let name)) = $0.source { Array(name.utf8) } else { [] } }
   }
 
@@ -168,8 +168,8 @@ internal import MillBase
     let slot = unsafe tree.slots[slotIndex]
     if slot.kind == .missing || slot.kind == .null {
       try readMissing(field, slot, row)
-    } else if unsafe fields[field].hasZone {
-      try unsafe fields[field].reader.read(payload, slot, zones[field], into: &writers[field], row: row)
+    } else if unsafe fields[field].hasAids {
+      try unsafe fields[field].reader.read(payload, slot, aids[field], into: &writers[field], row: row)
     } else {
       try unsafe fields[field].reader.read(payload, slot, nil, into: &writers[field], row: row)
     }
@@ -196,12 +196,12 @@ internal import MillBase
     let none = ValueSlot.missing
     switch state.metadata {
     case .none: preconditionFailure("field \(field) has neither path nor metadata")
-    case .partition: try unsafe state.reader.store(DecimalNumber(Int64(partition)), none, into: &writers[field], row: row)
-    case .offset: try unsafe state.reader.store(DecimalNumber(entry.offset), none, into: &writers[field], row: row)
+    case .partition: try unsafe state.reader.storeInteger(Int64(partition), none, aids[field], into: &writers[field], row: row)
+    case .offset: try unsafe state.reader.storeInteger(entry.offset, none, aids[field], into: &writers[field], row: row)
     case .timestamp:
       guard entry.timestamp >= 0 else { return try readMissing(field, none, row) }
-      if state.reader.kind == .integer {
-        try unsafe state.reader.store(DecimalNumber(entry.timestamp), none, into: &writers[field], row: row)
+      if state.reader.kind == .integer || state.reader.kind == .wide {
+        try unsafe state.reader.storeInteger(entry.timestamp, none, aids[field], into: &writers[field], row: row)
       } else {
         try unsafe state.reader.storeUnix(DecimalNumber(entry.timestamp), digits: 3, none, into: &writers[field], row: row)
       }
@@ -211,13 +211,13 @@ internal import MillBase
     case .key:
       guard entry.keyByteCount >= 0 else { return try readMissing(field, none, row) }
       let slot = ValueSlot(start: 0, end: entry.keyByteCount, kind: .string)
-      try unsafe state.reader.read(ByteView(bytes + entry.start), slot, zones[field], into: &writers[field], row: row)
+      try unsafe state.reader.read(ByteView(bytes + entry.start), slot, aids[field], into: &writers[field], row: row)
     case .header:
       guard let value = unsafe lastHeader(headerNames[field], ByteView(bytes + entry.headersStart), Int(entry.headersByteCount)) else {
         return try readMissing(field, none, row)
       }
       let slot = ValueSlot(start: Int32(value.lowerBound), end: Int32(value.upperBound), kind: .string)
-      try unsafe state.reader.read(ByteView(bytes + entry.headersStart), slot, zones[field], into: &writers[field], row: row)
+      try unsafe state.reader.read(ByteView(bytes + entry.headersStart), slot, aids[field], into: &writers[field], row: row)
     }
   }
 
@@ -228,6 +228,7 @@ internal import MillBase
     let time: Int64
     switch unsafe fields[field].reader.kind {
     case .date: time = Int64(raw) &* 86_400_000
+    case .date32: time = Int64(Int32(truncatingIfNeeded: raw)) &* 86_400_000
     case .dateTime: time = Int64(raw) &* 1000
     default: time = milliseconds(Int64(bitPattern: raw), precision: unsafe Int(fields[field].reader.scale))
     }
@@ -253,6 +254,7 @@ internal import MillBase
         let slot = unsafe tree.slots[Int(state.slot)]
         let value = unsafe UnsafeBufferPointer(start: bytes + entry.payloadStart + Int(slot.start), count: Int(slot.end - slot.start))
         if slot.kind != .missing { unsafe detail += ", value \(excerpt(value))" }
+        if plan.type.isComposed, fault.position != slot.start { detail += ", at byte \(fault.position) of the record" }
       } else if case .metadata = plan.source {
         detail += ", from \(plan.source)"
       }

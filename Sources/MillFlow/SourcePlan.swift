@@ -75,7 +75,7 @@ package struct SourcePlan: Hashable, Sendable {
     guard field.isTime else {
       throw PlanProblem(
         field: field.name, setting: "event_time", message: "event_time can't be read from '\(field.name)' of type \(field.type)",
-        remedy: "a field of type Date, DateTime or DateTime64")
+        remedy: "a field of type Date, Date32, DateTime or DateTime64")
     }
     guard !field.type.isNullable else {
       throw PlanProblem(

@@ -70,3 +70,19 @@ func sealed(
     originChunkCount: 0,
     byteCount: 0, target: target, columns: encoder.batchColumns)
 }
+
+/// Rows out of records as their source would read them; every one must be good.
+func decoded(_ fields: [FieldPlan], _ records: [String]) throws -> RowBlock {
+  let plan = try SourcePlan(name: "s", topic: "t", fields: fields)
+  let decoder = RecordDecoder(plan: plan)
+  let rows = DecodedRows(plan)
+  let buffer = RecordBuffer(nextOffset: 0, capacity: 1 << 16)
+  for (offset, record) in records.enumerated() {
+    let bytes = Array(record.utf8)
+    unsafe bytes.withRawBytes { unsafe buffer.append(offset: Int64(offset), timestamp: 0, key: nil, payload: $0, headers: nil) }
+  }
+  var failures: [DecodeFailure] = []
+  decoder.decode(buffer, first: records.count, partition: 0, into: rows, failures: &failures)
+  try #require(failures.isEmpty, "\(failures.map(\.detail))")
+  return rows.block
+}

@@ -66,7 +66,7 @@ func read(
   return text(rows.block.columns[0], 0)
 }
 
-/// A column's value as it stands there: NULL, a text, a signed or unsigned integer, a float, a UUID's 32 digits.
+/// A column's value as it stands there: NULL, a text, a signed or unsigned integer, a float, a UUID's 32 digits, bytes in hex.
 func text(_ column: Column, _ row: Int) -> String {
   if column.isNullable, unsafe column.nulls.raw[row] == 1 { return "NULL" }
   func load<T: BitwiseCopyable>(_ type: T.Type) -> T {
@@ -76,15 +76,23 @@ func text(_ column: Column, _ row: Int) -> String {
   case .bool: return load(UInt8.self) == 1 ? "true" : "false"
   case .int8: return "\(load(Int8.self))"
   case .int16: return "\(load(Int16.self))"
-  case .int32: return "\(load(Int32.self))"
+  case .int32, .date32: return "\(load(Int32.self))"
   case .int64, .dateTime64: return "\(load(Int64.self))"
   case .uint8: return "\(load(UInt8.self))"
   case .uint16, .date: return "\(load(UInt16.self))"
-  case .uint32, .dateTime: return "\(load(UInt32.self))"
+  case .uint32, .dateTime, .ipv4: return "\(load(UInt32.self))"
   case .uint64: return "\(load(UInt64.self))"
   case .float32: return "\(load(Float.self))"
   case .float64: return "\(load(Double.self))"
-  case .decimal(let precision, _): return precision <= 9 ? "\(load(Int32.self))" : "\(load(Int64.self))"
+  case .decimal(let precision, _) where precision <= 9: return "\(load(Int32.self))"
+  case .decimal(let precision, _) where precision <= 18: return "\(load(Int64.self))"
+  case .int128: return "\(load(Int128.self))"
+  case .uint128: return "\(load(UInt128.self))"
+  case .decimal, .int256, .uint256, .fixedString, .ipv6:
+    guard case .fixed(let width) = column.layout else { return "no width" }
+    return unsafe hex(column.bytes.raw[(row * width)..<((row + 1) * width)])
+  case .enum8: return "\(load(Int8.self))"
+  case .enum16: return "\(load(Int16.self))"
   case .uuid:
     let halves = (0..<2).map { unsafe column.bytes.raw.loadUnaligned(fromByteOffset: row * 16 + $0 * 8, as: UInt64.self) }
     return halves[0].paddedHex + halves[1].paddedHex
@@ -93,8 +101,12 @@ func text(_ column: Column, _ row: Int) -> String {
     let start = row == 0 ? 0 : unsafe Int(ends.loadUnaligned(fromByteOffset: row * 4 - 4, as: UInt32.self))
     let end = unsafe Int(ends.loadUnaligned(fromByteOffset: row * 4, as: UInt32.self))
     return unsafe String(decoding: column.bytes.raw[start..<end], as: UTF8.self)
+  case .array, .map: return "RowBinary"
   }
 }
+
+/// Two digits a byte.
+func hex(_ bytes: some Sequence<UInt8>) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 
 extension String {
   /// As JSON's string, with as little escaped as may be.

@@ -7,7 +7,11 @@ struct FlowTests {
     ("String", "String"), ("Decimal(18,2)", "Decimal(18, 2)"), (" Nullable( DateTime64( 3 ,'UTC') ) ", "Nullable(DateTime64(3, 'UTC'))"),
     ("LowCardinality(Nullable(String))", "LowCardinality(Nullable(String))"), ("DateTime64", "DateTime64(3)"),
     ("Decimal64(4)", "Decimal(18, 4)"),
-    ("DateTime('Europe/Berlin')", "DateTime('Europe/Berlin')"), ("UUID", "UUID"),
+    ("DateTime('Europe/Berlin')", "DateTime('Europe/Berlin')"), ("UUID", "UUID"), ("Decimal256(7)", "Decimal(76, 7)"),
+    ("FixedString(16)", "FixedString(16)"), ("LowCardinality(Nullable(IPv6))", "LowCardinality(Nullable(IPv6))"),
+    ("Map( String,Array(Nullable( Int8 )))", "Map(String, Array(Nullable(Int8)))"), ("Enum('b','a')", "Enum8('b' = 1, 'a' = 2)"),
+    ("Enum('a'=500, 'b')", "Enum16('a' = 500, 'b' = 501)"),
+    (#"Enum8('it''s' = 2, 'tab\t\\, \'x' = -1)"#, #"Enum8('tab\t\\, \'x' = -1, 'it\'s' = 2)"#),
   ])
   func `a type is read and written as ClickHouse does`(text: String, canonical: String) throws {
     let type = try DataType.parse(text)
@@ -17,13 +21,22 @@ struct FlowTests {
 
   @Test(arguments: [
     ("string", "'string' is no type, did you mean String?"), ("Strin", "'Strin' is no type, did you mean String?"),
-    ("Int128", "Int128 is a type of ClickHouse that fields can't have yet"),
-    ("Array(String)", "Array is a type of ClickHouse that fields can't have yet"),
-    ("Decimal(38, 2)", "Decimal of more than 18 digits is a type of ClickHouse that fields can't have yet"), ("", "the type is empty"),
+    ("Tuple(String)", "Tuple is a type of ClickHouse that fields can't have: give each element a field and a column of its own"),
+    ("Nullable(Array(String))", "ClickHouse has no Nullable(Array(String)): an empty one, as a default, may stand for NULL"),
+    (
+      "Map(UInt8, String)",
+      "the keys of a Map are UInt8, but those of JSON's objects are texts: Map(String, …) or Map(LowCardinality(String), …)"
+    ),
+    ("LowCardinality(Decimal(9, 2))", "ClickHouse has no LowCardinality(Decimal(9, 2)): write Decimal(9, 2)"),
+    ("FixedString(0)", "the length of FixedString is 0, must be 1...1024"),
+    ("Enum8('a' = 1, 'b' = 1)", "a name or a number of Enum8 stands twice"),
+    ("Enum8('a' = 1, 'b' = 128)", "the number of 'b' is 128, must be -128...127"),
+    ("Enum8('a', 'b' = 2, 'c')", "some names of Enum8 have a number and some have none: number all, the first one or none"),
+    ("Enum8('a' = 1", "')' is missing after the names of Enum8"), ("Enum8('a", "the closing quote of a name of Enum8 is missing"),
+    ("", "the type is empty"),
     ("Decimal(4, 5)", "the scale of Decimal is 5, must be 0...4"), ("String)", "')' stands after the type"),
     ("Nullable(String", "')' is missing after the type in Nullable"),
     ("DateTime64(10)", "the precision of DateTime64 is 10, must be 0...9"),
-    ("LowCardinality(Int8)", "LowCardinality is taken of String and Nullable(String) only, not of Int8"),
     ("Nullable(LowCardinality(String))", "write LowCardinality(Nullable(String)), ClickHouse has no Nullable(LowCardinality)"),
     ("String(5)", "String takes no arguments"),
     ("DateTime(UTC)", "DateTime takes a zone in single quotes, as in 'Europe/Berlin'"),
