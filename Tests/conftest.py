@@ -20,6 +20,10 @@ KAFKA = Path(os.environ.get("KAFKA_SCRIPT", HERE.parents[1] / "shared" / "kafka"
 _names = itertools.count()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes too long for `make test`; `make long` runs it")
+
+
 class Broker:
     def __init__(self, address, create):
         self.address, self._create = address, create

@@ -78,15 +78,34 @@ extension Disk {
   package func read(_ path: String) throws(DiskError) -> [UInt8] { try read(path, offset: 0, count: Int.max) }
 
   /// Writes a new file beside `path`, syncs it, renames it into place and syncs the directory: all or nothing after a power cut.
-  package func writeDurably(_ bytes: [UInt8], to path: String) throws(DiskError) {
+  /// `faults`: where a drill ends the process on the way.
+  package func writeDurably(_ bytes: [UInt8], to path: String, faults: DurableWriteFaults? = nil) throws(DiskError) {
     let temporary = path + ".tmp"
     if exists(temporary) { try remove(temporary) }
     let file = try open(temporary, create: true)
     defer { file.close() }
-    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in
+      if let faults, FaultPoint.strikes(faults.torn) {
+        try unsafe file.append(UnsafeRawBufferPointer(rebasing: raw[..<(raw.count / 2)]))
+        FaultPoint.end(faults.torn)
+      }
+      try unsafe file.append(raw)
+    }
     try file.sync()
+    if let faults { FaultPoint.hit(faults.written) }
     try rename(temporary, to: path)
+    if let faults { FaultPoint.hit(faults.renamed) }
     try syncDirectory(parentDirectory(of: path))
+  }
+}
+
+/// The steps of a durable write at which a drill can end the process: half of the bytes are there; all, under the other name; renamed,
+/// and the directory not synced.
+package struct DurableWriteFaults: Sendable {
+  package var torn, written, renamed: FaultPoint
+
+  package init(torn: FaultPoint, written: FaultPoint, renamed: FaultPoint) {
+    (self.torn, self.written, self.renamed) = (torn, written, renamed)
   }
 }
 

@@ -1,5 +1,6 @@
 internal import CCurl
 internal import Glibc
+internal import MillBase
 
 /// What ``CurlTransport`` is made with.
 package struct TransportOptions: Sendable {
@@ -147,6 +148,8 @@ package struct TransportOptions: Sendable {
   fileprivate var answer: [UInt8] = []
   fileprivate var headers: [String: String] = [:]
   fileprivate var answerTooLong = false
+  /// A drill is under way, and this is an INSERT.
+  fileprivate var isDrilled = false
 
   init(_ options: TransportOptions, _ queue: RequestQueue) {
     self.options = options
@@ -173,6 +176,7 @@ package struct TransportOptions: Sendable {
     answer = []
     headers = [:]
     answerTooLong = false
+    isDrilled = FaultPoint.isArmed && request.target.contains("query=INSERT")
     setConnection(request)
     var list: UnsafeMutablePointer<curl_slist>?
     // Nothing waits for "100 Continue", and the answer comes in no other encoding.
@@ -247,11 +251,23 @@ package struct TransportOptions: Sendable {
 
   fileprivate func take(_ out: UnsafeMutableRawPointer, _ room: Int) -> Int {
     bodyAsked = true
-    let count = unsafe min(room, body.count - bodySent)
+    let isHalfSent = unsafe bodySent * 2 >= body.count
+    if isDrilled, isHalfSent, bodySent > 0 { FaultPoint.hit(.insertHalfSent) }
+    // In a drill a small body goes in two pieces too.
+    let piece = unsafe isDrilled && !isHalfSent ? (body.count + 1) / 2 : room
+    let count = unsafe min(room, piece, body.count - bodySent)
     guard count > 0, let start = unsafe body.baseAddress else { return 0 }
     unsafe out.copyMemory(from: start + bodySent, byteCount: count)
     bodySent += count
     return count
+  }
+
+  /// libcurl has given so many bytes of the body to the socket.
+  fileprivate func noteSent(_ count: Int) {
+    guard isDrilled, unsafe count == body.count, count > 0 else { return }
+    // Told more than once.
+    isDrilled = false
+    FaultPoint.hit(.insertSent)
   }
 
   fileprivate func add(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -290,6 +306,9 @@ private func worker(_ context: UnsafeMutableRawPointer?) -> CurlWorker {
   return size * count
 }
 
-@c private func stopWhenClosed(_ context: UnsafeMutableRawPointer?, _: curl_off_t, _: curl_off_t, _: curl_off_t, _: curl_off_t) -> Int32 {
-  unsafe worker(context).queue.isClosed ? 1 : 0
+@c private func stopWhenClosed(
+  _ context: UnsafeMutableRawPointer?, _: curl_off_t, _: curl_off_t, _: curl_off_t, _ sent: curl_off_t
+) -> Int32 {
+  unsafe worker(context).noteSent(Int(sent))
+  return unsafe worker(context).queue.isClosed ? 1 : 0
 }

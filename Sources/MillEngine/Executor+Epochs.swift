@@ -12,8 +12,10 @@ extension Executor {
     guard let log, let flow else { return .failed(Stop(.failed, "an epoch was cut before the log was open")) }
     attachState()
     let whole = flow.complete(intent, buffers)
+    FaultPoint.hit(.beforeIntent)
     do throws(LogError) {
       _ = try log.append(.intent(whole))
+      FaultPoint.hit(.intentWritten)
     } catch {
       return Self.event(of: error, .cut)
     }
@@ -33,11 +35,13 @@ extension Executor {
           "the records of epoch \(intent.epoch) are not those that were read before (\(ranges(intent))): the topic was made anew, compacted or changed by an unclean election"
         ))
     }
+    FaultPoint.hit(.amidReplay)
     return process(intent, flow, log)
   }
 
   private func process(_ intent: Intent, _ flow: Flow, _ log: EpochLog) -> Event {
     let outcome = flow.process(intent, buffers)
+    FaultPoint.hit(.processed)
     if !outcome.expired.isEmpty { expired[intent.epoch] = outcome.expired }
     return .processed(
       EpochResult(

@@ -60,8 +60,10 @@ extension Executor {
           try disk.syncFile(path)
           try disk.syncDirectory(parentDirectory(of: path))
         } else {
-          try disk.writeDurably(lines, to: path)
+          try disk.writeDurably(
+            lines, to: path, faults: DurableWriteFaults(torn: .letterTorn, written: .letterWritten, renamed: .letterRenamed))
         }
+        FaultPoint.hit(.letterDurable)
         return .deadLettersWritten(batch.number)
       } catch let error as DiskError {
         return Executor.event(of: error, .deadLetters)

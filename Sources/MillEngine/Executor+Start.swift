@@ -118,6 +118,7 @@ extension Executor {
           options: LogOptions(segmentByteCount: parts.logSegmentByteCount))
         _ = try log.append(.restart(restart))
         _ = try log.append(.plan(plan))
+        FaultPoint.hit(.logBegun)
         let durable = try log.sync()
         opening.log = log
         opening.contents = nil
@@ -142,6 +143,7 @@ extension Executor {
           try parts.disk.removeTree(live)
           try parts.disk.createDirectory(live)
           if let from { try Executor.clone(parts.disk, from + "/store", to: live + "/store") }
+          FaultPoint.hit(.restored)
         }
         let store = try parts.stores.open(live + "/store")
         var state = OpenState(store: store)
@@ -166,6 +168,7 @@ extension Executor {
   static func clone(_ disk: any Disk, _ from: String, to: String) throws(DiskError) {
     try disk.createDirectory(to)
     for name in try disk.list(from) {
+      FaultPoint.hit(.amidRestore)
       if name.hasSuffix(".sst"), try isLinked(disk, from + "/" + name, to + "/" + name) { continue }
       do {
         let bytes = try disk.read(from + "/" + name)
@@ -257,6 +260,7 @@ extension Executor {
         let found = try source.readWitness()
         if let found, let known, !known.contains(found) { return .witnessTaken(found) }
         try source.commitWitness(text, offsets: offsets)
+        FaultPoint.hit(.witnessCommitted)
         return .witnessCommitted
       } catch {
         return .witnessNotCommitted(reason: "\(error)")

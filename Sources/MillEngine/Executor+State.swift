@@ -51,6 +51,7 @@ extension Executor {
       guard let table, let lane = opening.state?.lane else { return .stateWorkDone(work) }
       do throws(RunStoreError) {
         flushed.add(try lane.flush(table))
+        FaultPoint.hit(.flushed)
         return .stateWorkDone(work)
       } catch {
         return Executor.event(of: error)
@@ -64,7 +65,9 @@ extension Executor {
     expired = expired.filter { $0.key >= epoch }
     lanes.run(.state) {
       do throws(RunStoreError) {
+        FaultPoint.hit(.beforeDrop)
         try opening.state?.lane?.drop(buckets)
+        FaultPoint.hit(.dropped)
         return .stateWorkDone(work)
       } catch {
         return Executor.event(of: error)
@@ -85,8 +88,11 @@ extension Executor {
         if isDamaged { try checkpoints.remove(id) }
         let directory = try checkpoints.begin(id)
         try disk.createDirectory(directory + "/shard-0/filters")
+        FaultPoint.hit(.checkpointBegun)
         try state.store.checkpoint(to: directory + "/shard-0/store")
+        FaultPoint.hit(.amidCheckpointFiles)
         _ = try state.lane?.writeFilters(into: directory + "/shard-0/filters")
+        FaultPoint.hit(.checkpointFilesMade)
         return .stateWorkDone(work)
       } catch let error as RunStoreError {
         return Executor.event(of: error)
@@ -109,6 +115,7 @@ extension Executor {
       do throws(CheckpointError) {
         let published = try checkpoints.publish(manifest, known: &digests.known)
         digests.known.keep(published.files)
+        FaultPoint.hit(.published)
         return .published(manifest.epoch, name: name)
       } catch {
         return Executor.event(of: error, .publish)

@@ -105,6 +105,11 @@ package final class Executor {
     guard let log else { return .failed(Stop(.failed, "the log is not open")) }
     do throws(LogError) {
       let position = try log.append(record)
+      switch record {
+      case .ack: FaultPoint.hit(.ackWritten)
+      case .deadline: FaultPoint.hit(.deadlineWritten)
+      default: break
+      }
       return .appended(position, end: log.end)
     } catch {
       return Self.event(of: error, .append)

@@ -165,6 +165,7 @@ final class Flow {
         dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
     }
+    FaultPoint.hit(.amidProcess)
     let before = rows.rowCount
     rows.append(decoded.block, keep: keep)
     outcome.counters.emitted += UInt64(rows.rowCount - before)

@@ -42,6 +42,7 @@ final class SealJob: @unchecked Sendable {
       while prepared![index].batch.chunks.count < prepared![index].chunks.count {
         let chunk = prepared![index].chunks[prepared![index].batch.chunks.count]
         prepared![index].batch.chunks.append(try log.appendChunk(chunk))
+        FaultPoint.hit(.amidChunks)
       }
     }
     let seal = Seal(
@@ -51,8 +52,10 @@ final class SealJob: @unchecked Sendable {
     if let known = self.position {
       position = known
     } else {
+      FaultPoint.hit(.beforeSeal)
       position = try log.append(.seal(seal))
       self.position = position
+      FaultPoint.hit(.sealWritten)
     }
     if mutated(.sendBeforeSealDurable) { return .sealed(seal, position: position, durableEnd: position + 1) }
     return .sealed(seal, position: position, durableEnd: try log.sync())

@@ -43,6 +43,8 @@ struct Assembly {
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
       stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
+      // Four segments hold what may wait for ClickHouse, so that a small bound bounds the disk too; 4 MiB at least, two chunks' room.
+      logSegmentByteCount: min(64 << 20, pipeline.unackedByteCountMax / 4),
       holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())",
       stateChange: { stateChange(from: $0, to: $1) })
   }

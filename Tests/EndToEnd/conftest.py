@@ -6,6 +6,7 @@ import pytest
 
 from laboratory import CANARY, SECRET, Lab
 from servers import ClickHouseServer, new_broker
+from stream import Stream
 
 
 def holders(directory, secret: bytes) -> list:
@@ -37,6 +38,15 @@ def lab_server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def lab_server18(tmp_path_factory):
+    """ClickHouse 18.16 for those end-to-end tests that ask for it."""
+    server = ClickHouseServer("18.16", tmp_path_factory.mktemp("lab-clickhouse18"))
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
 def lab_broker(tmp_path_factory):
     broker = new_broker(lambda: tmp_path_factory.mktemp("lab-kafka"))
     broker.start()
@@ -54,3 +64,20 @@ def lab(millrace, lab_server, lab_broker, tmp_path):
         lab_server.start()
     if not (lab_broker.directory / "pid").exists():
         lab_broker.start()
+
+
+@pytest.fixture(scope="session")
+def stream(millrace, lab_server, lab_broker, tmp_path_factory):
+    return Stream(Lab(millrace, lab_server, lab_broker, tmp_path_factory.mktemp("stream")))
+
+
+@pytest.fixture
+def laboratory(request, lab):
+    """A laboratory by the mode's name: for 18.16 one over that server."""
+    def of(mode: str) -> Lab:
+        if mode != "readback18":
+            return lab
+        old = Lab(lab.binary, request.getfixturevalue("lab_server18"), lab.broker, lab.directory)
+        old.engines = lab.engines
+        return old
+    return of

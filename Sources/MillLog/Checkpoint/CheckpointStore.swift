@@ -85,9 +85,12 @@ package struct CheckpointStore: Sendable {
     manifest.files = []
     try stored { () throws(DiskError) in try disk.createDirectory(path) }
     try collect(path, relative: "", into: &manifest.files, &known)
+    FaultPoint.hit(.checkpointFilesSynced)
     try stored { () throws(DiskError) in
       if !mutated(.skipDirectorySync) { try disk.syncDirectory(directory) }
-      try disk.writeDurably(ManifestFormat.encode(manifest), to: path + "/" + Self.manifestName)
+      try disk.writeDurably(
+        ManifestFormat.encode(manifest), to: path + "/" + Self.manifestName,
+        faults: DurableWriteFaults(torn: .manifestTorn, written: .manifestWritten, renamed: .manifestRenamed))
     }
     return manifest
   }
@@ -212,6 +215,7 @@ package struct CheckpointStore: Sendable {
         try disk.remove(path + "/" + Self.manifestName)
         try disk.syncDirectory(path)
       }
+      FaultPoint.hit(.checkpointHalfRemoved)
       try disk.removeTree(path)
       try disk.syncDirectory(directory)
     }

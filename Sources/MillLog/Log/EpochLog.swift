@@ -119,6 +119,7 @@ package final class EpochLog: Sendable {
       if state.segments[state.segments.count - 1].byteCount + whole > options.segmentByteCount { try beginSegment(&state) }
       var header = RecordHeader(byteCount: UInt32(payload.count), kind: kind, position: state.end, durableEnd: state.durableEnd)
       header.checksum = unsafe header.expectedChecksum(chain: state.chain, payload: payload)
+      if let point = Self.tornPoint(kind), FaultPoint.strikes(point) { try unsafe tear(&state, header.bytes, payload, point) }
       try unsafe write(&state, header.bytes, payload)
       let last = state.segments.count - 1
       if kind == .chunk {
@@ -131,6 +132,25 @@ package final class EpochLog: Sendable {
       state.end += 1
       return header.position
     }
+  }
+
+  private static func tornPoint(_ kind: LogRecord.Kind) -> FaultPoint? {
+    switch kind {
+    case .intent: .intentTorn
+    case .chunk: .chunkTorn
+    case .seal: .sealTorn
+    case .ack: .ackTorn
+    default: nil
+    }
+  }
+
+  /// A drill: half of the record, then the end.
+  private func tear(
+    _ state: inout State, _ header: [UInt8], _ payload: UnsafeRawBufferPointer, _ point: FaultPoint
+  ) throws(LogError) -> Never {
+    let record = unsafe header + Array(payload)
+    try unsafe Array(record.prefix(record.count / 2)).withRawBytes { (half) throws(LogError) in try unsafe write(&state, [], half) }
+    FaultPoint.end(point)
   }
 
   /// All of a record or, but for a dead disk, nothing of it.
@@ -172,6 +192,7 @@ package final class EpochLog: Sendable {
     do throws(DiskError) {
       let file = try disk.open(path, create: true)
       try unsafe header.bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+      FaultPoint.hit(.segmentBegun)
       try file.sync()
       if !mutated(.skipDirectorySync) { try disk.syncDirectory(directory) }
       // The file before stays open until a sync that runs beside this has ended; then its last reference goes.
@@ -258,6 +279,7 @@ package final class EpochLog: Sendable {
         guard let oldest else { return removed }
         do throws(DiskError) {
           try disk.remove(directory + "/" + oldest.text)
+          FaultPoint.hit(.segmentRemoved)
           // One at a time: a power cut must not leave an older segment where a newer one is gone.
           try disk.syncDirectory(directory)
         } catch {

@@ -35,6 +35,7 @@ struct LogStart {
       }
     }
     let segment = try onDisk { () throws(DiskError) in try makeSegmentGivingUpSpare() }
+    FaultPoint.hit(.startCopied)
     return try onDisk { () throws(DiskError) in
       for name in contents.obsolete { try disk.remove(path(name)) }
       if let last = contents.segments.last { try disk.remove(path(last.name.text)) }
@@ -94,6 +95,10 @@ struct LogStart {
     var offset = LogFormat.segmentHeaderByteCount
     while offset < segment.byteCount {
       let piece = try disk.read(source, offset: offset, count: min(Self.pieceByteCount, segment.byteCount - offset))
+      if FaultPoint.strikes(.startCopyTorn) {
+        try append(Array(piece.prefix(piece.count / 2)), to: file)
+        FaultPoint.end(.startCopyTorn)
+      }
       if piece.isEmpty { throw .io(path: source, operation: "read of bytes that were there before", errno: 5) }
       try append(piece, to: file)
       offset += piece.count

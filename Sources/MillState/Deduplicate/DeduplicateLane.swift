@@ -48,6 +48,7 @@ package final class DeduplicateLane: @unchecked Sendable {
         let run = makeRun(order, &place, view, bucket)
         byteCount += run.keyBytes.count + run.valueBytes.count
         try store.ingest(run, into: BucketID(state: options.stateNumber, number: bucket))
+        FaultPoint.hit(.amidFlush)
       }
       keyCount += indexes.count
       changed.update(changed.filter(bucket).adding(indexes.count) { unsafe view.entries[Int(indexes[$0])].hash })
