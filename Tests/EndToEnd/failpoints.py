@@ -10,13 +10,12 @@ ALL = ("token", "readback", "readback18")
 
 @dataclass(frozen=True)
 class Point:
-    """`fault`: its number in the catalogue. `at_start`: it comes in a start that finds work of a killed life. `rare`: surely once a
-    life, not twice, so that its second hit is one in a second life. `modes`: those in which it comes. `sampled`: also tried on 18.16.
+    """`fault`: its number in the catalogue, or a rule of the protocol. `at_start`: it comes once a start that finds work of a killed life,
+    so that its second hit is in a second such start. `modes`: those in which it comes. `sampled`: also tried on 18.16.
     """
 
     fault: str
     at_start: bool = False
-    rare: bool = False
     modes: tuple = ALL
     sampled: bool = False
 
@@ -63,7 +62,7 @@ POINTS = {
     "manifest_renamed": Point("W10"),
     "published": Point("W14", sampled=True),
     "witness_committed": Point("W14"),
-    "checkpoint_half_removed": Point("W15", rare=True),
+    "checkpoint_half_removed": Point("W15"),
     "segment_removed": Point("W15", sampled=True),
     # A start
     "start_copy_torn": Point("W17", at_start=True),

@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import signal
+import time
 
 from laboratory import Lab
 from pipeline import MODES
@@ -17,7 +18,7 @@ COLUMNS = ", ".join(FIELDS)
 # Small enough that each path is taken in a second's work.
 SMALL = {
     "sources": {"events": {"event_time": {"field": "created_at"}}},
-    "operators": {"unique_events": {"deduplicate": {"within": "1h"}}},
+    "operators": {"unique_events": {"deduplicate": {"within": "2m", "allowed_lateness": "1m"}}},
     "sinks": {"table": {"clickhouse": {"batch": {"max_rows": 400, "max_delay": "20ms"}}}},
     "epoch": {"max_rows": 150, "max_delay": "2ms"},
     "checkpoint": {"interval": "100ms", "retain": 1},
@@ -29,7 +30,7 @@ SMALL = {
 class Stream:
     """What the topic holds, and what the table must hold after it.
 
-    Duplicates, broken records, event times over many hours so that buckets of the state expire, and more bytes than three segments of
+    Duplicates, broken records, event times far enough apart that buckets of the state expire, and more bytes than three segments of
     the log take.
     """
 
@@ -41,25 +42,27 @@ class Stream:
         for number in range(EVENTS):
             partition = number % PARTITIONS
             start = draws.randrange(len(noise) - 1200)
-            second = 10 * number
-            time = f"2026-01-{1 + second // 86400:02}T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}Z"
-            event = {"event_id": f"{number:032x}", "user_id": number % 97, "amount": number / 100, "created_at": time,
+            second = number // 8
+            moment = f"2026-01-31T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+            event = {"event_id": f"{number:032x}", "user_id": number % 97, "amount": number / 100, "created_at": moment,
                      "name": f"name {number % 10}", "text": noise[start:start + 1200]}
             line = json.dumps(event, separators=(",", ":")).encode()
             payloads[partition] += [line, line] if number % 5 == 0 else [line]
             if number % GARBAGE == 0:
                 self.broken.add((partition, len(payloads[partition])))
                 payloads[partition].append(b'{"event_id": "x", "user_id": -1}')
-            self.rows.append(event | {"created_at": time.replace("T", " ").rstrip("Z")})
+            self.rows.append(event | {"created_at": moment.replace("T", " ").rstrip("Z")})
         for partition, lines in enumerate(payloads):
             lab.produce(self.topic, lines, partition)
+        self.last = payloads[0][-1]
         self._expected = {}
 
     def expected(self, server) -> str:
         """The table that holds what must be there, made once on a server; nothing of the engine's takes part."""
         if server.url not in self._expected:
             name = "default.expected_rows"
-            server.client.execute(f"CREATE TABLE {name} ({', '.join(f'{n} {t}' for n, t in FIELDS.items())}) ENGINE = MergeTree ORDER BY event_id")
+            columns = ", ".join(f"{field} {type}" for field, type in FIELDS.items())
+            server.client.execute(f"CREATE TABLE {name} ({columns}) ENGINE = MergeTree ORDER BY event_id")
             server.client.execute(f"INSERT INTO {name} FORMAT JSONEachRow", "\n".join(map(json.dumps, self.rows)).encode())
             self._expected[server.url] = name
         return self._expected[server.url]
@@ -69,17 +72,26 @@ def pipeline_of(lab, stream, mode: str):
     return lab.pipeline(stream.topic, lab.table(window=MODES[mode].window, fields=FIELDS), fields=FIELDS, more=SMALL)
 
 
-def strike(engine, name: str, hit: int):
-    """One life that the fault point ends; fails when it did not."""
-    life = engine.run("--until-end", seconds=120, MILLRACE_FAULT=f"{name}:{hit}")
-    mark = f"fault point {name} hit {hit}\n"
-    assert life.code == -signal.SIGKILL and mark in life.log.read_text(errors="replace"), \
+def strike(lab, stream, engine, name: str, hit: int, seconds: float = 60):
+    """One life that the fault point ends; fails when it did not. The engine is given another duplicate now and then, so that it has
+    epochs to cut and checkpoints to take until the point has come."""
+    life = engine.start(MILLRACE_FAULT=f"{name}:{hit}")
+    deadline, feed = time.monotonic() + seconds, time.monotonic() + 1
+    while not life.ended() and time.monotonic() < deadline:
+        if time.monotonic() > feed:
+            lab.produce(stream.topic, [stream.last])
+            feed = time.monotonic() + 0.3
+        time.sleep(0.01)
+    if not life.ended():
+        life.kill()
+        raise AssertionError(f"fault point {name} was not hit {hit} times in {seconds:.0f} s:\n{life.tail()}")
+    assert life.code == -signal.SIGKILL and f"fault point {name} hit {hit}\n" in life.log.read_text(errors="replace"), \
         f"fault point {name} was not hit {hit} times: the engine ended with {life.code}\n{life.tail()}"
 
 
-def kill_with_work(engine):
+def kill_with_work(lab, stream, engine):
     """A life that leaves a checkpoint, epochs after it, batches that the table has without an ack and such that it hasn't."""
-    strike(engine, "ack_written", 10)
+    strike(lab, stream, engine, "ack_written", 10)
 
 
 def finish(engine):

@@ -23,12 +23,12 @@ def test_rows_are_exact_after_a_kill_at_each_step(laboratory, stream, mode, name
     pipeline = pipeline_of(lab, stream, mode)
     engine = lab.engine(pipeline)
     if point.at_start:
-        kill_with_work(engine)
-    if point.at_start or point.rare:
+        kill_with_work(lab, stream, engine)
+    if point.at_start:
         for _ in range(hit):
-            strike(engine, name, 1)
+            strike(lab, stream, engine, name, 1)
     else:
-        strike(engine, name, hit)
+        strike(lab, stream, engine, name, hit)
     finish(engine)
     assert_same_rows(lab, stream, pipeline)
 
@@ -47,11 +47,11 @@ def test_ten_crashes_in_a_row_amid_the_replay_leave_no_new_bytes_and_no_new_batc
     lab = laboratory(mode)
     pipeline = pipeline_of(lab, stream, mode)
     engine = lab.engine(pipeline)
-    kill_with_work(engine)
-    strike(engine, "amid_replay", 1)
+    kill_with_work(lab, stream, engine)
+    strike(lab, stream, engine, "amid_replay", 1)
     before = byte_count(pipeline.state)
     for _ in range(10):
-        strike(engine, "amid_replay", 1)
+        strike(lab, stream, engine, "amid_replay", 1)
     # A start writes who it is and the plan, and moves the log's last segment; nothing else.
     assert abs(byte_count(pipeline.state) - before) < 64 << 10
     finish(engine)
@@ -63,7 +63,7 @@ def test_a_log_that_is_ahead_of_every_ack_and_of_the_witness_is_caught_up_with(l
     lab = laboratory("token")
     pipeline = pipeline_of(lab, stream, "token")
     engine = lab.engine(pipeline)
-    strike(engine, "before_insert", 1)
+    strike(lab, stream, engine, "before_insert", 1)
     assert lab.count(pipeline.table) == 0
     finish(engine)
     assert engine.lives[-1].recovery.unacked_batches > 0

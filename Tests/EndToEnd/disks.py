@@ -1,0 +1,53 @@
+"""Disks that fail: a small one (tmpfs) that fills and grows, and one whose n-th call fails (diskfault.c, preloaded)."""
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+def build_fault(directory: Path) -> Path:
+    """The library that makes a call fail; see diskfault.c."""
+    library = directory / "diskfault.so"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "diskfault.c", "-ldl"], check=True)
+    return library
+
+
+class SmallDisk:
+    """A tmpfs of so many MiB at `path`."""
+
+    def __init__(self, path: Path, megabytes: int):
+        self.path = path
+        path.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", path], check=True)
+
+    def grow(self, megabytes: int):
+        subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.path], check=True)
+
+    def fill(self, but: int = 0):
+        """Takes all its room but so many bytes."""
+        status = os.statvfs(self.path)
+        (self.path / "ballast").write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - but)))
+
+    def empty(self):
+        (self.path / "ballast").unlink()
+
+    def end(self):
+        subprocess.run(["umount", "-l", self.path], check=True)
+
+
+@contextlib.contextmanager
+def small_disk(path: Path, megabytes: int):
+    """A SmallDisk for a block; the test is skipped, with the reason, where this user may not mount."""
+    try:
+        disk = SmallDisk(path, megabytes)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no tmpfs can be mounted here: {error}")
+    try:
+        yield disk
+    finally:
+        disk.end()
