@@ -84,7 +84,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     guard let value = unsafe getenv("MILLRACE_FAULT") else { return nil }
     let text = unsafe String(cString: value)
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count <= 2, let point = FaultPoint(rawValue: String(parts[0])), let hit = parts.count == 1 ? 1 : Int(parts[1]), hit > 0 else {
+    let number = parts.count == 2 ? Int(parts[1]) : parts.count == 1 ? 1 : nil
+    guard let point = FaultPoint(rawValue: String(parts[0])), let hit = number, hit > 0 else {
       // A drill that hits nothing would pass for one that was survived.
       say("MILLRACE_FAULT=\(text): must be NAME or NAME:N, NAME one of \(allCases.map(\.rawValue).joined(separator: " "))")
       exit(2)
