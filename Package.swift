@@ -76,7 +76,7 @@ let targets: [Target] = [
   tests("MillFlowTests", ["MillBase", "MillFlow", "CSimdjson"]),
   tests("MillLogTests", ["MillBase", "MillLog", "MillTestKit"]),
   tests("MillCoreTests", ["MillBase", "MillLog", "MillCore"]),
-  tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka"]),
+  tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka", "MillConfig"]),
   tests("MillStateTests", ["MillBase", "MillFlow", "MillState", "MillTestKit", "CPlatform"]),
   tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillClickHouse"]),
   tests(

@@ -1,6 +1,5 @@
 """Servers for the tests: ClickHouse 18.16 and 26.9, librdkafka's mock cluster, Apache Kafka where it can be had; and the engine."""
 
-import ctypes
 import itertools
 import os
 import subprocess
@@ -14,6 +13,7 @@ SERVERS = HERE / "Servers"
 sys.path[:0] = [str(HERE / "Proof"), str(SERVERS), str(HERE / "Kills")]
 import apache_kafka  # noqa: E402
 from clickhouse import ClickHouse  # noqa: E402
+from transaction import Transaction, pointer, producer  # noqa: E402
 
 MILLRACE = Path(os.environ.get("MILLRACE", HERE.parent / ".build" / "release" / "millrace"))
 KAFKA = Path(os.environ.get("KAFKA_SCRIPT", HERE.parents[1] / "shared" / "kafka" / "kafka"))
@@ -42,36 +42,8 @@ class Broker:
 
     def abort(self, topic: str, payloads: list[bytes]):
         """Writes the payloads to partition 0 in a transaction and aborts it."""
-        library, client = producer(bootstrap_servers=self.address, transactional_id=f"aborts-{topic}")
-        assert library.rd_kafka_init_transactions(client, 30_000) is None
-        assert library.rd_kafka_begin_transaction(client) is None
-        handle = pointer(library.rd_kafka_topic_new(client, topic.encode(), None))
-        for payload in payloads:
-            copy = 2  # RD_KAFKA_MSG_F_COPY
-            assert library.rd_kafka_produce(handle, 0, copy, payload, ctypes.c_size_t(len(payload)), None, 0, None) == 0
-        assert library.rd_kafka_flush(client, 30_000) == 0
-        assert library.rd_kafka_abort_transaction(client, 30_000) is None
-        library.rd_kafka_topic_destroy(handle)
-        library.rd_kafka_destroy(client)
-
-
-pointer = ctypes.c_void_p
-
-
-def producer(**properties):
-    """librdkafka and a producer in it; kcat can neither run the mock cluster nor abort a transaction it has written to."""
-    library = ctypes.CDLL("librdkafka.so.1")
-    for function in ("conf_new", "new", "topic_new", "mock_cluster_new", "begin_transaction", "abort_transaction",
-                     "init_transactions"):
-        getattr(library, f"rd_kafka_{function}").restype = pointer
-    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
-    reason = ctypes.create_string_buffer(512)
-    conf = pointer(library.rd_kafka_conf_new())
-    for name, value in properties.items():
-        assert library.rd_kafka_conf_set(conf, name.replace("_", ".").encode(), value.encode(), reason, len(reason)) == 0
-    client = pointer(library.rd_kafka_new(0, conf, reason, len(reason)))
-    assert client.value, reason.value
-    return library, client
+        with Transaction(self.address, topic, payloads) as transaction:
+            transaction.abort()
 
 
 @pytest.fixture(scope="session")

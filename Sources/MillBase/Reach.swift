@@ -2,6 +2,8 @@ import Synchronization
 
 /// A branch of the protocol that the simulator must have taken before its silence means anything. Named after the rule.
 package enum Branch: String, CaseIterable, Sendable {
+  // K3: records deleted before they were read
+  case k3LossAccepted, k3ReplayedWithLoss, k3LostWhileRunning
   // R4: replay
   case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver,
     r4FetchesMissingOnly

@@ -1,21 +1,52 @@
 internal import MillBase
 
-/// Which librdkafka properties a pipeline file may set, and why not the others.
-enum KafkaProperties {
-  /// Whole names.
-  private static let allowedNames: Set<String> = [
-    "security.protocol", "client.id", "client.rack", "client.dns.lookup", "metadata.max.age.ms", "topic.metadata.refresh.interval.ms",
-    "topic.metadata.refresh.fast.interval.ms", "broker.address.ttl", "broker.address.family", "broker.version.fallback",
-    "api.version.request", "api.version.request.timeout.ms", "connections.max.idle.ms", "reconnect.backoff.ms",
-    "reconnect.backoff.max.ms", "receive.message.max.bytes", "retry.backoff.ms", "request.timeout.ms",
-    "fetch.wait.max.ms", "fetch.message.max.bytes", "max.partition.fetch.bytes", "fetch.max.bytes", "fetch.min.bytes",
-    "fetch.error.backoff.ms", "fetch.queue.backoff.ms", "socket.timeout.ms", "socket.send.buffer.bytes", "socket.receive.buffer.bytes",
-    "socket.keepalive.enable", "socket.nagle.disable", "socket.max.fails", "socket.connection.setup.timeout.ms",
-    "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password", "sasl.kerberos.service.name", "sasl.kerberos.principal",
-    "sasl.kerberos.keytab", "sasl.kerberos.min.time.before.relogin", "sasl.oauthbearer.config",
-    "ssl.cipher.suites", "ssl.curves.list", "ssl.sigalgs.list", "ssl.key.location", "ssl.key.password", "ssl.key.pem",
-    "ssl.certificate.location", "ssl.certificate.pem", "ssl.ca.location", "ssl.ca.pem", "ssl.ca.certificate.stores", "ssl.crl.location",
-    "ssl.keystore.location", "ssl.keystore.password", "ssl.endpoint.identification.algorithm",
+/// Which librdkafka properties a pipeline file may set, with which values, and why not the others.
+///
+/// Names and ranges are those of librdkafka 2.0.2's CONFIGURATION.md; a test holds each against the library.
+package enum KafkaProperties {
+  /// What a property's value may be.
+  package enum Kind: Hashable, Sendable {
+    case text
+    case flag
+    case count(ClosedRange<Int>)
+    case choice([String])
+    /// The path of a file that is there, relative to the pipeline file.
+    case file
+    /// Of a file or a directory.
+    case place
+  }
+
+  /// Handed on to librdkafka.
+  package static let allowed: [String: Kind] = [
+    "security.protocol": .choice(["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]),
+    "client.id": .text, "client.rack": .text,
+    "metadata.max.age.ms": .count(1...86_400_000), "topic.metadata.refresh.interval.ms": .count(-1...3_600_000),
+    "topic.metadata.refresh.fast.interval.ms": .count(1...60_000), "broker.address.ttl": .count(0...86_400_000),
+    "broker.address.family": .choice(["any", "v4", "v6"]), "broker.version.fallback": .text, "api.version.request": .flag,
+    "api.version.request.timeout.ms": .count(1...300_000), "connections.max.idle.ms": .count(0...2_147_483_647),
+    "reconnect.backoff.ms": .count(0...3_600_000), "reconnect.backoff.max.ms": .count(0...3_600_000),
+    "receive.message.max.bytes": .count(1000...2_147_483_647), "fetch.wait.max.ms": .count(0...300_000),
+    "fetch.message.max.bytes": .count(1...1_000_000_000), "max.partition.fetch.bytes": .count(1...1_000_000_000),
+    "fetch.max.bytes": .count(0...2_147_483_135), "fetch.min.bytes": .count(1...100_000_000), "fetch.error.backoff.ms": .count(0...300_000),
+    "socket.timeout.ms": .count(10...300_000), "socket.send.buffer.bytes": .count(0...100_000_000),
+    "socket.receive.buffer.bytes": .count(0...100_000_000), "socket.keepalive.enable": .flag, "socket.nagle.disable": .flag,
+    "socket.max.fails": .count(0...1_000_000), "socket.connection.setup.timeout.ms": .count(1000...2_147_483_647),
+    "sasl.mechanism": .choice(mechanisms), "sasl.mechanisms": .choice(mechanisms), "sasl.username": .text, "sasl.password": .text,
+    "sasl.kerberos.service.name": .text, "sasl.kerberos.principal": .text, "sasl.kerberos.keytab": .file,
+    "sasl.kerberos.min.time.before.relogin": .count(0...86_400_000),
+    "ssl.cipher.suites": .text, "ssl.curves.list": .text, "ssl.sigalgs.list": .text, "ssl.key.location": .file, "ssl.key.password": .text,
+    "ssl.key.pem": .text, "ssl.certificate.location": .file, "ssl.certificate.pem": .text, "ssl.ca.location": .place, "ssl.ca.pem": .text,
+    "ssl.crl.location": .file, "ssl.keystore.location": .file, "ssl.keystore.password": .text,
+    "ssl.endpoint.identification.algorithm": .choice(["https"]),
+  ]
+
+  package static let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"]
+
+  /// Of the client credentials grant: names as users of newer librdkafka know them. They are ours to act on, Debian's library can't.
+  package static let tokens: [String: Kind] = [
+    "sasl.oauthbearer.method": .choice(["oidc"]), "sasl.oauthbearer.client.id": .text, "sasl.oauthbearer.client.secret": .text,
+    "sasl.oauthbearer.token.endpoint.url": .text, "sasl.oauthbearer.scope": .text, "sasl.oauthbearer.extensions": .text,
+    "https.ca.location": .file,
   ]
 
   /// Properties that the engine sets itself: the promise of exactly once hangs on them.
@@ -44,19 +75,50 @@ enum KafkaProperties {
     "ssl.engine.location": "no code is loaded into the process from a pipeline file",
     "sasl.kerberos.kinit.cmd": "no command is run from a pipeline file",
     "enable.ssl.certificate.verification": "certificates are always checked; name your own authority with ssl.ca.location",
+    "sasl.oauthbearer.config":
+      "unsigned tokens prove nothing; write sasl.oauthbearer.method: oidc, client.id, client.secret and token.endpoint.url",
+    "enable.sasl.oauthbearer.unsecure.jwt":
+      "unsigned tokens prove nothing; write sasl.oauthbearer.method: oidc, client.id, client.secret and token.endpoint.url",
   ]
 
-  /// Why `name` can't be set, with what to do; nil where it can.
-  static func refusal(of name: String, value: String) -> (message: String, remedy: String, nearest: String?)? {
+  /// What is wrong with a property, and what to do.
+  package struct Refusal: Hashable, Sendable {
+    package var message: String
+    package var remedy: String
+    package var nearest: String?
+  }
+
+  /// Why `name` can't be set, or not to this value; nil where it can. Whether files are there is not looked at.
+  static func refusal(of name: String, value: String) -> Refusal? {
     if name == "ssl.endpoint.identification.algorithm", value != "https" {
-      return ("host names are always checked against certificates", "https, or leave it out", nil)
+      return Refusal(message: "host names are always checked against certificates", remedy: "https, or leave it out")
     }
-    if allowedNames.contains(name) { return nil }
-    if let reason = owned[name] { return ("the engine sets this property itself", reason, nil) }
-    return (
-      "this property is not on the list of those a pipeline may set",
-      "allowed: security.protocol, client.*, sasl.*, ssl.*, fetch.*, socket.*, reconnect.*, metadata.max.age.ms and the like",
-      nearestKnown(to: name, among: allowedNames.sorted())
-    )
+    if let kind = allowed[name] ?? tokens[name] { return refusal(of: value, kind: kind) }
+    if let reason = owned[name] { return Refusal(message: "the engine sets this property itself", remedy: reason) }
+    return Refusal(
+      message: "this property is not on the list of those a pipeline may set",
+      remedy: "allowed: security.protocol, client.*, sasl.*, ssl.*, fetch.*, socket.*, reconnect.*, metadata.max.age.ms and the like",
+      nearest: nearestKnown(to: name, among: (allowed.keys + tokens.keys).sorted()))
+  }
+
+  private static func refusal(of value: String, kind: Kind) -> Refusal? {
+    switch kind {
+    case .text, .file, .place:
+      if !value.isEmpty { return nil }
+      return Refusal(message: "the value is empty", remedy: "write a value, or leave the property out")
+    case .flag:
+      if ["true", "false"].contains(value) { return nil }
+      return Refusal(message: "this is neither true nor false", remedy: "true or false")
+    case .count(let range):
+      if let number = plainInteger(value), range.contains(number) { return nil }
+      return Refusal(
+        message: plainInteger(value) == nil ? "this is not a whole number" : "this is out of range",
+        remedy: "a whole number from \(range.lowerBound) to \(range.upperBound)")
+    case .choice(let choices):
+      if choices.contains(value) { return nil }
+      return Refusal(
+        message: "this is none of the choices", remedy: "one of \(choices.joined(separator: ", "))",
+        nearest: choices.first { $0.lowercased() == value.lowercased() } ?? nearestKnown(to: value, among: choices))
+    }
   }
 }

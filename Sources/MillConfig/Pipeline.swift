@@ -53,10 +53,40 @@ package struct KafkaSettings: Hashable, Sendable {
   package var brokers: String
   /// librdkafka properties out of the allow-list. All are secrets here, so that none can reach a log.
   package var properties: [String: Secret]
+  /// Where tokens come from, with sasl.mechanism OAUTHBEARER.
+  package var tokens: TokenSettings?
+  /// What is legal and worth a word, a sentence each.
+  package var warnings: [String]
 
-  package init(brokers: String, properties: [String: Secret]) {
+  package init(brokers: String, properties: [String: Secret], tokens: TokenSettings? = nil, warnings: [String] = []) {
     self.brokers = brokers
     self.properties = properties
+    self.tokens = tokens
+    self.warnings = warnings
+  }
+}
+
+/// The client credentials grant of OAuth 2 (RFC 6749, 4.4).
+package struct TokenSettings: Hashable, Sendable {
+  /// `https://HOST/PATH`; `http` on loopback only.
+  package var endpoint: String
+  package var clientID: String
+  package var clientSecret: Secret
+  package var scope: String?
+  /// Told to the broker beside the token.
+  package var extensions: [String: String]
+  /// File of certificate authorities for the endpoint; nil: the system's.
+  package var authoritiesFile: String?
+
+  package init(
+    endpoint: String, clientID: String, clientSecret: Secret, scope: String?, extensions: [String: String], authoritiesFile: String?
+  ) {
+    self.endpoint = endpoint
+    self.clientID = clientID
+    self.clientSecret = clientSecret
+    self.scope = scope
+    self.extensions = extensions
+    self.authoritiesFile = authoritiesFile
   }
 }
 

@@ -11,7 +11,8 @@ package enum PipelineFile {
     if let root = YAMLParser.parse(bytes, into: problems) {
       let substitution = Substitution(environment: environment, baseDirectory: directory, problems: problems)
       let tree = substitution.apply(root)
-      if var pipeline = PipelineReader(baseDirectory: directory, problems: problems).read(tree), problems.isEmpty {
+      let reader = PipelineReader(baseDirectory: directory, environment: environment, problems: problems)
+      if var pipeline = reader.read(tree), problems.isEmpty {
         pipeline.secrets = tree.secrets
         return pipeline
       }
@@ -21,6 +22,28 @@ package enum PipelineFile {
       problems.add(Mark(line: 0, column: 0), "", unnamedProblem, remedy: "please report the file as a defect of millrace")
     }
     throw ConfigProblems(problems: problems.sorted)
+  }
+
+  /// The kafka section of a command line: the same rules as in a file. Relative paths begin at `directory`, which is absolute.
+  package static func kafka(
+    brokers: String, properties: [(name: String, value: String)], directory: String, environment: ConfigEnvironment
+  ) throws(ConfigProblems) -> KafkaSettings {
+    let problems = ProblemList()
+    let mark = Mark(line: 0, column: 0)
+    func entry(_ name: String, _ content: ConfigNode.Content) -> ConfigNode.Entry {
+      ConfigNode.Entry(key: name, keyMark: mark, value: ConfigNode(mark: mark, content: content))
+    }
+    let written = properties.map { property in
+      let isSecret = Secret.isSecretKey(property.name)
+      return entry(property.name, .scalar(.init(text: property.value, isPlain: false, isSecret: isSecret)))
+    }
+    let address = ConfigNode.Scalar(text: brokers, isPlain: false, isSecret: false)
+    let kafka = entry("kafka", .map([entry("brokers", .scalar(address)), entry("properties", .map(written))]))
+    let top = Section(ConfigNode(mark: mark, content: .map([kafka])), path: "", mark: mark, known: ["kafka"], problems)
+    let reader = PipelineReader(baseDirectory: directory, environment: environment, problems: problems)
+    let settings = reader.readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)), top)
+    guard problems.isEmpty, let settings else { throw ConfigProblems(problems: problems.sorted) }
+    return settings
   }
 
   /// Reads the file at `path`; where that is relative, it begins at `workingDirectory`, which is absolute.

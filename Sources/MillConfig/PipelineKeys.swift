@@ -8,7 +8,10 @@ package enum PipelineKeys {
       "properties", "{}",
       "librdkafka properties out of an allow-list: security.protocol, client.*, sasl.*, ssl.*, fetch.*, socket.*, reconnect.*,",
       "metadata.max.age.ms and the like. Those the engine must own (group.id, isolation.level, auto.offset.reset, ...) are refused.",
-      "Default {}."),
+      "security.protocol (plaintext, ssl, sasl_plaintext, sasl_ssl) must be written unless all brokers are on loopback.",
+      "sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 (with sasl.username, sasl.password), OAUTHBEARER (with",
+      "sasl.oauthbearer.method: oidc, client.id, client.secret, token.endpoint.url; scope, extensions, https.ca.location) or GSSAPI.",
+      "Paths (ssl.ca.location, ssl.certificate.location, ssl.key.location, ...) are relative to this file. Default {}."),
   ]
 
   static let eventTime: [ConfigKey] = [

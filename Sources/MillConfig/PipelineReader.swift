@@ -6,6 +6,7 @@ internal import MillFlow
 /// `problems` is empty at the end.
 struct PipelineReader {
   let baseDirectory: String
+  let environment: ConfigEnvironment
   let problems: ProblemList
 
   func read(_ root: ConfigNode) -> Pipeline? {
@@ -62,56 +63,6 @@ struct PipelineReader {
       node, "pipeline", "this is no name for a pipeline",
       remedy: "a lower-case letter, then lower-case letters, digits and -, 63 characters at most")
     return nil
-  }
-
-  private func readKafka(_ section: Section, _ top: Section) -> KafkaSettings? {
-    guard top.requires("kafka", "write kafka: {brokers: localhost:9092}") else { return nil }
-    let hasBrokers = section.requires("brokers", "host:port, several separated by commas")
-    let items = hasBrokers ? section.list("brokers", wanted: "host:port, several separated by commas") : nil
-    var brokers: [String] = []
-    for item in items ?? [] {
-      guard let (node, text) = section.scalar(item, "kafka.brokers", wanted: "host:port") else { continue }
-      for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-        let broker = trimmed(part)
-        if let broker = brokerAddress(broker) {
-          brokers.append(broker)
-        } else {
-          problems.add(
-            node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(broker)) is not host:port",
-            remedy: "such as kafka-1:9092,kafka-2:9092; ports are 1 to 65535; no scheme (security.protocol says that)")
-        }
-      }
-    }
-    if let items, items.isEmpty { problems.add(section.node("brokers")!, "kafka.brokers", "no broker is named", remedy: "host:port") }
-    var properties: [String: Secret] = [:]
-    let map = section.map("properties")
-    for entry in map.keys where !entry.value.isInvalid {
-      guard let (node, text) = section.scalar(entry.value, map.child(entry.key), wanted: "a property's value") else { continue }
-      if let refusal = KafkaProperties.refusal(of: entry.key, value: text) {
-        problems.add(node, map.child(entry.key), refusal.message, remedy: refusal.remedy, nearest: refusal.nearest)
-      } else {
-        properties[entry.key] = Secret(text)
-      }
-    }
-    return KafkaSettings(brokers: brokers.joined(separator: ","), properties: properties)
-  }
-
-  /// `host:port` with the port filled in; nil where it is none.
-  private func brokerAddress(_ text: String) -> String? {
-    guard !text.contains("/"), !text.contains(" "), text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f }) else {
-      return nil
-    }
-    if text.hasPrefix("[") {
-      // An IPv6 address in brackets.
-      guard let end = text.firstIndex(of: "]") else { return nil }
-      let rest = text[text.index(after: end)...]
-      if rest.isEmpty { return text + ":9092" }
-      return rest.first == ":" && isPort(rest.dropFirst()) ? text : nil
-    }
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard let host = parts.first, !host.isEmpty, parts.count <= 2 else { return nil }
-    if parts.count == 1 { return text + ":9092" }
-    return isPort(parts[1]) ? text : nil
   }
 
   private func readCheckpoint(_ top: Section, statePath: String?) -> CheckpointSettings? {

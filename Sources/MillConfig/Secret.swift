@@ -21,8 +21,9 @@ package struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugS
     secrets.reduce(text) { $0.contains($1.revealed) ? $0.replacing($1.revealed, with: mask) : $0 }
   }
 
-  /// Whether a value under this key is a secret by the key's name: password, secret or token as a word of it.
+  /// Whether a value under this key is a secret by the key's name: password, secret, token or pem (keys) as a word of it; an address isn't.
   package static func isSecretKey(_ key: String) -> Bool {
-    key.lowercased().split(whereSeparator: { !$0.isLetter }).contains { ["password", "secret", "token", "passphrase"].contains($0) }
+    let words = key.lowercased().split(whereSeparator: { !$0.isLetter })
+    return words.last != "url" && words.contains { ["password", "secret", "token", "passphrase", "pem"].contains($0) }
   }
 }

@@ -10,8 +10,12 @@ package struct ConfigEnvironment: Sendable {
   /// Why a file can't be read, in the system's words.
   package struct FileProblem: Error, Hashable, Sendable {
     package var reason: String
+    package var isDirectory: Bool
 
-    package init(reason: String) { self.reason = reason }
+    package init(reason: String, isDirectory: Bool = false) {
+      self.reason = reason
+      self.isDirectory = isDirectory
+    }
   }
 
   package init(
@@ -37,7 +41,9 @@ package struct ConfigEnvironment: Sendable {
       while count < bytes.count {
         let got = unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress! + count, $0.count - count) }
         if got < 0, errno == EINTR { continue }
-        guard got >= 0 else { return .failure(FileProblem(reason: unsafe String(cString: strerror(errno)))) }
+        guard got >= 0 else {
+          return .failure(FileProblem(reason: unsafe String(cString: strerror(errno)), isDirectory: errno == EISDIR))
+        }
         if got == 0 { break }
         count += got
       }

@@ -12,8 +12,9 @@ package enum Command: Sendable {
   case checkAnchors([AnchorOf])
   /// ``Event/sink(exchange:_:)``
   case exchange(UInt64, SinkRequest)
-  /// R5: copy the tail, then append `restart` and the plan and sync: ``Event/logBegun(end:durableEnd:)``.
-  case beginLog(Restart, PlanRecord)
+  /// R5: copy the tail, then append `restart`, the plan and the gaps accepted at this start, and sync:
+  /// ``Event/logBegun(end:durableEnd:)``.
+  case beginLog(Restart, PlanRecord, [Gap])
   /// Clone the checkpoint (nil: an empty state), open it, set up flow and watermarks: ``Event/stateOpened``.
   case openState(checkpoint: String?, FlowStart)
   /// Empty the partition buffers and fetch from these offsets (index: partition).
@@ -23,10 +24,12 @@ package enum Command: Sendable {
   /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with
   /// nothing processed.
   case cut(Intent)
-  /// Inline: process a recorded intent, comparing the input's digest: ``Event/processed(_:)``.
-  case replay(Intent)
-  /// Inline: encode what is pending as the seal says, compare digests, drop it: ``Event/sealCompared(mismatch:)``.
-  case compareSeal(Seal)
+  /// Inline: process a recorded intent: ``Event/processed(_:)``. `isWhole`: all of its records must be there, the input's digest is
+  /// compared; false: some are lost and were given up.
+  case replay(Intent, isWhole: Bool)
+  /// Inline: encode what is pending as the seal says, compare digests, drop it: ``Event/sealCompared(mismatch:)``. `isWhole`: false
+  /// where records are lost that the rows came from: nothing is compared, what is pending is dropped.
+  case compareSeal(Seal, isWhole: Bool)
   /// Take what the destinations have pending; on the log lane encode, append chunks and seal, sync:
   /// ``Event/sealed(_:position:durableEnd:)``.
   case seal(SealOrder)

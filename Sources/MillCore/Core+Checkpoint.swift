@@ -236,6 +236,7 @@ extension Core {
 
   mutating func takeWitnessCommitted() {
     Reach.mark(.r15Committed)
+    answered(.witness)
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
     // What was sent and not answered may still take effect: it stays known.
@@ -257,11 +258,11 @@ extension Core {
     checkpoint.isCommittingWitness = false
     if phase == .preparing {
       // At birth, and with a new lineage, nothing is sent before the witness is there.
-      say(.warning, "waiting for Kafka (witness): \(reason)")
+      sourceTrouble(.witness, reason)
       checkpoint.witnessRetryAt = monotonic + options.retryMilliseconds
       return
     }
-    say(.warning, "the group's offsets were not committed, the next checkpoint tries again: \(reason)")
+    sourceTrouble(.witness, "\(reason); the next checkpoint tries again")
     if commitsWitnessAgain() { return }
     if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
   }
@@ -276,6 +277,7 @@ extension Core {
   }
 
   mutating func finishLast() {
+    if let windUp { return end(windUp) }
     end(Stop(.done, options.untilEnd && hasReachedEnd ? "all records up to the end are in the table" : "stopped after a checkpoint"))
   }
 

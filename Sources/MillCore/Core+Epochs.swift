@@ -30,13 +30,25 @@ extension Core {
 
   mutating func takePolled(_ polled: Polled) {
     if let stop = polled.stop { return end(stop) }
+    recordsTrouble(polled.trouble)
     switch phase {
     case .replaying:
       lastPolled = polled
+      if let lost = polled.lost { return end(Self.lostInReplay(lost, options.topic)) }
       boundBuffers(polled)
-    case .live: cutWhenDue(polled)
+    case .live:
+      lastPolled = polled
+      if let lost = polled.lost { takeLost(lost) }
+      cutWhenDue(polled)
     default: break
     }
+  }
+
+  private static func lostInReplay(_ lost: PositionLost, _ topic: String) -> Stop {
+    Stop(
+      .promise, rule: "K3",
+      "partition \(lost.partition) of \(topic): offset \(lost.offset) is not there any more (\(lost.reason)), while epochs were replayed: it was deleted, or the topic was made anew. Start again to learn what is lost"
+    )
   }
 
   private mutating func cutWhenDue(_ polled: Polled) {
@@ -87,7 +99,8 @@ extension Core {
     counters.add(result.counters)
     for range in result.intent.ranges {
       let index = Int(range.partition)
-      partitions[index].next = range.next
+      // Not back into what was given up.
+      partitions[index].next = max(partitions[index].next, range.next)
       partitions[index].anchorOffset = range.anchorOffset
       partitions[index].anchorTimestamp = range.anchorTimestamp
       partitions[index].anchorChecksum = range.anchorChecksum
@@ -150,12 +163,13 @@ extension Core {
     Reach.mark(.r4ReplayedIntent)
     replayNext += 1
     isCutting = true
-    commands.append(.replay(intent))
+    commands.append(.replay(intent, isWhole: isWhole(intent)))
+    if !isWhole(intent) { hasReplayedLoss = true }
   }
 
   private mutating func compareSeals() {
-    if let seal = seals[epoch]?.first {
-      return commands.append(.compareSeal(seal))
+    if let first = seals[epoch]?.first {
+      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > lossPosition))
     }
     finishReplayWhenDone()
   }
@@ -169,7 +183,7 @@ extension Core {
           "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): the program or its input has changed. Start once with the program that wrote the log"
         ))
     }
-    guard let seal = seals[epoch]?.removeFirst() else { return }
+    guard let seal = seals[epoch]?.removeFirst().seal else { return }
     Reach.mark(.r4SealCompared)
     for part in seal.covered {
       let index = part.destination.index
@@ -192,6 +206,7 @@ extension Core {
 
   mutating func advanceLive() {
     if nextDescribe <= monotonic { ask(.describe) }
+    advanceWindUp()
     sealWhenDue()
     if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }
   }

@@ -9,12 +9,7 @@ extension Core {
     endOffsets = source.stableEnd
     let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
     let restart = Restart(lineage: lineage, instance: instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
-    commands.append(.beginLog(restart, options.plan))
-    for intent in replay {
-      for range in intent.ranges where Int(range.partition) >= partitions.count {
-        partitions.append(PartitionProgress(next: range.start, lastRecordAt: monotonic))
-      }
-    }
+    commands.append(.beginLog(restart, options.plan, start.gaps))
     commands.append(
       .openState(
         checkpoint: start.checkpointName,
@@ -79,10 +74,12 @@ extension Core {
   }
 
   mutating func takeLook(_ look: SourceLook) {
-    asking.remove(.describe)
+    answered(.describe)
     if phase == .live {
       nextDescribe = monotonic + options.describeIntervalMilliseconds
+      source.low = look.low
       source.stableEnd = look.stableEnd
+      topicMissingSince = nil
       if look.clusterID != source.clusterID {
         return end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID) now, before they were \(source.clusterID)"))
       }
@@ -90,6 +87,9 @@ extension Core {
         return end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
       }
       if look.low.count > partitions.count { joinPartitions(look) }
+      if isCompacted(look) { return }
+      judgeLost(look)
+      watchStalls(look)
       return
     }
     start.look = look

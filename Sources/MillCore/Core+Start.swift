@@ -22,6 +22,9 @@ struct StartLooks {
   var recovered: Lineage?
   /// Checkpoints that are being removed before anything is written.
   var removals: Set<String> = []
+  /// Losses that this start accepts; they go into the log before anything is read.
+  var gaps: [Gap] = []
+  var lossChecked = false
   var checkpointedBirth = false
   var witnessDone = false
 }
@@ -132,6 +135,7 @@ extension Core {
     let listed = Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) })
     var deadlines: [BatchNumber: Int64] = [:]
     var clocks: [EpochNumber: Int64] = [:]
+    var gaps: [Gap] = []
     for (position, record) in log.records {
       let isAfter = position >= manifest.position
       switch record {
@@ -148,23 +152,34 @@ extension Core {
       case .plan, .chunk: break
       case .intent(let intent):
         clocks[intent.epoch] = intent.clockMilliseconds
-        if isAfter, intent.epoch > manifest.epoch { intents[intent.epoch] = intent }
+        if isAfter, intent.epoch > manifest.epoch {
+          intents[intent.epoch] = intent
+          intentPositions[intent.epoch] = position
+        }
       case .seal(let seal):
         for batch in seal.batches where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
           live[batch.destination]?[batch.number] = (batch, position, seal.epoch)
           if isAfter { nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1) }
         }
-        if isAfter, seal.epoch > manifest.epoch { seals[seal.epoch, default: []].append(seal) }
+        if isAfter, seal.epoch > manifest.epoch {
+          seals[seal.epoch, default: []].append((seal, position))
+        }
         if isAfter, seal.epoch <= manifest.epoch {
           for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
         }
       case .ack(let ack): live[ack.destination]?[ack.batch] = nil
       case .deadline(let deadline): deadlines[deadline.batch] = max(deadlines[deadline.batch] ?? 0, deadline.seconds)
+      case .gap(let gap) where isAfter:
+        gaps.append(gap)
+        lossPosition = position
+      case .gap: break
       }
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch
     replay = intents.values.filter { $0.epoch <= lastSealed || mutated(.replayVoidIntents) }.sorted { $0.epoch < $1.epoch }
     if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
+    joinReplayed()
+    skip(gaps)
     for (batch, position, epoch) in (live[.table] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
       var delivery = Delivery(batch: batch, seal: position, wasRecovered: true)
       delivery.recordedDeadline = deadlines[batch.number]
@@ -177,6 +192,24 @@ extension Core {
       sealedUnackedBytes += batch.byteCount
     }
     settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
+  }
+
+  /// Partitions that only epochs after the checkpoint know.
+  private mutating func joinReplayed() {
+    for intent in replay {
+      for range in intent.ranges where Int(range.partition) >= partitions.count {
+        partitions.append(PartitionProgress(next: range.start, lastRecordAt: monotonic))
+      }
+    }
+  }
+
+  /// What earlier starts have given up is not read, nor missed.
+  private mutating func skip(_ gaps: [Gap]) {
+    for gap in gaps where partitions.indices.contains(Int(gap.partition)) {
+      lossEnds[gap.partition] = max(lossEnds[gap.partition] ?? 0, gap.next)
+      let next = partitions[Int(gap.partition)].next
+      if gap.start <= next { partitions[Int(gap.partition)].next = max(next, gap.next) }
+    }
   }
 
   /// R9: after a start every batch that the log still holds is unsettled until R7's look has been made.
@@ -227,7 +260,9 @@ extension Core {
     case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
     case .anchors:
       let known = partitions.enumerated().compactMap { index, partition -> AnchorOf? in
-        guard partition.anchorOffset >= 0, let low = start.look?.low, index < low.count, partition.anchorOffset >= low[index] else {
+        guard partition.anchorOffset >= 0, let low = phase == .live ? source.low : start.look?.low, index < low.count,
+          partition.anchorOffset >= low[index]
+        else {
           return nil
         }
         return AnchorOf(
@@ -238,38 +273,46 @@ extension Core {
   }
 
   mutating func takeWitness(_ text: String?) {
-    asking.remove(.witness)
+    answered(.witness)
     start.witness = .some(text)
   }
 
   mutating func takeStarts(_ offsets: [Int64]) {
-    asking.remove(.starts)
+    answered(.starts)
     start.starts = offsets
     partitions = offsets.map { PartitionProgress(next: $0, lastRecordAt: monotonic) }
   }
 
   mutating func takeAnchors(_ problems: [String]) {
-    asking.remove(.anchors)
-    guard problems.isEmpty else {
-      return end(
-        Stop(
-          .promise, rule: "K6",
-          "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"
-        ))
-    }
+    answered(.anchors)
+    let stop =
+      problems.isEmpty
+      ? nil
+      : Stop(
+        .promise, rule: "K6",
+        "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"
+      )
+    if phase == .live { return takeAnchorsLive(stop) }
+    if let stop { return end(stop) }
     start.anchorsChecked = true
   }
 
   mutating func takeUnavailable(_ question: SourceQuestion, _ reason: String) {
     asking.remove(question)
-    if retryAt[question] == nil, phase != .live { say(.warning, "waiting for Kafka (\(question)): \(reason)") }
+    sourceTrouble(question, reason)
     retryAt[question] = monotonic + options.retryMilliseconds
   }
 
   /// R15. Returns false after ordering a stop.
   private mutating func checkWitness(_ text: String?) -> Bool {
     guard let text, !text.isEmpty, !mutated(.witnessUnchecked) else {
-      if text == nil, !start.witnessDone, start.manifest != nil { Reach.mark(.r15Absent) }
+      if text == nil, !start.witnessDone, start.manifest != nil {
+        Reach.mark(.r15Absent)
+        say(
+          .warning,
+          "the consumer group has no witness any more (brokers forget an idle group's offsets, or they were deleted): it can't tell whether this state directory was rolled back; going on"
+        )
+      }
       start.witnessDone = true
       return true
     }
@@ -307,7 +350,8 @@ extension Core {
   }
 
   private mutating func checkSource(_ look: SourceLook) -> Bool {
-    guard let manifest = start.manifest else { return true }
+    guard !isCompacted(look) else { return false }
+    guard let manifest = start.manifest else { return checkLoss(look) }
     if let known = manifest.sources.first {
       if known.topic != options.topic {
         end(
@@ -337,15 +381,8 @@ extension Core {
 
   /// K3, K4: what is to be read must still be there.
   mutating func checkBounds(_ look: SourceLook) -> Bool {
+    guard checkLoss(look) else { return false }
     for (index, partition) in partitions.enumerated() {
-      if partition.next < look.low[index] {
-        end(
-          Stop(
-            .promise, rule: "K3",
-            "partition \(index) of \(options.topic): offsets \(partition.next) to \(look.low[index] - 1) have been deleted before they were read"
-          ))
-        return false
-      }
       if partition.next > look.stableEnd[index] {
         end(
           Stop(

@@ -24,6 +24,7 @@ package struct Core: ~Copyable {
   var start = StartLooks()
   var retryAt: [SourceQuestion: Int64] = [:]
   var asking: Set<SourceQuestion> = []
+  var sourceWatch = SourceWatch()
 
   // Identity
   package internal(set) var lineage = Lineage(0)
@@ -46,8 +47,22 @@ package struct Core: ~Copyable {
   var lastPolled: Polled?
   /// The partitions that are fetched while the others' buffers are full; nil: all.
   var fetchedOnly: Set<Int>?
-  var seals: [EpochNumber: [Seal]] = [:]
+  var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
   var endOffsets: [Int64] = []
+  // K3: records that are gone
+  /// Where each intent to replay stands in the log.
+  var intentPositions: [EpochNumber: LogPosition] = [:]
+  /// By partition: reading has gone on from here, behind what was given up.
+  var lossEnds: [Int32: Int64] = [:]
+  /// Records before this position may speak of what was given up; the newest gap's, or all where this start accepts one.
+  var lossPosition: LogPosition = 0
+  /// An epoch was replayed without some of its records.
+  var hasReplayedLoss = false
+  /// A partition gives nothing more, and it isn't known yet why.
+  var lost: LostPosition?
+  var topicMissingSince: Int64?
+  /// What the process ends with once all that was read is sealed and checkpointed.
+  var windUp: Stop?
   package internal(set) var counters = Counters()
   var stopRequested = false
   /// When the stop was asked for, or an epoch was replayed since.
@@ -162,6 +177,7 @@ package struct Core: ~Copyable {
     case .startsResolved(let offsets): takeStarts(offsets)
     case .anchorsChecked(let problems): takeAnchors(problems)
     case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
+    case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): takeAnswer(exchange, answer)
     case .logBegun(let end, let durable):
       logEnd = end
@@ -227,6 +243,7 @@ package struct Core: ~Copyable {
   }
 
   private mutating func giveUp() {
+    if let windUp { return end(windUp) }
     end(
       Stop(
         .failed,

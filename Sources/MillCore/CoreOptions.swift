@@ -10,6 +10,8 @@ package struct CoreOptions: Sendable {
   package var sinkName: String
   package var untilEnd = false
   package var newLineage = false
+  /// K3: what the user gives up, exactly; each must be a range that is lost at this start.
+  package var acceptedLosses: [Gap] = []
 
   package var epochMaxRows = 65_536
   package var epochMaxBytes = 32 << 20
@@ -33,6 +35,10 @@ package struct CoreOptions: Sendable {
   /// How often the topic is asked for new partitions.
   package var describeIntervalMilliseconds: Int64 = 30_000
   package var retryMilliseconds: Int64 = 1_000
+  /// A last stable offset that stands still this long before records is told.
+  package var stallPatienceMilliseconds: Int64 = 25_000
+  /// How long brokers must say so before a topic that was read counts as deleted.
+  package var topicMissingPatienceMilliseconds: Int64 = 10_000
   package var backoffMaxMilliseconds: Int64 = 30_000
   /// Asked to stop, but held up by brokers or a full disk: leave after this time without progress.
   package var stopPatienceMilliseconds: Int64 = 30_000

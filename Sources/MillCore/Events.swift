@@ -13,6 +13,8 @@ package enum Event: Sendable {
   case anchorsChecked([String])
   /// A question to the source was not answered; ask again later.
   case sourceUnavailable(SourceQuestion, reason: String)
+  /// The brokers know no such topic; with what would be right.
+  case topicMissing(String)
   case sink(exchange: UInt64, SinkAnswer)
   case logBegun(end: LogPosition, durableEnd: LogPosition)
   case stateOpened
@@ -42,8 +44,11 @@ package enum Event: Sendable {
   case wake
 }
 
-package enum SourceQuestion: Hashable, Sendable {
-  case describe, starts, witness, anchors
+package enum SourceQuestion: String, Sendable {
+  case describe = "the topic"
+  case starts = "start offsets"
+  case witness = "the group's offsets"
+  case anchors = "records read before"
 }
 
 /// What the state directory holds.
@@ -99,12 +104,34 @@ package struct SourceLook: Hashable, Sendable {
   /// Index: partition; first kept offset and last stable offset.
   package var low: [Int64]
   package var stableEnd: [Int64]
+  /// Where each partition ends, open transactions included; empty where that isn't known.
+  package var high: [Int64]
+  /// Nil where the brokers don't tell.
+  package var isCompacted: Bool?
 
-  package init(clusterID: String, topicID: String, low: [Int64], stableEnd: [Int64]) {
+  package init(
+    clusterID: String, topicID: String, low: [Int64], stableEnd: [Int64], high: [Int64] = [], isCompacted: Bool? = false
+  ) {
     self.clusterID = clusterID
     self.topicID = topicID
     self.low = low
     self.stableEnd = stableEnd
+    self.high = high
+    self.isCompacted = isCompacted
+  }
+}
+
+/// A partition whose position is not there any more (K3); nothing more comes from it.
+package struct PositionLost: Hashable, Sendable {
+  package var partition: Int32
+  /// Where reading had come to.
+  package var offset: Int64
+  package var reason: String
+
+  package init(partition: Int32, offset: Int64, reason: String) {
+    self.partition = partition
+    self.offset = offset
+    self.reason = reason
   }
 }
 
@@ -114,12 +141,17 @@ package struct Polled: Sendable {
   package var next: [Int64]
   package var rows: [Int]
   package var byteCount: Int
+  package var lost: PositionLost?
+  /// Why nothing, or not all, can be fetched now.
+  package var trouble: String?
   package var stop: Stop?
 
-  package init(next: [Int64], rows: [Int], byteCount: Int, stop: Stop?) {
+  package init(next: [Int64], rows: [Int], byteCount: Int, lost: PositionLost? = nil, trouble: String? = nil, stop: Stop?) {
     self.next = next
     self.rows = rows
     self.byteCount = byteCount
+    self.lost = lost
+    self.trouble = trouble
     self.stop = stop
   }
 }

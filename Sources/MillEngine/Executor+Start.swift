@@ -107,7 +107,7 @@ extension Executor {
   }
 
   /// R5, then who writes from here on.
-  func beginLog(_ restart: Restart, _ plan: PlanRecord) {
+  func beginLog(_ restart: Restart, _ plan: PlanRecord, _ gaps: [Gap]) {
     let parts = parts
     let opening = opening
     lanes.run(.control) {
@@ -118,6 +118,7 @@ extension Executor {
           options: LogOptions(segmentByteCount: parts.logSegmentByteCount))
         _ = try log.append(.restart(restart))
         _ = try log.append(.plan(plan))
+        for gap in gaps { _ = try log.append(.gap(gap)) }
         FaultPoint.hit(.logBegun)
         let durable = try log.sync()
         opening.log = log
@@ -214,7 +215,8 @@ extension Executor {
           return .sourceDescribed(
             SourceLook(
               clusterID: found.clusterID, topicID: found.topicID ?? "", low: found.partitions.map(\.low),
-              stableEnd: found.partitions.map(\.stableEnd)))
+              stableEnd: found.partitions.map(\.stableEnd), high: found.partitions.map { $0.high ?? $0.stableEnd },
+              isCompacted: found.isCompacted))
         }
       case .resolveStarts(let count):
         return Executor.ask(.starts) { () throws(SourceError) in
@@ -226,6 +228,9 @@ extension Executor {
           for anchor in anchors {
             let found = try source.anchor(partition: anchor.partition, offset: anchor.offset)
             guard let found else {
+              // Retention may have come between the look and this.
+              let kept = try source.describe().partitions
+              if kept.indices.contains(Int(anchor.partition)), kept[Int(anchor.partition)].low > anchor.offset { continue }
               problems.append("partition \(anchor.partition) has no record at offset \(anchor.offset) any more")
               continue
             }
@@ -246,8 +251,9 @@ extension Executor {
     } catch {
       switch error {
       case .unavailable(let reason): return .sourceUnavailable(question, reason: reason)
-      case .topicMissing(let topic):
-        return .failed(Stop(.failed, "topic \(topic) does not exist on these brokers: create it, or mend sources.*.topic"))
+      case .topicMissing(let topic, let nearest):
+        let hint = nearest.map { "; did you mean \($0)?" } ?? ""
+        return .topicMissing("topic \(topic) does not exist on these brokers: create it, or mend sources.*.topic\(hint)")
       case .refused(let reason): return .failed(Stop(.failed, "Kafka refuses: \(reason)"))
       }
     }

@@ -27,6 +27,7 @@ package final class Executor {
   var sealJob: SealJob?
   /// Digests of sorted files that this process has published; state lane only.
   let knownDigests = PublishedDigests()
+  /// What the source has told last.
   var sourceTrouble: String?
 
   package init(parts: EngineParts, lanes: any Lanes, say: @escaping @Sendable (Command.Level, String) -> Void) {
@@ -42,15 +43,15 @@ package final class Executor {
     case .open: open()
     case .readWitness, .describeSource, .resolveStarts, .checkAnchors: askSource(command)
     case .exchange(let id, let request): exchange(id, request)
-    case .beginLog(let restart, let plan): beginLog(restart, plan)
+    case .beginLog(let restart, let plan, let gaps): beginLog(restart, plan, gaps)
     case .openState(let checkpoint, let start): openState(checkpoint, start)
     case .assign(let offsets):
       buffers = offsets.map { RecordBuffer(nextOffset: $0) }
       parts.source.assign(offsets)
     case .fetch(let offsets): parts.source.assign(offsets)
     case .cut(let intent): return cut(intent)
-    case .replay(let intent): return replay(intent)
-    case .compareSeal(let seal): return compare(seal)
+    case .replay(let intent, let isWhole): return replay(intent, isWhole)
+    case .compareSeal(let seal, let isWhole): return compare(seal, isWhole)
     case .seal(let order): seal(order)
     case .resumeSeal: runSeal()
     case .append(let record): return append(record)
@@ -77,26 +78,21 @@ package final class Executor {
   // MARK: - Records
 
   package func poll(_ order: PollOrder) -> Polled {
+    var lost: PositionLost?
     var stop: Stop?
     for notice in parts.source.poll(into: buffers, limit: order.limit, timeoutMilliseconds: order.timeoutMilliseconds) {
       switch notice {
       case .positionLost(let partition, let offset, let reason):
-        stop = Stop(
-          .promise, rule: "K3",
-          "partition \(partition) of \(parts.core.topic): offset \(offset) is not there any more (\(reason)): it was deleted before it was read, or the topic was made anew"
-        )
+        lost = lost ?? PositionLost(partition: partition, offset: offset, reason: reason)
       case .damaged(let partition, let offset, let reason):
         stop = Stop(.promise, rule: "K12", "partition \(partition) of \(parts.core.topic), at or after offset \(offset): \(reason)")
-      case .unavailable(let reason):
-        if sourceTrouble == nil { say(.warning, "waiting for Kafka: \(reason)") }
-        sourceTrouble = reason
-      case .available:
-        if sourceTrouble != nil { say(.info, "Kafka answers again") }
-        sourceTrouble = nil
+      case .unavailable(let reason): sourceTrouble = reason
+      case .available: sourceTrouble = nil
       }
     }
     return Polled(
-      next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount }, stop: stop)
+      next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount }, lost: lost,
+      trouble: sourceTrouble, stop: stop)
   }
 
   // MARK: - Log

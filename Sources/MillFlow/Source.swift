@@ -16,11 +16,14 @@ package struct TopicDescription: Hashable, Sendable {
   package var topicID: String?
   /// Index: partition.
   package var partitions: [PartitionBounds]
+  /// Whether Kafka may remove records by key (`cleanup.policy`); nil where the brokers don't tell.
+  package var isCompacted: Bool?
 
-  package init(clusterID: String, topicID: String?, partitions: [PartitionBounds]) {
+  package init(clusterID: String, topicID: String?, partitions: [PartitionBounds], isCompacted: Bool? = false) {
     self.clusterID = clusterID
     self.topicID = topicID
     self.partitions = partitions
+    self.isCompacted = isCompacted
   }
 }
 
@@ -29,10 +32,13 @@ package struct PartitionBounds: Hashable, Sendable {
   package var low: Int64
   /// The last stable offset: what read_committed can read is below it.
   package var stableEnd: Int64
+  /// Where the partition ends, records of open transactions included; nil where that isn't known.
+  package var high: Int64?
 
-  package init(low: Int64, stableEnd: Int64) {
+  package init(low: Int64, stableEnd: Int64, high: Int64? = nil) {
     self.low = low
     self.stableEnd = stableEnd
+    self.high = high
   }
 }
 
@@ -54,7 +60,8 @@ package struct Anchor: Hashable, Sendable {
 package enum SourceError: Error, Hashable, Sendable {
   /// Brokers down, leader moving, time-out, rights taken away: wait and ask again.
   case unavailable(String)
-  case topicMissing(topic: String)
+  /// With the nearest name that there is.
+  case topicMissing(topic: String, nearest: String?)
   /// Wrong configuration or credentials that no waiting mends.
   case refused(String)
 }
@@ -65,7 +72,7 @@ package enum SourceNotice: Hashable, Sendable {
   case positionLost(partition: Int32, offset: Int64, reason: String)
   /// Checksum or decompression error at or after `offset`; nothing more comes from this partition.
   case damaged(partition: Int32, offset: Int64, reason: String)
-  /// All brokers down or the like; the source goes on trying by itself.
+  /// All brokers down, rights or credentials refused or the like, and again when the reason changes; the source goes on trying by itself.
   case unavailable(String)
   case available
 }

@@ -98,7 +98,7 @@ package struct FetchProgress {
     case .damaged:
       partitions[partition].isStopped = true
       return .tell(.damaged(partition: Int32(partition), offset: next, reason: failure.text))
-    case .unreachable, .exists, .unsupported, .rejected, .queueFull:
+    case .unreachable, .denied, .exists, .unsupported, .rejected, .queueFull:
       partitions[partition].trouble = failure.text
       return .nothing
     }

@@ -3,6 +3,7 @@ internal import MillFlow
 /// One assignment: what comes out of its queue, checked and moved into record buffers. Polling thread only.
 final class FetchSession: @unchecked Sendable {
   private let queue: FetchQueue
+  var client: KafkaClient { queue.client }
   private var progress: FetchProgress
 
   init(_ queue: FetchQueue, offsets: [Int64?]) {

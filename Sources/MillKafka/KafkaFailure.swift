@@ -4,8 +4,10 @@ package typealias KafkaLog = @Sendable (_ level: Int, _ line: String) -> Void
 /// What went wrong in a call to librdkafka, before it is known what that means to the caller.
 package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible {
   package enum Kind: Hashable, Sendable {
-    /// Brokers down, leader moving, time-out, rights taken away.
+    /// Brokers down, leader moving, time-out, credentials or certificates refused.
     case unreachable
+    /// A right is missing.
+    case denied
     case unknownTopic
     /// The offset asked for isn't there.
     case positionLost

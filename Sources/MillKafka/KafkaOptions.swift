@@ -30,7 +30,7 @@ package struct KafkaOptions: Hashable, Sendable {
   private var own: [Setting] {
     let kilobytes = min(max(prefetchByteCount / 1024, 1), 2_097_151)
     return [
-      ("bootstrap.servers", brokers), ("client.id", clientID), ("group.id", group),
+      ("bootstrap.servers", brokers), ("group.id", group),
       ("isolation.level", "read_committed"), ("check.crcs", "true"),
       ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("auto.offset.reset", "error"),
       ("enable.partition.eof", "true"), ("allow.auto.create.topics", "false"),
@@ -46,7 +46,7 @@ package struct KafkaOptions: Hashable, Sendable {
       throw KafkaFailure(.rejected, "property \(name): millrace sets it itself; remove it")
     }
     // An outage ends soon after the brokers are back; the default waits up to 10 s.
-    let mild: [Setting] = [("reconnect.backoff.max.ms", "2000"), ("socket.keepalive.enable", "true")]
+    let mild: [Setting] = [("client.id", clientID), ("reconnect.backoff.max.ms", "2000"), ("socket.keepalive.enable", "true")]
     return mild.filter { properties[$0.name] == nil } + properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } + own
   }
 

@@ -6,6 +6,7 @@ final class KafkaSignals: Sendable {
   enum News { case allDown, fatal, trouble }
 
   private struct State {
+    var certificateProblem: String?
     var allDown = false
     var lastReason: String?
     var failedCount = 0
@@ -17,8 +18,12 @@ final class KafkaSignals: Sendable {
   private let secrets: [String]
   private let sink: KafkaLog
 
+  /// What the client shows under SASL OAUTHBEARER; nil under another mechanism.
+  let tokens: TokenCache?
+
   /// `secrets` never appear in what is handed on.
-  init(secrets: [String], log: @escaping KafkaLog) {
+  init(secrets: [String], tokens: TokenCache? = nil, log: @escaping KafkaLog) {
+    self.tokens = tokens
     self.secrets = secrets.filter { !$0.isEmpty }
     sink = log
   }
@@ -27,6 +32,27 @@ final class KafkaSignals: Sendable {
   func redact(_ text: String) -> String {
     secrets.reduce(text) { $0.contains($1) ? $0.replacing($1, with: "***") : $0 }
   }
+
+  /// A reason as it is handed on: without secrets, without what differs from try to try, and with what is wrong with a certificate.
+  func told(_ reason: String) -> String {
+    var text = redact(reason)
+    // librdkafka adds "(after 3ms in state CONNECT, 4 identical error(s) suppressed)".
+    if let start = text.firstRange(of: " (after "), let end = text[start.upperBound...].firstIndex(of: ")") {
+      text.removeSubrange(start.lowerBound...end)
+    }
+    // "ssl://host:9093/bootstrap: ..." and "ssl://host:9093/1: ..." are the same broker.
+    if let scheme = text.firstRange(of: "://"), let slash = text[scheme.upperBound...].firstIndex(of: "/"),
+      let colon = text[slash...].firstIndex(of: ":")
+    {
+      text.removeSubrange(slash..<colon)
+    }
+    if text.contains("certificate verify failed"), let problem = state.withLock({ $0.certificateProblem }) {
+      return "\(problem) (SSL: certificate verify failed)"
+    }
+    return text
+  }
+
+  func refuseCertificate(_ problem: String) { state.withLock { $0.certificateProblem = problem } }
 
   /// The reason of the last error, until the news that all brokers are down has been taken.
   var lastReason: String? { state.withLock { $0.lastReason } }

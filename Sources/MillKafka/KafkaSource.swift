@@ -11,44 +11,47 @@ package final class KafkaSource: Source, @unchecked Sendable {
   /// How long a control call may wait for brokers, per question.
   package static let timeoutMilliseconds = 8000
 
-  private let options: KafkaOptions
+  let options: KafkaOptions
+  private let tokens: TokenCache?
   private let log: KafkaLog
   private let control: KafkaClient
   private let controlLane = Mutex(())
   private let assignment = Mutex(Assignment())
-  /// The polling thread's own: the answer of ``SourceNotice`` last given about brokers.
-  private var reportedUnavailable = false
+  /// The polling thread's own: what was last told of brokers; nil: they are there.
+  private var reportedTrouble: String?
 
   private struct Assignment {
     var offsets: [Int64?]?
     var session: FetchSession?
   }
 
-  /// Checks the properties; brokers needn't answer yet.
+  /// Checks the properties; brokers needn't answer yet. `tokens`: what is shown under SASL OAUTHBEARER.
   ///
   /// - Throws: ``SourceError/refused(_:)`` for a property that librdkafka doesn't take, naming it (never a secret value).
-  package init(_ options: KafkaOptions, log: @escaping KafkaLog) throws(SourceError) {
+  package init(_ options: KafkaOptions, tokens: TokenCache? = nil, log: @escaping KafkaLog) throws(SourceError) {
     self.options = options
+    self.tokens = tokens
     self.log = log
     do {
       control = try KafkaClient(
         .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
-        signals: KafkaSignals(secrets: options.secrets, log: log))
+        signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
     } catch { throw .refused("topic \(options.topic): \(error.text)") }
   }
 
   // MARK: Control lane
 
   package func describe() throws(SourceError) -> TopicDescription {
-    try ask { client throws(KafkaFailure) in
+    try ask(needs: .describeTopic) { client throws(KafkaFailure) in
       let count = try client.partitionCount(of: options.topic, timeoutMilliseconds: Self.timeoutMilliseconds)
       let cluster = try client.clusterID(timeoutMilliseconds: Self.timeoutMilliseconds)
-      return TopicDescription(clusterID: cluster, topicID: nil, partitions: try bounds(client, count))
+      return TopicDescription(
+        clusterID: cluster, topicID: nil, partitions: try bounds(client, count), isCompacted: try isCompacted(client))
     }
   }
 
   package func resolve(_ start: StartPosition, partitionCount: Int) throws(SourceError) -> [Int64] {
-    try ask { client throws(KafkaFailure) in
+    try ask(needs: .describeTopic) { client throws(KafkaFailure) in
       let bounds = try bounds(client, partitionCount)
       switch start {
       case .earliest: return bounds.map(\.low)
@@ -74,7 +77,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
   }
 
   package func anchor(partition: Int32, offset: Int64) throws(SourceError) -> Anchor? {
-    try ask { client throws(KafkaFailure) in
+    try ask(needs: .readTopic) { client throws(KafkaFailure) in
       let count = try client.partitionCount(of: options.topic, timeoutMilliseconds: Self.timeoutMilliseconds)
       guard partition >= 0, partition < count else { return nil }
       let kept = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
@@ -84,29 +87,33 @@ package final class KafkaSource: Source, @unchecked Sendable {
   }
 
   package func readWitness() throws(SourceError) -> String? {
-    try ask { client throws(KafkaFailure) in
+    try ask(needs: .readGroup) { client throws(KafkaFailure) in
       try client.committedMetadata(options.topic, partition: 0, timeoutMilliseconds: Self.timeoutMilliseconds)
     }
   }
 
   package func commitWitness(_ witness: String, offsets: [Int64]) throws(SourceError) {
-    try ask { client throws(KafkaFailure) in
+    try ask(needs: .readGroup) { client throws(KafkaFailure) in
       try client.commit(options.topic, offsets: offsets, metadata: witness, timeoutMilliseconds: Self.timeoutMilliseconds)
     }
   }
 
   private func bounds(_ client: KafkaClient, _ count: Int) throws(KafkaFailure) -> [PartitionBounds] {
+    // Only fetches tell where a partition ends beyond an open transaction.
+    let fetching = assignment.withLock { $0.session }?.client
     var bounds: [PartitionBounds] = []
     for partition in 0..<Int32(count) {
-      bounds.append(try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds))
+      var found = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
+      found.high = fetching?.fetchedEnd(options.topic, partition: partition)
+      bounds.append(found)
     }
     return bounds
   }
 
   /// Reads with a client of its own, so that the poll isn't disturbed and nothing else can come out of its queue.
-  private func readAnchor(_ partition: Int32, _ offset: Int64) throws(KafkaFailure) -> Anchor? {
+  func readAnchor(_ partition: Int32, _ offset: Int64) throws(KafkaFailure) -> Anchor? {
     let client = try KafkaClient(
-      .consumer, required: options.anchorSettings(), signals: KafkaSignals(secrets: options.secrets, log: log))
+      .consumer, required: options.anchorSettings(), signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
     var offsets = [Int64?](repeating: nil, count: Int(partition) + 1)
     offsets[Int(partition)] = offset
     let queue = try FetchQueue(client, topic: options.topic, offsets: offsets)
@@ -140,8 +147,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
     return found
   }
 
-  /// One control call at a time, its failure in the seam's words.
-  private func ask<R>(_ body: (KafkaClient) throws(KafkaFailure) -> R) throws(SourceError) -> R {
+  /// One control call at a time, its failure in the seam's words. `needs`: the right that it can lack.
+  func ask<R>(needs right: KafkaRight, _ body: (KafkaClient) throws(KafkaFailure) -> R) throws(SourceError) -> R {
     let result: Result<R, KafkaFailure> = controlLane.withLock { _ in
       control.serve(timeoutMilliseconds: 0)
       do throws(KafkaFailure) { return .success(try body(control)) } catch {
@@ -153,7 +160,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
     case .success(let value): return value
     case .failure(let failure):
       switch failure.kind {
-      case .unknownTopic: throw .topicMissing(topic: options.topic)
+      case .unknownTopic: throw .topicMissing(topic: options.topic, nearest: nearestTopic(control))
+      case .denied: throw .unavailable("\(failure.text): \(lack(of: right))")
       case .rejected, .unsupported: throw .refused("topic \(options.topic): \(failure.text)")
       case .unreachable, .positionLost, .damaged, .exists, .queueFull: throw .unavailable("topic \(options.topic): \(failure.text)")
       }
@@ -182,7 +190,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
       return availability(of: failure.text)
     case .success(let session):
       var notices = session.poll(
-        into: buffers, limit: limit, timeoutMilliseconds: timeoutMilliseconds, afterOutage: reportedUnavailable)
+        into: buffers, limit: limit, timeoutMilliseconds: timeoutMilliseconds, afterOutage: reportedTrouble != nil)
       // A new session's silence doesn't end an outage.
       if session.trouble != nil || session.hasHeard { notices += availability(of: session.trouble) }
       return notices
@@ -191,8 +199,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
 
   /// Tells brokers' state when it isn't the one told last.
   private func availability(of trouble: String?) -> [SourceNotice] {
-    guard (trouble != nil) != reportedUnavailable else { return [] }
-    reportedUnavailable = trouble != nil
+    guard trouble != reportedTrouble else { return [] }
+    reportedTrouble = trouble
     return [trouble.map { .unavailable("topic \(options.topic): \($0)") } ?? .available]
   }
 
@@ -203,7 +211,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
       do throws(KafkaFailure) {
         let client = try KafkaClient(
           .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
-          signals: KafkaSignals(secrets: options.secrets, log: log))
+          signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
         let session = FetchSession(try FetchQueue(client, topic: options.topic, offsets: offsets), offsets: offsets)
         $0.session = session
         return .success(session)

@@ -49,6 +49,7 @@ internal import MillFlow
         unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().delivered(failure: code)
       }
     }
+    unsafe setSecurity(conf)
     let type = role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER
     guard let handle = unsafe rd_kafka_new(type, conf, &text, text.count) else {
       unsafe rd_kafka_conf_destroy(conf)
@@ -56,6 +57,11 @@ internal import MillFlow
     }
     unsafe self.handle = handle
     if role == .consumer { unsafe rd_kafka_poll_set_consumer(handle) }
+    // On the library's own thread: a control client is not polled while nothing is asked.
+    if signals.tokens != nil, let error = unsafe rd_kafka_sasl_background_callbacks_enable(handle) {
+      defer { unsafe rd_kafka_error_destroy(error) }
+      throw KafkaFailure(.rejected, unsafe String(cString: rd_kafka_error_string(error)))
+    }
   }
 
   // No group is joined under assign(), so there is nothing to leave.
@@ -78,6 +84,30 @@ internal import MillFlow
   }
 
   // MARK: Asking
+
+  /// A topic's setting in the brokers' words; nil where they don't tell. `.unsupported` on a cluster without a controller (the mock one).
+  func setting(_ name: String, of topic: String, timeoutMilliseconds: Int) throws(KafkaFailure) -> String? {
+    var text = [CChar](repeating: 0, count: 512)
+    try check(unsafe mr_kafka_topic_setting(handle, topic, name, &text, text.count, Int32(timeoutMilliseconds)))
+    return text[0] == 0 ? nil : words(text)
+  }
+
+  /// The topics that this client may know of.
+  func topics(timeoutMilliseconds: Int) throws(KafkaFailure) -> [String] {
+    var answer: UnsafePointer<rd_kafka_metadata>?
+    try check(unsafe rd_kafka_metadata(handle, 1, nil, &answer, Int32(timeoutMilliseconds)))
+    guard let metadata = unsafe answer else { return [] }
+    defer { unsafe rd_kafka_metadata_destroy(metadata) }
+    return (0..<Int(unsafe metadata.pointee.topic_cnt)).map { unsafe String(cString: metadata.pointee.topics[$0].topic) }
+  }
+
+  /// Where the partition ends by the newest fetch, open transactions included; nil before the first.
+  func fetchedEnd(_ topic: String, partition: Int32) -> Int64? {
+    var low: Int64 = 0
+    var high: Int64 = 0
+    let code = unsafe rd_kafka_get_watermark_offsets(handle, topic, partition, &low, &high)
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : nil
+  }
 
   func clusterID(timeoutMilliseconds: Int) throws(KafkaFailure) -> String {
     guard let text = unsafe rd_kafka_clusterid(handle, Int32(timeoutMilliseconds)) else {
@@ -141,7 +171,7 @@ internal import MillFlow
 
   /// The metadata that the group has committed for one partition; nil when nothing, or nothing with metadata, is committed.
   func committedMetadata(_ topic: String, partition: Int32, timeoutMilliseconds: Int) throws(KafkaFailure) -> String? {
-    let list = PartitionList(topic, partition: partition, offset: Int64(RD_KAFKA_OFFSET_INVALID))
+    let list = PartitionList(topic, [Int64(RD_KAFKA_OFFSET_INVALID)], first: partition)
     try check(unsafe rd_kafka_committed(handle, list.pointer, Int32(timeoutMilliseconds)))
     let element = unsafe list.pointer.pointee.elems[0]
     try check(unsafe element.err)
@@ -149,9 +179,9 @@ internal import MillFlow
     return unsafe String(decoding: UnsafeRawBufferPointer(start: bytes, count: element.metadata_size), as: UTF8.self)
   }
 
-  /// Commits offsets (index: partition) for the group, each with `metadata`; a time-out leaves open whether it happened.
-  func commit(_ topic: String, offsets: [Int64], metadata: String, timeoutMilliseconds: Int) throws(KafkaFailure) {
-    let list = PartitionList(topic, offsets)
+  /// Commits offsets (of partitions from `first` on) for the group, each with `metadata`; a time-out leaves open whether it happened.
+  func commit(_ topic: String, offsets: [Int64], first: Int32 = 0, metadata: String, timeoutMilliseconds: Int) throws(KafkaFailure) {
+    let list = PartitionList(topic, offsets, first: first)
     for index in offsets.indices {
       unsafe list.pointer.pointee.elems[index].metadata = UnsafeMutableRawPointer(strdup(metadata))
       unsafe list.pointer.pointee.elems[index].metadata_size = metadata.utf8.count
@@ -207,7 +237,7 @@ internal import MillFlow
 
   /// Deletes the records of one partition that stand before `offset`.
   func deleteRecords(_ topic: String, partition: Int32, before offset: Int64, timeoutMilliseconds: Int) throws(KafkaFailure) {
-    let list = PartitionList(topic, partition: partition, offset: offset)
+    let list = PartitionList(topic, [offset], first: partition)
     var wanted = unsafe rd_kafka_DeleteRecords_new(list.pointer)
     defer { unsafe rd_kafka_DeleteRecords_destroy(wanted) }
     var code = RD_KAFKA_RESP_ERR_NO_ERROR
@@ -257,6 +287,35 @@ internal import MillFlow
   }
 }
 
+/// Verdicts on certificates in words, and tokens, both asked for by librdkafka's threads.
+private func setSecurity(_ conf: OpaquePointer) {
+  unsafe rd_kafka_conf_set_ssl_cert_verify_cb(conf) { _, broker, _, verdict, depth, _, _, text, size, context in
+    guard let verdict = unsafe verdict, let context = unsafe context, unsafe verdict.pointee != 0 else { return 1 }
+    let name = unsafe broker.map { unsafe String(cString: $0) } ?? "the broker"
+    let problem = CertificateProblem.text(unsafe verdict.pointee, depth: depth, broker: name)
+    unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().refuseCertificate(problem)
+    if let text = unsafe text { unsafe strncpy(text, problem, size - 1) }
+    return 0
+  }
+  unsafe rd_kafka_conf_enable_sasl_queue(conf, 1)
+  unsafe rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf) { client, _, context in
+    guard let context = unsafe context else { return }
+    let signals = unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue()
+    guard let tokens = signals.tokens else { return }
+    var text = [CChar](repeating: 0, count: 512)
+    switch tokens.token() {
+    case .success(let token):
+      let pairs = unsafe token.extensions.sorted { $0.key < $1.key }.flatMap { unsafe [strdup($0.key), strdup($0.value)] }
+      defer { for unsafepair in unsafe pairs { unsafe free(pair) } }
+      var extensions = unsafe pairs.map { unsafe UnsafePointer<CChar>($0) }
+      let code = unsafe rd_kafka_oauthbearer_set_token(
+        client, token.value, token.expiresAt, token.principal, &extensions, extensions.count, &text, text.count)
+      if code != RD_KAFKA_RESP_ERR_NO_ERROR { unsafe rd_kafka_oauthbearer_set_token_failure(client, words(text)) }
+    case .failure(let failure): unsafe rd_kafka_oauthbearer_set_token_failure(client, failure.reason)
+    }
+  }
+}
+
 /// What librdkafka wrote into a buffer of characters.
 private func words(_ text: [CChar]) -> String {
   String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -266,22 +325,15 @@ private func words(_ text: [CChar]) -> String {
 @safe private final class PartitionList {
   let pointer: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
 
-  /// `offsets` of partitions from 0 on.
-  init(_ topic: String, _ offsets: [Int64]) {
+  /// `offsets` of partitions from `first` on; nil leaves a partition out.
+  init(_ topic: String, _ offsets: [Int64?], first: Int32 = 0) {
     unsafe pointer = rd_kafka_topic_partition_list_new(Int32(offsets.count))
-    for (partition, offset) in offsets.enumerated() { add(topic, Int32(partition), offset) }
-  }
-
-  init(_ topic: String, partition: Int32, offset: Int64) {
-    unsafe pointer = rd_kafka_topic_partition_list_new(1)
-    add(topic, partition, offset)
+    for (index, offset) in offsets.enumerated() {
+      if let offset { unsafe rd_kafka_topic_partition_list_add(pointer, topic, first + Int32(index)).pointee.offset = offset }
+    }
   }
 
   deinit { unsafe rd_kafka_topic_partition_list_destroy(pointer) }
-
-  private func add(_ topic: String, _ partition: Int32, _ offset: Int64) {
-    unsafe rd_kafka_topic_partition_list_add(pointer, topic, partition).pointee.offset = offset
-  }
 }
 
 /// The fetched messages of one assignment. One thread; a new assignment gets a new queue and a new client, so that nothing
@@ -306,12 +358,8 @@ private func words(_ text: [CChar]) -> String {
       throw KafkaFailure(.rejected, "librdkafka gives no queue to a consumer without a group")
     }
     unsafe self.queue = queue
-    let list = unsafe rd_kafka_topic_partition_list_new(Int32(offsets.count))
-    defer { unsafe rd_kafka_topic_partition_list_destroy(list) }
-    for (partition, offset) in offsets.enumerated() {
-      if let offset { unsafe rd_kafka_topic_partition_list_add(list, topic, Int32(partition)).pointee.offset = offset }
-    }
-    try client.check(unsafe rd_kafka_assign(client.handle, list))
+    let list = PartitionList(topic, offsets)
+    try client.check(unsafe rd_kafka_assign(client.handle, list.pointer))
   }
 
   deinit {
@@ -407,15 +455,14 @@ private func words(_ text: [CChar]) -> String {
 extension KafkaSignals {
   /// A failure with the library's text, and the last reason heard where the code alone says little.
   fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
-    var text = unsafe text ?? String(cString: rd_kafka_err2str(code))
+    let text = unsafe text ?? String(cString: rd_kafka_err2str(code))
     let saysLittle = [RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN].contains(code)
-    if saysLittle, let reason = lastReason { text += " (\(reason))" }
-    return KafkaFailure(code, redact(text))
+    return KafkaFailure(code, told(saysLittle ? lastReason ?? text : text))
   }
 
   fileprivate func report(_ code: rd_kafka_resp_err_t, _ reason: String) {
     let news: News = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? .allDown : code == RD_KAFKA_RESP_ERR__FATAL ? .fatal : .trouble
-    report(news, KafkaFailure(code, redact(reason)))
+    report(news, KafkaFailure(code, told(reason)))
   }
 
   fileprivate func delivered(failure code: rd_kafka_resp_err_t) {
@@ -443,6 +490,9 @@ extension KafkaFailure {
       RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_CONFIG:
       kind = .rejected
     case RD_KAFKA_RESP_ERR__QUEUE_FULL: kind = .queueFull
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+      RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+      kind = .denied
     default: kind = .unreachable
     }
     self.init(kind, text)
@@ -546,7 +596,5 @@ extension KafkaClient {
   }
 
   /// Makes brokers answer that the topic is unknown.
-  func setMissing(_ topic: String) {
-    unsafe rd_kafka_mock_topic_set_error(cluster, topic, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-  }
+  func setMissing(_ topic: String) { unsafe rd_kafka_mock_topic_set_error(cluster, topic, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) }
 }

@@ -25,7 +25,7 @@ package final class TopicWriter {
   package private(set) var producedCount = 0
 
   /// Makes the producer; brokers needn't answer yet, except with a transactional id.
-  package init(_ options: Options, log: @escaping KafkaLog = { _, _ in }) throws(KafkaFailure) {
+  package init(_ options: Options, tokens: TokenCache? = nil, log: @escaping KafkaLog = { _, _ in }) throws(KafkaFailure) {
     self.options = options
     var settings: [String: String] = [
       "client.id": "millrace-generate", "bootstrap.servers": options.brokers, "enable.idempotence": "true", "compression.codec": "lz4",
@@ -38,7 +38,7 @@ package final class TopicWriter {
     let secrets = KafkaOptions(brokers: "", topic: "", group: "", properties: options.properties).secrets
     client = try KafkaClient(
       .producer, required: settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
-      signals: KafkaSignals(secrets: secrets, log: log))
+      signals: KafkaSignals(secrets: secrets, tokens: tokens, log: log))
     topic = try ProducedTopic(client, options.topic)
     if options.transactionalID != nil { try client.transaction(.initialise, timeoutMilliseconds: 15_000) }
   }
@@ -61,6 +61,10 @@ package final class TopicWriter {
     } catch {
       switch error.kind {
       case .exists: return .existed(partitions: try partitionCount(timeoutMilliseconds))
+      case .denied:
+        // Who may write may not make topics, as a rule.
+        guard let count = try? client.partitionCount(of: options.topic, timeoutMilliseconds: timeoutMilliseconds) else { throw error }
+        return .existed(partitions: count)
       // A mock cluster names no controller: the call runs into its time-out.
       case .unsupported, .unreachable:
         client.serve(timeoutMilliseconds: 0)

@@ -12,6 +12,7 @@ internal import MillState
 /// The real ends of a pipeline: what stands behind the engine's seams in production.
 struct Assembly {
   let source: KafkaSource
+  private let tokens: TokenClient?
   let transport: CurlTransport
   let sink: ClickHouseSink
 
@@ -21,7 +22,12 @@ struct Assembly {
       brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: pipeline.consumerGroup,
       properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
       clientID: "millrace-" + pipeline.name)
-    source = try KafkaSource(kafka) { level, line in logger.log(level <= 3 ? .warning : .debug, line, ["from": "librdkafka"]) }
+    tokens = pipeline.kafka.tokens.map(TokenClient.init)
+    for warning in pipeline.kafka.warnings { logger.warning(warning) }
+    // What matters of it comes again as the reason of a wait, once; the library repeats it at each try.
+    source = try KafkaSource(kafka, tokens: tokens?.cache) { level, line in
+      logger.log(level <= 2 ? .warning : .debug, line, ["from": "librdkafka"])
+    }
     transport = CurlTransport(TransportOptions(url: pipeline.sink.url))
     let settings = pipeline.sink
     let options = SinkOptions(
@@ -33,6 +39,12 @@ struct Assembly {
       SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
     }
     sink = ClickHouseSink(options: options, fields: fields, transport: transport, clock: SystemClock())
+  }
+
+  /// Drops requests under way and joins the threads of HTTP.
+  func close() {
+    transport.close()
+    tokens?.close()
   }
 
   /// Everything an engine is built from.
@@ -56,6 +68,7 @@ struct Assembly {
       plan: PlanRecord(hash: planHash(text), replayVersion: 1, text: text), sinkName: pipeline.sink.name)
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
+    core.acceptedLosses = options.acceptedLosses
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds

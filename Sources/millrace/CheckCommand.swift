@@ -33,7 +33,7 @@ func loadPipeline(_ file: String) -> Pipeline? {
 }
 
 /// The directory that relative paths of the command line begin at.
-private func workingDirectory() -> String {
+func workingDirectory() -> String {
   guard let path = unsafe getcwd(nil, 0) else { return "/" }
   defer { unsafe free(path) }
   return unsafe String(cString: path)

@@ -15,7 +15,7 @@ func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
     Output.error("kafka.properties: \(describe(error))\n")
     return .failed
   }
-  defer { assembly.transport.close() }
+  defer { assembly.close() }
   let kafka = checkTopic(pipeline, assembly)
   let table = checkTable(pipeline, assembly)
   // An invalid file outweighs a server that is down.
@@ -26,23 +26,42 @@ func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
 private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode {
   let topic = pipeline.source.plan.topic
   do throws(SourceError) {
+    let missing = try assembly.source.missingRights()
+    guard missing.isEmpty else {
+      for right in missing { Output.error("  topic   \(assembly.source.lack(of: right))\n") }
+      return .failed
+    }
     let found = try assembly.source.describe()
     let records = found.partitions.reduce(0) { $0 + $1.stableEnd - $1.low }
     Output.out(
       "  topic   \(topic): \(found.partitions.count) partitions, at most \(grouped(records)) records kept, cluster \(found.clusterID)\n")
     let witness = try assembly.source.readWitness()
     Output.out("  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \($0)" } ?? "nothing committed yet")\n")
-    return .done
+    return checkPolicy(found, pipeline)
   } catch {
     Output.error("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))\n")
     return .failed
   }
 }
 
+private func checkPolicy(_ topic: TopicDescription, _ pipeline: Pipeline) -> ExitCode {
+  guard pipeline.sink.delivery == .exactlyOnce else { return .done }
+  switch topic.isCompacted {
+  case true?:
+    Output.error("  topic   cleanup.policy is compact: exactly once can't be kept; set delete, or write delivery: at_least_once (K11)\n")
+    return .invalidFile
+  case false?: return .done
+  case nil:
+    Output.out("  note    the brokers don't tell whether the topic is compacted; exactly once needs cleanup.policy=delete\n")
+    return .done
+  }
+}
+
 private func describe(_ error: SourceError) -> String {
   switch error {
   case .unavailable(let reason): "no answer: \(reason). Are the brokers up, and is kafka.brokers right?"
-  case .topicMissing(let topic): "there is no topic \(topic): create it, or mend sources.*.topic"
+  case .topicMissing(let topic, let nearest):
+    "there is no topic \(topic): create it, or mend sources.*.topic" + (nearest.map { "; did you mean \($0)?" } ?? "")
   case .refused(let reason): "refused: \(reason)"
   }
 }

@@ -67,6 +67,9 @@ let commandModels: [CommandModel] = [
     options: [
       .init("--until-end", "Stop once everything that the topic held at the start is in the table"),
       .init("--new-lineage", "Go on where another lineage has run; says which rows may be doubled"),
+      .init(
+        "--accept-loss", "TOPIC/PARTITION:FIRST-LAST",
+        "Give up records that Kafka has deleted before they were read; exactly the range that a stop (K3) names; may stand several times"),
     ],
     examples: ["millrace run pipeline.yaml", "millrace run pipeline.yaml --until-end   # a backfill"]),
   CommandModel(
@@ -117,7 +120,9 @@ let commandModels: [CommandModel] = [
       .init("--seed", "N", default: "1", "Start of the random numbers"),
       .init("--spread-duplicates", "Send duplicates to any partition, not to that of their original"),
       .init("--disorder", "MS", default: "0", "created_at stands up to so many milliseconds before the time of writing"),
-      .init("--property", "NAME=VALUE", "A librdkafka property, such as security.protocol=ssl; may stand several times"),
+      .init(
+        "--property", "NAME=VALUE", "As in kafka.properties of a pipeline file, such as security.protocol=ssl; may stand several times"),
+      .init("--pipeline", "FILE", "Take brokers, properties and topic of this pipeline file"),
       json,
     ],
     examples: [

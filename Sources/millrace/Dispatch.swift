@@ -56,7 +56,7 @@ private func findCommand(_ words: [String]) throws(UsageError) -> CommandModel {
 
 private func run(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
   switch arguments.command.name {
-  case "run": runFile(arguments, logger)
+  case "run": try runFile(arguments, logger)
   case "check": checkFile(arguments, logger)
   case "explain": try explainFile(arguments, logger)
   case "dead-letters list": try listDeadLetters(arguments, logger)

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MillConfig
 internal import MillKafka
 
 /// Bytes that a mock broker keeps of a partition; older records are gone.
@@ -17,14 +18,16 @@ func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
   options.disorderMilliseconds = try arguments.integer("--disorder", in: 0...86_400_000)
   options.duplicatesMove = arguments.flag("--spread-duplicates")
   if let issue = options.issues.first { throw arguments.usage(issue) }
-  var target = TopicWriter.Options(
-    brokers: arguments.text("--brokers") ?? "localhost:9092", topic: arguments.text("--topic") ?? "transactions")
-  for property in arguments.all("--property") {
-    guard let equals = property.firstIndex(of: "=") else { throw arguments.usage("--property \(property): must be NAME=VALUE") }
-    target.properties[String(property[..<equals])] = String(property[property.index(after: equals)...])
-  }
+  guard let (kafka, topic) = try target(arguments) else { return .invalidFile }
+  var target = TopicWriter.Options(brokers: kafka.brokers, topic: topic)
+  target.properties = kafka.properties.mapValues(\.revealed)
+  for warning in kafka.warnings { logger.warning(warning) }
+  let tokens = kafka.tokens.map(TokenClient.init)
+  defer { tokens?.close() }
   do throws(KafkaFailure) {
-    let writer = try TopicWriter(target) { level, line in if level <= 4 { logger.warning("kafka", ["line": .text(line)]) } }
+    let writer = try TopicWriter(target, tokens: tokens?.cache) { level, line in
+      if level <= 4 { logger.warning("kafka", ["line": .text(line)]) }
+    }
     options.partitionCount = try prepare(writer, target, partitions: partitions, eventCount: count, logger)
     let generator = EventGenerator(options)
     let result = try write(count, rate: rate, generator, writer)
@@ -34,6 +37,33 @@ func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
   } catch {
     logger.error("can't write events", ["brokers": .text(target.brokers), "topic": .text(target.topic), "reason": .text(error.text)])
     return .failed
+  }
+}
+
+/// Where to write: by a pipeline file, by the command line, or by both, which then wins; nil after problems, which are printed.
+private func target(_ arguments: Arguments) throws(UsageError) -> (kafka: KafkaSettings, topic: String)? {
+  var properties: [(name: String, value: String)] = []
+  for property in arguments.all("--property") {
+    guard let equals = property.firstIndex(of: "=") else { throw arguments.usage("--property \(property): must be NAME=VALUE") }
+    properties.append((String(property[..<equals]), String(property[property.index(after: equals)...])))
+  }
+  var pipeline: Pipeline?
+  if let file = arguments.text("--pipeline") {
+    if !properties.isEmpty { throw arguments.usage("--property stands beside --pipeline: write it into the file") }
+    pipeline = loadPipeline(file)
+    if pipeline == nil { return nil }
+  }
+  let topic = arguments.text("--topic") ?? pipeline?.source.plan.topic ?? "transactions"
+  if let kafka = pipeline?.kafka, arguments.text("--brokers") == nil { return (kafka, topic) }
+  if pipeline != nil { throw arguments.usage("--brokers stands beside --pipeline: the file names them") }
+  do throws(ConfigProblems) {
+    let brokers = arguments.text("--brokers") ?? "localhost:9092"
+    return (
+      try PipelineFile.kafka(brokers: brokers, properties: properties, directory: workingDirectory(), environment: .process), topic
+    )
+  } catch {
+    Output.error(error.text(file: "millrace generate"))
+    return nil
   }
 }
 

@@ -5,6 +5,7 @@ internal import MillConfig
 internal import MillCore
 internal import MillEngine
 internal import MillFlow
+internal import MillLog
 internal import Synchronization
 
 /// What the command line asks of a run beside the file.
@@ -13,13 +14,34 @@ struct RunOptions: Sendable {
   var untilEnd: Bool
   /// Accept that another lineage has run, and begin one of our own.
   var newLineage: Bool
+  /// Records that Kafka has deleted and that are given up.
+  var acceptedLosses: [Gap] = []
 }
 
 /// `millrace run FILE`.
-func runFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
+func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
-  let options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
+  var options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
+  options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
   return runPipeline(pipeline, options, logger)
+}
+
+/// The ranges after `--accept-loss`, as the message that asks for them writes them.
+private func acceptedLosses(_ arguments: Arguments, topic: String) throws(UsageError) -> [Gap] {
+  var losses: [Gap] = []
+  for text in arguments.all("--accept-loss") {
+    let form = "must be TOPIC/PARTITION:FIRST-LAST, as the message of the stop has it"
+    guard let slash = text.lastIndex(of: "/"), let colon = text.lastIndex(of: ":"), slash < colon else {
+      throw arguments.usage("--accept-loss \(text): \(form)")
+    }
+    let offsets = text[text.index(after: colon)...].split(separator: "-", omittingEmptySubsequences: false).map { Int64($0) }
+    guard let partition = Int32(text[text.index(after: slash)..<colon]), partition >= 0, offsets.count == 2, let first = offsets[0],
+      let last = offsets[1], first >= 0, last >= first, last < Int64.max
+    else { throw arguments.usage("--accept-loss \(text): \(form)") }
+    guard text[..<slash] == topic else { throw arguments.usage("--accept-loss \(text): the pipeline reads topic \(topic)") }
+    losses.append(Gap(partition: partition, start: first, next: last + 1))
+  }
+  return losses
 }
 
 /// Builds the engine's parts for `pipeline` and runs them on this thread until they are done or told to stop.
@@ -45,7 +67,7 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   let stop = loop.run(engine)
   progress.finish()
   // Requests under way are dropped: what they did is settled at the next start (R7).
-  assembly.transport.close()
+  assembly.close()
   lanes.close()
   engine.executor.close()
   return report(stop, logger)

@@ -44,17 +44,19 @@ import Testing
 @Test func `every example reads without a problem`() throws {
   let directory = root.appendingPathComponent("config/examples")
   let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasSuffix(".yaml") }
-  #expect(names.contains("deduplicate.yaml"))
+  #expect(names.contains("deduplicate.yaml") && names.contains("secured.yaml"))
+  // What they say has to be there beside them.
+  let files = ["/srv/pipelines/tls/ca.pem": "authority", "/srv/pipelines/secrets/kafka-password": "password"]
   for name in names {
     let bytes = [UInt8](try Data(contentsOf: directory.appendingPathComponent(name)))
-    #expect(problems(bytes) == [], "\(name)")
+    #expect(problems(bytes, surroundings(files: files)) == [], "\(name)")
   }
 }
 
 @Test func `a processing-time pipeline without operators is one`() throws {
   let text = """
     pipeline: p
-    kafka: {brokers: [a, "b:9093", "[::1]:9094"]}
+    kafka: {brokers: [a, "b:9093", "[::1]:9094"], properties: {security.protocol: plaintext}}
     sources: {s: {topic: t, fields: {n: {type: Int64, from: $offset}, v: {type: String, from: $headers.trace.id}},
       start: {offsets: {0: 42, 3: 7}}}}
     sinks: {k: {clickhouse: {input: s, url: "https://ch:8443/proxy/", table: t, columns: {o: n}, provenance_column: null}}}
@@ -99,7 +101,7 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
 // MARK: Substitution and secrets
 
 @Test func `variables, defaults and files are put into scalars`() throws {
-  let text = changed("localhost:9092", "${HOST}:${PORT:-9093},${NONE:-b}:1")
+  let text = changed("localhost:9092", "${HOST}:${PORT:-9093},${NONE:-b}:1\n  properties: {security.protocol: plaintext}")
     .replacingOccurrences(of: "table: payments", with: "table: t\n      password: ${file:secrets/ch}\n      user: ${EMPTY:-me}")
   let pipeline = try read(text, surroundings(["HOST": "kafka", "EMPTY": ""], files: ["/srv/pipelines/secrets/ch": "pa:ss #1\n"]))
   #expect(pipeline.kafka.brokers == "kafka:9093,b:1" && pipeline.sink.user == "me")
@@ -107,15 +109,18 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
 }
 
 @Test func `a secret prints as stars, in a pipeline and in a problem`() throws {
-  let text = changed("brokers: localhost:9092", "brokers: h\n  properties: {sasl.password: hunter2}")
-    .replacingOccurrences(of: "table: payments", with: "table: t\n      password: hunter2")
+  let text = changed(
+    "brokers: localhost:9092",
+    "brokers: h\n  properties: {security.protocol: sasl_ssl, sasl.mechanism: PLAIN, sasl.username: u, sasl.password: hunter2}"
+  )
+  .replacingOccurrences(of: "table: payments", with: "table: t\n      password: hunter2")
   let pipeline = try read(text)
   var dumped = ""
   dump(pipeline, to: &dumped)
   #expect(!dumped.contains("hunter2") && !"\(pipeline)".contains("hunter2") && !String(reflecting: pipeline).contains("hunter2"))
   #expect(pipeline.kafka.properties["sasl.password"]?.revealed == "hunter2")
 
-  let wrong = changed("brokers: localhost:9092", "brokers: h\n  properties: {api.token: hunter2}")
+  let wrong = changed("brokers: localhost:9092", "brokers: localhost\n  properties: {api.token: hunter2}")
     .replacingOccurrences(of: "within: 24h", with: "within: \"${file:/secret}\"")
   let found = problems(wrong, surroundings(files: ["/secret": "hunter2"]))
   #expect(found.map(\.value) == ["***", "***"])

@@ -10,10 +10,11 @@ struct Start: ~Copyable {
   let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)
   static let lineage = Lineage(0xabc)
 
-  init(newLineage: Bool = false, planHash: UInt64 = 7) {
+  init(newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = []) {
     var options = CoreOptions(
       pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan"), sinkName: "out")
     options.newLineage = newLineage
+    options.acceptedLosses = losses
     core = Core(options: options)
     _ = core.step(.started, now: now)
   }
@@ -191,7 +192,7 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     _ = start.open([whole(start)], records: intents + [seal], end: 6)
     let commands = start.look(witness: nil)
     let kept = commands.compactMap { command -> EpochNumber? in
-      if case .beginLog(let restart, _) = command { restart.lastKeptEpoch } else { nil }
+      if case .beginLog(let restart, _, _) = command { restart.lastKeptEpoch } else { nil }
     }
     #expect(kept == [2])
   }

@@ -138,8 +138,8 @@ struct ApacheKafkaTests {
 
   @Test func `a missing topic is told as missing and not made by asking`() throws {
     let source = try source()
-    for _ in 0..<2 { #expect(throws: SourceError.topicMissing(topic: topic)) { try source.describe() } }
-    #expect(throws: SourceError.topicMissing(topic: topic)) { try source.resolve(.earliest, partitionCount: 1) }
+    for _ in 0..<2 { #expect(throws: SourceError.topicMissing(topic: topic, nearest: nil)) { try source.describe() } }
+    #expect(throws: SourceError.topicMissing(topic: topic, nearest: nil)) { try source.resolve(.earliest, partitionCount: 1) }
   }
 
   @Test func `a witness outlives the source that wrote it`() throws {

@@ -153,8 +153,8 @@ import Testing
     try fill(partitions: 1, count: 1)
     broker.hideTopic("t")
     let source = try KafkaSource(broker.address, "t")
-    #expect(throws: SourceError.topicMissing(topic: "t")) { try source.describe() }
-    #expect(throws: SourceError.topicMissing(topic: "t")) { try source.anchor(partition: 0, offset: 0) }
+    #expect(throws: SourceError.topicMissing(topic: "t", nearest: nil)) { try source.describe() }
+    #expect(throws: SourceError.topicMissing(topic: "t", nearest: nil)) { try source.anchor(partition: 0, offset: 0) }
   }
 
   @Test func `control calls end in unavailable while no broker answers`() throws {

@@ -6,13 +6,14 @@ struct Samples {
   var random: SeededRandom
 
   mutating func record() -> LogRecord {
-    switch random.next(below: 8) {
+    switch random.next(below: 9) {
     case 0: .restart(Restart(lineage: Lineage(number()), instance: number(), lastKeptEpoch: number(), wallMilliseconds: signed()))
     case 1: .plan(plan())
     case 2, 3: .intent(intent())
     case 4: .chunk(random.bytes(random.next(below: 60)))
     case 5: .seal(seal())
     case 6: .ack(Ack(destination: destination(), batch: number()))
+    case 7: .gap(Gap(partition: Int32(truncatingIfNeeded: signed()), start: signed(), next: signed()))
     default: .deadline(Deadline(destination: destination(), batch: number(), seconds: signed()))
     }
   }

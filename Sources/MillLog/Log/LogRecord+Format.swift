@@ -14,6 +14,7 @@ extension LogRecord {
     case .seal: .seal
     case .ack: .ack
     case .deadline: .deadline
+    case .gap: .gap
     }
   }
 
@@ -53,6 +54,10 @@ extension LogRecord {
       writer.integer(deadline.destination.rawValue)
       writer.integer(deadline.batch)
       writer.integer(deadline.seconds)
+    case .gap(let gap):
+      writer.integer(gap.partition)
+      writer.integer(gap.start)
+      writer.integer(gap.next)
     }
     return writer.bytes
   }
@@ -96,6 +101,7 @@ extension LogRecord {
     case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
     case .deadline:
       self = .deadline(Deadline(destination: try reader.destination(), batch: try reader.integer(), seconds: try reader.integer()))
+    case .gap: self = .gap(Gap(partition: try reader.integer(), start: try reader.integer(), next: try reader.integer()))
     }
     try reader.finish()
   }

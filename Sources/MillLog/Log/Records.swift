@@ -182,6 +182,20 @@ package struct Ack: Hashable, Sendable {
   }
 }
 
+/// Offsets of one partition that Kafka has deleted before they were read, and that the user gave up (`--accept-loss`): no epoch that is
+/// cut after this record has any of them, and reading goes on at `next`.
+package struct Gap: Hashable, Sendable {
+  package var partition: Int32
+  package var start: Int64
+  package var next: Int64
+
+  package init(partition: Int32, start: Int64, next: Int64) {
+    self.partition = partition
+    self.start = start
+    self.next = next
+  }
+}
+
 /// A record of the epoch log. The raw values are on disk; 0 is reserved so that zero-filled space is never valid. `retire` (R11) is 6.
 package enum LogRecord: Hashable, Sendable {
   case restart(Restart)
@@ -191,8 +205,9 @@ package enum LogRecord: Hashable, Sendable {
   case seal(Seal)
   case ack(Ack)
   case deadline(Deadline)
+  case gap(Gap)
 
   package enum Kind: UInt8, Sendable {
-    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, ack = 7, deadline = 8
+    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, ack = 7, deadline = 8, gap = 9
   }
 }

@@ -23,7 +23,7 @@ package final class SimKafka: Source, @unchecked Sendable {
     try answer()
     return TopicDescription(
       clusterID: broker.clusterID, topicID: nil,
-      partitions: broker.partitions.map { PartitionBounds(low: $0.low, stableEnd: $0.stableEnd) })
+      partitions: broker.partitions.map { PartitionBounds(low: $0.low, stableEnd: $0.stableEnd, high: $0.end) })
   }
 
   package func resolve(_ start: StartPosition, partitionCount: Int) throws(SourceError) -> [Int64] {

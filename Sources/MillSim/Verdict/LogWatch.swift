@@ -45,6 +45,8 @@ package final class LogWatch {
   package private(set) var durablySealedEpoch: EpochNumber = 0
   /// One past the newest record that has been durable.
   package private(set) var durableEnd: LogPosition = 0
+  /// What was given up, in order.
+  package private(set) var gaps: [Gap] = []
   /// What is wrong, as it is found.
   package var onViolation: ((String) -> Void)?
   /// Told each ack as it is written.
@@ -143,7 +145,7 @@ package final class LogWatch {
     switch kind {
     case .seal, .ack: break
     case .chunk: return
-    case .intent, .restart, .plan, .deadline: if file.isCopy { return }
+    case .intent, .restart, .plan, .deadline, .gap: if file.isCopy { return }
     }
     guard let record = try? LogRecord(kind: kind, payload: Array(file.bytes[end - byteCount..<end])) else {
       onViolation?("log record \(position) can't be read back")
@@ -160,6 +162,7 @@ package final class LogWatch {
       if !file.isCopy { onAck?(ack) }
     case .intent(let intent): note(intent)
     case .restart(let restart): void(after: restart.lastKeptEpoch)
+    case .gap(let gap): gaps.append(gap)
     case .plan, .chunk, .deadline: break
     }
   }
@@ -180,13 +183,18 @@ package final class LogWatch {
     }
     for range in intent.ranges {
       let before = epochs[intent.epoch - 1]?.ranges.first { $0.partition == range.partition }
-      if let before, before.next != range.start {
+      if let before, before.next != range.start, !jumps(range.partition, before.next, range.start) {
         onViolation?("epoch \(intent.epoch) reads partition \(range.partition) from \(range.start), the one before ended at \(before.next)")
       }
     }
     epochs[intent.epoch] = EpochFact(
       number: intent.epoch, clock: intent.clockMilliseconds,
       ranges: intent.ranges.map { .init(partition: $0.partition, start: $0.start, next: $0.next, isIdle: $0.isIdle) })
+  }
+
+  /// Whether what lies between was given up.
+  private func jumps(_ partition: Int32, _ end: Int64, _ start: Int64) -> Bool {
+    gaps.contains { $0.partition == partition && $0.start <= end && $0.next == start }
   }
 
   private func void(after last: EpochNumber) {

@@ -40,6 +40,8 @@ package final class World {
   /// Set when the program judges by another window under the same plan: a defect of a release.
   var otherWithin: Int64?
   private var acceptsNewLineage = false
+  /// What the next start gives up.
+  private var acceptedLosses: [Gap] = []
   /// The stop that ended the run, when one was final.
   private(set) var finalStop: Stop?
   private static let start: Int64 = 1_780_000_000_000
@@ -137,6 +139,7 @@ package final class World {
     options.plan.hash &+= plan
     options.newLineage = acceptsNewLineage
     acceptsNewLineage = false
+    options.acceptedLosses = acceptedLosses
     let lanes = SimLanes(
       scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
     let parts = EngineParts(
@@ -151,6 +154,7 @@ package final class World {
       if case .logBegun = event { hasBegun = true }
       trace.mix(UInt64(commands.count))
       invariants.observe(event, commands)
+      noteLoss(commands)
       if trace.isVerbose { noteStep(event, commands) }
     }
     let life = Life(engine, lanes: lanes, incarnation: incarnation, isUntilEnd: untilEnd, scheduler: scheduler, draws: laneDraws)
@@ -193,9 +197,37 @@ package final class World {
       acceptsNewLineage = true
       loosen(.noneMissing)
       restart()
+    } else if stop.rule == "K3", !isAccepted(stop), draws.chance(0.8) {
+      acceptedLosses = givenUp(stop.message)
+      trace.note("accepted with --accept-loss \(acceptedLosses)")
+      restart()
     } else {
       finalStop = stop
     }
+  }
+
+  /// What was accepted and is asked for again was not taken.
+  private func isAccepted(_ stop: Stop) -> Bool {
+    let asked = givenUp(stop.message)
+    guard !asked.isEmpty, asked == acceptedLosses else { return false }
+    invariants.violate("the engine stops at a loss that was accepted: \(stop.message)")
+    return true
+  }
+
+  /// The options that a stop's message names, as a user would copy them; none where it asks for another start.
+  private func givenUp(_ message: String) -> [Gap] {
+    message.split(separator: "'").compactMap { word in
+      let parts = word.split(whereSeparator: { "/:-".contains($0) }).suffix(3)
+      guard word.contains("/"), parts.count == 3, let partition = Int32(parts[parts.startIndex]),
+        let first = Int64(parts[parts.startIndex + 1]), let last = Int64(parts[parts.startIndex + 2])
+      else { return nil }
+      return Gap(partition: partition, start: first, next: last + 1)
+    }
+  }
+
+  /// Keys of records that are gone are forgotten, which the oracle doesn't follow.
+  private func noteLoss(_ commands: [Command]) {
+    for case .replay(_, isWhole: false) in commands { loosen(.nothing) }
   }
 
   /// From here on no more is asked of the table than this.

@@ -138,6 +138,7 @@ struct LogFiles {
           inputDigest: digest)), .chunk([1, 2, 3, 4, 5, 6, 7, 8, 9]), .chunk([0, 0]),
       .seal(Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [batch])),
       .deadline(Deadline(destination: .table, batch: 1, seconds: 10)), .ack(Ack(destination: .deadLetters, batch: 1)),
+      .gap(Gap(partition: 1, start: 5, next: 9)),
     ]
     for (index, record) in (records + records).enumerated() {
       _ = try log.append(record)

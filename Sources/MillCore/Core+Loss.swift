@@ -1,0 +1,149 @@
+internal import MillBase
+internal import MillLog
+
+/// A partition that gives nothing more, until it is known why.
+struct LostPosition {
+  var found: PositionLost
+  /// The next look may be older than this.
+  var skipsLook: Bool
+  /// The offset is one that the partition has: its records must show whether it is the same partition.
+  var isWithinBounds = false
+}
+
+/// Records that are gone before they were read: found at a start or while running, given up by `--accept-loss` (K3, K4, K6, K8).
+extension Core {
+  // MARK: - At a start
+
+  /// Offsets that are to be read and are not there any more, by partition. An earlier start's gaps are behind us: see `readLog`.
+  func lostRanges(_ look: SourceLook) -> [Gap] {
+    zip(partitions, look.low).enumerated().compactMap { index, pair in
+      pair.0.next < pair.1 ? Gap(partition: Int32(index), start: pair.0.next, next: pair.1) : nil
+    }
+  }
+
+  /// K3: what is to be read must still be there, or its loss have been accepted, range by range. Returns false after ordering a stop.
+  mutating func checkLoss(_ look: SourceLook) -> Bool {
+    guard !start.lossChecked else { return true }
+    let lost = lostRanges(look)
+    guard lost.allSatisfy({ options.acceptedLosses.contains($0) }) else {
+      end(lossStop(lost))
+      return false
+    }
+    start.lossChecked = true
+    for gap in options.acceptedLosses where !lost.contains(gap) {
+      say(.warning, "--accept-loss \(text(of: gap)): nothing is lost there, or it was accepted before; the option does nothing")
+    }
+    guard !lost.isEmpty else { return true }
+    Reach.mark(.k3LossAccepted)
+    start.gaps = lost
+    for gap in lost {
+      partitions[Int(gap.partition)].next = gap.next
+      lossEnds[gap.partition] = gap.next
+      say(.warning, "--accept-loss: \(text(of: gap)) is given up, reading goes on at offset \(gap.next)")
+    }
+    // All that is replayed was made before this loss.
+    lossPosition = LogPosition.max
+    if let first = replay.first(where: { !isWhole($0) }) {
+      Reach.mark(.k3ReplayedWithLoss)
+      say(
+        .warning,
+        "records of epochs \(first.epoch) to \(replay.last?.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten"
+      )
+    }
+    return true
+  }
+
+  private func lossStop(_ lost: [Gap]) -> Stop {
+    let ranges = lost.map { "partition \($0.partition): offsets \($0.start) to \($0.next - 1)" }.joined(separator: "; ")
+    let way = lost.map { "--accept-loss '\(text(of: $0))'" }.joined(separator: " ")
+    return Stop(
+      .promise, rule: "K3",
+      "topic \(options.topic): records have been deleted before they were read (retention, delete-records): \(ranges). They can't be had any more, their rows will be missing. To go on behind them, start once with \(way)"
+    )
+  }
+
+  /// As `--accept-loss` takes it: `topic/partition:first-last`.
+  private func text(of gap: Gap) -> String { "\(options.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)" }
+
+  // MARK: - Replay beside a loss (R4)
+
+  /// Whether all records of a recorded epoch can be there: none of its ranges reaches into what was given up after it was recorded.
+  func isWhole(_ intent: Intent) -> Bool {
+    guard (intentPositions[intent.epoch] ?? 0) < lossPosition else { return true }
+    return intent.ranges.allSatisfy { $0.next <= $0.start || $0.start >= lossEnds[$0.partition] ?? 0 }
+  }
+
+  // MARK: - While running
+
+  /// A position is gone: the brokers are asked what is there before anything is said of it.
+  mutating func takeLost(_ found: PositionLost) {
+    guard lost == nil, windUp == nil else { return }
+    say(
+      .warning,
+      "partition \(found.partition) of \(options.topic): nothing can be read at offset \(found.offset) (\(found.reason)); asking the brokers"
+    )
+    // A look that is under way may have been answered before it was gone.
+    lost = LostPosition(found: found, skipsLook: asking.contains(.describe))
+    nextDescribe = monotonic
+  }
+
+  /// What the topic looks like after a position was lost.
+  mutating func judgeLost(_ look: SourceLook) {
+    guard let found = lost?.found, windUp == nil else { return }
+    if lost?.skipsLook == true {
+      lost?.skipsLook = false
+      nextDescribe = monotonic
+      return
+    }
+    let (low, end) = (look.low[Int(found.partition)], look.stableEnd[Int(found.partition)])
+    if found.offset < low {
+      Reach.mark(.k3LostWhileRunning)
+      windUp = lossStop([Gap(partition: found.partition, start: found.offset, next: low)])
+    } else if found.offset > end {
+      windUp = Stop(
+        .promise, rule: "K4",
+        "partition \(found.partition) of \(options.topic) ends at offset \(end), but was read up to \(found.offset): it was truncated, or the topic was deleted and made anew"
+      )
+    } else {
+      lost?.isWithinBounds = true
+    }
+  }
+
+  /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
+  mutating func takeAnchorsLive(_ stop: Stop?) {
+    guard lost != nil, windUp == nil else { return }
+    if let stop {
+      windUp = stop
+      return
+    }
+    lost = nil
+    say(.info, "the records that were read are there still: fetching again")
+    if let lastPolled { commands.append(.fetch(lastPolled.next)) }
+  }
+
+  /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.
+  mutating func takeTopicMissing(_ text: String) {
+    asking.subtract([.describe, .anchors])
+    let hadIt = phase == .live || start.manifest != nil
+    let stop = Stop(
+      hadIt ? .promise : .failed, rule: hadIt ? "K8" : "",
+      hadIt
+        ? "\(text). It was there before: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
+        : text)
+    guard phase == .live else { return end(stop) }
+    let since = topicMissingSince ?? monotonic
+    topicMissingSince = since
+    if monotonic - since >= options.topicMissingPatienceMilliseconds { windUp = windUp ?? stop }
+    nextDescribe = monotonic + options.retryMilliseconds
+  }
+
+  /// All that was read is sealed and kept by a last checkpoint, so that the next start has nothing to replay from records that are gone;
+  /// then the stop.
+  mutating func advanceWindUp() {
+    if lost?.isWithinBounds == true, windUp == nil { ask(.anchors) }
+    guard windUp != nil, bufferedSince == nil, !stopRequested else { return }
+    say(.info, "stopping: sealing and taking a checkpoint")
+    stopRequested = true
+    stopProgressAt = monotonic
+  }
+}

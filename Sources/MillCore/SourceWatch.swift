@@ -1,0 +1,111 @@
+/// What is said of Kafka's troubles: one line when one begins or shows another reason, one when it ends. A pure value.
+struct SourceWatch {
+  private struct Trouble {
+    var reason: String
+    /// Brokers take turns in their reasons; each is said once.
+    var said: Set<String>
+  }
+
+  /// Of fetching.
+  private var records: Trouble?
+  private var questions: [SourceQuestion: Trouble] = [:]
+  /// Partitions whose last stable offset stands still while records wait behind it.
+  var stalls: [Int: Stall] = [:]
+  /// Whether it has been said that the brokers don't tell of compaction.
+  var saidUnknownPolicy = false
+
+  struct Stall {
+    var stableEnd: Int64
+    var since: Int64
+    var isSaid = false
+  }
+
+  /// Why nothing comes from Kafka, or why it isn't asked with success; nil: all is well.
+  var reason: String? {
+    if let records { return records.reason }
+    return [SourceQuestion.describe, .witness, .starts, .anchors].lazy.compactMap { questions[$0]?.reason }.first
+  }
+
+  /// Whether this is news.
+  mutating func begin(_ question: SourceQuestion?, _ reason: String) -> Bool {
+    func isNews(_ trouble: inout Trouble?) -> Bool {
+      var said = trouble?.said ?? []
+      let isNew = said.insert(reason).inserted
+      trouble = Trouble(reason: reason, said: said)
+      return isNew
+    }
+    guard let question else { return isNews(&records) }
+    let isNew = isNews(&questions[question])
+    // What keeps records from coming has been said.
+    return isNew && records == nil
+  }
+
+  /// Whether a trouble has ended with this.
+  mutating func end(_ question: SourceQuestion?) -> Bool {
+    if let question { return questions.removeValue(forKey: question) != nil && records == nil }
+    defer { records = nil }
+    return records != nil
+  }
+}
+
+extension Core {
+  mutating func answered(_ question: SourceQuestion) {
+    asking.remove(question)
+    if sourceWatch.end(question) { say(.info, "Kafka answers again (\(question.rawValue))") }
+  }
+
+  mutating func sourceTrouble(_ question: SourceQuestion, _ reason: String) {
+    if sourceWatch.begin(question, reason) { say(.warning, "waiting for Kafka (\(question.rawValue)): \(reason)") }
+  }
+
+  /// How fetching goes; nil: well.
+  mutating func recordsTrouble(_ reason: String?) {
+    if let reason {
+      if sourceWatch.begin(nil, reason) { say(.warning, "waiting for Kafka: \(reason)") }
+    } else if sourceWatch.end(nil) {
+      say(.info, "Kafka answers again")
+    }
+  }
+
+  /// K11: a compacted topic doesn't give the same records twice. True after ordering a stop.
+  mutating func isCompacted(_ look: SourceLook) -> Bool {
+    guard table?.mode != .atLeastOnce else { return false }
+    guard let isCompacted = look.isCompacted else {
+      if !sourceWatch.saidUnknownPolicy {
+        say(.warning, "the brokers don't tell whether topic \(options.topic) is compacted; exactly once needs cleanup.policy=delete")
+      }
+      sourceWatch.saidUnknownPolicy = true
+      return false
+    }
+    guard isCompacted else { return false }
+    let text =
+      "topic \(options.topic) is compacted (cleanup.policy): Kafka removes records of it that may have to be read again, so that exactly once can't be kept. Set cleanup.policy=delete, read a topic that has it, or write delivery: at_least_once"
+    end(Stop(phase == .live ? .promise : .invalidPipeline, rule: "K11", text))
+    return true
+  }
+
+  /// K10: a transaction that nobody ends holds back all records behind its first.
+  mutating func watchStalls(_ look: SourceLook) {
+    for (index, high) in look.high.enumerated() where index < partitions.count {
+      let end = look.stableEnd[index]
+      guard high > end, partitions[index].next >= end else {
+        if sourceWatch.stalls.removeValue(forKey: index)?.isSaid == true {
+          say(.info, "partition \(index) of \(options.topic) goes on: its last stable offset is \(end)")
+        }
+        continue
+      }
+      if sourceWatch.stalls[index]?.stableEnd != end {
+        if sourceWatch.stalls[index]?.isSaid == true { say(.info, "partition \(index) of \(options.topic) goes on") }
+        sourceWatch.stalls[index] = SourceWatch.Stall(stableEnd: end, since: monotonic)
+      }
+      guard let stall = sourceWatch.stalls[index], !stall.isSaid, monotonic - stall.since >= options.stallPatienceMilliseconds else {
+        continue
+      }
+      sourceWatch.stalls[index]?.isSaid = true
+      say(
+        .warning,
+        "partition \(index) of \(options.topic): the last stable offset stands at \(end) for \((monotonic - stall.since) / 1000) s, with offsets up to \(high - 1) behind it: a transaction is open there (LSO stuck). Waiting for its end; kafka-transactions.sh find-hanging names its producer"
+      )
+    }
+  }
+}

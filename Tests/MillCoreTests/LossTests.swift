@@ -1,0 +1,196 @@
+import MillBase
+import MillCore
+import MillLog
+import Testing
+
+private func gap(_ start: Int64, _ next: Int64, partition: Int32 = 0) -> Gap { Gap(partition: partition, start: start, next: next) }
+
+private func gaps(_ commands: [Command]) -> [Gap]? {
+  for case .beginLog(_, _, let gaps) in commands { return gaps }
+  return nil
+}
+
+private func words(_ commands: [Command], _ level: Command.Level) -> [String] {
+  commands.compactMap { if case .say(level, let text) = $0 { text } else { nil } }
+}
+
+private func intent(_ epoch: EpochNumber, _ start: Int64, _ next: Int64) -> Intent {
+  Intent(
+    epoch: epoch, clockMilliseconds: 1, planHash: 7, ranges: [PartitionRange(partition: 0, start: start, next: next)],
+    inputDigest: Digest128(low: 0, high: 0))
+}
+
+private func seal(_ epoch: EpochNumber) -> LogRecord {
+  .seal(Seal(epoch: epoch, covered: [Seal.Coverage(destination: .table, firstEpoch: epoch)], batches: []))
+}
+
+private func result(_ intent: Intent) -> EpochResult {
+  EpochResult(
+    epoch: intent.epoch, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0], maxEventTimes: [Int64.min],
+    watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 9, stop: nil)
+}
+
+@Suite struct LossTests {
+  @Test func `a loss stops with the option that gives up exactly it (K3)`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    let found = stop(start.look(witness: nil, low: [4]))
+    #expect(found?.kind == .promise && found?.rule == "K3")
+    #expect(found?.message.contains("offsets 0 to 3") == true && found?.message.contains("--accept-loss 't/0:0-3'") == true)
+  }
+
+  @Test(arguments: [gap(0, 3), gap(0, 5), gap(1, 4), gap(0, 4, partition: 1)])
+  func `any other range than the lost one is not taken for it (K3)`(_ other: Gap) {
+    var start = Start(losses: [other])
+    _ = start.open([whole(start)])
+    let commands = start.look(witness: nil, low: [4])
+    #expect(stop(commands)?.rule == "K3" && gaps(commands) == nil)
+  }
+
+  @Test func `an accepted loss goes into the log before anything is read, and reading goes on behind it (K3)`() {
+    var start = Start(losses: [gap(0, 4)])
+    _ = start.open([whole(start)])
+    var commands = start.look(witness: "millrace:\(Start.lineage):2", low: [4])
+    #expect(stop(commands) == nil && gaps(commands) == [gap(0, 4)])
+    commands = start.core.step(.logBegun(end: 5, durableEnd: 5), now: start.now)
+    commands += start.core.step(.stateOpened, now: start.now)
+    #expect(commands.contains { if case .assign([4]) = $0 { true } else { false } })
+  }
+
+  @Test func `an acceptance of what is there is told to do nothing`() {
+    var start = Start(losses: [gap(0, 4)])
+    _ = start.open([whole(start)])
+    let commands = start.look(witness: nil)
+    #expect(gaps(commands) == [] && words(commands, .warning).contains { $0.contains("t/0:0-3") && $0.contains("does nothing") })
+  }
+
+  @Test func `a gap that an earlier start wrote is not missed, and a further loss is named without it (K3)`() {
+    var start = Start()
+    _ = start.open([whole(start)], records: [.gap(gap(0, 4))], end: 3)
+    #expect(gaps(start.look(witness: nil, low: [4])) == [])
+    var further = Start()
+    _ = further.open([whole(further)], records: [.gap(gap(0, 4))], end: 3)
+    #expect(stop(further.look(witness: nil, low: [6]))?.message.contains("--accept-loss 't/0:4-5'") == true)
+  }
+
+  @Test func `epochs from before a gap are replayed without what is gone and not compared, later ones are (K3, R4)`() {
+    var start = Start()
+    let (before, after) = (intent(1, 0, 4), intent(2, 6, 8))
+    _ = start.open([whole(start)], records: [.intent(before), seal(1), .gap(gap(0, 6)), .intent(after), seal(2)], end: 7)
+    _ = start.look(witness: nil, low: [6])
+    _ = start.core.step(.logBegun(end: 9, durableEnd: 9), now: start.now)
+    _ = start.core.step(.witnessCommitted, now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    var commands = start.core.step(.polled(Polled(next: [8], rows: [2], byteCount: 9, stop: nil)), now: start.now)
+    #expect(commands.contains { if case .replay(before, isWhole: false) = $0 { true } else { false } })
+    commands = start.core.step(.processed(result(before)), now: start.now)
+    #expect(commands.contains { if case .compareSeal(_, isWhole: false) = $0 { true } else { false } })
+    commands = start.core.step(.sealCompared(mismatch: nil), now: start.now)
+    #expect(commands.contains { if case .replay(after, isWhole: true) = $0 { true } else { false } })
+    commands = start.core.step(.processed(result(after)), now: start.now)
+    #expect(commands.contains { if case .compareSeal(_, isWhole: true) = $0 { true } else { false } })
+  }
+
+  @Test func `a compacted topic is refused before anything is written (K11)`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    _ = start.look(witness: nil, low: [], end: [])
+    var compacted = Start()
+    _ = compacted.open([whole(compacted)])
+    _ = compacted.core.step(.witnessRead(nil), now: compacted.now)
+    _ = compacted.core.step(
+      .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [1], isCompacted: true)), now: compacted.now)
+    let facts = TableFacts(
+      mode: .tokenAndProvenance, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: [])
+    let found = stop(compacted.core.step(.sink(exchange: 1, .described(facts)), now: compacted.now))
+    #expect(found?.rule == "K11" && found?.kind == .invalidPipeline)
+  }
+}
+
+/// A core that has come to live reading, of one partition.
+private struct Running: ~Copyable {
+  var start = Start()
+  var clock: Int64 = 2_000
+
+  init() {
+    _ = start.open([whole(start)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2")
+    _ = step(.logBegun(end: 4, durableEnd: 4))
+    _ = step(.stateOpened)
+  }
+
+  mutating func step(_ event: Event, after milliseconds: Int64 = 0) -> [Command] {
+    clock += milliseconds
+    return start.core.step(event, now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+  }
+
+  mutating func look(low: Int64, end: Int64, high: Int64? = nil, after milliseconds: Int64 = 0) -> [Command] {
+    step(
+      .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [low], stableEnd: [end], high: high.map { [$0] } ?? [])),
+      after: milliseconds)
+  }
+
+  mutating func lose() -> [Command] {
+    step(
+      .polled(Polled(next: [0], rows: [0], byteCount: 0, lost: PositionLost(partition: 0, offset: 0, reason: "out of range"), stop: nil)))
+  }
+}
+
+private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .describeSource = $0 { true } else { false } } }
+
+@Suite struct RunningLossTests {
+  @Test func `a position lost while running is asked about, and stops after a checkpoint with the range (K3)`() {
+    var running = Running()
+    #expect(asks(running.lose()))
+    let commands = running.look(low: 5, end: 9)
+    // Nothing is pending and the newest checkpoint stands at this epoch.
+    let found = stop(commands)
+    #expect(found?.rule == "K3" && found?.message.contains("--accept-loss 't/0:0-4'") == true)
+  }
+
+  @Test func `a position that is there, with the records that were read, is fetched again`() {
+    var running = Running()
+    _ = running.lose()
+    let commands = running.look(low: 0, end: 9)
+    #expect(stop(commands) == nil && commands.contains { if case .checkAnchors = $0 { true } else { false } })
+    #expect(running.step(.anchorsChecked([])).contains { if case .fetch([0]) = $0 { true } else { false } })
+  }
+
+  @Test func `a position that is there with other records is a topic made anew (K6)`() {
+    var running = Running()
+    _ = running.lose()
+    _ = running.look(low: 0, end: 9)
+    #expect(stop(running.step(.anchorsChecked(["partition 0 has another record at offset 3"])))?.rule == "K6")
+  }
+
+  @Test func `a topic that brokers deny for a moment is waited for, one that stays away was deleted (K8)`() {
+    var running = Running()
+    #expect(stop(running.step(.topicMissing("topic t does not exist"))) == nil)
+    #expect(stop(running.look(low: 0, end: 9, after: 9_000)) == nil)
+    #expect(stop(running.step(.topicMissing("topic t does not exist"), after: 5_000)) == nil)
+    #expect(stop(running.step(.topicMissing("topic t does not exist"), after: 10_000))?.rule == "K8")
+  }
+
+  @Test func `an open transaction is told once while it holds records back, and its end (K10)`() {
+    var running = Running()
+    _ = running.step(.polled(Polled(next: [0], rows: [0], byteCount: 0, stop: nil)))
+    #expect(words(running.look(low: 0, end: 0, high: 7), .warning).isEmpty)
+    #expect(words(running.look(low: 0, end: 0, high: 9, after: 30_000), .warning).contains { $0.contains("LSO stuck") })
+    #expect(words(running.look(low: 0, end: 0, high: 9, after: 30_000), .warning).isEmpty)
+    #expect(words(running.look(low: 0, end: 9, high: 9, after: 30_000), .info).contains { $0.contains("goes on") })
+  }
+
+  @Test func `a trouble is told once a reason, and its end once`() {
+    var running = Running()
+    func poll(_ trouble: String?) -> Event { .polled(Polled(next: [0], rows: [0], byteCount: 0, trouble: trouble, stop: nil)) }
+    #expect(words(running.step(poll("denied")), .warning) == ["waiting for Kafka: denied"])
+    #expect(words(running.step(poll("denied")), .warning).isEmpty)
+    #expect(words(running.step(.sourceUnavailable(.describe, reason: "denied")), .warning).isEmpty)
+    #expect(words(running.step(poll("down")), .warning) == ["waiting for Kafka: down"])
+    #expect(words(running.step(poll("denied")), .warning).isEmpty)
+    let waitsFor = running.start.core.progress.waitsFor
+    #expect(waitsFor == "denied")
+    #expect(words(running.step(poll(nil)), .info) == ["Kafka answers again"])
+    #expect(words(running.step(poll("denied")), .warning) == ["waiting for Kafka: denied"])
+  }
+}
