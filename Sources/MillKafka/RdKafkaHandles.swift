@@ -306,7 +306,7 @@ private func setSecurity(_ conf: OpaquePointer) {
     switch tokens.token() {
     case .success(let token):
       let pairs = unsafe token.extensions.sorted { $0.key < $1.key }.flatMap { unsafe [strdup($0.key), strdup($0.value)] }
-      defer { for unsafepair in unsafe pairs { unsafe free(pair) } }
+      defer { for index in unsafe pairs.indices { unsafe free(pairs[index]) } }
       var extensions = unsafe pairs.map { unsafe UnsafePointer<CChar>($0) }
       let code = unsafe rd_kafka_oauthbearer_set_token(
         client, token.value, token.expiresAt, token.principal, &extensions, extensions.count, &text, text.count)
