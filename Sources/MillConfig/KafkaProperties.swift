@@ -98,7 +98,7 @@ package enum KafkaProperties {
     return Refusal(
       message: "this property is not on the list of those a pipeline may set",
       remedy: "allowed: security.protocol, client.*, sasl.*, ssl.*, fetch.*, socket.*, reconnect.*, metadata.max.age.ms and the like",
-      nearest: nearestKnown(to: name, among: (allowed.keys + tokens.keys).sorted()))
+      nearest: nearestKnown(to: name, among: (Array(allowed.keys) + Array(tokens.keys)).sorted()))
   }
 
   private static func refusal(of value: String, kind: Kind) -> Refusal? {

@@ -116,6 +116,9 @@ struct KafkaSecurity {
   }
 
   private func checkCertificates() {
+    if map.has("ssl.keystore.location"), !map.has("ssl.keystore.password") {
+      report("ssl.keystore.password", "ssl.keystore.password is missing: a key store has one", "best ${file:PATH}")
+    }
     for (key, certificate) in [("ssl.key.location", "ssl.certificate.location"), ("ssl.key.pem", "ssl.certificate.pem")] {
       guard (text(key) != nil) != (text(certificate) != nil) else { continue }
       let missing = text(key) == nil ? key : certificate

@@ -22,6 +22,7 @@ extension PipelineReader {
     let hasBrokers = section.requires("brokers", "host:port, several separated by commas")
     let items = hasBrokers ? section.list("brokers", wanted: "host:port, several separated by commas") : nil
     var brokers: [String] = []
+    var isWhole = true
     for item in items ?? [] {
       guard let (node, text) = section.scalar(item, "kafka.brokers", wanted: "host:port") else { continue }
       for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -29,6 +30,7 @@ extension PipelineReader {
         if let broker = brokerAddress(broker) {
           brokers.append(broker)
         } else {
+          isWhole = false
           problems.add(
             node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(broker)) is not host:port",
             remedy: "such as kafka-1:9092,kafka-2:9092; ports are 1 to 65535; no scheme (security.protocol says that)")
@@ -36,7 +38,8 @@ extension PipelineReader {
       }
     }
     if let items, items.isEmpty { problems.add(section.node("brokers")!, "kafka.brokers", "no broker is named", remedy: "host:port") }
-    return brokers
+    // Of a list that is wrong no more is said.
+    return isWhole ? brokers : []
   }
 
   /// `host:port` with the port filled in; nil where it is none.

@@ -37,9 +37,7 @@ final class KafkaSignals: Sendable {
   func told(_ reason: String) -> String {
     var text = redact(reason)
     // librdkafka adds "(after 3ms in state CONNECT, 4 identical error(s) suppressed)".
-    if let start = text.firstRange(of: " (after "), let end = text[start.upperBound...].firstIndex(of: ")") {
-      text.removeSubrange(start.lowerBound...end)
-    }
+    if text.hasSuffix(")"), let start = text.firstRange(of: " (after ") { text.removeSubrange(start.lowerBound...) }
     // "ssl://host:9093/bootstrap: ..." and "ssl://host:9093/1: ..." are the same broker.
     if let scheme = text.firstRange(of: "://"), let slash = text[scheme.upperBound...].firstIndex(of: "/"),
       let colon = text[slash...].firstIndex(of: ":")

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import MillConfig
+internal import MillFlow
 internal import MillKafka
 
 /// Bytes that a mock broker keeps of a partition; older records are gone.
@@ -58,9 +59,10 @@ private func target(_ arguments: Arguments) throws(UsageError) -> (kafka: KafkaS
   if pipeline != nil { throw arguments.usage("--brokers stands beside --pipeline: the file names them") }
   do throws(ConfigProblems) {
     let brokers = arguments.text("--brokers") ?? "localhost:9092"
-    return (
-      try PipelineFile.kafka(brokers: brokers, properties: properties, directory: workingDirectory(), environment: .process), topic
-    )
+    let kafka = try PipelineFile.kafka(
+      brokers: brokers, properties: properties, directory: workingDirectory(), environment: .process)
+    Output.conceal(kafka.properties.filter { Secret.isSecretKey($0.key) }.map(\.value) + (kafka.tokens.map { [$0.clientSecret] } ?? []))
+    return (kafka, topic)
   } catch {
     Output.error(error.text(file: "millrace generate"))
     return nil

@@ -31,7 +31,7 @@ final class TokenClient: Sendable {
         timeoutMilliseconds: Self.timeoutMilliseconds)
       transport.send(request) { answers.put($0) }
       let place = "token endpoint \(settings.endpoint)"
-      switch answers.takeAll(waitingMilliseconds: Self.timeoutMilliseconds + 5_000).first {
+      switch answers.takeAll(waitingMilliseconds: Int64(Self.timeoutMilliseconds + 5_000)).first {
       case .success(let response):
         return grant.read(status: response.status, answer: response.body, now: clock.now().wallMilliseconds)
           .mapError { TokenFailure("\(place): \($0.reason)") }

@@ -13,13 +13,13 @@ private let tokens = [
   "sasl.oauthbearer.client.secret: hunter2", "sasl.oauthbearer.token.endpoint.url: \"https://idp.example/token?x=1\"",
 ].joined(separator: ", ")
 
-@Test(arguments: ["localhost", "localhost:9093", "127.0.0.1:1", "127.8.9.1", "[::1]:9092", "a.localhost:1", "\"127.0.0.1,localhost:2\""])
+@Test(arguments: ["localhost", "localhost:9093", "127.0.0.1:1", "127.8.9.1", "\"[::1]:9092\"", "a.localhost:1", "\"127.0.0.1,localhost:2\""])
 func `plaintext is free on loopback`(_ brokers: String) {
   #expect(problems(changed("localhost:9092", brokers)) == [])
 }
 
 @Test(arguments: [
-  "kafka-1:9092", "10.0.0.1", "127.0.0.1.example:1", "\"localhost,kafka-1:9092\"", "[fe80::1]:9092", "1270.0.0.1", "127.0.0",
+  "kafka-1:9092", "10.0.0.1", "127.0.0.1.example:1", "\"localhost,kafka-1:9092\"", "\"[fe80::1]:9092\"", "1270.0.0.1", "127.0.0",
 ])
 func `another machine is not talked to in plaintext unless the file says so`(_ brokers: String) {
   let found = problems(changed("localhost:9092", brokers))
@@ -43,6 +43,7 @@ func `another machine is not talked to in plaintext unless the file says so`(_ b
   ([sasl, tokens, "sasl.username: u"], "sasl.username", "belongs to PLAIN and SCRAM", "remove it"),
   ([sasl, scram, "sasl.oauthbearer.scope: s"], "sasl.oauthbearer.scope", "belongs to OAUTHBEARER", "remove it"),
   ([sasl, "sasl.mechanism: OAUTHBEARER", "sasl.oauthbearer.config: principal=x"], "sasl.oauthbearer.config", "engine sets", "oidc"),
+  (["security.protocol: ssl", "ssl.keystore.location: k.p12"], "ssl.keystore.password", "is missing: a key store has one", "${file:PATH}"),
   (["security.protocol: ssl", "ssl.certificate.pem: x"], "ssl.key.pem", "is missing: a client certificate needs its key", "both"),
   (["security.protocol: ssl", "ssl.ca.location: ca.pem"], "ssl.ca.location", "can't read /srv/pipelines/ca.pem: No such file", "readable"),
   (

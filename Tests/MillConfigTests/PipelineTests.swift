@@ -128,7 +128,8 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
 }
 
 @Test func `a pipeline knows what must be concealed in texts of others, and short words are left alone`() throws {
-  let text = changed("localhost:9092", "${file:/hosts}").replacingOccurrences(of: "table: payments", with: "table: t\n      password: rows")
+  let text = changed("localhost:9092", "${file:/hosts}\n  properties: {security.protocol: plaintext}")
+    .replacingOccurrences(of: "table: payments", with: "table: t\n      password: rows")
   let pipeline = try read(text, surroundings(files: ["/hosts": "broker-of-ours:9092"]))
   #expect(pipeline.secrets == [Secret("broker-of-ours:9092")])
   #expect(Secret.conceal(pipeline.secrets, in: "broker-of-ours:9092: 7 rows") == "***: 7 rows")
@@ -139,7 +140,7 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
 @Test func `the plan changes with what decides rows and with nothing else`() throws {
   let before = planText(try read(plain))
   let same = [
-    ("localhost:9092", "elsewhere:1"), ("localhost:8123", "elsewhere:1"), ("pipeline: payments", "pipeline: p"),
+    ("localhost:9092", "elsewhere:1\n  properties: {security.protocol: plaintext}"), ("localhost:8123", "elsewhere:1"), ("pipeline: payments", "pipeline: p"),
     ("{field: paid_at}", "{field: paid_at, idle_after: 9s}"), ("table: payments", "table: payments\n      batch: {max_rows: 7}"),
     ("pipeline: payments", "pipeline: payments\nepoch: {max_rows: 3}\nstate: {path: /x, memory: 1GiB}\ncheckpoint: {interval: 1s}"),
   ]

@@ -4,13 +4,14 @@ import MillKafka
 import Testing
 
 private func isTaken(_ name: String, _ value: String) -> Bool {
+  var properties = [name: value]
+  if name == "ssl.keystore.location" { properties["ssl.keystore.password"] = "x" }
   do throws(SourceError) {
-    _ = try KafkaSource(KafkaOptions(brokers: "127.0.0.1:1", topic: "t", group: "g", properties: [name: value])) { _, _ in }
+    _ = try KafkaSource(KafkaOptions(brokers: "127.0.0.1:1", topic: "t", group: "g", properties: properties)) { _, _ in }
     return true
   } catch { return false }
 }
 
-/// A property that fits only beside others is tried with what it needs.
 @Test func `every property that a pipeline file may set is one of this librdkafka, with the same bounds`() {
   for (name, kind) in KafkaProperties.allowed.sorted(by: { $0.key < $1.key }) {
     switch kind {
