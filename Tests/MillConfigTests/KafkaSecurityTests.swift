@@ -13,7 +13,9 @@ private let tokens = [
   "sasl.oauthbearer.client.secret: hunter2", "sasl.oauthbearer.token.endpoint.url: \"https://idp.example/token?x=1\"",
 ].joined(separator: ", ")
 
-@Test(arguments: ["localhost", "localhost:9093", "127.0.0.1:1", "127.8.9.1", "\"[::1]:9092\"", "a.localhost:1", "\"127.0.0.1,localhost:2\""])
+@Test(arguments: [
+  "localhost", "localhost:9093", "127.0.0.1:1", "127.8.9.1", "\"[::1]:9092\"", "a.localhost:1", "\"127.0.0.1,localhost:2\"",
+])
 func `plaintext is free on loopback`(_ brokers: String) {
   #expect(problems(changed("localhost:9092", brokers)) == [])
 }

@@ -215,7 +215,9 @@ private let structure: [Wrong] = [
   Wrong("brokers: localhost:9092", "brokers: *b", 3, "kafka.brokers", "*b", "aliases are not taken", "write the value"),
   Wrong("brokers: localhost:9092", "brokers: !!str h", 3, "kafka.brokers", "tag:yaml.org,2002:str", "tags are not taken", "remove the tag"),
   Wrong("brokers: localhost:9092", "<<: {a: b}", 3, "kafka.<<", nil, "merge keys are not taken", "write the keys"),
-  Wrong("brokers: localhost:9092", "brokers: localhost\n  brokers: b", 4, "kafka.brokers", nil, "second time; the first is in line 3", "keep one"),
+  Wrong(
+    "brokers: localhost:9092", "brokers: localhost\n  brokers: b", 4, "kafka.brokers", nil, "second time; the first is in line 3",
+    "keep one"),
   Wrong("brokers: localhost:9092", "? [a]\n  : b", 3, "kafka", nil, "a key must be a name", "key: value"),
   Wrong("brokers: localhost:9092", "brokers: 'h", 3, "", nil, "this is not YAML", "quotes"),
   Wrong("brokers: localhost:9092", "\tbrokers: h", 3, "", nil, "this is not YAML", "no tabs"),
