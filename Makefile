@@ -14,10 +14,15 @@ FUZZ_SECONDS ?= 60
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
-.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants tsan fuzz kills ci format format-check
+# Where `make install` puts things; DESTDIR goes before it, for packages.
+PREFIX ?= /usr/local
+UNITDIR ?= /lib/systemd/system
+
+.PHONY: help setup toolchain build install install-files uninstall demo test test-swift test-python bench sim mutants tsan fuzz kills ci format format-check
 help:
 	@echo "make setup     install what is missing: build libraries, ClickHouse 18.16 and 26.9, kcat, pytest, Java where Kafka is there"
 	@echo "make build     the release binary: .build/release/millrace"
+	@echo "make install   build it without need of Swift's libraries and put it below PREFIX, with completion and a systemd unit"
 	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
 	@echo "make test      every test: Swift, then servers, proof and end to end"
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
@@ -39,6 +44,30 @@ toolchain:
 
 build: toolchain setup
 	swift build -c release --product millrace
+
+# Swift's own libraries are linked in; Debian's stay shared. lld: gold warns about Foundation.
+static := .build/static/release/millrace
+install: setup install-files
+
+install-files: toolchain
+	swift build -c release --scratch-path .build/static --product millrace --static-swift-stdlib -Xswiftc -use-ld=lld
+	install -D -m 755 -s $(static) $(DESTDIR)$(PREFIX)/bin/millrace
+	install -D -m 644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/millrace/reference.yaml
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/millrace/LICENSE
+	for example in config/examples/*; do install -D -m 644 "$$example" "$(DESTDIR)$(PREFIX)/share/doc/millrace/examples/$${example##*/}" || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(UNITDIR)
+	$(static) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/millrace
+	$(static) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_millrace
+	$(static) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/millrace.fish
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' config/systemd/millrace@.service > $(DESTDIR)$(UNITDIR)/millrace@.service
+
+# Configuration and state are the user's: they stay.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/millrace $(DESTDIR)$(PREFIX)/share/bash-completion/completions/millrace \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_millrace $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/millrace.fish \
+	  $(DESTDIR)$(UNITDIR)/millrace@.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/millrace
 
 demo: build
 	@$(PYTHON) Benchmarks/demo --clickhouse $(CLICKHOUSE)
