@@ -31,7 +31,22 @@ struct DecimalNumber {
       mantissa = mantissa &* 10 &+ UInt64(digit)
       index &+= 1
     }
-    if index < end { readRest(bytes, index, end) }
+    if index == end { return }
+    guard bytes[index] == UInt8(ascii: "."), end &- start <= 19 else {
+      readRest(bytes, index, end)
+      return
+    }
+    // Neither can these overflow.
+    let fraction = index &+ 1
+    index = fraction
+    while index < end {
+      let digit = bytes[index] &- 0x30
+      guard digit <= 9 else { break }
+      mantissa = mantissa &* 10 &+ UInt64(digit)
+      index &+= 1
+    }
+    exponent = fraction &- index
+    if index < end { readExponent(bytes, index &+ 1, end) }
   }
 
   private mutating func readRest(_ bytes: ByteView, _ start: Int, _ end: Int) {

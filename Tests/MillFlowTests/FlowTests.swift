@@ -109,6 +109,14 @@ struct FlowTests {
     return keys
   }
 
+  @Test func `keys that follow each other are hashed as each alone, whatever their lengths`() throws {
+    for count in 0..<50 {
+      let texts = (0..<9).map { row in String((0..<count).map { Character(Unicode.Scalar(UInt8(97 + (row * 7 + $0) % 26))) }) }
+      // `keys` compares; the last four differ in length.
+      #expect(try keys(["String"], (texts + ["x", "", texts[0] + "y", "z"]).map { "{\"f0\":\"\($0)\"}" }).count == 13)
+    }
+  }
+
   @Test func `keys are equal exactly where type and value are`() throws {
     let text = try keys(["String"], ["{\"f0\":\"1\"}", "{\"f0\":\"\\u0031\"}", "{\"f0\":\"\"}"])
     #expect(text[0] == text[1] && text[0] != text[2])

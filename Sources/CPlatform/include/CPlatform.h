@@ -7,6 +7,7 @@
 
 #include "CPlatformFilter.h"
 #include "CPlatformScan.h"
+#include "CPlatformSip.h"
 
 /// CRC-32C of `count` bytes, going on from the CRC `seed` of what stands before them (0 at the beginning).
 /// Uses the processor's instruction where there is one.
