@@ -103,6 +103,17 @@ let fuzzers: [Target] =
     fuzzer("native", ["MillBase", "MillFlow", "MillClickHouse"]),
   ]
 
+/// What each part costs by itself; there only when `make bench` asks for it.
+let benchmarks: [Target] =
+  Context.environment["MILLRACE_BENCH"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "millrace-parts",
+      dependencies: ["MillBase", "MillFlow", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillConfig"],
+      path: "Benchmarks/Parts", swiftSettings: strict)
+  ]
+
 let built =
   isForThreads
   ? targets.filter { $0.type != .test || $0.name == "MillEngineTests" }
@@ -115,6 +126,6 @@ let package = Package(
     .executable(name: "millrace", targets: ["millrace"]),
     .executable(name: "millrace-sim", targets: ["millrace-sim"]),
   ],
-  targets: built + fuzzers,
+  targets: built + fuzzers + benchmarks,
   cxxLanguageStandard: .cxx17
 )

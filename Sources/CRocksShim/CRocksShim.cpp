@@ -139,6 +139,8 @@ static Options make_options(size_t cache_byte_count, int compression) {
   options.arena_block_size = 4 << 10;
   options.compaction_style = kCompactionStyleUniversal;
   options.level0_file_num_compaction_trigger = 8;
+  // A merge keeps 8 bytes of each of a file's keys until the file is whole.
+  options.target_file_size_base = 32 << 20;
   // Runs hold different keys, so that merging all of them because the newer ones outweigh the oldest would win no room.
   options.compaction_options_universal.max_size_amplification_percent = 100000;
   options.compression = compression == MR_COMPRESS_ZSTD   ? kZSTD

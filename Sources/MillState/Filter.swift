@@ -45,6 +45,9 @@ internal import MillBase
 
   static func blockCount(capacity: Int) -> Int { (capacity * bitsPerKey + 255) / 256 }
 
+  /// Keys of the largest one that takes no more bytes.
+  static func capacity(byteCount: Int) -> Int { max(byteCount, 0) / 32 * 256 / bitsPerKey }
+
   var byteCount: Int { blockCount * 32 }
   var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: blocks, count: byteCount) }
 
@@ -105,7 +108,8 @@ package struct BucketFilter: Sendable {
   var keyCount: Int { segments?.reduce(0) { $0 + $1.keyCount } ?? 0 }
 
   /// The filter with more keys. Segments that were handed over aren't touched: the last one is copied where it has room.
-  func adding(_ count: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
+  /// - Parameter room: bytes that it should not grow by more than, unless the keys need them.
+  func adding(_ count: Int, room: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
     guard var segments else { return self }
     var added = 0
     if let last = segments.last, last.keyCount < last.capacity {
@@ -113,10 +117,14 @@ package struct BucketFilter: Sendable {
       added = copy.add(from: 0, to: count, hashes)
       segments[segments.count - 1] = copy
     }
+    var room = room
     while added < count {
-      // Each new segment is larger than all before it together, so that their number grows with the logarithm of the keys.
-      let wanted = max(2 * segments.reduce(0) { $0 + $1.keyCount }, count - added, Filter.segmentKeysMin)
-      let segment = FilterSegment(capacity: min(wanted, Filter.segmentKeysMax))
+      // Each new segment is as large as all before it together, so that their number grows with the logarithm of the keys, until there is
+      // no room for what may never come.
+      let wanted = max(segments.reduce(0) { $0 + $1.keyCount }, Filter.segmentKeysMin)
+      let keys = max(count - added, min(wanted, FilterSegment.capacity(byteCount: room)))
+      let segment = FilterSegment(capacity: min(keys, Filter.segmentKeysMax))
+      room -= segment.byteCount
       added = segment.add(from: added, to: count, hashes)
       segments.append(segment)
     }

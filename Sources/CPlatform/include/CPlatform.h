@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "CPlatformFilter.h"
+#include "CPlatformMemory.h"
 #include "CPlatformScan.h"
 #include "CPlatformSip.h"
 

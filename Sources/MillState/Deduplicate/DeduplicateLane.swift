@@ -42,7 +42,8 @@ package final class DeduplicateLane: @unchecked Sendable {
       byteCount += try write(indexes, view, bucket)
       FaultPoint.hit(.amidFlush)
       keyCount += indexes.count
-      changed.update(changed.filter(bucket, window).adding(indexes.count) { unsafe view.entries[Int(indexes[$0])].hash })
+      let room = options.filterByteLimit - changed.byteCount
+      changed.update(changed.filter(bucket, window).adding(indexes.count, room: room) { unsafe view.entries[Int(indexes[$0])].hash })
     }
     changed.shrink(to: options.filterByteLimit)
     filters = changed

@@ -156,6 +156,7 @@ package struct BucketChoice {
     while !known.contains(bucket), counts[bucket.level, default: 0] >= Self.bucketsPerLevelMax, bucket.level < window.levelMax {
       bucket = window.bucket(of: time, level: bucket.level + 1)
     }
+    if bucket.level > 0 { Reach.mark(.r18CoarserBucket) }
     add(bucket)
     return bucket
   }
