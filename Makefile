@@ -30,7 +30,7 @@ help:
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
 	@echo "make fuzz      log, manifest, JSON and Native readers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
-	@echo "make bench     the whole pipeline's rate and CPU per event"
+	@echo "make bench     rate and CPU per event, each part alone, stalls of checkpoints, recovery"
 	@echo "make format    lay the sources out"
 	@echo "make ci        what continuous integration runs"
 
@@ -83,7 +83,9 @@ test-python: build
 	$(pytest) Tests
 
 bench: build
+	MILLRACE_BENCH=1 swift build -c release --product millrace-parts
 	$(PYTHON) Benchmarks/pipeline
+	$(PYTHON) Benchmarks/recovery
 
 sim: toolchain setup
 	swift build -c release --product millrace-sim

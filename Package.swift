@@ -10,7 +10,8 @@ let strict: [SwiftSetting] =
     .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
-    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+    // Debug builds check each access to memory that is shared; the hot loops of release builds don't pay for it again.
+    .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
   ] + mutants
 
 /// Builds made for the thread sanitizer (`make tsan`) have of the tests only those of threads: the others have one, or C libraries that
@@ -22,12 +23,9 @@ func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
 }
 
-func room(_ name: String, _ dependencies: [Target.Dependency], more: [SwiftSetting] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: strict + more)
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
-
-/// A simulated world stays on one thread, and debug builds check each access to it; a twentieth of a seed went into checking again.
-let simulated: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
   .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
@@ -48,11 +46,11 @@ let targets: [Target] = [
   // Rank 2
   room("MillFlow", ["MillBase", "CPlatform"]),
   room("MillLog", ["MillBase"]),
-  room("MillTestKit", ["MillBase"], more: simulated),
+  room("MillTestKit", ["MillBase"]),
   // Rank 3
   room("MillCore", ["MillBase", "MillLog"]),
   // Rank 4
-  room("MillKafka", ["MillBase", "MillFlow", "CRdKafka"]),
+  room("MillKafka", ["MillBase", "MillFlow", "CPlatform", "CRdKafka"]),
   room("MillState", ["MillBase", "MillFlow", "CPlatform", "CRocksShim"]),
   room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "MillCore", "CCurl", "CLZ4"]),
   // Rank 5
@@ -60,8 +58,7 @@ let targets: [Target] = [
   room("MillConfig", ["MillBase", "MillFlow", "CYAML"]),
   // Rank 6
   room(
-    "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine"],
-    more: simulated),
+    "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine"]),
   // Rank 7
   .executableTarget(
     name: "millrace",
@@ -106,6 +103,17 @@ let fuzzers: [Target] =
     fuzzer("native", ["MillBase", "MillFlow", "MillClickHouse"]),
   ]
 
+/// What each part costs by itself; there only when `make bench` asks for it.
+let benchmarks: [Target] =
+  Context.environment["MILLRACE_BENCH"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "millrace-parts",
+      dependencies: ["MillBase", "MillFlow", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillConfig"],
+      path: "Benchmarks/Parts", swiftSettings: strict)
+  ]
+
 let built =
   isForThreads
   ? targets.filter { $0.type != .test || $0.name == "MillEngineTests" }
@@ -118,6 +126,6 @@ let package = Package(
     .executable(name: "millrace", targets: ["millrace"]),
     .executable(name: "millrace-sim", targets: ["millrace-sim"]),
   ],
-  targets: built + fuzzers,
+  targets: built + fuzzers + benchmarks,
   cxxLanguageStandard: .cxx17
 )

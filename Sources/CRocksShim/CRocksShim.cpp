@@ -101,23 +101,25 @@ struct mr_store {
     families[name] = family;
     return status;
   }
+};
 
-  Status write_file(const std::string &file, ColumnFamilyHandle *handle, const uint8_t *keys, const uint32_t *key_ends,
-                    const uint8_t *values, const uint32_t *value_ends, size_t count) {
+// A file that is being written for a column family.
+struct mr_run {
+  mr_store *store;
+  std::shared_ptr<Family> family;
+  // In the store's directory, so that it is moved by a link and goes with the directory after a crash.
+  std::string file;
+  std::unique_ptr<SstFileWriter> writer;
+  size_t count = 0;
+
+  Status open() {
+    std::remove(file.c_str());
     // Hashes don't compress: LZ4 saves a third of a fresh run at a quarter of what writing it costs. Merges compress.
-    Options plain = options;
+    Options plain = store->options;
     plain.compression = kNoCompression;
     // The last argument keeps the new file in the page cache: its keys are the ones that are asked for next.
-    SstFileWriter writer(EnvOptions(), plain, handle, /*invalidate_page_cache=*/false);
-    Status status = writer.Open(file);
-    size_t key_start = 0, value_start = 0;
-    for (size_t i = 0; i < count && status.ok(); i++) {
-      status = writer.Put(Slice((const char *)keys + key_start, key_ends[i] - key_start),
-                          Slice((const char *)values + value_start, value_ends[i] - value_start));
-      key_start = key_ends[i];
-      value_start = value_ends[i];
-    }
-    return status.ok() ? writer.Finish() : status;
+    writer = std::make_unique<SstFileWriter>(EnvOptions(), plain, family->handle, /*invalidate_page_cache=*/false);
+    return writer->Open(file);
   }
 };
 
@@ -128,6 +130,8 @@ static Options make_options(size_t cache_byte_count, int compression) {
   options.max_background_jobs = 2;
   options.info_log_level = WARN_LEVEL;
   options.keep_log_file_num = 1;
+  // It is copied into each checkpoint.
+  options.max_manifest_file_size = 4 << 20;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   // Nothing is ever written through a memtable, so each family's can be small.
@@ -135,6 +139,8 @@ static Options make_options(size_t cache_byte_count, int compression) {
   options.arena_block_size = 4 << 10;
   options.compaction_style = kCompactionStyleUniversal;
   options.level0_file_num_compaction_trigger = 8;
+  // A merge keeps 8 bytes of each of a file's keys until the file is whole.
+  options.target_file_size_base = 32 << 20;
   // Runs hold different keys, so that merging all of them because the newer ones outweigh the oldest would win no room.
   options.compaction_options_universal.max_size_amplification_percent = 100000;
   options.compression = compression == MR_COMPRESS_ZSTD   ? kZSTD
@@ -145,7 +151,9 @@ static Options make_options(size_t cache_byte_count, int compression) {
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.filter_policy.reset(NewBloomFilterPolicy(10));
-  table.data_block_index_type = BlockBasedTableOptions::kDataBlockBinaryAndHash;
+  // Nearly all keys that are asked for in vain stop at our own filters: larger blocks, with no index of their own, are cheaper to write
+  // and need less memory.
+  table.block_size = 16 << 10;
   table.format_version = 5;
   options.table_factory.reset(NewBlockBasedTableFactory(table));
   return options;
@@ -201,25 +209,49 @@ char *mr_store_families(mr_store *store) {
   return strdup(lines.c_str());
 }
 
-int mr_store_ingest(mr_store *store, const char *name, const uint8_t *keys, const uint32_t *key_ends, const uint8_t *values,
-                    const uint32_t *value_ends, size_t count, char **message) {
+int mr_run_begin(mr_store *store, const char *name, mr_run **out, char **message) {
+  auto run = std::make_unique<mr_run>();
+  run->store = store;
+  run->file = store->path + "/ingest.tmp";
   Status status = store->resume();
-  std::shared_ptr<Family> family;
-  if (status.ok()) status = store->find_or_create(name, family);
-  if (!status.ok() || count == 0) return report(status, message);
-  // In the store's directory, so that it is moved by a link and goes with the directory after a crash.
-  std::string file = store->path + "/ingest.tmp";
-  std::remove(file.c_str());
-  status = store->write_file(file, family->handle, keys, key_ends, values, value_ends, count);
+  if (status.ok()) status = store->find_or_create(name, run->family);
+  if (status.ok()) status = run->open();
+  *out = run.release();
+  return report(status, message);
+}
+
+int mr_run_add(mr_run *run, const uint8_t *keys, const uint32_t *key_ends, const uint8_t *values, const uint32_t *value_ends, size_t count,
+               char **message) {
+  Status status;
+  size_t key_start = 0, value_start = 0;
+  for (size_t i = 0; i < count && status.ok(); i++) {
+    status = run->writer->Put(Slice((const char *)keys + key_start, key_ends[i] - key_start),
+                              Slice((const char *)values + value_start, value_ends[i] - value_start));
+    key_start = key_ends[i];
+    value_start = value_ends[i];
+  }
+  run->count += count;
+  return report(status, message);
+}
+
+int mr_run_ingest(mr_run *run, char **message) {
+  if (run->count == 0) return MR_OK;
+  Status status = run->writer->Finish();
   if (status.ok()) {
     IngestExternalFileOptions ingest;
     ingest.move_files = true;
     ingest.snapshot_consistency = false;
     ingest.allow_blocking_flush = false;
-    status = store->db->IngestExternalFile(family->handle, {file}, ingest);
+    status = run->store->db->IngestExternalFile(run->family->handle, {run->file}, ingest);
   }
-  std::remove(file.c_str());
   return report(status, message);
+}
+
+void mr_run_end(mr_run *run) {
+  if (!run) return;
+  run->writer.reset();
+  std::remove(run->file.c_str());
+  delete run;
 }
 
 int mr_store_drop(mr_store *store, const char *name, char **message) {

@@ -24,6 +24,8 @@ package enum Branch: String, CaseIterable, Sendable {
   case r16SegmentRemoved, r16HeldByUnacked
   // R17: birth and fallback
   case r17Born, r17BornAgain, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
+  // R18: state's files
+  case r18CoarserBucket
 }
 
 /// Counts how often each ``Branch`` was taken. Callable from any thread; one relaxed addition a decision, none a record.

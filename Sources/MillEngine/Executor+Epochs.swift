@@ -63,7 +63,11 @@ extension Executor {
     for table in flushed.takeAll() {
       // Only a flush that failed is ordered again, and that one isn't here.
       frozen = frozen.filter { $0.value.epoch != table.epoch }
-      flow.state?.release(table)
+      guard let empty = flow.state?.release(table) else { continue }
+      lanes.run(.state) {
+        empty()
+        return nil
+      }
     }
   }
 

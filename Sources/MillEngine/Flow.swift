@@ -104,14 +104,20 @@ final class Flow {
     for range in intent.ranges {
       let buffer = buffers[Int(range.partition)]
       let count = buffer.count(before: range.next)
-      guard count > 0 else { continue }
       outcome.counters.records += UInt64(count)
-      failures.removeAll(keepingCapacity: true)
-      decoder.decode(buffer, first: count, partition: range.partition, into: decoded, failures: &failures)
-      take(failures, buffer, range.partition, intent, &outcome)
-      if outcome.stop != nil { return outcome }
+      var taken = 0
+      while taken < count {
+        let some = min(count - taken, Self.pieceRowCount - decoded.rowCount)
+        failures.removeAll(keepingCapacity: true)
+        decoder.decode(buffer, skipping: taken, first: some, partition: range.partition, into: decoded, failures: &failures)
+        taken += some
+        take(failures, buffer, range.partition, intent, &outcome)
+        if decoded.rowCount == Self.pieceRowCount { decide(intent, buffers, watermark, &outcome) }
+        if outcome.stop != nil { return outcome }
+      }
     }
     decide(intent, buffers, watermark, &outcome)
+    if outcome.stop != nil { return outcome }
     for range in intent.ranges { buffers[Int(range.partition)].consume(buffers[Int(range.partition)].count(before: range.next)) }
     outcome.maxEventTimes = watermarks.maxEventTimes
     outcome.watermark = watermark
@@ -142,7 +148,10 @@ final class Flow {
     }
   }
 
-  /// Late first, then duplicate.
+  /// Rows that go from step to step together: few enough for what a step leaves to be in the processor's cache for the next.
+  private static let pieceRowCount = 4096
+
+  /// Decides about what has been decoded, late first, then duplicate, and appends what is kept.
   private func decide(_ intent: Intent, _ buffers: [RecordBuffer], _ watermark: Int64, _ outcome: inout Outcome) {
     let count = decoded.block.rowCount
     guard count > 0 else { return }
@@ -169,6 +178,7 @@ final class Flow {
     let before = rows.rowCount
     rows.append(decoded.block, keep: keep)
     outcome.counters.emitted += UInt64(rows.rowCount - before)
+    decoded.removeAll()
   }
 
   private func fillTimes(_ count: Int, _ intent: Intent) {

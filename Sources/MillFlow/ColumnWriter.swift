@@ -117,15 +117,21 @@ internal import MillBase
   mutating func storeText(_ from: UnsafePointer<UInt8>, count: Int, row: Int) -> Bool {
     guard room(count) else { return false }
     let to = unsafe bytes + byteCount
-    if count <= 32 {
-      // Two blocks, whatever the length: what is too much is written over by the next text.
-      unsafe to.storeBytes(of: UnsafeRawPointer(from).loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)
-      unsafe (to + 16).storeBytes(of: UnsafeRawPointer(from + 16).loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)
+    if count <= 64 {
+      // Two blocks or four, whatever the length: what is too much is written over by the next text.
+      unsafe Self.copyBlocks(from, to)
+      if count > 32 { unsafe Self.copyBlocks(from + 32, to + 32) }
     } else {
       unsafe to.copyMemory(from: from, byteCount: count)
     }
     endText(count, row: row)
     return true
+  }
+
+  @inline(__always)
+  private static func copyBlocks(_ from: UnsafePointer<UInt8>, _ to: UnsafeMutableRawPointer) {
+    unsafe to.storeBytes(of: UnsafeRawPointer(from).loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)
+    unsafe (to + 16).storeBytes(of: UnsafeRawPointer(from + 16).loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)
   }
 
   /// An escaped text of a record, as what it stands for.
@@ -145,8 +151,8 @@ internal import MillBase
 
   @inline(__always)
   private mutating func room(_ count: Int) -> Bool {
-    if capacity &- byteCount >= count &+ 32 { return true }
-    return grow(count + 32)
+    if capacity &- byteCount >= count &+ 64 { return true }
+    return grow(count + 64)
   }
 
   @inline(never)

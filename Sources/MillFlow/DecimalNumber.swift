@@ -22,16 +22,31 @@ struct DecimalNumber {
     mantissa = 0
     exponent = 0
     isExact = true
-    var index = isNegative ? start &+ 1 : start
-    // Most numbers: up to 18 digits and nothing else.
-    let stop = min(end, index &+ 18)
-    while index < stop {
-      let digit = bytes[index] &- 0x30
-      guard digit <= 9 else { break }
-      mantissa = mantissa &* 10 &+ UInt64(digit)
-      index &+= 1
+    let first = isNegative ? start &+ 1 : start
+    // Most numbers: up to 16 digits, or up to 8 before the point and behind it. Digits are read eight at a time: loops over as many as there
+    // happen to be are hard to foresee for the processor.
+    let digits = eightDigits(bytes, first)
+    let whole = min(digitCount(digits), end &- first)
+    mantissa = decimalValue(digits, whole)
+    var index = first &+ whole
+    if whole == 8 {
+      let more = eightDigits(bytes, index)
+      let count = min(digitCount(more), end &- index)
+      if count > 0 { mantissa = mantissa &* mr_power_of_ten(UInt32(truncatingIfNeeded: count)) &+ decimalValue(more, count) }
+      index &+= count
     }
-    if index < end { readRest(bytes, index, end) }
+    if index == end { return }
+    let count = end &- index &- 1
+    if whole < 8, count <= 8, bytes[index] == UInt8(ascii: ".") {
+      let fraction = eightDigits(bytes, index &+ 1)
+      if digitCount(fraction) >= count {
+        mantissa = mantissa &* mr_power_of_ten(UInt32(truncatingIfNeeded: count)) &+ decimalValue(fraction, count)
+        exponent = 0 &- count
+        return
+      }
+    }
+    mantissa = 0
+    readRest(bytes, first, end)
   }
 
   private mutating func readRest(_ bytes: ByteView, _ start: Int, _ end: Int) {

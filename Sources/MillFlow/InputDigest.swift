@@ -3,10 +3,9 @@ package import MillBase
 /// Names what an epoch read: over partition, offset, timestamp, key and payload of each record, in the order of processing.
 ///
 /// It finds out that Kafka gives other bytes for the same offsets on replay (a recreated topic, a changed record); it is no defence against
-/// somebody who makes up records to collide. Part of the stored format: never changed.
+/// somebody who makes up records to collide. Part of the stored format: a change raises the replay version (R4).
 package struct InputDigest: Hashable, Sendable {
-  private var low: UInt64 = 0x9E37_79B9_7F4A_7C15
-  private var high: UInt64 = 0xC2B2_AE3D_27D4_EB4F
+  private var state = MixState(low: 0x9E37_79B9_7F4A_7C15, high: 0xC2B2_AE3D_27D4_EB4F)
   /// Records taken in.
   package private(set) var recordCount: UInt64 = 0
 
@@ -14,62 +13,87 @@ package struct InputDigest: Hashable, Sendable {
 
   /// Digest of all that was taken in so far.
   package var value: Digest128 {
-    var copy = self
+    var copy = state
     copy.mix(recordCount, ~recordCount)
     copy.mix(copy.high, copy.low)
     return Digest128(low: copy.low, high: copy.high)
   }
 
+  /// Takes in `buffer.entries[head ..< head + count]`.
+  package mutating func append(_ buffer: RecordBuffer, first count: Int, partition: Int32) {
+    precondition(count <= buffer.count, "\(count) of \(buffer.count) records")
+    var state = state
+    let head = buffer.head
+    let place = UInt64(UInt32(bitPattern: partition)) &* 0xE703_7ED1_A0B4_28DB
+    unsafe buffer.entries.withUnsafeBufferPointer { entries in
+      for index in head..<(head &+ count) {
+        let digest = unsafe entries[index].digest
+        state.mix(digest.low ^ place, digest.high)
+      }
+    }
+    recordCount &+= UInt64(count)
+    self.state = state
+  }
+
+  /// Of one record, of which key and payload stand one behind the other at `bytes`. A count of -1: null.
+  ///
+  /// Taken when the record comes, while its bytes are in the processor's cache. They are mixed in two chains, so that it works on both at
+  /// once, and on the next record's.
+  @inline(__always)
+  static func ofRecord(
+    offset: Int64, timestamp: Int64, keyByteCount: Int32, payloadByteCount: Int32, _ bytes: UnsafePointer<UInt8>
+  ) -> Digest128 {
+    // Both counts go in, so that no bytes can change sides, and null differs from empty.
+    let counts = UInt64(UInt32(bitPattern: keyByteCount)) &<< 32 | UInt64(UInt32(bitPattern: payloadByteCount))
+    var first = MixState(low: UInt64(bitPattern: offset), high: 0xA076_1D64_78BD_642F ^ UInt64(bitPattern: timestamp))
+    var second = MixState(low: 0x9E37_79B9_7F4A_7C15, high: counts)
+    unsafe MixState.mix(ByteView(bytes), count: Int(max(keyByteCount, 0)) &+ Int(max(payloadByteCount, 0)), &first, &second)
+    first.mix(second.low, second.high)
+    return Digest128(low: first.low, high: first.high)
+  }
+}
+
+/// 128 bits that words are mixed into.
+private struct MixState: Hashable {
+  var low: UInt64
+  var high: UInt64
+
   /// One step: two words in, by a full 64 × 64 multiplication that carries every bit into both halves.
   @inline(__always)
-  fileprivate mutating func mix(_ a: UInt64, _ b: UInt64) {
+  mutating func mix(_ a: UInt64, _ b: UInt64) {
     let product = (a ^ low).multipliedFullWidth(by: (b ^ high) | 1)
     low = (low &<< 23 | low &>> 41) &+ product.low ^ a
     high = (high &<< 29 | high &>> 35) &+ product.high ^ (b &* 0xFF51_AFD7_ED55_8CCD)
   }
 
+  /// Mixes bytes, 16 at a time into `first` and `second` by turns.
   @inline(__always)
-  fileprivate mutating func mix(_ bytes: ByteView, count: Int) {
+  static func mix(_ bytes: ByteView, count: Int, _ first: inout MixState, _ second: inout MixState) {
     var index = 0
-    while count &- index >= 16 {
-      mix(UInt64(littleEndian: bytes.load(UInt64.self, at: index)), UInt64(littleEndian: bytes.load(UInt64.self, at: index &+ 8)))
+    while count &- index >= 32 {
+      first.mix(bytes, index)
+      second.mix(bytes, index &+ 16)
+      index &+= 32
+    }
+    if count &- index >= 16 {
+      first.mix(bytes, index)
       index &+= 16
     }
     let rest = count &- index
     if rest == 0 { return }
     // Both loads are inside the buffer's slack; what isn't the record's is masked away.
-    let first = UInt64(littleEndian: bytes.load(UInt64.self, at: index))
-    let second = UInt64(littleEndian: bytes.load(UInt64.self, at: index &+ 8))
-    if rest >= 8 {
-      mix(first, second & mask(rest &- 8))
-    } else {
-      mix(first & mask(rest), 0)
-    }
+    let word = UInt64(littleEndian: bytes.load(UInt64.self, at: index))
+    let next = UInt64(littleEndian: bytes.load(UInt64.self, at: index &+ 8))
+    if rest >= 8 { second.mix(word, next & mask(rest &- 8)) } else { second.mix(word & mask(rest), 0) }
   }
 
   @inline(__always)
-  private func mask(_ byteCount: Int) -> UInt64 { (1 &<< UInt64(byteCount &* 8)) &- 1 }
-
-  /// Takes in `buffer.entries[head ..< head + count]`.
-  package mutating func append(_ buffer: RecordBuffer, first count: Int, partition: Int32) {
-    precondition(count <= buffer.count, "\(count) of \(buffer.count) records")
-    var digest = self
-    let head = buffer.head
-    let base = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
-    unsafe buffer.entries.withUnsafeBufferPointer { entries in
-      for index in head..<(head &+ count) {
-        let entry = unsafe entries[index]
-        digest.mix(UInt64(bitPattern: entry.offset), UInt64(bitPattern: entry.timestamp))
-        // Both counts go in, so that no bytes can change sides, and null differs from empty.
-        let counts = UInt64(UInt32(bitPattern: entry.keyByteCount)) &<< 32 | UInt64(UInt32(bitPattern: entry.payloadByteCount))
-        digest.mix(counts, UInt64(UInt32(bitPattern: partition)))
-        // Key and payload stand one behind the other.
-        unsafe digest.mix(ByteView(base + entry.start), count: Int(max(entry.keyByteCount, 0)) &+ Int(max(entry.payloadByteCount, 0)))
-      }
-    }
-    digest.recordCount &+= UInt64(count)
-    self = digest
+  private mutating func mix(_ bytes: ByteView, _ index: Int) {
+    mix(UInt64(littleEndian: bytes.load(UInt64.self, at: index)), UInt64(littleEndian: bytes.load(UInt64.self, at: index &+ 8)))
   }
+
+  @inline(__always)
+  private static func mask(_ byteCount: Int) -> UInt64 { (1 &<< UInt64(byteCount &* 8)) &- 1 }
 }
 
 /// Takes the first `count` unprocessed records of one partition into an epoch's digest.

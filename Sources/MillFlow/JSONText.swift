@@ -21,7 +21,35 @@ func numberEnd(_ bytes: ByteView, _ start: Int, _ end: Int) -> Int? {
 
 @inline(__always)
 func skipDigits(_ bytes: ByteView, _ index: inout Int, _ end: Int) {
-  while index < end, bytes[index] &- 0x30 <= 9 { index &+= 1 }
+  while index < end {
+    let count = digitCount(eightDigits(bytes, index))
+    index &+= count
+    if count < 8 { break }
+  }
+  index = min(index, end)
+}
+
+/// The eight bytes at `index`, digits as their values.
+@inline(__always)
+func eightDigits(_ bytes: ByteView, _ index: Int) -> UInt64 {
+  UInt64(littleEndian: bytes.load(UInt64.self, at: index)) ^ 0x3030_3030_3030_3030
+}
+
+/// How many of eight such bytes are digits, before the first that is none.
+@inline(__always)
+func digitCount(_ digits: UInt64) -> Int {
+  // What is no digit has a high half, or gets one by adding 6. A carry only reaches bytes behind it.
+  ((digits | (digits &+ 0x0606_0606_0606_0606)) & 0xF0F0_F0F0_F0F0_F0F0).trailingZeroBitCount >> 3
+}
+
+/// The number that the first `count` of eight digits make; 1...8 of them.
+@inline(__always)
+func decimalValue(_ digits: UInt64, _ count: Int) -> UInt64 {
+  // The last digit goes to the highest byte, with zeros before the first; then neighbours are joined, three times.
+  let ones = digits &<< UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+  let pairs = (ones &* 10 &+ ones &>> 8) & 0x00FF_00FF_00FF_00FF
+  let fours = (pairs &* 100 &+ pairs &>> 16) & 0x0000_FFFF_0000_FFFF
+  return (fours &* 10_000 &+ fours &>> 32) & 0xFFFF_FFFF
 }
 
 /// Value of a hexadecimal digit, 16 and up for anything else.

@@ -1,3 +1,4 @@
+internal import CPlatform
 package import MillBase
 
 /// Turns the key fields of rows into bytes that are equal exactly where the keys are, and those into 128-bit keyed hashes.
@@ -70,10 +71,49 @@ package struct KeyHasher: Sendable {
 
   /// Hash of each row's key; `hashes` gets one a row, its old content goes.
   package func hash(_ block: RowBlock, into hashes: inout [Digest128]) {
+    let count = block.rowCount
     hashes.removeAll(keepingCapacity: true)
-    hashes.reserveCapacity(block.rowCount)
+    hashes.append(contentsOf: repeatElement(Digest128(low: 0, high: 0), count: count))
     var scratch = GrowableBytes(capacity: 256)
-    unsafe forEachKey(block, &scratch, keepsAll: false) { key in unsafe hashes.append(siphash128(key: seed, key)) }
+    let views = views(block)
+    let hasFour = mr_has_siphash128_four() != 0
+    unsafe fields.withUnsafeBufferPointer { fields in
+      unsafe views.withUnsafeBufferPointer { views in
+        unsafe hashes.withUnsafeMutableBufferPointer { hashes in
+          var row = 0
+          while row < count {
+            let some = min(4, count &- row)
+            scratch.count = 0
+            var ends = SIMD4<Int>(repeating: 0)
+            for next in 0..<some {
+              for index in 0..<fields.count { unsafe Self.append(fields[index], views[index], row &+ next, &scratch) }
+              ends[next] = scratch.count
+            }
+            unsafe hashKeys(scratch.base, ends, some, hasFour, to: hashes.baseAddress! + row)
+            row &+= some
+          }
+        }
+      }
+    }
+  }
+
+  /// Hashes the keys, up to four, that stand one behind the other; four of one length at once where the processor can.
+  @inline(__always)
+  private func hashKeys(
+    _ keys: UnsafeRawPointer, _ ends: SIMD4<Int>, _ count: Int, _ hasFour: Bool, to out: UnsafeMutablePointer<Digest128>
+  ) {
+    let size = ends[0]
+    if hasFour && count == 4 && ends == SIMD4(size, 2 &* size, 3 &* size, 4 &* size) {
+      unsafe out.withMemoryRebound(to: UInt64.self, capacity: 8) {
+        unsafe mr_siphash128_four(seed.low, seed.high, keys, size, size, $0)
+      }
+      return
+    }
+    var start = 0
+    for next in 0..<count {
+      unsafe out[next] = siphash128(key: seed, UnsafeRawBufferPointer(start: keys + start, count: ends[next] &- start))
+      start = ends[next]
+    }
   }
 
   /// The keys themselves, one after the other in `bytes`, and where each ends as `UInt32` in `ends`; old content goes.
@@ -82,10 +122,16 @@ package struct KeyHasher: Sendable {
     ends.count = 0
     ends.reserve(block.rowCount * 4)
     var end = 0
-    unsafe forEachKey(block, &bytes, keepsAll: true) { key in
-      end += key.count
-      precondition(end <= Int(UInt32.max), "keys of a block pass 4 GiB")
-      ends.append(UInt32(truncatingIfNeeded: end))
+    let views = views(block)
+    unsafe fields.withUnsafeBufferPointer { fields in
+      unsafe views.withUnsafeBufferPointer { views in
+        for row in 0..<block.rowCount {
+          for index in 0..<fields.count { unsafe Self.append(fields[index], views[index], row, &bytes) }
+          end = bytes.count
+          precondition(end <= Int(UInt32.max), "keys of a block pass 4 GiB")
+          ends.append(UInt32(truncatingIfNeeded: end))
+        }
+      }
     }
   }
 
@@ -96,25 +142,12 @@ package struct KeyHasher: Sendable {
     let nulls: UnsafePointer<UInt8>?
   }
 
-  @inline(__always)
-  private func forEachKey(
-    _ block: RowBlock, _ out: inout GrowableBytes, keepsAll: Bool, _ body: (UnsafeRawBufferPointer) -> Void
-  ) {
-    let views = fields.map { field in
+  private func views(_ block: RowBlock) -> [View] {
+    fields.map { field in
       let column = block.columns[field.index]
       return unsafe View(
         bytes: UnsafeRawPointer(column.bytes.base), ends: UnsafePointer(column.ends.base.assumingMemoryBound(to: UInt32.self)),
         nulls: column.isNullable ? UnsafePointer(column.nulls.base.assumingMemoryBound(to: UInt8.self)) : nil)
-    }
-    unsafe fields.withUnsafeBufferPointer { fields in
-      unsafe views.withUnsafeBufferPointer { views in
-        for row in 0..<block.rowCount {
-          if !keepsAll { out.count = 0 }
-          let start = out.count
-          for index in 0..<fields.count { unsafe Self.append(fields[index], views[index], row, &out) }
-          unsafe body(UnsafeRawBufferPointer(start: out.base + start, count: out.count &- start))
-        }
-      }
     }
   }
 

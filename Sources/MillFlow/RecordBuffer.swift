@@ -1,4 +1,4 @@
-internal import MillBase
+package import MillBase
 
 /// One Kafka record inside a ``RecordBuffer``: where its bytes stand there. Counts of -1 stand for null (no key, tombstone).
 package struct RecordEntry: Sendable {
@@ -11,8 +11,13 @@ package struct RecordEntry: Sendable {
   package var payloadByteCount: Int32
   /// Headers as a sequence of (name count u16, name, value count i32 (-1: null), value), little endian.
   package var headersByteCount: Int32
+  /// ``InputDigest/ofRecord(offset:timestamp:keyByteCount:payloadByteCount:_:)``.
+  package var digest: Digest128
 
-  package init(offset: Int64, timestamp: Int64, start: Int, keyByteCount: Int32, payloadByteCount: Int32, headersByteCount: Int32) {
+  package init(
+    offset: Int64, timestamp: Int64, start: Int, keyByteCount: Int32, payloadByteCount: Int32, headersByteCount: Int32, digest: Digest128
+  ) {
+    self.digest = digest
     self.offset = offset
     self.timestamp = timestamp
     self.start = start
@@ -79,13 +84,18 @@ package struct RecordEntry: Sendable {
     precondition(offset >= nextOffset, "offset \(offset) after \(nextOffset)")
     let total = unsafe (key?.count ?? 0) + (payload?.count ?? 0) + (headers?.count ?? 0)
     if unsafe state.pointee.used + total > state.pointee.capacity { grow(by: total) }
-    let entry = unsafe RecordEntry(
-      offset: offset, timestamp: timestamp, start: state.pointee.used, keyByteCount: key.map { Int32($0.count) } ?? -1,
-      payloadByteCount: payload.map { Int32($0.count) } ?? -1, headersByteCount: Int32(headers?.count ?? 0))
+    let start = unsafe state.pointee.used
     unsafe copy(key)
     unsafe copy(payload)
     unsafe copy(headers)
-    unsafe state.pointee.entries.append(entry)
+    let (keyByteCount, payloadByteCount) = unsafe (key.map { Int32($0.count) } ?? -1, payload.map { Int32($0.count) } ?? -1)
+    let digest = unsafe InputDigest.ofRecord(
+      offset: offset, timestamp: timestamp, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount,
+      UnsafePointer((state.pointee.bytes + start).assumingMemoryBound(to: UInt8.self)))
+    unsafe state.pointee.entries.append(
+      RecordEntry(
+        offset: offset, timestamp: timestamp, start: start, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount,
+        headersByteCount: Int32(headers?.count ?? 0), digest: digest))
     unsafe state.pointee.nextOffset = offset + 1
   }
 
@@ -111,9 +121,21 @@ package struct RecordEntry: Sendable {
   package func consume(_ count: Int) {
     unsafe state.pointee.head += count
     guard unsafe state.pointee.head == state.pointee.entries.count else { return }
+    if unsafe state.pointee.capacity > Self.keptByteCount && state.pointee.used < state.pointee.capacity / 4 { shrink() }
     unsafe state.pointee.entries.removeAll(keepingCapacity: true)
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = 0
+  }
+
+  /// Memory up to this stays, however little of it is used.
+  private static let keptByteCount = 1 << 20
+
+  /// Halves memory that an epoch has used less than a quarter of: of many partitions each may have had an epoch to itself.
+  @inline(never)
+  private func shrink() {
+    unsafe state.pointee.bytes.deallocate()
+    unsafe state.pointee.capacity /= 2
+    unsafe state.pointee.bytes = .allocate(byteCount: state.pointee.capacity + Self.slack, alignment: 64)
   }
 
   @inline(__always)

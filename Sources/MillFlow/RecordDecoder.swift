@@ -88,15 +88,16 @@ internal import MillBase
     }
   }
 
-  /// Reads `buffer.entries[head ..< head + count]`: each good record becomes a row of `rows`, each other one a failure, both in order.
+  /// Reads `buffer.entries[head + skipped ..< head + skipped + count]`: each good record becomes a row of `rows`, each other one a failure, both in order.
   /// A record that fails leaves nothing in the columns. The buffer isn't consumed.
   package func decode(
-    _ buffer: RecordBuffer, first count: Int, partition: Int32, into rows: DecodedRows, failures: inout [DecodeFailure]
+    _ buffer: RecordBuffer, skipping skipped: Int = 0, first count: Int, partition: Int32, into rows: DecodedRows,
+    failures: inout [DecodeFailure]
   ) {
     let block = rows.block
     precondition(
-      count <= buffer.count && block.columns.count == plan.fields.count,
-      "\(count) of \(buffer.count) records, \(block.columns.count) columns")
+      skipped + count <= buffer.count && block.columns.count == plan.fields.count,
+      "\(skipped) and \(count) of \(buffer.count) records, \(block.columns.count) columns")
     for (index, column) in block.columns.enumerated() {
       unsafe (writers + index).initialize(to: ColumnWriter(column, rowsToCome: count))
     }
@@ -111,7 +112,7 @@ internal import MillBase
     let fieldCount = plan.fields.count
     let timeField = plan.eventTime?.fieldIndex ?? -1
     let maxAhead = plan.eventTime?.maxAhead ?? 0
-    let head = buffer.head
+    let head = buffer.head + skipped
     let bytes = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
     var row = block.rowCount
     unsafe buffer.entries.withUnsafeBufferPointer { entries in

@@ -62,6 +62,11 @@ package struct SourcePlan: Hashable, Sendable {
   /// Types of the fields, in their order: what a ``RowBlock`` for this source is made of.
   package var types: [DataType] { fields.map(\.type) }
 
+  /// Whether a field takes its value from a record's headers.
+  package var readsHeaders: Bool {
+    fields.contains { if case .metadata(.header) = $0.source { true } else { false } }
+  }
+
   /// Index of the field with this name.
   package func fieldIndex(named name: String) -> Int? { fields.firstIndex { $0.name == name } }
 

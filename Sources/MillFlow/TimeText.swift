@@ -14,8 +14,7 @@ struct TimeText {
   /// Nil for anything else, days and times that don't exist, second 60 and hour 24 included.
   @inline(__always)
   init?(_ bytes: ByteView, _ start: Int, _ end: Int) {
-    guard end &- start >= 10, let century = twoDigits(bytes, start), let years = twoDigits(bytes, start &+ 2),
-      bytes[start &+ 4] == UInt8(ascii: "-"), let month = twoDigits(bytes, start &+ 5), bytes[start &+ 7] == UInt8(ascii: "-"),
+    guard end &- start >= 10, let (century, years, month) = Self.yearAndMonth(bytes.load(UInt64.self, at: start)),
       let day = twoDigits(bytes, start &+ 8)
     else { return nil }
     let year = century &* 100 &+ years
@@ -48,6 +47,17 @@ struct TimeText {
     }
     guard let written = Self.offset(bytes, index, end) else { return nil }
     offset = written
+  }
+
+  /// The numbers of `YYYY-MM-`, the year's in two halves; nil for anything else. All eight bytes are looked at together.
+  @inline(__always)
+  private static func yearAndMonth(_ text: UInt64) -> (Int, Int, Int)? {
+    // Digits become their values, dashes 0.
+    let values = UInt64(littleEndian: text) ^ 0x2D30_302D_3030_3030
+    // What isn't a digit or dash has a high half, or gets one by adding what the largest right value just lacks.
+    guard (values | (values &+ 0x0F06_060F_0606_0606)) & 0xF0F0_F0F0_F0F0_F0F0 == 0 else { return nil }
+    let pairs = (values &* 10 &+ (values >> 8)) & 0x00FF_00FF_00FF_00FF
+    return (Int(pairs & 0xFF), Int(pairs >> 16 & 0xFF), Int((values >> 40 & 0xF) &* 10 &+ (values >> 48 & 0xF)))
   }
 
   private static func offset(_ bytes: ByteView, _ start: Int, _ end: Int) -> Int64? {

@@ -22,7 +22,8 @@ final class FetchSession: @unchecked Sendable {
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int, afterOutage: Bool) -> [SourceNotice] {
     precondition(buffers.count >= progress.partitionCount, "\(buffers.count) buffers for \(progress.partitionCount) partitions")
     var notices: [SourceNotice] = []
-    // A local, as a field of a class would be guarded against overlapping accesses at each record.
+    // Locals, as a field of a class would be guarded against overlapping accesses at each record, and a buffer in an array retained.
+    let targets = unsafe buffers.map { unsafe Unmanaged.passUnretained($0) }
     var progress = progress
     defer { self.progress = progress }
     var isInDoubt: Bool { progress.outage != nil || afterOutage && !progress.hasHeard }
@@ -31,8 +32,10 @@ final class FetchSession: @unchecked Sendable {
       let partition = Int(record.partition)
       switch progress.admit(partition, record.offset) {
       case .take:
-        unsafe buffers[partition].append(
-          offset: record.offset, timestamp: record.timestamp, key: record.key, payload: record.payload, headers: record.headers)
+        unsafe targets[partition]._withUnsafeGuaranteedRef {
+          unsafe $0.append(
+            offset: record.offset, timestamp: record.timestamp, key: record.key, payload: record.payload, headers: record.headers)
+        }
       case .discard: break
       case .stop(let notice): notices.append(notice)
       }

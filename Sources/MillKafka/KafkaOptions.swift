@@ -7,13 +7,17 @@ package struct KafkaOptions: Hashable, Sendable {
   package var group: String
   /// Further properties of librdkafka (security and the like). Those that reading exactly once depends on can't be among them.
   package var properties: [String: String]
-  /// Bytes that may wait in librdkafka's queue.
+  /// Bytes of keys and values that may wait in librdkafka's queue; a record counts as ``recordByteCountMin`` at least. With what the library
+  /// allocates for each record the queue takes about twice that at most.
   package var prefetchByteCount: Int
   package var clientID: String
+  /// Whether records' headers are wanted: librdkafka allocates and frees a parser for each record that is asked for them, even where it
+  /// has none.
+  package var readsHeaders: Bool
 
   package init(
     brokers: String, topic: String, group: String, properties: [String: String] = [:], prefetchByteCount: Int = 128 << 20,
-    clientID: String = "millrace"
+    clientID: String = "millrace", readsHeaders: Bool = true
   ) {
     self.brokers = brokers
     self.topic = topic
@@ -21,7 +25,11 @@ package struct KafkaOptions: Hashable, Sendable {
     self.properties = properties
     self.prefetchByteCount = prefetchByteCount
     self.clientID = clientID
+    self.readsHeaders = readsHeaders
   }
+
+  /// About what librdkafka allocates for a record beside its bytes.
+  private static let recordByteCountMin = 256
 
   /// A setting as librdkafka takes it.
   typealias Setting = (name: String, value: String)
@@ -34,7 +42,9 @@ package struct KafkaOptions: Hashable, Sendable {
       ("isolation.level", "read_committed"), ("check.crcs", "true"),
       ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("auto.offset.reset", "error"),
       ("enable.partition.eof", "true"), ("allow.auto.create.topics", "false"),
-      ("queued.max.messages.kbytes", String(kilobytes)), ("queued.min.messages", "1000000"),
+      ("queued.max.messages.kbytes", String(kilobytes)),
+      // Both bound the queue over all partitions: no more is fetched while either is reached.
+      ("queued.min.messages", String(min(max(prefetchByteCount / Self.recordByteCountMin, 1000), 10_000_000))),
     ]
   }
 

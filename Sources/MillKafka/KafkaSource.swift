@@ -116,7 +116,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
       .consumer, required: options.anchorSettings(), signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
     var offsets = [Int64?](repeating: nil, count: Int(partition) + 1)
     offsets[Int(partition)] = offset
-    let queue = try FetchQueue(client, topic: options.topic, offsets: offsets)
+    let queue = try FetchQueue(client, topic: options.topic, offsets: offsets, readsHeaders: false)
     var found: Anchor?
     var isDone = false
     var failure: KafkaFailure?
@@ -212,7 +212,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
         let client = try KafkaClient(
           .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
           signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
-        let session = FetchSession(try FetchQueue(client, topic: options.topic, offsets: offsets), offsets: offsets)
+        let session = FetchSession(
+          try FetchQueue(client, topic: options.topic, offsets: offsets, readsHeaders: options.readsHeaders), offsets: offsets)
         $0.session = session
         return .success(session)
       } catch { return .failure(error) }

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import CRdKafka
 internal import Glibc
 internal import MillFlow
@@ -339,18 +340,22 @@ private func words(_ text: [CChar]) -> String {
 /// The fetched messages of one assignment. One thread; a new assignment gets a new queue and a new client, so that nothing
 /// fetched for an older one can come out of it.
 @safe final class FetchQueue {
-  /// Messages taken from librdkafka in one go.
-  static let slotCount = 2048
+  /// Messages taken from librdkafka in one go: few enough for them to stay in the processor's cache until they are freed.
+  static let slotCount = 256
+  /// Messages lie all over librdkafka's heap, written by another thread: so many are asked for ahead.
+  private static let ahead = 6
 
   let client: KafkaClient
   private let queue: OpaquePointer
+  private let readsHeaders: Bool
   private let slots: UnsafeMutablePointer<UnsafeMutablePointer<rd_kafka_message_t>?>
   /// Headers of one record in the form of ``RecordEntry/headersByteCount``, used again.
   private var headerBytes: [UInt8] = []
 
   /// Fetches each partition from its offset on; nil leaves a partition out. Does not wait for brokers.
-  init(_ client: KafkaClient, topic: String, offsets: [Int64?]) throws(KafkaFailure) {
+  init(_ client: KafkaClient, topic: String, offsets: [Int64?], readsHeaders: Bool) throws(KafkaFailure) {
     self.client = client
+    self.readsHeaders = readsHeaders
     unsafe slots = .allocate(capacity: Self.slotCount)
     unsafe slots.initialize(repeating: nil, count: Self.slotCount)
     guard let queue = unsafe rd_kafka_queue_get_consumer(client.handle) else {
@@ -388,6 +393,7 @@ private func words(_ text: [CChar]) -> String {
       }
       guard count > 0 else { break }
       for index in 0..<count {
+        if index &+ Self.ahead < count { unsafe mr_prefetch(slots[index &+ Self.ahead]) }
         let message = unsafe slots[index]!
         unsafe hand(on: message, onRecord, onEvent)
         unsafe rd_kafka_message_destroy(message)
@@ -411,7 +417,8 @@ private func words(_ text: [CChar]) -> String {
     var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     let timestamp = unsafe rd_kafka_message_timestamp(message, &kind)
     var headers: OpaquePointer?
-    let hasHeaders = unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR
+    var hasHeaders = false
+    if readsHeaders { hasHeaders = unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR }
     if hasHeaders, let headers = unsafe headers { unsafe flatten(headers) }
     let key = unsafe message.pointee.key.map { unsafe UnsafeRawBufferPointer(start: $0, count: message.pointee.key_len) }
     let payload = unsafe message.pointee.payload.map { unsafe UnsafeRawBufferPointer(start: $0, count: message.pointee.len) }

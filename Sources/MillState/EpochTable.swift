@@ -1,4 +1,5 @@
 internal import CPlatform
+internal import Glibc
 internal import MillBase
 
 /// The newest record of a key that was kept: its time t0 and where it stood.
@@ -38,10 +39,11 @@ struct TableEntry: BitwiseCopyable {
   private var keyCapacity: Int
   let isExact: Bool
 
-  init(slotCount: Int, isExact: Bool) {
+  /// - Parameter entryCapacity: how many entries it is made for; the pages of those that never come are never touched.
+  init(slotCount: Int, entryCapacity: Int, isExact: Bool) {
     self.isExact = isExact
     self.slotCount = max(slotCount, 16)
-    entryCapacity = self.slotCount / 2
+    self.entryCapacity = max(entryCapacity, 16)
     keyCapacity = 64
     unsafe view_ = TableView(
       slots: Self.emptySlots(self.slotCount), mask: UInt64(self.slotCount - 1), entries: .allocate(capacity: entryCapacity),
@@ -50,13 +52,13 @@ struct TableEntry: BitwiseCopyable {
   }
 
   deinit {
-    unsafe view_.slots.deallocate()
+    unsafe free(view_.slots)
     unsafe view_.entries.deallocate()
     unsafe view_.keyBytes.deallocate()
     unsafe view_.keyEnds.deallocate()
   }
 
-  /// Forgets all entries and keeps the memory.
+  /// Forgets all entries and keeps the memory. Any thread, when no other has the table.
   func removeAll() {
     unsafe view_.slots.update(repeating: 0, count: slotCount)
     view_.count = 0
@@ -108,7 +110,7 @@ struct TableEntry: BitwiseCopyable {
   }
 
   private func rehash(_ slotCount: Int) {
-    unsafe view_.slots.deallocate()
+    unsafe free(view_.slots)
     unsafe view_.slots = Self.emptySlots(slotCount)
     view_.mask = UInt64(slotCount - 1)
     self.slotCount = slotCount
@@ -117,9 +119,9 @@ struct TableEntry: BitwiseCopyable {
   }
 
   private static func emptySlots(_ count: Int) -> UnsafeMutablePointer<UInt64> {
-    let slots = UnsafeMutablePointer<UInt64>.allocate(capacity: count)
-    unsafe slots.initialize(repeating: 0, count: count)
-    return unsafe slots
+    // Zero pages that the system gives when they are first touched: writing zeros to megabytes would hold up the flow.
+    guard let slots = unsafe calloc(count, 8) else { fatalError("no memory for \(count * 8) bytes of a table's slots") }
+    return unsafe slots.bindMemory(to: UInt64.self, capacity: count)
   }
 }
 

@@ -45,6 +45,9 @@ internal import MillBase
 
   static func blockCount(capacity: Int) -> Int { (capacity * bitsPerKey + 255) / 256 }
 
+  /// Keys of the largest one that takes no more bytes.
+  static func capacity(byteCount: Int) -> Int { max(byteCount, 0) / 32 * 256 / bitsPerKey }
+
   var byteCount: Int { blockCount * 32 }
   var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: blocks, count: byteCount) }
 
@@ -52,6 +55,17 @@ internal import MillBase
     keyCount += 1
     if mutated(.filterForgets) && keyCount % 16 == 0 { return }
     unsafe blocks[Filter.block(hash, of: blockCount)] |= Filter.mask(hash)
+  }
+
+  /// Adds the keys from `first` on, until it is full or all `count` are in; returns how many there are then.
+  func add(from first: Int, to count: Int, _ hashes: (_ index: Int) -> Digest128) -> Int {
+    let end = min(count, first + capacity - keyCount)
+    for index in first..<end {
+      // Blocks lie anywhere in megabytes: they are asked for so many keys ahead.
+      if index + 16 < end { unsafe mr_prefetch(blocks + Filter.block(hashes(index + 16), of: blockCount)) }
+      add(hashes(index))
+    }
+    return end
   }
 }
 
@@ -84,8 +98,9 @@ enum Filter {
 
 /// The filter of one bucket: segments that together hold its keys, or none where RocksDB's own has to do.
 package struct BucketFilter: Sendable {
-  /// The bucket's number.
-  var number: Int64
+  let bucket: BucketID
+  /// The last t0 that may be in it.
+  let lastTime: Int64
   /// Nil: any key may be there.
   var segments: [FilterSegment]?
 
@@ -93,32 +108,31 @@ package struct BucketFilter: Sendable {
   var keyCount: Int { segments?.reduce(0) { $0 + $1.keyCount } ?? 0 }
 
   /// The filter with more keys. Segments that were handed over aren't touched: the last one is copied where it has room.
-  func adding(_ count: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
+  /// - Parameter room: bytes that it should not grow by more than, unless the keys need them.
+  func adding(_ count: Int, room: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
     guard var segments else { return self }
     var added = 0
     if let last = segments.last, last.keyCount < last.capacity {
       let copy = FilterSegment(copying: last)
-      while added < count && copy.keyCount < copy.capacity {
-        copy.add(hashes(added))
-        added += 1
-      }
+      added = copy.add(from: 0, to: count, hashes)
       segments[segments.count - 1] = copy
     }
+    var room = room
     while added < count {
-      // Each new segment is larger than all before it together, so that their number grows with the logarithm of the keys.
-      let wanted = max(2 * segments.reduce(0) { $0 + $1.keyCount }, count - added, Filter.segmentKeysMin)
-      let segment = FilterSegment(capacity: min(wanted, Filter.segmentKeysMax))
-      while added < count && segment.keyCount < segment.capacity {
-        segment.add(hashes(added))
-        added += 1
-      }
+      // Each new segment is as large as all before it together, so that their number grows with the logarithm of the keys, until there is
+      // no room for what may never come.
+      let wanted = max(segments.reduce(0) { $0 + $1.keyCount }, Filter.segmentKeysMin)
+      let keys = max(count - added, min(wanted, FilterSegment.capacity(byteCount: room)))
+      let segment = FilterSegment(capacity: min(keys, Filter.segmentKeysMax))
+      room -= segment.byteCount
+      added = segment.add(from: added, to: count, hashes)
       segments.append(segment)
     }
-    return BucketFilter(number: number, segments: segments)
+    return BucketFilter(bucket: bucket, lastTime: lastTime, segments: segments)
   }
 }
 
-/// The buckets of one state that the store holds, oldest first, with their filters. Handed from the state lane to the flow thread whole.
+/// The buckets of one state that the store holds, by their last times, oldest first, with their filters. Handed from the state lane to the flow thread whole.
 package struct BucketFilters: Sendable {
   var buckets: [BucketFilter] = []
 
@@ -127,22 +141,22 @@ package struct BucketFilters: Sendable {
   /// Bytes of all filters.
   package var byteCount: Int { buckets.reduce(0) { $0 + $1.byteCount } }
   /// Buckets there are, oldest first.
-  package var numbers: [Int64] { buckets.map(\.number) }
+  package var ids: [BucketID] { buckets.map(\.bucket) }
   /// Buckets of which nothing but the store knows the keys, oldest first.
-  package var unfiltered: [Int64] { buckets.filter { $0.segments == nil }.map(\.number) }
+  package var unfiltered: [BucketID] { buckets.filter { $0.segments == nil }.map(\.bucket) }
   /// Keys in the filters; a key counts once for each time it was flushed.
   package var keyCount: Int { buckets.reduce(0) { $0 + $1.keyCount } }
 
   mutating func update(_ filter: BucketFilter) {
-    if let at = buckets.firstIndex(where: { $0.number >= filter.number }) {
-      if buckets[at].number == filter.number { buckets[at] = filter } else { buckets.insert(filter, at: at) }
+    if let at = buckets.firstIndex(where: { ($0.lastTime, $0.bucket) >= (filter.lastTime, filter.bucket) }) {
+      if buckets[at].bucket == filter.bucket { buckets[at] = filter } else { buckets.insert(filter, at: at) }
     } else {
       buckets.append(filter)
     }
   }
 
-  func filter(_ number: Int64) -> BucketFilter {
-    buckets.first { $0.number == number } ?? BucketFilter(number: number, segments: [])
+  func filter(_ bucket: BucketID, _ window: BucketWindow) -> BucketFilter {
+    buckets.first { $0.bucket == bucket } ?? BucketFilter(bucket: bucket, lastTime: window.lastTime(of: bucket), segments: [])
   }
 
   /// Gives up the filters of the oldest buckets until the rest fits.

@@ -3,7 +3,7 @@ internal import MillBase
 /// Which files hold the filters of a state's buckets. A bucket that isn't listed has no filter: the store is asked.
 struct FilterList: Hashable, Sendable {
   struct Bucket: Hashable, Sendable {
-    var number: Int64
+    var bucket: BucketID
     var segments: [String]
   }
   var buckets: [Bucket] = []
@@ -11,14 +11,16 @@ struct FilterList: Hashable, Sendable {
 
 /// The files of filters; little endian.
 ///
-/// - `filter-s<state>.b<bucket>.<n>`: "MRFLTR01" | capacity u64 | keys u64 | checksum u64 of what follows | blocks of 32 bytes
-/// - `filters-s<state>`: "MRFLTL01" | checksum u64 of what follows | state u16 | buckets u32, each: number i64, segments u32
+/// - `filter-<bucket's name>.<n>`: "MRFLTR01" | capacity u64 | keys u64 | checksum u64 of what follows | blocks of 32 bytes
+/// - `filters-s<state>`: "MRFLTL02" | checksum u64 of what follows | state u16 | buckets u32, each: level u8, number i64, segments u32;
+///   "MRFLTL01" is read too: no levels, all are 0
 enum FilterFormat {
   private static let segmentMagic = Array("MRFLTR01".utf8)
-  private static let listMagic = Array("MRFLTL01".utf8)
+  private static let listMagic = Array("MRFLTL02".utf8)
+  private static let listMagicWithoutLevels = Array("MRFLTL01".utf8)
   private static let segmentHeaderByteCount = 32
 
-  static func segmentName(state: UInt16, bucket: Int64, index: Int) -> String { "filter-s\(state).b\(bucket).\(index)" }
+  static func segmentName(_ bucket: BucketID, index: Int) -> String { "filter-\(bucket.name).\(index)" }
   static func listName(state: UInt16) -> String { "filters-s\(state)" }
 
   static func header(of segment: FilterSegment) -> [UInt8] {
@@ -46,7 +48,8 @@ enum FilterFormat {
     append(state, to: &body)
     append(UInt32(list.buckets.count), to: &body)
     for bucket in list.buckets {
-      append(bucket.number, to: &body)
+      append(bucket.bucket.level, to: &body)
+      append(bucket.bucket.number, to: &body)
       append(UInt32(bucket.segments.count), to: &body)
     }
     var out = listMagic
@@ -55,7 +58,8 @@ enum FilterFormat {
   }
 
   static func decodeList(_ bytes: [UInt8], state: UInt16) -> FilterList? {
-    guard bytes.count >= 16, bytes.starts(with: listMagic) else { return nil }
+    let hasLevels = bytes.starts(with: listMagic)
+    guard bytes.count >= 16, hasLevels || bytes.starts(with: listMagicWithoutLevels) else { return nil }
     let body = Array(bytes[16...])
     var at = 8
     guard let sum: UInt64 = number(bytes, &at), unsafe sum == body.withRawBytes({ unsafe checksum($0) }) else { return nil }
@@ -63,10 +67,11 @@ enum FilterFormat {
     guard let found: UInt16 = number(body, &at), found == state, let count: UInt32 = number(body, &at) else { return nil }
     var list = FilterList()
     for _ in 0..<count {
-      guard let bucket: Int64 = number(body, &at), let segments: UInt32 = number(body, &at), segments <= 1 << 16 else { return nil }
-      list.buckets.append(
-        FilterList.Bucket(
-          number: bucket, segments: (0..<Int(segments)).map { segmentName(state: state, bucket: bucket, index: $0) }))
+      guard let level: UInt8 = hasLevels ? number(body, &at) : 0, let bucketNumber: Int64 = number(body, &at),
+        let segments: UInt32 = number(body, &at), segments <= 1 << 16
+      else { return nil }
+      let bucket = BucketID(state: state, level: level, number: bucketNumber)
+      list.buckets.append(FilterList.Bucket(bucket: bucket, segments: (0..<Int(segments)).map { segmentName(bucket, index: $0) }))
     }
     return at == body.count ? list : nil
   }

@@ -22,7 +22,7 @@ package final class RocksDBStoreOpener: RunStoreOpener {
   }
 }
 
-/// Sorted runs in RocksDB: a column family `s<state>.b<number>` for each bucket, no write-ahead log, nothing ever in a memtable.
+/// Sorted runs in RocksDB: a column family for each bucket (``BucketID/name``), no write-ahead log, nothing ever in a memtable.
 ///
 /// The library locks for itself; the shim keeps a column family alive while a look-up uses it. ``close()`` only when no other call is under
 /// way. After an error in RocksDB's background work (a full disk) each change first tries to go on, and throws while that fails.
@@ -43,15 +43,15 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     let result = unsafe mr_store_open(directory, cacheByteCount, code, &opened, &message)
     try unsafe Self.check(result, message, "open", directory)
     unsafe handle = opened
-    for name in families() where Self.bucket(name) == nil {
+    for name in families() where BucketID(name) == nil {
       close()
-      throw .corrupt("\(directory): open: column family \(name) isn't a bucket's (s<state>.b<number>)")
+      throw .corrupt("\(directory): open: column family \(name) isn't a bucket's (s<state>.b<number>[.l<level>])")
     }
   }
 
   deinit { close() }
 
-  package func buckets() -> [BucketID] { families().compactMap(Self.bucket).sorted() }
+  package func buckets() -> [BucketID] { families().compactMap { BucketID($0) }.sorted() }
 
   /// The names of all column families but the default one.
   private func families() -> [String] {
@@ -60,18 +60,25 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     return unsafe String(cString: lines).split(separator: "\n").map(String.init)
   }
 
-  package func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
-    precondition(run.keyEnds.count == run.valueEnds.count, "\(run.keyEnds.count) keys with \(run.valueEnds.count) values")
+  package func ingest(_ nextPiece: () -> SortedRun?, into bucket: BucketID) throws(RunStoreError) {
     var message: UnsafeMutablePointer<CChar>?
-    let result = unsafe mr_store_ingest(
-      open(), Self.name(bucket), run.keyBytes, run.keyEnds, run.valueBytes, run.valueEnds, run.count, &message)
-    try unsafe Self.check(result, message, "ingest of \(run.count) keys into \(Self.name(bucket))", directory)
+    var run: OpaquePointer?
+    var result = unsafe mr_run_begin(open(), bucket.name, &run, &message)
+    var count = 0
+    while result == MR_OK, let piece = nextPiece() {
+      precondition(piece.keyEnds.count == piece.valueEnds.count, "\(piece.keyEnds.count) keys with \(piece.valueEnds.count) values")
+      count += piece.count
+      result = unsafe mr_run_add(run, piece.keyBytes, piece.keyEnds, piece.valueBytes, piece.valueEnds, piece.count, &message)
+    }
+    if result == MR_OK { result = unsafe mr_run_ingest(run, &message) }
+    unsafe mr_run_end(run)
+    try unsafe Self.check(result, message, "ingest of \(count) keys into \(bucket.name)", directory)
   }
 
   package func drop(_ bucket: BucketID) throws(RunStoreError) {
     var message: UnsafeMutablePointer<CChar>?
-    let result = unsafe mr_store_drop(open(), Self.name(bucket), &message)
-    try unsafe Self.check(result, message, "drop of \(Self.name(bucket))", directory)
+    let result = unsafe mr_store_drop(open(), bucket.name, &message)
+    try unsafe Self.check(result, message, "drop of \(bucket.name)", directory)
   }
 
   package func lookup(
@@ -81,9 +88,9 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     var lengths = [Int64](repeating: -1, count: ends.count)
     var bytes: UnsafeMutablePointer<UInt8>?
     var message: UnsafeMutablePointer<CChar>?
-    let result = unsafe mr_store_lookup(open(), Self.name(bucket), keys, ends, ends.count, &lengths, &bytes, &message)
+    let result = unsafe mr_store_lookup(open(), bucket.name, keys, ends, ends.count, &lengths, &bytes, &message)
     defer { unsafe mr_free(bytes) }
-    try unsafe Self.check(result, message, "look-up of \(ends.count) keys in \(Self.name(bucket))", directory)
+    try unsafe Self.check(result, message, "look-up of \(ends.count) keys in \(bucket.name)", directory)
     var start = 0
     for length in lengths {
       guard length >= 0, let from = unsafe bytes else {
@@ -102,7 +109,7 @@ package final class RocksDBStoreOpener: RunStoreOpener {
   }
 
   /// Bytes of a bucket's files.
-  package func byteCount(of bucket: BucketID) -> Int { unsafe Int(mr_store_family_byte_count(open(), Self.name(bucket))) }
+  package func byteCount(of bucket: BucketID) -> Int { unsafe Int(mr_store_family_byte_count(open(), bucket.name)) }
 
   package func close() {
     guard let store = unsafe handle else { return }
@@ -116,18 +123,6 @@ package final class RocksDBStoreOpener: RunStoreOpener {
   private func open() -> OpaquePointer {
     guard let handle = unsafe handle else { preconditionFailure("\(directory) is used after it was closed") }
     return unsafe handle
-  }
-
-  static func name(_ bucket: BucketID) -> String { "s\(bucket.state).b\(bucket.number)" }
-
-  /// Reads what ``name(_:)`` writes; nil for anything else.
-  static func bucket(_ name: some StringProtocol) -> BucketID? {
-    guard name.first == "s", let dot = name.firstIndex(of: "."), let state = UInt16(name[name.index(after: name.startIndex)..<dot])
-    else { return nil }
-    let rest = name[name.index(after: dot)...]
-    guard rest.first == "b", let number = Int64(rest.dropFirst()) else { return nil }
-    let bucket = BucketID(state: state, number: number)
-    return self.name(bucket) == name ? bucket : nil
   }
 
   /// Turns a result into an error, and frees its text.

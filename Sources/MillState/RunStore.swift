@@ -1,6 +1,6 @@
 internal import MillBase
 
-/// Keys and values of one ingest: strictly ascending keys (memcmp order), flat.
+/// Keys and values of one piece of a run: strictly ascending keys (memcmp order), flat.
 ///
 /// Key i is `keyBytes[keyEnds[i-1] ..< keyEnds[i]]` (0 before the first), likewise values.
 package struct SortedRun: Sendable {
@@ -18,15 +18,36 @@ package struct SortedRun: Sendable {
 package struct BucketID: Hashable, Comparable, Sendable {
   /// The operator state's number within the pipeline.
   package var state: UInt16
-  /// Bucket number: event time (ms) divided by the bucket's width, rounded down.
+  /// Each level's buckets span four times the time of those of the level below; 0 is the finest.
+  package var level: UInt8
+  /// Bucket number: event time (ms) divided by what the level's buckets span, rounded down.
   package var number: Int64
 
-  package init(state: UInt16, number: Int64) {
+  package init(state: UInt16, level: UInt8 = 0, number: Int64) {
     self.state = state
+    self.level = level
     self.number = number
   }
 
-  package static func < (a: BucketID, b: BucketID) -> Bool { (a.state, a.number) < (b.state, b.number) }
+  package static func < (a: BucketID, b: BucketID) -> Bool { (a.state, a.level, a.number) < (b.state, b.level, b.number) }
+
+  /// `s<state>.b<number>`, with `.l<level>` behind it where that isn't 0: names column families and files.
+  package var name: String { "s\(state).b\(number)" + (level == 0 ? "" : ".l\(level)") }
+
+  /// Reads what ``name`` writes; nil for anything else.
+  package init?(_ name: some StringProtocol) {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2 || parts.count == 3, parts[0].first == "s", parts[1].first == "b", let state = UInt16(parts[0].dropFirst()),
+      let number = Int64(parts[1].dropFirst())
+    else { return nil }
+    var level: UInt8 = 0
+    if parts.count == 3 {
+      guard parts[2].first == "l", let found = UInt8(parts[2].dropFirst()) else { return nil }
+      level = found
+    }
+    self.init(state: state, level: level, number: number)
+    if self.name != name { return nil }
+  }
 }
 
 package enum RunStoreError: Error, Hashable, Sendable {
@@ -42,8 +63,9 @@ package enum RunStoreError: Error, Hashable, Sendable {
 package protocol RunStore: AnyObject, Sendable {
   /// Buckets that exist.
   func buckets() -> [BucketID]
-  /// Adds a run; the bucket is created when missing. Where a key is there already the new value counts.
-  func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError)
+  /// Adds a run, whose keys ascend over all its pieces, one after the other until there is none; nothing is there of one that fails. The
+  /// bucket is created when missing. Where a key is there already the new value counts.
+  func ingest(_ nextPiece: () -> SortedRun?, into bucket: BucketID) throws(RunStoreError)
   /// The bucket with all its keys; no error where there is none.
   func drop(_ bucket: BucketID) throws(RunStoreError)
   /// For each key (ascending, `keyByteCount` bytes each in `keys` or by `ends` where lengths differ) the value, or nil. A bucket that

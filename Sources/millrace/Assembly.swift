@@ -21,7 +21,8 @@ struct Assembly {
     let kafka = KafkaOptions(
       brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: pipeline.consumerGroup,
       properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
-      clientID: "millrace-" + pipeline.name)
+      clientID: "millrace-" + pipeline.name,
+      readsHeaders: pipeline.source.plan.readsHeaders)
     tokens = pipeline.kafka.tokens.map(TokenClient.init)
     for warning in pipeline.kafka.warnings { logger.warning(warning) }
     // What matters of it comes again as the reason of a wait, once; the library repeats it at each try.
@@ -51,7 +52,8 @@ struct Assembly {
   func parts(_ pipeline: Pipeline, _ options: RunOptions) -> EngineParts {
     EngineParts(
       core: coreOptions(pipeline, options), disk: RealDisk(), clock: SystemClock(), source: source,
-      stores: RocksDBStoreOpener(cacheByteCount: max(8 << 20, pipeline.state.memoryByteCount / 4)), sink: sink,
+      stores: RocksDBStoreOpener(
+        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sink: sink,
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
       stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
@@ -65,7 +67,7 @@ struct Assembly {
     let text = planText(pipeline)
     var core = CoreOptions(
       pipeline: pipeline.name, sourceName: pipeline.source.plan.name, topic: pipeline.source.plan.topic,
-      plan: PlanRecord(hash: planHash(text), replayVersion: 1, text: text), sinkName: pipeline.sink.name)
+      plan: PlanRecord(hash: planHash(text), replayVersion: 2, text: text), sinkName: pipeline.sink.name)
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
     core.acceptedLosses = options.acceptedLosses

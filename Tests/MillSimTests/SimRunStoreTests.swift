@@ -5,7 +5,7 @@ import MillTestKit
 import Testing
 
 struct SimRunStoreTests {
-  private let bucket = BucketID(state: 0, number: -3)
+  private let bucket = BucketID(state: 0, level: 2, number: -3)
 
   private func run(_ pairs: [(String, String)]) -> SortedRun {
     var run = SortedRun()
@@ -61,5 +61,13 @@ struct SimRunStoreTests {
     let path = try "/live/" + #require(disk.list("/live").first)
     try disk.flipBit(path, byteOffset: 1, bit: 0)
     #expect(throws: RunStoreError.self) { try opener(disk).open("/live") }
+  }
+}
+
+extension RunStore {
+  /// A run of one piece.
+  fileprivate func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
+    var piece: SortedRun? = run
+    try ingest({ piece.take() }, into: bucket)
   }
 }

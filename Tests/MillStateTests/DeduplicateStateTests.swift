@@ -89,7 +89,7 @@ struct MemoryGround: Ground {
     _ = try lane.writeFilters(into: "/c")
     let asked = store.asked.withLock { $0 }
     let again = DeduplicateLane(options: state.options, store: store, disk: disk)
-    #expect(again.filters.unfiltered == again.filters.numbers)
+    #expect(again.filters.unfiltered == again.filters.ids)
     try again.restore(from: "/c")
     #expect(again.filters.unfiltered == [])
     #expect(again.filters.keyCount == 15_000)
@@ -170,6 +170,82 @@ struct MemoryGround: Ground {
     #expect(DeduplicateOptions(stateNumber: 0, withinMilliseconds: .max, allowedLatenessMilliseconds: .max).window.width == 1 << 60)
   }
 
+  @Test func `a watermark held back over a year of short buckets leaves few of them, and no duplicate passes`() throws {
+    let options = DeduplicateOptions(
+      stateNumber: 1, withinMilliseconds: 600_000, allowedLatenessMilliseconds: 0, memoryByteCount: 64 << 20)
+    let store = MemoryRunStore([:], MemoryRunStores())
+    let lane = DeduplicateLane(options: options, store: store, disk: SimDisk())
+    let state = DeduplicateState(options: options, store: store, filters: lane.filters)
+    var model = Model(within: options.withinMilliseconds)
+    let hour: Int64 = 3_600_000
+    var most = 0
+    func run(_ rows: [Row], epoch: EpochNumber) throws {
+      var block = Block(rows, exact: false)
+      #expect(try block.run(state) == rows.map { model.take($0) }, "epoch \(epoch)")
+      state.release(try lane.flush(state.freeze(epoch: epoch)))
+      most = max(most, store.buckets().count)
+    }
+    for day in Int64(0)..<365 {
+      // Each key comes again within the window, after it, and days later; one partition stands still at time 0.
+      let rows = (0..<24).flatMap { (at: Int64) -> [Row] in
+        let time = day * 24 * hour + at * hour
+        return [0, 500_000, 650_000].map { Row(key: Int(at % 7), time: time + $0, partition: 0, offset: time + $0) }
+      }
+      try run(rows, epoch: EpochNumber(day + 1))
+    }
+    // 525,600 minutes: 32 buckets on each of log4(525,600 / 32) levels.
+    #expect(most > BucketChoice.bucketsPerLevelMax && most <= 9 * BucketChoice.bucketsPerLevelMax, "\(most) buckets")
+    // The partition goes on: what it holds up no longer goes, and keys are remembered as before.
+    for day in Int64(0)..<365 {
+      try lane.drop(state.expire(watermark: day * 24 * hour))
+      let rows = (0..<3).map { Row(key: Int($0), time: day * 24 * hour + Int64($0) * 100_000, partition: 1, offset: day) }
+      try run(rows, epoch: EpochNumber(day + 400))
+    }
+    #expect(most <= 9 * BucketChoice.bucketsPerLevelMax)
+    try lane.drop(state.expire(watermark: 1000 * 24 * hour))
+    #expect(store.buckets() == [] && lane.filters.ids == [])
+  }
+
+  @Test func `a bucket's name says its state, level and number, and nothing else is one`() {
+    for bucket in [
+      BucketID(state: 0, number: 0), BucketID(state: 65_535, number: .min), BucketID(state: 7, level: 1, number: -3),
+      BucketID(state: 7, level: 31, number: .max),
+    ] { #expect(BucketID(bucket.name) == bucket) }
+    #expect(BucketID(state: 3, number: -7).name == "s3.b-7" && BucketID(state: 3, level: 2, number: 5).name == "s3.b5.l2")
+    for name in ["", "s1", "s1.b", "b1.s1", "s1.b+1", "s1.b1.", "s1.b1.l0", "s1.b1.l256", "s1.b1.l1.l1", "s01.b1", "s1.b1.x1"] {
+      #expect(BucketID(name) == nil, "\(name)")
+    }
+  }
+
+  @Test func `filters listed by a release without levels are read`() throws {
+    let (state, lane, store, disk) = makeState()
+    _ = try kept(rows(0..<300), state)
+    state.release(try lane.flush(state.freeze(epoch: 1)))
+    try disk.createDirectory("/c")
+    _ = try lane.writeFilters(into: "/c")
+    // state 1, one bucket, number 0, one segment
+    let body: [UInt8] = [1, 0, 1, 0, 0, 0] + [UInt8](repeating: 0, count: 8) + [1, 0, 0, 0]
+    let old = Array("MRFLTL01".utf8) + Self.checksum(body) + body
+    try disk.remove("/c/filters-s1")
+    try disk.writeDurably(old, to: "/c/filters-s1")
+    let again = DeduplicateLane(options: state.options, store: store, disk: disk)
+    try again.restore(from: "/c")
+    #expect(again.filters.unfiltered == [] && again.filters.keyCount == 300)
+  }
+
+  /// The sum of a filter's files, as ``FilterFormat`` documents it.
+  private static func checksum(_ bytes: [UInt8]) -> [UInt8] {
+    var sum = UInt64(bytes.count) ^ 0x9E37_79B9_7F4A_7C15
+    for start in stride(from: 0, through: bytes.count - bytes.count % 8, by: 8) {
+      let word = bytes[start..<min(start + 8, bytes.count)].enumerated().reduce(UInt64(0)) {
+        $0 | UInt64($1.element) << UInt64(8 * $1.offset)
+      }
+      sum = (sum ^ word) &* 0xD6E8_FEB8_6659_FD93
+      sum ^= sum >> 32
+    }
+    return (0..<8).map { UInt8(truncatingIfNeeded: sum >> UInt64(8 * $0)) }
+  }
+
   @Test func `a flush that found no room is done by doing it again`() throws {
     let (state, lane, store, _) = makeState(within: 8000)
     _ = try kept(rows(0..<50, time: 0) + rows(50..<100, time: 5000), state)
@@ -188,9 +264,10 @@ struct MemoryGround: Ground {
     for bucket in 0..<6 {
       _ = try kept(rows(bucket * 100..<bucket * 100 + 100, time: Int64(bucket) * 100), state)
       state.release(try lane.flush(state.freeze(epoch: EpochNumber(bucket + 1))))
-      #expect(lane.filters.byteCount <= 4000)
+      #expect(lane.filters.byteCount <= state.options.filterByteLimit)
     }
-    #expect(lane.filters.unfiltered == [0, 1, 2, 3])
+    let given = lane.filters.unfiltered.map(\.number)
+    #expect(given.count >= 3 && given.count < 6 && given == Array(0..<Int64(given.count)))
     for bucket in 0..<6 { #expect(try kept(rows(bucket * 100..<bucket * 100 + 100, time: Int64(bucket) * 100), state) == 0) }
   }
 

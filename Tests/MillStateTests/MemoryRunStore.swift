@@ -19,19 +19,21 @@ final class MemoryRunStore: RunStore {
 
   func buckets() -> [BucketID] { content.withLock { $0.keys.sorted() } }
 
-  func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
+  func ingest(_ nextPiece: () -> SortedRun?, into bucket: BucketID) throws(RunStoreError) {
     let fails = failures.withLock { (left: inout Int) -> Bool in
       left -= 1
       return left >= 0
     }
     if fails { throw .outOfSpace("memory") }
-    precondition(run.keyEnds.count == run.valueEnds.count && run.count > 0)
     var previous: [UInt8]?
-    for index in 0..<run.count {
-      let key = part(run.keyBytes, run.keyEnds, index)
-      if let previous { precondition(previous.lexicographicallyPrecedes(key), "keys out of order") }
-      previous = key
-      content.withLock { $0[bucket, default: [:]][key] = part(run.valueBytes, run.valueEnds, index) }
+    while let run = nextPiece() {
+      precondition(run.keyEnds.count == run.valueEnds.count && run.count > 0)
+      for index in 0..<run.count {
+        let key = part(run.keyBytes, run.keyEnds, index)
+        if let previous { precondition(previous.lexicographicallyPrecedes(key), "keys out of order") }
+        previous = key
+        content.withLock { $0[bucket, default: [:]][key] = part(run.valueBytes, run.valueEnds, index) }
+      }
     }
   }
 
@@ -57,6 +59,14 @@ final class MemoryRunStores: RunStoreOpener {
   func keep(_ buckets: MemoryRunStore.Buckets, _ directory: String) { checkpoints.withLock { $0[directory] = buckets } }
 
   func open(_ directory: String) -> any RunStore { MemoryRunStore(checkpoints.withLock { $0[directory] ?? [:] }, self) }
+}
+
+extension RunStore {
+  /// A run of one piece.
+  func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
+    var piece: SortedRun? = run
+    try ingest({ piece.take() }, into: bucket)
+  }
 }
 
 /// Part `index` of flat bytes.

@@ -164,6 +164,53 @@ final class RocksDBGround: Ground, Sendable {
     }
   }
 
+  @Test func `expired windows are given back: a hundred windows on there are as many buckets and bytes as after three`() throws {
+    let ground = try RocksDBGround()
+    let store = try ground.open()
+    defer { store.close() }
+    let options = DeduplicateOptions(
+      stateNumber: 1, withinMilliseconds: 600_000, allowedLatenessMilliseconds: 60_000, memoryByteCount: 1 << 20)
+    let lane = DeduplicateLane(options: options, store: store, disk: ground.disk)
+    let state = DeduplicateState(options: options, store: store, filters: lane.filters)
+    var sizes: [(buckets: Int, bytes: Int)] = []
+    var checkpoints: [String] = []
+    for window in 0..<100 {
+      for half in 0..<2 {
+        let start = Int64(window) * 600_000 + Int64(half) * 300_000
+        let rows = (0..<5000).map { (key: Int) -> Row in
+          let number = (window * 2 + half) * 5000 + key
+          return Row(key: number, time: start + Int64(key) * 60, partition: 0, offset: Int64(number))
+        }
+        var block = Block(rows, exact: false)
+        #expect(try block.run(state).allSatisfy { $0 })
+        state.release(try lane.flush(state.freeze(epoch: EpochNumber(window * 2 + half + 1))))
+        try lane.drop(state.expire(watermark: start + 300_000))
+      }
+      let checkpoint = ground.root + "/checkpoint-\(window)"
+      try ground.disk.createDirectory(checkpoint + "/filters")
+      try store.checkpoint(to: checkpoint + "/store")
+      _ = try lane.writeFilters(into: checkpoint + "/filters")
+      checkpoints.append(checkpoint)
+      if checkpoints.count > 3 { try ground.disk.removeTree(checkpoints.removeFirst()) }
+      sizes.append((store.buckets().count, try byteCount(ground.root, ground.disk)))
+    }
+    let (early, late) = (sizes[4], sizes[99])
+    #expect(early.buckets >= 8 && late.buckets <= early.buckets + 1, "\(early.buckets) buckets, then \(late.buckets)")
+    #expect(early.bytes > 500_000 && late.bytes < early.bytes * 5 / 4, "\(early.bytes) bytes, then \(late.bytes)")
+    #expect(lane.filters.ids.count == late.buckets)
+  }
+
+  /// Bytes of all files below a directory; a file that two names lead to counts twice.
+  private func byteCount(_ path: String, _ disk: any Disk) throws -> Int {
+    var sum = 0
+    for name in try disk.list(path) {
+      let child = path + "/" + name
+      // A file can't be listed.
+      sum += try (try? disk.list(child)) == nil ? disk.byteCount(child) : byteCount(child, disk)
+    }
+    return sum
+  }
+
   /// Runs `body` on a thread of its own while `meanwhile` runs here; throws what either threw.
   private func withThread(_ body: @escaping @Sendable () throws -> Void, meanwhile: () throws -> Void) throws {
     final class Job: Sendable {

@@ -6,7 +6,9 @@
 #include <stdint.h>
 
 #include "CPlatformFilter.h"
+#include "CPlatformMemory.h"
 #include "CPlatformScan.h"
+#include "CPlatformSip.h"
 
 /// CRC-32C of `count` bytes, going on from the CRC `seed` of what stands before them (0 at the beginning).
 /// Uses the processor's instruction where there is one.

@@ -9,6 +9,7 @@ extern "C" {
 #endif
 
 typedef struct mr_store mr_store;
+typedef struct mr_run mr_run;
 
 /// Kinds of errors.
 #define MR_OK 0
@@ -34,9 +35,18 @@ int mr_store_close(mr_store *store, char **message);
 /// The names of the column families but "default", a line each; freed by the caller.
 char *mr_store_families(mr_store *store);
 
-/// Adds `count` strictly ascending keys with their values as one file. The column family is created when missing.
-int mr_store_ingest(mr_store *store, const char *family, const uint8_t *keys, const uint32_t *key_ends, const uint8_t *values,
-                    const uint32_t *value_ends, size_t count, char **message);
+/// Begins a file of keys for a column family, which is created when missing; one at a time. Also after an error *run is to be ended.
+int mr_run_begin(mr_store *store, const char *family, mr_run **run, char **message);
+
+/// Adds `count` keys with their values to the file, strictly ascending over all calls.
+int mr_run_add(mr_run *run, const uint8_t *keys, const uint32_t *key_ends, const uint8_t *values, const uint32_t *value_ends, size_t count,
+               char **message);
+
+/// Makes the file, with all that was added, part of the store; nothing where nothing was.
+int mr_run_ingest(mr_run *run, char **message);
+
+/// Frees the run, NULL too; what was not ingested is gone.
+void mr_run_end(mr_run *run);
 
 int mr_store_drop(mr_store *store, const char *family, char **message);
 

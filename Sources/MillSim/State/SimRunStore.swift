@@ -62,8 +62,10 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
 
   package func buckets() -> [BucketID] { runs.keys.sorted() }
 
-  package func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
+  package func ingest(_ nextPiece: () -> SortedRun?, into bucket: BucketID) throws(RunStoreError) {
     if failsIngest() { throw .outOfSpace(directory) }
+    var run = SortedRun()
+    while let piece = nextPiece() { run.append(piece) }
     let name = Self.name(bucket, sequence: nextSequence)
     let path = directory + "/" + name
     do {
@@ -116,16 +118,13 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
   package func close() {}
 
   // Names sort by bucket's state and by sequence, so that a later run of a bucket is read later.
-  private static func name(_ bucket: BucketID, sequence: UInt64) -> String {
-    "\(sequence.paddedHex).s\(bucket.state).b\(bucket.number).sst"
-  }
+  private static func name(_ bucket: BucketID, sequence: UInt64) -> String { "\(sequence.paddedHex).\(bucket.name).sst" }
 
   private static func parse(_ name: String) -> (BucketID, UInt64)? {
-    let parts = name.split(separator: ".")
-    guard parts.count == 4, parts[3] == "sst", let sequence = UInt64(parts[0], radix: 16), parts[1].first == "s", parts[2].first == "b",
-      let state = UInt16(parts[1].dropFirst()), let number = Int64(parts[2].dropFirst())
+    guard name.hasSuffix(".sst"), let dot = name.firstIndex(of: "."), let sequence = UInt64(name[..<dot], radix: 16),
+      let bucket = BucketID(name[name.index(after: dot)...].dropLast(4))
     else { return nil }
-    return (BucketID(state: state, number: number), sequence)
+    return (bucket, sequence)
   }
 
   private static func encode(_ run: SortedRun) -> [UInt8] {
@@ -161,6 +160,13 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
 }
 
 extension SortedRun {
+  fileprivate mutating func append(_ piece: SortedRun) {
+    keyEnds += piece.keyEnds.map { $0 + UInt32(keyBytes.count) }
+    valueEnds += piece.valueEnds.map { $0 + UInt32(valueBytes.count) }
+    keyBytes += piece.keyBytes
+    valueBytes += piece.valueBytes
+  }
+
   /// The value of a key, by binary search; nil where it has none.
   fileprivate func value(of key: ArraySlice<UInt8>) -> [UInt8]? {
     var low = 0

@@ -21,9 +21,6 @@ package final class DeduplicateLane: @unchecked Sendable {
   /// The store's buckets with their filters, as of the last call.
   package private(set) var filters = BucketFilters()
 
-  /// Keys and values of one run at most; the store's ends are 32 bits.
-  private static let runByteCountMax = 1 << 30
-
   /// A lane over an empty store, or over one whose filters were lost: its buckets are asked each time.
   package init(options: DeduplicateOptions, store: any RunStore, disk: any Disk) {
     self.options = options
@@ -31,7 +28,7 @@ package final class DeduplicateLane: @unchecked Sendable {
     self.disk = disk
     window = options.window
     for bucket in store.buckets().sorted() where bucket.state == options.stateNumber {
-      filters.update(BucketFilter(number: bucket.number, segments: nil))
+      filters.update(BucketFilter(bucket: bucket, lastTime: window.lastTime(of: bucket), segments: nil))
     }
   }
 
@@ -41,21 +38,30 @@ package final class DeduplicateLane: @unchecked Sendable {
     var changed = filters
     var keyCount = 0
     var byteCount = 0
-    for (bucket, indexes) in entriesByBucket(view, from: frozen.firstLiveBucket) {
-      let order = KeyOrder(indexes, view)
-      var place = 0
-      while place < order.count {
-        let run = makeRun(order, &place, view, bucket)
-        byteCount += run.keyBytes.count + run.valueBytes.count
-        try store.ingest(run, into: BucketID(state: options.stateNumber, number: bucket))
-        FaultPoint.hit(.amidFlush)
-      }
+    for (bucket, indexes) in entriesByBucket(view, from: frozen.firstLiveTime) {
+      byteCount += try write(indexes, view, bucket)
+      FaultPoint.hit(.amidFlush)
       keyCount += indexes.count
-      changed.update(changed.filter(bucket).adding(indexes.count) { unsafe view.entries[Int(indexes[$0])].hash })
+      let room = options.filterByteLimit - changed.byteCount
+      changed.update(changed.filter(bucket, window).adding(indexes.count, room: room) { unsafe view.entries[Int(indexes[$0])].hash })
     }
     changed.shrink(to: options.filterByteLimit)
     filters = changed
     return FlushedTable(epoch: frozen.epoch, filters: changed, keyCount: keyCount, byteCount: byteCount)
+  }
+
+  /// Writes entries to their bucket as one run, and returns the bytes of their keys and values.
+  private func write(_ indexes: [UInt32], _ view: TableView, _ bucket: BucketID) throws(RunStoreError) -> Int {
+    let order = KeyOrder(indexes, view)
+    var place = 0
+    var byteCount = 0
+    try store.ingest(
+      {
+        let piece = nextPiece(order, &place, view, bucket)
+        byteCount += piece.map { $0.keyBytes.count + $0.valueBytes.count } ?? 0
+        return piece
+      }, into: bucket)
+    return byteCount
   }
 
   /// Drops buckets that ``DeduplicateState/expire(watermark:)`` returned, whole.
@@ -63,7 +69,7 @@ package final class DeduplicateLane: @unchecked Sendable {
     for bucket in buckets {
       precondition(bucket.state == options.stateNumber, "bucket of state \(bucket.state) dropped by state \(options.stateNumber)")
       try store.drop(bucket)
-      filters.buckets.removeAll { $0.number == bucket.number }
+      filters.buckets.removeAll { $0.bucket == bucket }
     }
   }
 
@@ -78,11 +84,11 @@ package final class DeduplicateLane: @unchecked Sendable {
       guard let segments = bucket.segments else { continue }
       var segmentNames: [String] = []
       for (index, segment) in segments.enumerated() {
-        let name = FilterFormat.segmentName(state: options.stateNumber, bucket: bucket.number, index: index)
+        let name = FilterFormat.segmentName(bucket.bucket, index: index)
         try write(segment, to: directory + "/" + name)
         segmentNames.append(name)
       }
-      list.buckets.append(FilterList.Bucket(number: bucket.number, segments: segmentNames))
+      list.buckets.append(FilterList.Bucket(bucket: bucket.bucket, segments: segmentNames))
       names += segmentNames
     }
     let name = FilterFormat.listName(state: options.stateNumber)
@@ -122,10 +128,10 @@ package final class DeduplicateLane: @unchecked Sendable {
       throw .corrupt(path: path, reason: "not a list of the filters of state \(options.stateNumber)")
     }
     var restored = BucketFilters()
-    for bucket in filters.buckets { restored.update(BucketFilter(number: bucket.number, segments: nil)) }
+    for known in filters.buckets { restored.update(BucketFilter(bucket: known.bucket, lastTime: known.lastTime, segments: nil)) }
     for bucket in list.buckets {
-      guard restored.numbers.contains(bucket.number) else {
-        throw .corrupt(path: path, reason: "filters of bucket \(bucket.number), which the store doesn't have")
+      guard restored.ids.contains(bucket.bucket) else {
+        throw .corrupt(path: path, reason: "filters of bucket \(bucket.bucket.name), which the store doesn't have")
       }
       var segments: [FilterSegment] = []
       for name in bucket.segments {
@@ -137,7 +143,7 @@ package final class DeduplicateLane: @unchecked Sendable {
         segment.path = path
         segments.append(segment)
       }
-      restored.update(BucketFilter(number: bucket.number, segments: segments))
+      restored.update(BucketFilter(bucket: bucket.bucket, lastTime: window.lastTime(of: bucket.bucket), segments: segments))
     }
     restored.shrink(to: options.filterByteLimit)
     filters = restored
@@ -150,36 +156,53 @@ package final class DeduplicateLane: @unchecked Sendable {
 
 extension DeduplicateLane {
   /// The entries to be written, bucket by bucket, oldest first.
-  private func entriesByBucket(_ view: TableView, from firstLiveBucket: Int64) -> [(bucket: Int64, indexes: [UInt32])] {
+  private func entriesByBucket(_ view: TableView, from firstLiveTime: Int64) -> [(bucket: BucketID, indexes: [UInt32])] {
+    // What has expired will be dropped, and is no reason to make coarser ones.
+    var choice = BucketChoice(window, buckets: filters.buckets.lazy.filter { $0.lastTime >= firstLiveTime }.map(\.bucket))
+    // By the bucket of level 0, the finest there is: its entries all go to one bucket.
     var places: [Int64: Int] = [:]
-    var lists: [(bucket: Int64, indexes: [UInt32])] = []
-    var (lastBucket, lastPlace) = (Int64(0), -1)
+    var lists: [(bucket: BucketID, indexes: [UInt32])] = []
+    var placeOfList: [BucketID: Int] = [:]
+    var (lastNumber, lastPlace) = (Int64(0), -1)
     for index in 0..<view.count {
-      let bucket = unsafe window.bucket(of: view.entries[index].time)
-      if bucket < firstLiveBucket { continue }
-      if lastPlace < 0 || bucket != lastBucket {
-        if let place = places[bucket] {
+      let time = unsafe view.entries[index].time
+      if time < firstLiveTime { continue }
+      let number = floorDivide(time, window.width)
+      if lastPlace < 0 || number != lastNumber {
+        if let place = places[number] {
           lastPlace = place
         } else {
-          lastPlace = lists.count
-          places[bucket] = lastPlace
-          lists.append((bucket, []))
+          let bucket = choice.choose(time)
+          lastPlace = placeOfList[bucket] ?? lists.count
+          if lastPlace == lists.count { lists.append((bucket, [])) }
+          placeOfList[bucket] = lastPlace
+          places[number] = lastPlace
         }
-        lastBucket = bucket
+        lastNumber = number
       }
       lists[lastPlace].indexes.append(UInt32(index))
     }
-    return lists.sorted { $0.bucket < $1.bucket }
+    return lists.sorted { (window.lastTime(of: $0.bucket), $0.bucket) < (window.lastTime(of: $1.bucket), $1.bucket) }
   }
 
-  /// As many entries as one run may hold, from `place` on, which moves behind them.
-  private func makeRun(_ order: borrowing KeyOrder, _ place: inout Int, _ view: TableView, _ bucket: Int64) -> SortedRun {
+  /// Keys of a piece of a run at most, and about how many bytes of exact ones: few enough to stay in the processor's cache.
+  private static let pieceCountMax = 4096
+  private static let pieceKeyByteCountMax = 1 << 20
+
+  /// The next piece of a run, from `place` on, which moves behind it; nil at the end.
+  private func nextPiece(_ order: borrowing KeyOrder, _ place: inout Int, _ view: TableView, _ bucket: BucketID) -> SortedRun? {
     let first = place
-    var end = first
-    var keyByteCount = 0
-    while end < order.count && keyByteCount + (end - first) * StateValue.byteCountMax < Self.runByteCountMax {
-      keyByteCount += unsafe view.isExact ? StateKey.groupByteCount + view.key(order[end]).count : StateKey.hashedByteCount
-      end += 1
+    if first == order.count { return nil }
+    var end = min(order.count, first + Self.pieceCountMax)
+    var keyByteCount = (end - first) * StateKey.hashedByteCount
+    if view.isExact {
+      keyByteCount = 0
+      let most = end
+      end = first
+      while end < most && keyByteCount < Self.pieceKeyByteCountMax {
+        keyByteCount += unsafe StateKey.groupByteCount + view.key(order[end]).count
+        end += 1
+      }
     }
     place = end
     var run = SortedRun()
@@ -190,7 +213,7 @@ extension DeduplicateLane {
         let (toKeys, toValues) = (UnsafeMutableRawPointer(keys.baseAddress!), UnsafeMutableRawPointer(values.baseAddress!))
         for place in first..<end {
           // Entries lie anywhere in megabytes: loads of several ahead run at once in the processor.
-          if (place - first) % 32 == 0 { order.touch(place..<min(place + 32, end), view) }
+          if (place - first) % 16 == 0 { order.touch(min(place == first ? place : place + 16, end)..<min(place + 32, end), view) }
           let index = order[place]
           let entry = unsafe view.entries[index]
           unsafe keyCount += StateKey.write(entry.hash, exact: view.isExact ? view.key(index) : nil, to: toKeys + keyCount)

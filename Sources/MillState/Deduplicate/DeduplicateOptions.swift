@@ -10,7 +10,7 @@ package struct DeduplicateOptions: Hashable, Sendable {
   package var allowedLatenessMilliseconds: Int64
   /// Whether keys are compared by their bytes instead of by a 128-bit hash.
   package var exact: Bool
-  /// Memory for tables (one half, shared by the active and the frozen ones) and filters (the other).
+  /// All memory of the state: tables, filters, what a flush takes, and the store's cache.
   package var memoryByteCount: Int
   /// About how many buckets the time for which a key is remembered (window and lateness) is cut into. At least 1.
   package var bucketsPerWindow: Int
@@ -38,10 +38,15 @@ package struct DeduplicateOptions: Hashable, Sendable {
     self.usesEventTime = usesEventTime
   }
 
-  /// Bytes that a table may take before it should be frozen: half of the tables' half, as one may still be on its way to disk.
-  package var tableByteLimit: Int { memoryByteCount / 4 }
+  // Sixteenths of the memory: two tables of three each, filters six, the store's cache two; two are left for what a flush takes: an order
+  // of 12 bytes a key, and as much in the store's writer, of 64 bytes a key in the table.
+
+  /// Bytes that a table may take before it should be frozen; another may still be on its way to disk, or wait to be used again.
+  package var tableByteLimit: Int { memoryByteCount / 16 * 3 }
   /// Bytes that all filters together may take.
-  package var filterByteLimit: Int { memoryByteCount / 2 }
+  package var filterByteLimit: Int { memoryByteCount / 16 * 6 }
+  /// Bytes for the store's cache, of this state's memory.
+  package static func cacheByteCount(memoryByteCount: Int) -> Int { memoryByteCount / 16 * 2 }
 
   /// The windows' arithmetic.
   package var window: BucketWindow {
@@ -49,36 +54,57 @@ package struct DeduplicateOptions: Hashable, Sendable {
     let (sum, overflow) = withinMilliseconds.addingReportingOverflow(lateness)
     let (remembered, buckets) = (overflow ? Int64.max : sum, Int64(bucketsPerWindow))
     let width = remembered / buckets + (remembered % buckets == 0 ? 0 : 1)
-    return BucketWindow(within: withinMilliseconds, lateness: lateness, width: max(width, bucketMillisecondsMin))
+    return BucketWindow(
+      state: stateNumber, within: withinMilliseconds, lateness: lateness, width: max(width, bucketMillisecondsMin))
   }
 }
 
 /// Which bucket a time belongs to, which two times are duplicates, when a bucket can go. Right for every Int64.
+///
+/// A time has a bucket on each level, and an entry may be in any of them: which one is a matter of how many buckets there are
+/// (``BucketChoice``). Buckets of several levels overlap.
 package struct BucketWindow: Hashable, Sendable {
+  /// The state whose buckets these are.
+  package let state: UInt16
   /// Milliseconds; at least 1.
   package let within: Int64
   /// Milliseconds; at least 0.
   package let lateness: Int64
-  /// Milliseconds of event time that a bucket spans; at least 1.
+  /// Milliseconds of event time that a bucket of level 0 spans; at least 1.
   package let width: Int64
+  /// The coarsest level there is.
+  package let levelMax: UInt8
 
-  package init(within: Int64, lateness: Int64, width: Int64) {
+  package init(state: UInt16, within: Int64, lateness: Int64, width: Int64) {
+    self.state = state
     self.within = within
     self.lateness = lateness
     self.width = width
+    levelMax = UInt8((width.leadingZeroBitCount - 1) / 2)
   }
 
-  /// The bucket of an entry with this t0.
-  package func bucket(of time: Int64) -> Int64 { floorDivide(time, width) }
+  /// Milliseconds that a bucket of a level spans.
+  package func span(_ level: UInt8) -> Int64 { width << (2 * Int64(level)) }
+
+  /// The bucket of a level that an entry with this t0 may be in.
+  package func bucket(of time: Int64, level: UInt8 = 0) -> BucketID {
+    BucketID(state: state, level: level, number: floorDivide(time, span(level)))
+  }
+
+  /// The last time that belongs to a bucket.
+  package func lastTime(of bucket: BucketID) -> Int64 {
+    let (end, overflow) = (bucket.number &+ 1).multipliedReportingOverflow(by: span(bucket.level))
+    return overflow || bucket.number == .max ? (bucket.number < 0 ? .min : .max) : end &- 1
+  }
 
   /// The first time of a bucket; wraps below Int64.min, which ``time(fromRelative:in:)`` undoes.
-  package func start(of bucket: Int64) -> Int64 { bucket &* width }
+  private func start(of bucket: BucketID) -> Int64 { bucket.number &* span(bucket.level) }
 
-  /// How far into its bucket a time stands: less than ``width``.
-  package func relative(_ time: Int64, in bucket: Int64) -> UInt64 { UInt64(bitPattern: time &- start(of: bucket)) }
+  /// How far into its bucket a time stands: less than its span.
+  package func relative(_ time: Int64, in bucket: BucketID) -> UInt64 { UInt64(bitPattern: time &- start(of: bucket)) }
 
   /// Undoes ``relative(_:in:)``.
-  package func time(fromRelative relative: UInt64, in bucket: Int64) -> Int64 { start(of: bucket) &+ Int64(bitPattern: relative) }
+  package func time(fromRelative relative: UInt64, in bucket: BucketID) -> Int64 { start(of: bucket) &+ Int64(bitPattern: relative) }
 
   /// Whether a record of time `time` is a duplicate of an entry.
   @inline(__always)
@@ -87,21 +113,56 @@ package struct BucketWindow: Hashable, Sendable {
     return distance < UInt64(within)
   }
 
-  /// The first bucket that may hold an entry of interest to a record of this time. An entry of an earlier one is at least a window
-  /// older: the record is kept and replaces it, just as if the entry weren't there.
-  package func firstBucket(for time: Int64) -> Int64 {
+  /// The oldest t0 of an entry of interest to a record of this time. An older one is at least a window older: the record is kept and
+  /// replaces it, just as if the entry weren't there.
+  package func oldestTime(for time: Int64) -> Int64 {
     let (oldest, overflow) = time.subtractingReportingOverflow(within - 1)
-    return bucket(of: overflow ? .min : oldest)
+    return overflow ? .min : oldest
   }
 
-  /// The first bucket that must still be there under this watermark.
+  /// The first t0 that must still be known under this watermark.
   ///
   /// A record that counts has t ≥ watermark − lateness, so entries with t0 ≤ watermark − lateness − within can't be told from absent ones.
-  package func firstLiveBucket(watermark: Int64) -> Int64 {
+  package func firstLiveTime(watermark: Int64) -> Int64 {
     let kept = mutated(.dropBucketEarly) ? 1 : within
     let (afterLateness, overflow) = watermark.subtractingReportingOverflow(lateness)
     let (last, underflow) = afterLateness.subtractingReportingOverflow(kept)
-    return overflow || underflow ? .min : floorDivide(last + 1, width)
+    return overflow || underflow ? .min : last + 1
+  }
+}
+
+/// Chooses buckets for the entries of a flush, so that there are never many: RocksDB takes ever longer to create column families the more
+/// there are, and a watermark that one partition holds back over a long backlog lets none go.
+///
+/// An entry goes to the finest level that has its bucket already, or fewer than ``bucketsPerLevelMax``. Such a level covers at least that
+/// many times its span, so there are about as many levels as the live time has digits to base four. Which bucket an entry is in never
+/// shows: all that may hold it are searched.
+package struct BucketChoice {
+  /// More than a window's buckets with what lateness and disorder add.
+  package static let bucketsPerLevelMax = 32
+  private let window: BucketWindow
+  private var known: Set<BucketID> = []
+  private var counts: [UInt8: Int] = [:]
+
+  /// - Parameter buckets: those that there are, and haven't expired.
+  package init(_ window: BucketWindow, buckets: some Sequence<BucketID>) {
+    self.window = window
+    for bucket in buckets { add(bucket) }
+  }
+
+  /// The bucket for an entry with this t0; from now on it is there.
+  package mutating func choose(_ time: Int64) -> BucketID {
+    var bucket = window.bucket(of: time)
+    while !known.contains(bucket), counts[bucket.level, default: 0] >= Self.bucketsPerLevelMax, bucket.level < window.levelMax {
+      bucket = window.bucket(of: time, level: bucket.level + 1)
+    }
+    if bucket.level > 0 { Reach.mark(.r18CoarserBucket) }
+    add(bucket)
+    return bucket
+  }
+
+  private mutating func add(_ bucket: BucketID) {
+    if known.insert(bucket).inserted { counts[bucket.level, default: 0] += 1 }
   }
 }
 

@@ -135,18 +135,26 @@ extension DeduplicateState {
     return pendingCount
   }
 
-  /// Searches the pending rows in the live buckets, newest first, each only where its filter lets it pass.
+  /// Searches the pending rows in the live buckets, newest first, each only where its filter lets it pass. Buckets of different levels may
+  /// overlap: a row that was found is searched on as long as a bucket may have a greater t0 of its key.
   private func searchBuckets(_ rows: RowKeys, _ count: Int, _ times: UnsafePointer<Int64>) throws(RunStoreError) {
-    let (pending, passes) = unsafe (scratch.pending, scratch.passes)
+    let (pending, passes, olderTime, hasOlder) = unsafe (scratch.pending, scratch.passes, scratch.olderTime, scratch.hasOlder)
     var count = count
     var oldestTime = Int64.max
     for at in 0..<count { oldestTime = unsafe min(oldestTime, times[Int(pending[at])]) }
-    let first = max(firstLiveBucket, window.firstBucket(for: oldestTime))
-    for bucket in filters.buckets.reversed() where bucket.number >= first && count > 0 {
+    let first = max(firstLiveTime, window.oldestTime(for: oldestTime))
+    for bucket in filters.buckets.reversed() where bucket.lastTime >= first && count > 0 {
+      var left = 0
+      for at in 0..<count {
+        let row = unsafe Int(pending[at])
+        if unsafe hasOlder[row] && olderTime[row] >= bucket.lastTime { continue }
+        unsafe pending[left] = pending[at]
+        left += 1
+      }
+      count = left
       // Rows that are at least a window newer than all of the bucket can do without it.
-      let (end, overflow) = (bucket.number &+ 1).multipliedReportingOverflow(by: window.width)
-      let (neededBefore, overflow2) = end.addingReportingOverflow(window.within - 1)
-      let limit = overflow || overflow2 ? Int64.max : neededBefore
+      let (neededBefore, overflow) = bucket.lastTime.addingReportingOverflow(window.within)
+      let limit = overflow ? Int64.max : neededBefore
       if let segments = bucket.segments {
         unsafe passes.update(repeating: 0, count: count)
         for segment in segments { unsafe Filter.search(segment, rows.hashes, rows: pending, count: count, passes: passes) }
@@ -158,13 +166,7 @@ extension DeduplicateState {
         unsafe scratch.candidates.append(pending[at])
       }
       guard !scratch.candidates.isEmpty else { continue }
-      try lookup(rows, in: BucketID(state: options.stateNumber, number: bucket.number))
-      var left = 0
-      for at in 0..<count where unsafe !scratch.hasOlder[Int(pending[at])] {
-        unsafe pending[left] = pending[at]
-        left += 1
-      }
-      count = left
+      try lookup(rows, in: bucket.bucket)
     }
   }
 
@@ -205,7 +207,7 @@ extension DeduplicateState {
         }
       }
       previous = row
-      guard let origin else { continue }
+      guard let origin, unsafe !scratch.hasOlder[row] || scratch.olderTime[row] < origin.time else { continue }
       unsafe scratch.olderTime[row] = origin.time
       unsafe scratch.hasOlder[row] = true
     }

@@ -1,4 +1,5 @@
 package import MillBase
+internal import Synchronization
 
 /// How full the active table is.
 package struct TableFill: Hashable, Sendable {
@@ -27,13 +28,13 @@ package final class FrozenTable: Sendable {
   /// The epoch at whose end it was frozen.
   package let epoch: EpochNumber
   let table: EpochTable
-  /// Older buckets had expired by then: their entries aren't written.
-  let firstLiveBucket: Int64
+  /// Entries older than this had expired by then: they aren't written.
+  let firstLiveTime: Int64
 
-  init(epoch: EpochNumber, table: EpochTable, firstLiveBucket: Int64) {
+  init(epoch: EpochNumber, table: EpochTable, firstLiveTime: Int64) {
     self.epoch = epoch
     self.table = table
-    self.firstLiveBucket = firstLiveBucket
+    self.firstLiveTime = firstLiveTime
   }
 
   package var keyCount: Int { table.count }
@@ -48,11 +49,24 @@ package struct FlushedTable: Sendable {
   package let byteCount: Int
 }
 
+/// A table that was released, emptied for the next freeze: fresh pages cost more than emptying it.
+private final class SpareTable: Sendable {
+  private let table = Mutex<EpochTable?>(nil)
+
+  /// Any thread.
+  func put(_ used: EpochTable) {
+    used.removeAll()
+    table.withLock { $0 = used }
+  }
+
+  func take() -> EpochTable? { table.withLock { $0.take() } }
+}
+
 /// Which keys a deduplicate operator has seen: the flow thread's half (the state lane's is ``DeduplicateLane``).
 ///
 /// The first record of a key is kept, and t0 is its time. A later record with time t is a duplicate when |t − t0| < within; otherwise it is
 /// kept too and t0 becomes max(t0, t). The invariants that make the answers independent of freezes, flushes, drops and filters (R3):
-/// - t0 of a key only grows, so its current entry is in the newest of: active table, frozen tables, buckets from the newest to the oldest.
+/// - t0 of a key only grows, so its current entry is in the newest of: active table, frozen tables, the bucket with its greatest t0.
 /// - An entry that no bucket or table shows any more can't be told from none by a record that isn't late (``BucketWindow``).
 /// - A frozen table stays in view until a filter that knows its keys is: ``release(_:)`` swaps both at once.
 /// Flow thread only, but for ``init(options:store:filters:)``.
@@ -61,12 +75,11 @@ package struct FlushedTable: Sendable {
   let window: BucketWindow
   let store: any RunStore
   var active: EpochTable
-  /// A table that was released, for the next freeze: fresh pages cost more than emptying it.
-  private var spare: EpochTable?
+  private let spare = SpareTable()
   /// Oldest first.
   private(set) var frozen: [FrozenTable] = []
   private(set) var filters: BucketFilters
-  private(set) var firstLiveBucket = Int64.min
+  private(set) var firstLiveTime = Int64.min
   let scratch = BlockScratch()
   /// Keys asked of the store, and of these the ones that were there.
   package internal(set) var storeLookupCount = 0
@@ -78,7 +91,13 @@ package struct FlushedTable: Sendable {
     self.store = store
     self.filters = filters
     window = options.window
-    active = EpochTable(slotCount: Self.firstSlotCount(options), isExact: options.exact)
+    active = Self.newTable(options, slotCount: Self.firstSlotCount(options))
+  }
+
+  private static func newTable(_ options: DeduplicateOptions, slotCount: Int) -> EpochTable {
+    // It may be filled beyond its limit by what is left of an epoch, and then grows.
+    let entryCapacity = options.tableByteLimit / EpochTable.bytesPerEntry + 1 << 12
+    return EpochTable(slotCount: slotCount, entryCapacity: entryCapacity, isExact: options.exact)
   }
 
   private static func firstSlotCount(_ options: DeduplicateOptions) -> Int {
@@ -107,33 +126,30 @@ package struct FlushedTable: Sendable {
   /// Puts a fresh table in the active one's place, at the end of `epoch`. The frozen one is to be flushed by the state lane, tables in the
   /// order of their epochs, and each released afterwards. Of an empty table too: a checkpoint may wait for it.
   package func freeze(epoch: EpochNumber) -> FrozenTable {
-    let table = FrozenTable(epoch: epoch, table: active, firstLiveBucket: firstLiveBucket)
-    if let spare {
-      spare.removeAll()
-      active = spare
-      self.spare = nil
-    } else {
-      active = EpochTable(slotCount: active.slotCount, isExact: options.exact)
-    }
+    let table = FrozenTable(epoch: epoch, table: active, firstLiveTime: firstLiveTime)
+    active = spare.take() ?? Self.newTable(options, slotCount: active.slotCount)
     frozen.append(table)
     return table
   }
 
   /// Forgets the oldest frozen table: its entries are in the store, and the new filters know them. Nobody may read the table any more.
-  package func release(_ flushed: FlushedTable) {
+  /// - Returns: what empties its memory for the next freeze, on any thread: for a large one that takes as long as many records.
+  @discardableResult
+  package func release(_ flushed: FlushedTable) -> @Sendable () -> Void {
     precondition(
       frozen.first?.epoch == flushed.epoch,
       "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
-    spare = frozen.removeFirst().table
+    let table = frozen.removeFirst().table
     // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
     filters = flushed.filters
+    return { [spare] in spare.put(table) }
   }
 
   /// Takes buckets out of view that no record that still counts can need, at an epoch boundary, and returns those that the state lane is to
   /// drop in this epoch. A bucket may come back once more when a flush that was under way has written to it.
   package func expire(watermark: Int64) -> [BucketID] {
-    firstLiveBucket = max(firstLiveBucket, window.firstLiveBucket(watermark: watermark))
-    let expired = filters.buckets.prefix { $0.number < firstLiveBucket }.map { BucketID(state: options.stateNumber, number: $0.number) }
+    firstLiveTime = max(firstLiveTime, window.firstLiveTime(watermark: watermark))
+    let expired = filters.buckets.prefix { $0.lastTime < firstLiveTime }.map(\.bucket)
     filters.buckets.removeFirst(expired.count)
     return expired
   }
@@ -154,12 +170,14 @@ package struct FlushedTable: Sendable {
     }
     if let found { return found }
     let stored = StateKey.bytes(hash: hash, key: options.exact ? key : nil)
-    for bucket in filters.buckets.reversed() where bucket.number >= firstLiveBucket {
+    var newest: RecordOrigin?
+    for bucket in filters.buckets.reversed() where bucket.lastTime >= max(firstLiveTime, newest?.time ?? .min) {
       var values: [[UInt8]?] = []
-      let id = BucketID(state: options.stateNumber, number: bucket.number)
-      try store.lookup(id, keys: stored, ends: [UInt32(stored.count)], into: &values)
-      if let value = values.first ?? nil { return try StateValue.decode(value, bucket: id, window: window) }
+      try store.lookup(bucket.bucket, keys: stored, ends: [UInt32(stored.count)], into: &values)
+      guard let value = values.first ?? nil else { continue }
+      let origin = try StateValue.decode(value, bucket: bucket.bucket, window: window)
+      if origin.time > newest?.time ?? .min || newest == nil { newest = origin }
     }
-    return nil
+    return newest
   }
 }

@@ -52,7 +52,7 @@ enum StateValue {
 
   /// Writes an entry's value and returns its byte count.
   @inline(__always)
-  static func write(_ entry: TableEntry, bucket: Int64, window: BucketWindow, to out: UnsafeMutableRawPointer) -> Int {
+  static func write(_ entry: TableEntry, bucket: BucketID, window: BucketWindow, to out: UnsafeMutableRawPointer) -> Int {
     var count = 0
     unsafe write(window.relative(entry.time, in: bucket), to: out, &count)
     unsafe write(zigzag(Int64(entry.partition)), to: out, &count)
@@ -62,15 +62,15 @@ enum StateValue {
 
   static func decode(_ value: [UInt8], bucket: BucketID, window: BucketWindow) throws(RunStoreError) -> RecordOrigin {
     var at = 0
-    guard let relative = number(value, &at), relative < UInt64(window.width), let partition = number(value, &at),
+    guard let relative = number(value, &at), relative < UInt64(window.span(bucket.level)), let partition = number(value, &at),
       let offset = number(value, &at), at == value.count, let partition = Int32(exactly: unzigzag(partition))
     else {
       throw .corrupt(
-        "state \(bucket.state), bucket \(bucket.number): value \(value.map { String($0, radix: 16) }) isn't (time in the bucket of "
-          + "\(window.width) ms, partition, offset)")
+        "bucket \(bucket.name): value \(value.map { String($0, radix: 16) }) isn't (time in the bucket of "
+          + "\(window.span(bucket.level)) ms, partition, offset)")
     }
     return RecordOrigin(
-      time: window.time(fromRelative: relative, in: bucket.number), partition: partition, offset: unzigzag(offset))
+      time: window.time(fromRelative: relative, in: bucket), partition: partition, offset: unzigzag(offset))
   }
 
   private static func zigzag(_ value: Int64) -> UInt64 { UInt64(bitPattern: (value << 1) ^ (value >> 63)) }
