@@ -122,6 +122,13 @@ struct FlowTests {
     let pairs = try keys(
       ["String", "String"], ["{\"f0\":\"a\",\"f1\":\"bc\"}", "{\"f0\":\"ab\",\"f1\":\"c\"}", "{\"f0\":\"\",\"f1\":\"abc\"}"])
     #expect(Set(pairs).count == 3)
+    // One value in many types: each is another key.
+    let ones = try [
+      "Int8", "Int128", "UInt128", "Int256", "UInt256", "Decimal(9, 0)", "Decimal(18, 0)", "Decimal(38, 0)", "Decimal(38, 1)",
+      "Decimal(76, 0)", "Enum8('a' = 1)", "Enum16('a' = 1)", "FixedString(1)", "String",
+    ].map { try keys([$0], [$0.contains("String") ? "{\"f0\":\"1\"}" : "{\"f0\":1}"])[0] }
+    #expect(Set(ones).count == ones.count)
+    #expect(try keys(["FixedString(2)"], ["{\"f0\":\"a\"}", "{\"f0\":\"a\\u0000\"}"]).allSatisfy { $0 == [20, 0x61, 0] })
     // Stored keys depend on this encoding.
     #expect(text[0] == [12, 1, 0, 0, 0, 0x31] && integers[0] == [5, 1, 0, 0, 0, 0, 0, 0, 0] && wrapped[1] == [0xFF])
   }
