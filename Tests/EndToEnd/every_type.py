@@ -41,7 +41,7 @@ def decimal(precision: int, scale: int) -> Case:
 def real(name: str, code: str, values: list[str], refused: list[str]) -> Case:
     width = struct.calcsize(code)
     return Case(name, [(value, str(int.from_bytes(struct.pack("<" + code, float(value.strip('"'))), "little"))) for value in values],
-                refused, f"reinterpretAsUInt{width * 8}({{}})")
+                refused, f"reinterpretAsUInt{width * 8}(reinterpretAsString({{}}))")
 
 
 def seconds(zone: str | None, text: str) -> int:
@@ -128,7 +128,9 @@ def nullable(case: Case) -> Case:
 
 
 def low_cardinality(case: Case) -> Case:
-    return Case(f"LowCardinality({case.type})", case.taken + case.taken[:1], case.refused[:1], case.select)
+    # The server itself makes -0 a 0 there, however it comes.
+    taken = [pair for pair in case.taken if pair[0] != "-0"]
+    return Case(f"LowCardinality({case.type})", taken + taken[:1], case.refused[:1], case.select)
 
 
 def may_be_low_cardinality(case: Case) -> bool:

@@ -1,5 +1,6 @@
 """Every type, from a record's JSON to the table: read back, the values are those that Python works out; what doesn't fit is a dead letter."""
 
+import itertools
 import json
 from decimal import Decimal
 
@@ -8,6 +9,8 @@ import pytest
 import every_type
 from laboratory import Lab
 from servers import ClickHouseServer
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,10 @@ def old_lab(millrace, old_server, lab_broker, tmp_path):
         engine.end()
 
 
-def create(lab, cases, window, **settings) -> str:
-    name = f"default.types_{abs(hash((lab.directory, window))) % 10**9}"
-    columns = ", ".join(["event_id UInt32", *(f"c{number} {case.type}" for number, case in enumerate(cases)), "_millrace_batch String"])
+def create(lab, cases, window, provenance, **settings) -> str:
+    name = f"default.types{next(_numbers)}"
+    columns = ", ".join(["event_id UInt32", *(f"c{number} {case.type}" for number, case in enumerate(cases)),
+                         *(["_millrace_batch String"] if provenance else [])])
     more = f" SETTINGS non_replicated_deduplication_window = {window}" if window else ""
     lab.server.client.execute(f"CREATE TABLE {name} ({columns}) ENGINE = MergeTree ORDER BY event_id{more}", **settings)
     return name
@@ -70,20 +74,21 @@ def same(got, expected) -> bool:
     return got == expected
 
 
-def assert_every_value_arrives(lab, cases, window, more=None, **settings):
-    table = create(lab, cases, window, **settings)
+def assert_every_value_arrives(lab, cases, window, sink, **settings):
+    table = create(lab, cases, window, sink.get("provenance_column", True), **settings)
     payloads, count, blamed = records(cases)
     topic = lab.topic(partitions=1)
     lab.produce(topic, payloads)
     fields = {"event_id": "UInt32"} | {f"c{number}": case.type for number, case in enumerate(cases)}
-    pipeline = lab.pipeline(topic, table, fields=fields, deduplicate=False, more=more or {})
+    pipeline = lab.pipeline(topic, table, fields=fields, deduplicate=False,
+                            more={"sinks": {"table": {"clickhouse": sink}}} if sink else {})
     life = lab.engine(pipeline).run("--until-end", seconds=180)
     assert life.code == 0, life.log.read_text(errors="replace")[-3000:]
     rows = read_back(lab, table, cases)
     assert [row[0] for row in rows] == [str(number) for number in range(count)]
     wrong = [(case.type, *case.taken[number % len(case.taken)], row[at + 1]) for number, row in enumerate(rows) for at, case in enumerate(cases)
              if not same(row[at + 1], case.taken[number % len(case.taken)][1])]
-    assert not wrong, wrong[:5]
+    assert not wrong, (sorted({type for type, *_ in wrong}), wrong[:2])
     letters = [json.loads(line) for file in sorted(pipeline.dead_letters.iterdir()) for line in file.read_text().splitlines()]
     assert [(letter["offset"], letter["field"]) for letter in letters] == [(count + at, field) for at, field in enumerate(blamed)]
     assert [letter["payload"].encode() for letter in letters] == payloads[count:]
@@ -93,13 +98,13 @@ def assert_every_value_arrives(lab, cases, window, more=None, **settings):
 def test_every_value_of_every_type_arrives_exactly_or_is_a_dead_letter(lab, window):
     cases = every_type.all_new(every_type.NEW)
     assert len(cases) > 300
-    assert_every_value_arrives(lab, cases, window, allow_suspicious_low_cardinality_types=1)
+    assert_every_value_arrives(lab, cases, window, {}, allow_suspicious_low_cardinality_types=1)
 
 
 def test_every_value_arrives_at_an_old_server_too(old_lab):
-    assert_every_value_arrives(old_lab, every_type.all_old(every_type.OLD), 0)
+    assert_every_value_arrives(old_lab, every_type.all_old(every_type.OLD), 0, {"user": "default"})
 
 
 def test_enums_arrive_at_an_old_server_at_least_once(old_lab):
     cases = every_type.all_old(every_type.ENUMS)
-    assert_every_value_arrives(old_lab, cases, 0, more={"sinks": {"table": {"clickhouse": {"delivery": "at_least_once"}}}})
+    assert_every_value_arrives(old_lab, cases, 0, {"user": "default", "delivery": "at_least_once", "provenance_column": None})

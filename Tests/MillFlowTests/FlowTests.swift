@@ -33,6 +33,7 @@ struct FlowTests {
     ("Enum8('a' = 1, 'b' = 128)", "the number of 'b' is 128, must be -128...127"),
     ("Enum8('a', 'b' = 2, 'c')", "some names of Enum8 have a number and some have none: number all, the first one or none"),
     ("Enum8('a' = 1", "')' is missing after the names of Enum8"), ("Enum8('a", "the closing quote of a name of Enum8 is missing"),
+    ("Map(String, Array(FixedString(65)))", "the length of a FixedString in an Array or Map is 65, must be 1...64: take String"),
     ("", "the type is empty"),
     ("Decimal(4, 5)", "the scale of Decimal is 5, must be 0...4"), ("String)", "')' stands after the type"),
     ("Nullable(String", "')' is missing after the type in Nullable"),
