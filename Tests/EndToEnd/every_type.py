@@ -4,7 +4,7 @@ import ipaddress
 import json
 import struct
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -68,6 +68,11 @@ def text(name: str, taken: list, refused: list, expected=lambda value: value) ->
     return Case(name, [(json.dumps(value), expected(value)) for value in taken], [json.dumps(value) for value in refused])
 
 
+def day(name: str, taken: list[str], refused: list) -> Case:
+    return Case(name, [(f'"{value}"', str((date.fromisoformat(value) - EPOCH.date()).days)) for value in taken],
+                [json.dumps(value) for value in refused], "toInt32({})")
+
+
 def enum(name: str, numbers: dict[str, int], refused: list[str]) -> Case:
     listed = ", ".join("'" + key.replace("\\", "\\\\").replace("'", "\\'") + f"' = {number}" for key, number in numbers.items())
     return Case(f"{name}({listed})", [(json.dumps(key), key) for key in numbers] + [(str(number), key) for key, number in numbers.items()],
@@ -90,10 +95,10 @@ STRINGS = [
 ]
 UUIDS = [text("UUID", ["00000000-0000-0000-0000-000000000000", "61F0C404-5cb3-11e7-907b-a6006ad3dba0", "ffffffff-ffff-ffff-ffff-ffffffffffff"],
               ["61f0c4045cb311e7907ba6006ad3dba0", 1], str.lower)]
-DATES = [text("Date", ["1970-01-01", "2024-02-29", "2100-02-28"], ["1969-12-31", "2149-06-07", "2100-02-29", "2023-02-29", 0])]
+DATES = [day("Date", ["1970-01-01", "2024-02-29", "2100-02-28"], ["1969-12-31", "2149-06-07", "2100-02-29", "2023-02-29", 0])]
 NEW_DATES = [
-    text("Date", ["2149-06-06", "2024-02-29"], ["2149-06-07"]),
-    text("Date32", ["1900-01-01", "1969-12-31", "2024-02-29", "2299-12-31"], ["1899-12-31", "2300-01-01", "1900-02-29"]),
+    day("Date", ["2149-06-06", "2024-02-29"], ["2149-06-07"]),
+    day("Date32", ["1900-01-01", "1969-12-31", "2024-02-29", "2299-12-31"], ["1899-12-31", "2300-01-01", "1900-02-29"]),
 ]
 DATE_TIMES = [
     date_time(None, ["1970-01-01 00:00:01", "2024-02-29T23:59:59Z", "2024-02-29 12:00:00+05:30", "2106-02-07 06:28:15"],
@@ -117,7 +122,8 @@ ADDRESSES = [
 BOOLS = [Case("Bool", [("true", True), ("false", False)], ["1", '"true"'])]
 ENUMS = [enum("Enum8", {"it's, \\": -128, "": 0, "é": 127}, ['"no"', "5", "128", "true"]), enum("Enum16", {"a": -32768, "b": 32767}, ['"c"', "0"])]
 
-OLD = INTEGERS + DECIMALS + REALS + STRINGS + UUIDS + DATES + DATE_TIMES
+# 18.16 prints some Decimals of 38 digits as garbage, so nothing can be read back there.
+OLD = INTEGERS + [case for case in DECIMALS if "(38" not in case.type] + REALS + STRINGS + UUIDS + DATES + DATE_TIMES
 NEW = INTEGERS + WIDE_INTEGERS + DECIMALS + WIDE_DECIMALS + REALS + STRINGS + UUIDS + DATES + NEW_DATES + DATE_TIMES + DATE_TIMES64 + \
     ADDRESSES + BOOLS + ENUMS
 
