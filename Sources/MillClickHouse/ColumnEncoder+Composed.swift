@@ -59,6 +59,7 @@ private final class ComposedPart {
   private let isNullable: Bool
   /// Bytes of a value; 0: a text, or parts.
   private let width: Int
+  /// What stands at the place of a NULL; an empty text is one zero byte too.
   private let filler: [UInt8]
   /// Array: the items, Map: keys and values.
   private let parts: [ComposedPart]
@@ -73,12 +74,7 @@ private final class ComposedPart {
     self.type = type
     isNullable = type.isNullable
     width = if case .fixed(let byteCount) = type.layout { byteCount } else { 0 }
-    var filler = [UInt8](repeating: 0, count: max(width, 1))
-    if let value = type.fillerOfNull {
-      filler[0] = UInt8(truncatingIfNeeded: value)
-      if width == 2 { filler[1] = UInt8(truncatingIfNeeded: value >> 8) }
-    }
-    self.filler = filler
+    filler = [UInt8](repeating: 0, count: max(width, 1))
     keys = if case .lowCardinality = type { KeyTable(type.layout, nullable: type.isNullable) } else { nil }
     parts =
       switch type {
@@ -98,7 +94,6 @@ private final class ComposedPart {
     }
     if isNullable { nulls.append(UInt8(isNull ? 1 : 0)) }
     if isNull {
-      // An empty text is one zero byte too.
       unsafe filler.withRawBytes { unsafe values.append($0) }
     } else if width > 0 {
       unsafe values.append(value.raw(width))

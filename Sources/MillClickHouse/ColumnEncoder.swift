@@ -28,9 +28,7 @@ internal import MillFlow
     case (.text, _): encodeTexts(&out)
     case (.fixed(let width), .same):
       precondition(source.bytes.count >= rows.upperBound * width, "column \(target.name): \(source.bytes.count) bytes")
-      let start = out.count
       unsafe out.append(UnsafeRawBufferPointer(rebasing: source.bytes.raw[(rows.lowerBound * width)..<(rows.upperBound * width)]))
-      if let filler = target.type.fillerOfNull, source.isNullable { fill(filler, width: width, &out, from: start) }
     case (.fixed(let width), .widened(let from, let to)):
       precondition(source.bytes.count >= rows.upperBound * width, "column \(target.name): \(source.bytes.count) bytes")
       widen(from, to, &out)
@@ -39,18 +37,6 @@ internal import MillFlow
 
   func isNull(_ row: Int) -> Bool {
     unsafe source.isNullable && source.nulls.base.load(fromByteOffset: row, as: UInt8.self) != 0
-  }
-
-  /// Puts a value that the type has where a NULL stands.
-  private func fill(_ filler: Int16, width: Int, _ out: inout GrowableBytes, from start: Int) {
-    for (place, row) in rows.enumerated() where isNull(row) {
-      let to = unsafe out.base + start + place * width
-      if width == 1 {
-        unsafe to.storeBytes(of: Int8(truncatingIfNeeded: filler), as: Int8.self)
-      } else {
-        unsafe to.storeBytes(of: filler.littleEndian, as: Int16.self)
-      }
-    }
   }
 
   private func encodeNulls(_ out: inout GrowableBytes) {

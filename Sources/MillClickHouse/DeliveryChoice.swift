@@ -147,7 +147,9 @@ package enum DeliveryChoice {
   private static func nameProblems(_ columns: [BatchColumn], _ dialect: Dialect, _ table: TableName) -> [String] {
     columns.filter { !ExternalTable.canName($0, dialect) }.map {
       "column \(SQL.name($0.name)) \($0.type) of \(table): ClickHouse \(dialect.major).\(dialect.minor) takes no such column in an external table; "
-        + "rename it to letters, digits and _"
+        + (SQL.isPlainWord($0.name)
+          ? "make it a String, or take ClickHouse 21.1 or newer; or delivery: at_least_once with provenance_column: null"
+          : "rename it to letters, digits and _")
     }
   }
 

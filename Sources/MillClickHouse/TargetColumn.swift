@@ -63,14 +63,4 @@ extension DataType {
     guard let a = from.integerShape, let b = to.integerShape, b.byteCount > a.byteCount, b.isSigned || !a.isSigned else { return nil }
     return .widened(from: a, to: b)
   }
-
-  /// What has to stand at the place of a NULL where zero bytes don't do: an Enum's smallest number. ClickHouse 18.16 fails on others when
-  /// it makes text of such a column.
-  var fillerOfNull: Int16? {
-    guard isNullable else { return nil }
-    switch base {
-    case .enum8(let names), .enum16(let names): return names.elements[0].value
-    default: return nil
-    }
-  }
 }

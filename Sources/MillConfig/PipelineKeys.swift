@@ -15,7 +15,7 @@ package enum PipelineKeys {
   ]
 
   static let eventTime: [ConfigKey] = [
-    ConfigKey("field", "paid_at", "Required. A field of type Date, DateTime or DateTime64 that is not Nullable."),
+    ConfigKey("field", "paid_at", "Required. A field of type Date, Date32, DateTime or DateTime64 that is not Nullable."),
     ConfigKey(Settings.outOfOrderness, "How far behind the highest event time of its partition a record may be without being late."),
     ConfigKey(Settings.idleAfter, "A partition without records for this long no longer holds the watermark back."),
     ConfigKey(Settings.maxAhead, "An event time further ahead of the Kafka record's timestamp is an error of the record."),
@@ -31,8 +31,9 @@ package enum PipelineKeys {
     ConfigKey(
       "fields", keys: fieldExamples,
       "Required. name: type, or name: {type, from, default, format, coerce, truncate}. Types carry ClickHouse's names:",
-      "Bool, Int8 to Int64, UInt8 to UInt64, Float32, Float64, Decimal(P, S) up to 18 digits, String, Date, DateTime, DateTime64(P),",
-      "UUID, Nullable(T), LowCardinality(String)."),
+      "Bool, Int8 to Int256, UInt8 to UInt256, Float32, Float64, Decimal(P, S) up to 76 digits, String, FixedString(N), Date, Date32,",
+      "DateTime, DateTime('ZONE'), DateTime64(P), DateTime64(P, 'ZONE'), UUID, IPv4, IPv6, Enum8('a' = 1, ...), Enum16, Array(T),",
+      "Map(String, T), Nullable(T), LowCardinality(T)."),
     ConfigKey("event_time", keys: eventTime, "The record's own time. Absent: processing time, the clock of the epoch."),
     ConfigKey(
       "on_error", "dead_letter", "What becomes of a record that can't be decoded: dead_letter, skip or fail. Default dead_letter."),
@@ -45,7 +46,9 @@ package enum PipelineKeys {
     ConfigKey(
       "currency", "{type: LowCardinality(String), from: payment.currency, default: EUR}",
       "from: where the value stands; keys of nested objects with dots between them. Default: the field's name.",
-      "default: what a missing or null value stands for. Absent: NULL for a Nullable type, else an error of the record."),
+      "default: what a missing or null value stands for; JSON for an Array or Map. Absent: NULL for a Nullable type, else an error of",
+      "the record."),
+    ConfigKey("tags", "{type: 'Map(String, Array(String))', default: '{}'}"),
     ConfigKey(
       "note", "{type: Nullable(String), coerce: true}", "coerce: String also takes any other JSON value, as its source text. Default false."
     ),

@@ -27,6 +27,8 @@ package indirect enum DataType: Hashable, Sendable {
 
   /// Every value of a FixedString column takes its full width in memory, whatever a record says.
   package static let fixedStringMax = 1024
+  /// The same in arrays and maps, of whose items a record can have many.
+  package static let fixedStringItemMax = 64
 }
 
 /// The names of an Enum8 or Enum16 and the numbers that they stand for.

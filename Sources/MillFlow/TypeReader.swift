@@ -90,7 +90,7 @@ struct TypeReader {
       return .dateTime(zone: zone)
     case "DateTime64": return try dateTime64()
     case "Enum", "Enum8", "Enum16": return try enumeration(name)
-    case "Array": return .array(try argument(of: name, example: "Array(String)"))
+    case "Array": return .array(try item(argument(of: name, example: "Array(String)")))
     case "Map": return try map()
     case "Nullable": return try nullable()
     case "LowCardinality": return try lowCardinality()
@@ -204,9 +204,15 @@ struct TypeReader {
       throw problem("the keys of a Map are \(key), but those of JSON's objects are texts: Map(String, …) or Map(LowCardinality(String), …)")
     }
     try expect(",", after: "the key's type in Map")
-    let value = try type()
+    let value = try item(type())
     try expect(")", after: "the types in Map")
     return .map(key: key, value: value)
+  }
+
+  /// A type inside an Array or Map.
+  private func item(_ type: DataType) throws(TypeProblem) -> DataType {
+    guard case .fixedString(let byteCount) = type.leaf, byteCount > DataType.fixedStringItemMax else { return type }
+    throw problem("the length of a FixedString in an Array or Map is \(byteCount), must be 1...\(DataType.fixedStringItemMax): take String")
   }
 
   private mutating func nullable() throws(TypeProblem) -> DataType {

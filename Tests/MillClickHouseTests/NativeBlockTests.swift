@@ -118,8 +118,9 @@ internal import Testing
     #expect(try NativeBlock(plain(encoder, block, 0..<1)).row(0)[0].json == printed)
   }
 
-  @Test func `every recorded block is read, and its slice of all rows reads as the same rows`() throws {
-    for entry in try recorded("native-18.16.json") {
+  @Test(arguments: ["native-18.16.json", "native-26.9.json"])
+  func `every recorded block is read, and its slice of all rows reads as the same rows`(_ file: String) throws {
+    for entry in try recorded(file) {
       let block = try NativeBlock(hex(try #require(entry["native"] as? String)))
       let rows = try #require(entry["rows"] as? [String])
       #expect(block.rowCount == rows.count)

@@ -124,7 +124,12 @@ private let source: [Wrong] = [
   Wrong(
     "amount: Decimal(18, 2)", "amount: Decmal(18, 2)", 9, "sources.transactions.fields.amount", "Decmal(18, 2)", "Decmal", "a type such as",
     "Decimal"),
-  Wrong("amount: Decimal(18, 2)", "amount: Int128", 9, "sources.transactions.fields.amount", "Int128", "Int128", "a type such as"),
+  Wrong(
+    "amount: Decimal(18, 2)", "amount: Tuple(String)", 9, "sources.transactions.fields.amount", "Tuple(String)",
+    "give each element a field",
+    "a type such as"),
+  Wrong(
+    "amount: Decimal(18, 2)", "amount: Int182", 9, "sources.transactions.fields.amount", "Int182", "no type", "a type such as", "Int128"),
   Wrong(
     "amount: Decimal(18, 2)", "amount: {type: Int8, default: 300}", 9, "sources.transactions.fields.amount.default", "300",
     "no value of Int8", "in a record"),
@@ -275,6 +280,13 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
 
 @Test func `a file that isn't there is named`() {
   #expect(throws: ConfigProblems.self) { try PipelineFile.load("none.yaml", workingDirectory: "/srv", environment: surroundings()) }
+}
+
+@Test func `an array or map is no part of a key`() {
+  let text = changed("amount: Decimal(18, 2)", "amount: Array(String)").replacingOccurrences(of: "[transaction_id]", with: "[amount]")
+  let found = problems(text)
+  #expect(found.map(\.path) == ["operators.unique.deduplicate.key[0]"])
+  #expect(found.first?.message == "field \"amount\" is Array(String), which can't be part of a key")
 }
 
 @Test func `time event without event_time is refused`() {

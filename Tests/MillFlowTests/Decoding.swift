@@ -66,7 +66,7 @@ func read(
   return text(rows.block.columns[0], 0)
 }
 
-/// A column's value as it stands there: NULL, a text, a signed or unsigned integer, a float, a UUID's 32 digits, bytes in hex.
+/// A column's value as it stands there: NULL, a text, a signed or unsigned integer, a float, a UUID's 32 digits, other bytes in hex.
 func text(_ column: Column, _ row: Int) -> String {
   if column.isNullable, unsafe column.nulls.raw[row] == 1 { return "NULL" }
   func load<T: BitwiseCopyable>(_ type: T.Type) -> T {
@@ -96,12 +96,12 @@ func text(_ column: Column, _ row: Int) -> String {
   case .uuid:
     let halves = (0..<2).map { unsafe column.bytes.raw.loadUnaligned(fromByteOffset: row * 16 + $0 * 8, as: UInt64.self) }
     return halves[0].paddedHex + halves[1].paddedHex
-  case .string, .nullable, .lowCardinality:
+  case .string, .array, .map, .nullable, .lowCardinality:
     let ends = unsafe column.ends.raw
     let start = row == 0 ? 0 : unsafe Int(ends.loadUnaligned(fromByteOffset: row * 4 - 4, as: UInt32.self))
     let end = unsafe Int(ends.loadUnaligned(fromByteOffset: row * 4, as: UInt32.self))
-    return unsafe String(decoding: column.bytes.raw[start..<end], as: UTF8.self)
-  case .array, .map: return "RowBinary"
+    let value = unsafe column.bytes.raw[start..<end]
+    return column.type.isComposed ? unsafe hex(value) : unsafe String(decoding: value, as: UTF8.self)
   }
 }
 

@@ -33,6 +33,7 @@ struct FlowTests {
     ("Enum8('a' = 1, 'b' = 128)", "the number of 'b' is 128, must be -128...127"),
     ("Enum8('a', 'b' = 2, 'c')", "some names of Enum8 have a number and some have none: number all, the first one or none"),
     ("Enum8('a' = 1", "')' is missing after the names of Enum8"), ("Enum8('a", "the closing quote of a name of Enum8 is missing"),
+    ("Map(String, Array(FixedString(65)))", "the length of a FixedString in an Array or Map is 65, must be 1...64: take String"),
     ("", "the type is empty"),
     ("Decimal(4, 5)", "the scale of Decimal is 5, must be 0...4"), ("String)", "')' stands after the type"),
     ("Nullable(String", "')' is missing after the type in Nullable"),
@@ -135,6 +136,13 @@ struct FlowTests {
     let pairs = try keys(
       ["String", "String"], ["{\"f0\":\"a\",\"f1\":\"bc\"}", "{\"f0\":\"ab\",\"f1\":\"c\"}", "{\"f0\":\"\",\"f1\":\"abc\"}"])
     #expect(Set(pairs).count == 3)
+    // One value in many types: each is another key.
+    let ones = try [
+      "Int8", "Int128", "UInt128", "Int256", "UInt256", "Decimal(9, 0)", "Decimal(18, 0)", "Decimal(38, 0)", "Decimal(38, 1)",
+      "Decimal(76, 0)", "Enum8('a' = 1)", "Enum16('a' = 1)", "FixedString(1)", "String",
+    ].map { try keys([$0], [$0.contains("String") ? "{\"f0\":\"1\"}" : "{\"f0\":1}"])[0] }
+    #expect(Set(ones).count == ones.count)
+    #expect(try keys(["FixedString(2)"], ["{\"f0\":\"a\"}", "{\"f0\":\"a\\u0000\"}"]).allSatisfy { $0 == [20, 0x61, 0] })
     // Stored keys depend on this encoding.
     #expect(text[0] == [12, 1, 0, 0, 0, 0x31] && integers[0] == [5, 1, 0, 0, 0, 0, 0, 0, 0] && wrapped[1] == [0xFF])
   }

@@ -13,6 +13,11 @@ private func makePlan() -> SourcePlan {
       try FieldPlan(name: "e", type: .nullable(.float32)), try FieldPlan(name: "f", type: .nullable(.string), coerce: true),
       try FieldPlan(name: "g", type: .nullable(.uuid)),
       try FieldPlan(name: "h", type: .nullable(.date), format: .unixSeconds, truncate: true),
+      try FieldPlan(name: "i", type: DataType.parse("Array(Nullable(Enum8('a' = 1, 'é' = -5)))"), defaultValue: "[]"),
+      try FieldPlan(name: "j", type: DataType.parse("Map(String, Array(Decimal(76, 38)))"), defaultValue: "{}"),
+      try FieldPlan(name: "k", type: .nullable(.ipv6)), try FieldPlan(name: "l", type: .nullable(.fixedString(byteCount: 3))),
+      try FieldPlan(name: "m", type: .nullable(.int256)),
+      try FieldPlan(name: "o", type: DataType.parse("Array(String)"), defaultValue: "[]", coerce: true),
     ]
     return try SourcePlan(name: "s", topic: "t", fields: fields)
   } catch {
@@ -23,6 +28,8 @@ private func makePlan() -> SourcePlan {
 private let seeds = [
   #"{"a":"x","n":{"b":-9223372036854775808},"c":"1.2500","d":"2026-11-24T03:50:00.123Z","e":1.5e-3,"f":{"deep":[1,true,null]}}"#,
   #"{"a":"\u00e4\ud83d\ude00\n","n":null,"c":12345678901234.5678,"d":1790000000.5,"g":"5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f11","h":1.9}"#,
+  #"{"a":"","d":"1970-01-01","i":["a",null,-5,"\u00e9"],"j":{"":[],"a":["-0.1",1e2],"a":[9]},"k":"1::1.2.3.4","l":"ab","m":"-5"}"#,
+  #"{"a":"","d":"1970-01-01","k":"::ffff:1.2.3.4","l":"\u0000","m":1e76,"o":["\"",[1,{"a":"]"}],1.50,null]}"#,
   #" { "h" : 20000 , "unknown" : [ { } , [ ] , "\"\\" , 1E+9 ] , "a" : "" , "d" : "1970-01-01 00:00:00" , "f" : 0.10 } "#,
 ]
 
