@@ -14,12 +14,13 @@ FUZZ_SECONDS ?= 60
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
-.PHONY: help setup toolchain build demo test test-swift test-python bench sim mutants tsan fuzz kills ci format format-check
+.PHONY: help setup toolchain build demo test test-swift test-python test-long long bench sim mutants tsan fuzz kills ci format format-check
 help:
 	@echo "make setup     install what is missing: build libraries, ClickHouse 18.16 and 26.9, kcat, pytest, Java where Kafka is there"
 	@echo "make build     the release binary: .build/release/millrace"
 	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
 	@echo "make test      every test: Swift, then servers, proof and end to end"
+	@echo "make long      what takes too long for that: every fault point twice in each mode, kills, more seeds, fuzzing; 2 hours at most"
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
@@ -51,7 +52,13 @@ test-swift: toolchain setup
 	SWIFT_BACKTRACE=enable=no swift test --disable-xctest --skip-build --filter CurlTransportTests
 
 test-python: build
-	$(pytest) Tests
+	$(pytest) -m "not long" Tests
+
+test-long: build
+	$(pytest) -m long Tests
+
+long:
+	.ci/long
 
 bench: build
 	$(PYTHON) Benchmarks/pipeline
