@@ -81,9 +81,13 @@ extension Core {
     isStateBusy = false
     if stateQueue.first == work { stateQueue.removeFirst() }
     switch work {
-    case .flush: frozenUnflushed -= 1
-    case .checkpoint: checkpoint.stateIsDone = true
-    case .drop: break
+    case .flush:
+      roomFound(.state)
+      frozenUnflushed -= 1
+    case .checkpoint:
+      roomFound(.checkpoint)
+      checkpoint.stateIsDone = true
+    case .drop: roomFound(.state)
     }
   }
 
@@ -178,6 +182,7 @@ extension Core {
   mutating func takePublished(_ published: EpochNumber, _ name: String) {
     guard checkpoint.stage == .publishing, let manifest = checkpoint.manifest else { return }
     Reach.mark(.r14Published)
+    roomFound(.publish)
     checkpoint.stage = .idle
     checkpoint.lastEpoch = published
     checkpoint.lastPublishedAt = monotonic

@@ -86,6 +86,7 @@ extension Core {
 
   mutating func takeProcessed(_ result: EpochResult) {
     isCutting = false
+    roomFound(.cut)
     if let stop = result.stop { return end(stop) }
     guard result.epoch == epoch + 1 else {
       return end(Stop(.failed, rule: "R1", "epoch \(result.epoch) was processed after epoch \(epoch)"))
@@ -249,6 +250,7 @@ extension Core {
   mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition) {
     isSealing = false
     sealRetryAt = nil
+    roomFound(.seal)
     logEnd = max(logEnd, position + 1)
     durableEnd = max(durableEnd, durable)
     for batch in seal.batches {

@@ -17,6 +17,7 @@ extension Core {
 
   mutating func takeAppended(_ position: LogPosition, _ end: LogPosition) {
     isAppending = false
+    roomFound(.append)
     logEnd = max(logEnd, end)
     guard !appendsWaiting.isEmpty else { return }
     switch appendsWaiting.removeFirst() {
@@ -47,12 +48,14 @@ extension Core {
     if mayDeliver { deadLetters.advance(monotonic, &commands) }
   }
 
-  mutating func takeOutOfSpace(_ work: SpaceWork) {
+  mutating func takeOutOfSpace(_ work: SpaceWork, _ place: String) {
     Reach.mark(.r5OutOfSpace)
     let at = monotonic + options.retryMilliseconds
-    say(.warning, "no space left on the disk of the state directory (\(work)); waiting for room")
+    if room.insert(work) { say(.warning, "no space left for \(work.noun) (\(place)): waiting for room") }
     switch work {
-    case .begin: end(Stop(.failed, rule: "R5", "no space left on the disk to begin the log: free some and start again"))
+    case .open: room.orderAgain(.open, at: at)
+    case .beginLog: room.orderAgain(start.beginLog, at: at)
+    case .openState: room.orderAgain(start.openState, at: at)
     case .cut:
       isCutting = false
       cutNotBefore = at
@@ -60,7 +63,7 @@ extension Core {
     case .append:
       isAppending = false
       appendRetryAt = at
-    case .state:
+    case .state, .checkpoint:
       isStateBusy = false
       stateRetryAt = at
     case .publish: checkpoint.publishRetryAt = at
@@ -70,8 +73,22 @@ extension Core {
     }
   }
 
+  /// What had no room has been done.
+  mutating func roomFound(_ work: SpaceWork) {
+    if room.remove(work) { say(.info, "there is room again for \(work.noun)") }
+  }
+
+  /// The steps of a start that had no room, once their time has come.
+  mutating func advanceStart() {
+    guard let at = room.startAt, at <= monotonic else { return }
+    commands += room.start
+    room.start = []
+    room.startAt = nil
+  }
+
   mutating func takeDeadLetters(_ number: BatchNumber) {
     deadLetters.isWriting = false
+    roomFound(.deadLetters)
     guard deadLetters.waiting.first(where: { $0.batch.number == number }) != nil else { return }
     deadLetters.ackPending = number
     append(.ack(Ack(destination: .deadLetters, batch: number)))
@@ -110,5 +127,39 @@ struct DeadLetterQueue {
     retryAt = nil
     isWriting = true
     commands.append(.writeDeadLetters(first.batch))
+  }
+}
+
+/// What waits for room on a disk. Told once, however often it is tried, and once when it has come.
+struct RoomAwaited {
+  private var works: [SpaceWork] = []
+  /// Steps of the start to be ordered again, and when.
+  var start: [Command] = []
+  var startAt: Int64?
+
+  /// What waits, for people.
+  var words: String? {
+    guard let first = works.first else { return nil }
+    return "room on the disk for \(first.noun)"
+  }
+
+  /// Whether nothing of its kind has waited before.
+  mutating func insert(_ work: SpaceWork) -> Bool {
+    let isNew = !works.contains { $0.noun == work.noun }
+    if !works.contains(work) { works.append(work) }
+    return isNew
+  }
+
+  /// Whether it has waited, and nothing else of its kind does.
+  mutating func remove(_ work: SpaceWork) -> Bool {
+    guard let index = works.firstIndex(of: work) else { return false }
+    works.remove(at: index)
+    return !works.contains { $0.noun == work.noun }
+  }
+
+  mutating func orderAgain(_ command: Command?, at: Int64) {
+    guard let command else { return }
+    start.append(command)
+    startAt = at
   }
 }

@@ -93,6 +93,7 @@ package struct Core: ~Copyable {
   var appendsWaiting: [LogRecord] = []
   var isAppending = false
   var appendRetryAt: Int64?
+  var room = RoomAwaited()
 
   // Batches
   var deliveries: [Delivery] = []
@@ -143,6 +144,7 @@ package struct Core: ~Copyable {
     for moment in retryAt.values { consider(moment) }
     consider(sealRetryAt)
     consider(appendRetryAt)
+    consider(room.startAt)
     consider(stateRetryAt)
     consider(deadLetters.retryAt)
     consider(checkpoint.publishRetryAt)
@@ -181,11 +183,14 @@ package struct Core: ~Copyable {
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): takeAnswer(exchange, answer)
     case .logBegun(let end, let durable):
+      roomFound(.beginLog)
       logEnd = end
       durableEnd = durable
       attemptBase = Int(end) * 1000
       start.isLogBegun = true
-    case .stateOpened: start.isStateOpen = true
+    case .stateOpened:
+      roomFound(.openState)
+      start.isStateOpen = true
     case .polled(let polled): takePolled(polled)
     case .processed(let result): takeProcessed(result)
     case .sealCompared(let mismatch): takeCompared(mismatch)
@@ -201,7 +206,7 @@ package struct Core: ~Copyable {
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason)
     case .witnessTaken(let text): takeWitnessTaken(text)
     case .deadLettersWritten(let number): takeDeadLetters(number)
-    case .outOfSpace(let work): takeOutOfSpace(work)
+    case .outOfSpace(let work, let place): takeOutOfSpace(work, place)
     case .failed(let stop): end(stop)
     case .stopRequested:
       if !stopRequested {
@@ -218,6 +223,7 @@ package struct Core: ~Copyable {
   private mutating func advance() {
     // What follows is about the end of `epoch`; an epoch that is being processed comes to its end first.
     guard !isCutting else { return }
+    advanceStart()
     if let giveUpAt, giveUpAt <= monotonic { return giveUp() }
     switch phase {
     case .starting, .stopped: return

@@ -25,6 +25,7 @@ extension Core {
       isLive: phase == .live, epoch: epoch, counters: counters, lag: lag,
       watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark),
       ackedRows: ackedRows, unackedBatches: deliveries.count { !$0.isAcked } + deadLetters.waiting.count, unackedBytes: sealedUnackedBytes,
-      checkpointAgeMilliseconds: checkpoint.lastPublishedAt.map { monotonic - $0 }, waitsFor: lastSinkTrouble ?? sourceWatch.reason)
+      checkpointAgeMilliseconds: checkpoint.lastPublishedAt.map { monotonic - $0 },
+      waitsFor: room.words ?? lastSinkTrouble ?? sourceWatch.reason)
   }
 }

@@ -54,7 +54,7 @@ extension Executor {
         FaultPoint.hit(.flushed)
         return .stateWorkDone(work)
       } catch {
-        return Executor.event(of: error)
+        return Executor.event(of: error, .state)
       }
     }
   }
@@ -70,7 +70,7 @@ extension Executor {
         FaultPoint.hit(.dropped)
         return .stateWorkDone(work)
       } catch {
-        return Executor.event(of: error)
+        return Executor.event(of: error, .state)
       }
     }
   }
@@ -95,11 +95,11 @@ extension Executor {
         FaultPoint.hit(.checkpointFilesMade)
         return .stateWorkDone(work)
       } catch let error as RunStoreError {
-        return Executor.event(of: error)
+        return Executor.event(of: error, .checkpoint)
       } catch let error as DiskError {
-        return Executor.event(of: error, .state)
+        return Executor.event(of: error, .checkpoint)
       } catch let error as CheckpointError {
-        return Executor.event(of: error, .state)
+        return Executor.event(of: error, .checkpoint)
       } catch {
         return .failed(Stop(.failed, "the checkpoint \(name): \(error)"))
       }
@@ -139,9 +139,9 @@ extension Executor {
     }
   }
 
-  static func event(of error: RunStoreError) -> Event {
+  static func event(of error: RunStoreError, _ work: SpaceWork) -> Event {
     switch error {
-    case .outOfSpace: .outOfSpace(.state)
+    case .outOfSpace(let place): .outOfSpace(work, place: place)
     case .corrupt(let reason):
       .failed(Stop(.promise, rule: "R17", "the state is damaged: \(reason). Start again: the newest whole checkpoint is taken"))
     case .failed(let reason): .failed(Stop(.failed, "the state: \(reason)"))
