@@ -38,10 +38,10 @@ def guarded(millrace, strict, lab_broker, tmp_path):
         engine.end()
 
 
-def give(server, table: str, *without: str):
-    """The server's user `narrow` gets all of RIGHTS save these."""
+def give(server, table: str, *without: str, columns: str = ""):
+    """The server's user `narrow` gets all of RIGHTS save these; reading only of `columns` where some are given."""
     grants = [grant.format(table=table).removesuffix(" TO narrow") for name, grant in RIGHTS.items() if name not in without]
-    # A user without any is asked for nothing but its name.
+    grants = [grant.replace("SELECT ON " + table, f"SELECT{columns} ON {table}") for grant in grants]
     server.user("narrow", password="narrow", grants=grants)
     server.restart()
 
@@ -53,8 +53,10 @@ def narrow_trial(lab, **more) -> Trial:
 
 
 @both_modes
-def test_exactly_the_listed_rights_run_a_pipeline_through_doubts(guarded, window):
+@pytest.mark.parametrize("columns", ["", "(_millrace_batch, user_id)"], ids=["table", "columns"])
+def test_exactly_the_listed_rights_run_a_pipeline_through_doubts(guarded, window, columns):
     trial = narrow_trial(guarded, window=window)
+    give(guarded.server, trial.table, columns=columns)
     life = trial.engine.run("--until-end", MILLRACE_FAULT="after_insert_before_ack:1")
     assert life.code == -signal.SIGKILL, life.tail()
     # The rows are lost though the token is known: counted, and filled in by a guarded insert.
