@@ -105,8 +105,8 @@ package enum Statements {
       "SELECT \(columns.map(SQL.name).joined(separator: ", ")) FROM \(table.quoted) LIMIT 0 FORMAT TabSeparated"
     }
 
-    /// 1, or 0 where the user may not.
-    package static func mayInsert(_ table: TableName) -> String { "CHECK GRANT INSERT ON \(table.quoted) FORMAT TabSeparated" }
+    /// 1, or 0 where the user may not. It takes no FORMAT.
+    package static func mayInsert(_ table: TableName) -> String { "CHECK GRANT INSERT ON \(table.quoted)" }
 
     /// One row, or none where there is no such table. `columns`: out of ``tablesColumns``.
     package static func table(_ table: TableName, columns: [String]) -> String {

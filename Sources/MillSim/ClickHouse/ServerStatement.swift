@@ -85,7 +85,7 @@ enum ServerStatement: Equatable {
         return .kill(prefix: prefix)
       }
       if take("DESCRIBE TABLE") { return table() && take("FORMAT TabSeparated") ? .describe : nil }
-      if take("CHECK GRANT INSERT ON") { return table() && take("FORMAT TabSeparated") ? .granted : nil }
+      if take("CHECK GRANT INSERT ON") { return table() ? .granted : nil }
       guard take("SELECT") else { return nil }
       return select()
     }
