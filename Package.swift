@@ -97,6 +97,7 @@ let fuzzers: [Target] =
   : [
     .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
     .target(name: "FuzzDriver", dependencies: ["MillBase", "CFuzzer"], path: "Tests/Fuzz/FuzzDriver", swiftSettings: strict),
+    fuzzer("answers", ["MillClickHouse", "MillCore"]),
     fuzzer("json", ["MillBase", "MillFlow"]),
     fuzzer("log", ["MillBase", "MillLog", "MillTestKit"]),
     fuzzer("manifest", ["MillBase", "MillLog", "MillTestKit"]),

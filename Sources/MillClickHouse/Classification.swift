@@ -23,9 +23,11 @@ package enum Classification {
   }
 
   /// An INSERT's outcome.
-  /// - Parameter isOnePart: the rows of the block are one part, all or none, and so is what remembers them: no partition key and no token,
-  ///   which a server that is out of memory in between may have kept without the rows.
-  package static func insertAnswer(_ result: Result<HTTPResponse, TransportError>, isOnePart: Bool) -> SinkAnswer {
+  /// - Parameters:
+  ///   - isOnePart: the rows of the block are one part, all or none, and so is what remembers them: no partition key and no token,
+  ///     which a server that is out of memory in between may have kept without the rows.
+  ///   - user: who inserts, for the GRANT that a message may ask for.
+  package static func insertAnswer(_ result: Result<HTTPResponse, TransportError>, isOnePart: Bool, user: String) -> SinkAnswer {
     switch result {
     case .failure(let error): return error.nothingSent ? .notSent(reason: error.reason) : .unknown(reason: error.reason)
     case .success(let response):
@@ -39,21 +41,25 @@ package enum Classification {
         if String(decoding: response.body, as: UTF8.self).contains("while pushing to view") {
           return .viewFailed(code: error.code, message: error.message)
         }
+        if error.message.contains(Statements.alteredText), response.status != 200 {
+          return .refused(.schema, code: error.code, message: error.message)
+        }
         if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
-        return outcome(of: error, isOnePart: isOnePart)
+        return outcome(of: withGrant(error, user: user), isOnePart: isOnePart)
       }
     }
   }
 
   /// A question's answer: the bytes, or what the core is told instead.
-  package static func questionAnswer(_ result: Result<HTTPResponse, TransportError>) -> Result<[UInt8], QuestionFailure> {
+  package static func questionAnswer(_ result: Result<HTTPResponse, TransportError>, user: String) -> Result<[UInt8], QuestionFailure> {
     switch result {
     case .failure(let error): return .failure(.unanswered(error.reason))
     case .success(let response):
       switch reading(response) {
       case .success: return .success(response.body)
       case .unreadable(let reason): return .failure(.unanswered(reason))
-      case .failed(let error):
+      case .failed(let plain):
+        let error = withGrant(plain, user: user)
         switch ErrorTable.meaning(of: error) {
         case .refusedBefore(.configuration), .refusedBefore(.schema): return .failure(.denied("code \(error.code): \(error.message)"))
         default: return .failure(.unanswered("code \(error.code): \(error.message)"))
@@ -84,6 +90,12 @@ package enum Classification {
     case .refusedAmidst(let kind) where isOnePart: .refused(kind, code: error.code, message: error.message)
     case .refusedAmidst, .unknownOutcome: .unknown(reason: "code \(error.code): \(error.message)")
     }
+  }
+
+  /// Where a right is missing, the statement that gives it is said.
+  private static func withGrant(_ error: ServerError, user: String) -> ServerError {
+    guard let grant = Right.grant(askedFor: error.message, user: user) else { return error }
+    return ServerError(code: error.code, message: "\(error.message); to mend it: \(grant)")
   }
 
   /// An error that came after the status: `__exception__` with the tag that the header names (25.11 and later), the bare word (25.1), or

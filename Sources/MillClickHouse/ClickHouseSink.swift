@@ -9,21 +9,30 @@ internal import Synchronization
 package final class ClickHouseSink: Sendable {
   package let options: SinkOptions
   package let fields: [SinkField]
-  private let transport: any Transport
+  let replicas: Replicas
+  let state = Mutex(State())
   private let clock: any Clock
-  private let state = Mutex(State())
 
-  private struct State {
+  struct State {
     var dialect = Dialect(major: 0, minor: 0, settings: [])
     var chosen: ChosenTable?
+    /// How the replicas that are trusted see the table.
+    var look: TableLook?
   }
 
-  /// - Parameter fields: in the order of the RowBlock's columns.
-  package init(options: SinkOptions, fields: [SinkField], transport: any Transport, clock: any Clock) {
+  /// - Parameters:
+  ///   - fields: in the order of the RowBlock's columns.
+  ///   - transports: one for each of the options' URLs.
+  package init(options: SinkOptions, fields: [SinkField], transports: [any Transport], clock: any Clock) {
     self.options = options
     self.fields = fields
-    self.transport = transport
+    self.replicas = Replicas(urls: options.urls, transports: transports)
     self.clock = clock
+  }
+
+  /// Of one server.
+  package convenience init(options: SinkOptions, fields: [SinkField], transport: any Transport, clock: any Clock) {
+    self.init(options: options, fields: fields, transports: [transport], clock: clock)
   }
 
   /// The table as it was last described; nil before, or after it was found unfit.
@@ -34,14 +43,14 @@ package final class ClickHouseSink: Sendable {
     switch request {
     case .describe(let pending): describe(pending, done)
     case .insert(let batch, let attempt, let token, let partitionsMax):
-      insert(batch, body, carriesToken: token, done) { (requests, table, _, chunks) in
+      insert(batch, body, carriesToken: token, looks: false, done) { (requests, table, _, chunks) in
         requests.insert(batch, into: table, attempt: attempt, token: token, partitionsMax: partitionsMax, frames: joined(chunks))
       }
     case .guardedInsert(let batch, let attempt, let deadline, let looks, let partitionsMax):
       guard let provenance = options.provenanceColumn else {
         return done(.notSent(reason: "a guarded insert into \(options.table) needs a provenance column"))
       }
-      insert(batch, body, carriesToken: false, done) { (requests, table, chosen, chunks) in
+      insert(batch, body, carriesToken: false, looks: looks, done) { (requests, table, chosen, chunks) in
         requests.guardedInsert(
           batch, into: table, attempt: attempt, deadline: deadline, looks: looks, partitionsMax: partitionsMax,
           partitionKey: chosen.partitionKey, provenance: provenance, block: try Frames.decode(chunks))
@@ -49,14 +58,15 @@ package final class ClickHouseSink: Sendable {
     case .serverTime: askTime(done)
     case .count(let target, let token): count(target, token, done)
     case .running(let prefix):
-      ask(Statements.running(prefix: prefix, cluster: options.cluster), done) { .running($0.compactMap(\.first)) }
-    case .kill(let prefix): ask(Statements.kill(prefix: prefix, cluster: options.cluster), done) { _ in .killed }
+      askAll(Statements.running(prefix: prefix), done) { answers in .running(answers.flatMap { $0.compactMap(\.first) }) }
+    case .kill(let prefix): askAll(Statements.kill(prefix: prefix), done) { _ in .killed }
     case .greatestToken(let target, let prefix): greatestToken(target, prefix, done)
     }
   }
 
+  /// - Parameter looks: what is inserted depends on the rows that are there.
   private func insert(
-    _ batch: SealedBatch, _ body: () throws -> [[UInt8]], carriesToken: Bool, _ done: @escaping @Sendable (SinkAnswer) -> Void,
+    _ batch: SealedBatch, _ body: () throws -> [[UInt8]], carriesToken: Bool, looks: Bool, _ done: @escaping @Sendable (SinkAnswer) -> Void,
     _ make: (Requests, TableName, ChosenTable, [[UInt8]]) throws -> HTTPRequest
   ) {
     let (dialect, chosen) = state.withLock { ($0.dialect, $0.chosen) }
@@ -70,19 +80,37 @@ package final class ClickHouseSink: Sendable {
     } catch {
       return done(.notSent(reason: "batch \(batch.number): its bytes can't be read from the log: \(error)"))
     }
-    transport.send(request) { done(Classification.insertAnswer($0, isOnePart: chosen.isOnePart && !carriesToken)) }
+    let isOnePart = chosen.isOnePart && !carriesToken
+    let user = options.user
+    let take: @Sendable (Replicas.Answer) -> Void = { [self] answer in
+      if case .failure = answer { lookAtOthers() }
+      done(Classification.insertAnswer(answer, isOnePart: isOnePart, user: user))
+    }
+    guard looks else { return replicas.send(request, done: take) }
+    whereAllIsSeen { [self] place in
+      switch place {
+      case .failure(let failure): done(.notSent(reason: failure.reason))
+      case .success(let replica): replicas.send(request, to: replica, done: take)
+      }
+    }
   }
 
+  /// The slowest and the fastest of the replicas' clocks, and the one that has run longest: what is true of these is true of all.
   private func askTime(_ done: @escaping @Sendable (SinkAnswer) -> Void) {
     let clock = clock
     let asked = clock.now().monotonicMilliseconds
-    transport.send(requests.question(Statements.serverTime, fresh: true)) { result in
+    askAll(Statements.serverTime, fresh: true, done) { answers in
       let took = clock.now().monotonicMilliseconds - asked
-      done(
-        Self.answer(result) { rows in
-          guard let row = rows.first, row.count == 2, let seconds = Int64(row[0]), let uptime = Int64(row[1]) else { return nil }
-          return .serverTime(seconds: seconds, uptimeSeconds: uptime, tookMilliseconds: took)
-        })
+      var times: [(seconds: Int64, uptime: Int64)] = []
+      for rows in answers {
+        guard let row = rows.first, row.count == 2, let seconds = Int64(row[0]), let uptime = Int64(row[1]) else { return nil }
+        times.append((seconds, uptime))
+      }
+      guard let slowest = times.map(\.seconds).min(), let fastest = times.map(\.seconds).max(), let uptime = times.map(\.uptime).max()
+      else {
+        return nil
+      }
+      return .serverTime(seconds: slowest, fastestSeconds: fastest, uptimeSeconds: uptime, tookMilliseconds: took)
     }
   }
 
@@ -90,7 +118,7 @@ package final class ClickHouseSink: Sendable {
     guard let (table, provenance) = countable(target) else {
       return done(.denied(reason: "\(target) is no database.table with a provenance column"))
     }
-    ask(Statements.count(table: table, provenance: provenance, token: token), done) { rows in
+    askRows(Statements.count(table: table, provenance: provenance, token: token), done) { rows in
       rows.first?.first.flatMap { UInt64($0) }.map { .counted($0) }
     }
   }
@@ -99,7 +127,7 @@ package final class ClickHouseSink: Sendable {
     guard let (table, provenance) = countable(target) else {
       return done(.denied(reason: "\(target) is no database.table with a provenance column"))
     }
-    ask(Statements.greatestToken(table: table, provenance: provenance, prefix: prefix), done) { rows in
+    askRows(Statements.greatestToken(table: table, provenance: provenance, prefix: prefix), done) { rows in
       guard let row = rows.first, let token = row.first else { return nil }
       // Over no rows max() gives the empty text.
       return .greatestToken(token.isEmpty ? nil : token)
@@ -115,47 +143,66 @@ package final class ClickHouseSink: Sendable {
     state.withLock { Requests(options: options, dialect: $0.dialect, isShared: $0.chosen?.isShared ?? false) }
   }
 
-  private func ask(
+  /// A question about rows, which goes where all that was committed is visible.
+  private func askRows(
     _ statement: String, _ done: @escaping @Sendable (SinkAnswer) -> Void, _ read: @escaping @Sendable ([[String]]) -> SinkAnswer?
   ) {
-    transport.send(requests.question(statement)) { done(Self.answer($0, read)) }
+    let request = requests.question(statement)
+    whereAllIsSeen { [self] place in
+      switch place {
+      case .failure(let failure): done(failure.answer)
+      case .success(let replica):
+        replicas.send(request, to: replica) { [self] answer in
+          if case .failure = answer { lookAtOthers() }
+          done(combined([answer]) { read($0[0]) })
+        }
+      }
+    }
   }
 
-  private static func answer(
-    _ result: Result<HTTPResponse, TransportError>, _ read: ([[String]]) -> SinkAnswer?
-  ) -> SinkAnswer {
-    switch Classification.questionAnswer(result) {
-    case .success(let bytes):
-      return read(TabSeparated.rows(bytes))
-        ?? .unanswered(reason: "unreadable answer: \(String(decoding: bytes.prefix(300), as: UTF8.self))")
-    case .failure(.unanswered(let reason)): return .unanswered(reason: reason)
-    case .failure(.denied(let reason)): return .denied(reason: reason)
+  /// Every replica is asked and has to answer: an attempt may be under way at any of them.
+  private func askAll(
+    _ statement: String, fresh: Bool = false, _ done: @escaping @Sendable (SinkAnswer) -> Void,
+    _ read: @escaping @Sendable ([[[String]]]) -> SinkAnswer?
+  ) {
+    replicas.sendToAll(requests.question(statement, fresh: fresh)) { [self] answers in done(combined(answers, read)) }
+  }
+
+  private func combined(_ answers: [Replicas.Answer], _ read: ([[[String]]]) -> SinkAnswer?) -> SinkAnswer {
+    var all: [[[String]]] = []
+    for answer in answers {
+      switch Classification.questionAnswer(answer, user: options.user) {
+      case .success(let bytes): all.append(TabSeparated.rows(bytes))
+      case .failure(let failure): return failure.answer
+      }
+    }
+    return read(all) ?? .unanswered(reason: "unreadable answer: \(all)")
+  }
+
+  /// The replica at which everything that has been committed anywhere is visible. One of several may lag behind: it catches up first.
+  private func whereAllIsSeen(_ then: @escaping @Sendable (Result<Int, QuestionFailure>) -> Void) {
+    let replica = replicas.current
+    guard replicas.count > 1, state.withLock({ $0.chosen?.family }) == .replicated else { return then(.success(replica)) }
+    var request = requests.question(Statements.catchUp(options.table))
+    request.timeoutMilliseconds = options.insertTimeoutMilliseconds
+    replicas.send(request, to: replica) { [self] answer in
+      if case .failure = answer { lookAtOthers() }
+      then(Classification.questionAnswer(answer, user: options.user).map { _ in replica })
     }
   }
 }
 
-// MARK: - describe
+extension QuestionFailure {
+  var answer: SinkAnswer {
+    switch self {
+    case .unanswered(let reason): .unanswered(reason: reason)
+    case .denied(let reason): .denied(reason: reason)
+    }
+  }
 
-extension ClickHouseSink {
-  /// Asks one question after the other, then decides.
-  private func describe(_ pending: [SealedBatch], _ done: @escaping @Sendable (SinkAnswer) -> Void) {
-    let looking = Looking(options: options, transport: transport)
-    looking.look { [self] outcome in
-      switch outcome {
-      case .failure(.unanswered(let reason)): done(.unanswered(reason: reason))
-      case .failure(.denied(let reason)): done(.unfit([reason]))
-      case .success(let look):
-        let choice = DeliveryChoice.choose(look, options: options, fields: fields, pending: pending)
-        state.withLock {
-          $0.dialect = look.dialect
-          // The last one that fitted stays: rows that wait are encoded by it until the core has ended.
-          if case .success(let chosen) = choice { $0.chosen = chosen }
-        }
-        switch choice {
-        case .success(let chosen): done(.described(chosen.facts))
-        case .failure(let refusal): done(.unfit(refusal.problems))
-        }
-      }
+  var reason: String {
+    switch self {
+    case .unanswered(let reason), .denied(let reason): reason
     }
   }
 }

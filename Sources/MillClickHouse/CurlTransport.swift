@@ -11,18 +11,33 @@ package struct TransportOptions: Sendable {
   package var connectTimeoutMilliseconds: Int
   /// A longer answer fails; the questions' answers have some hundred KiB.
   package var answerBytesMax: Int
-  /// File of certificate authorities; nil: the system's.
-  package var authoritiesFile: String?
+  /// Certificates and keys, as files.
+  package var tls: TLSFiles
 
   package init(
     url: String, connections: Int = 4, connectTimeoutMilliseconds: Int = 5_000, answerBytesMax: Int = 16 << 20,
-    authoritiesFile: String? = nil
+    tls: TLSFiles = TLSFiles()
   ) {
     self.url = url
     self.connections = connections
     self.connectTimeoutMilliseconds = connectTimeoutMilliseconds
     self.answerBytesMax = answerBytesMax
-    self.authoritiesFile = authoritiesFile
+    self.tls = tls
+  }
+}
+
+/// Paths of PEM files for https.
+package struct TLSFiles: Hashable, Sendable {
+  /// Authorities that a server's certificate must come from; nil: the system's.
+  package var authorities: String?
+  /// What we show to a server that asks; with its key.
+  package var certificate: String?
+  package var key: String?
+
+  package init(authorities: String? = nil, certificate: String? = nil, key: String? = nil) {
+    self.authorities = authorities
+    self.certificate = certificate
+    self.key = key
   }
 }
 
@@ -151,6 +166,9 @@ package struct TransportOptions: Sendable {
   /// A drill is under way, and this is an INSERT.
   fileprivate var isDrilled = false
 
+  /// The last answer was an error, perhaps because of what the connection has done to the body: the next request gets another one.
+  private var mistrustsConnection = false
+
   init(_ options: TransportOptions, _ queue: RequestQueue) {
     self.options = options
     self.queue = queue
@@ -191,6 +209,7 @@ package struct TransportOptions: Sendable {
     }
     guard code == CURLE_OK else { return .failure(failure(code)) }
     let status = unsafe mr_curl_get_long(handle, CURLINFO_RESPONSE_CODE)
+    mistrustsConnection = status != 200
     return .success(HTTPResponse(status: status, headers: headers, body: answer))
   }
 
@@ -199,19 +218,31 @@ package struct TransportOptions: Sendable {
     check(unsafe mr_curl_set_string(handle, CURLOPT_URL, url + request.target))
     check(unsafe mr_curl_set_string(handle, CURLOPT_PROTOCOLS_STR, "http,https"))
     check(unsafe mr_curl_set_string(handle, CURLOPT_PROXY, ""))
-    if let file = options.authoritiesFile { check(unsafe mr_curl_set_string(handle, CURLOPT_CAINFO, file)) }
+    setTLS(options.tls)
     set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
     set(CURLOPT_NOSIGNAL, 1)
     set(CURLOPT_FOLLOWLOCATION, 0)
-    set(CURLOPT_SSL_VERIFYPEER, 1)
-    set(CURLOPT_SSL_VERIFYHOST, 2)
     set(CURLOPT_TCP_KEEPALIVE, 1)
     set(CURLOPT_TIMEOUT_MS, request.timeoutMilliseconds)
     set(CURLOPT_CONNECTTIMEOUT_MS, options.connectTimeoutMilliseconds)
     // ClickHouse 18.16 closes an idle connection after 3 s.
     set(CURLOPT_MAXAGE_CONN, 2)
-    set(CURLOPT_FRESH_CONNECT, request.freshConnection ? 1 : 0)
+    set(CURLOPT_FRESH_CONNECT, request.freshConnection || mistrustsConnection ? 1 : 0)
     set(CURLOPT_FORBID_REUSE, request.freshConnection ? 1 : 0)
+  }
+
+  /// Certificate and host's name are checked, always: there is no switch for it.
+  private func setTLS(_ files: TLSFiles) {
+    set(CURLOPT_SSL_VERIFYPEER, 1)
+    set(CURLOPT_SSL_VERIFYHOST, 2)
+    set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+    if let file = files.authorities {
+      check(unsafe mr_curl_set_string(handle, CURLOPT_CAINFO, file))
+      // Only these: libcurl was built with the system's directory as well.
+      check(unsafe mr_curl_set_string(handle, CURLOPT_CAPATH, nil))
+    }
+    if let file = files.certificate { check(unsafe mr_curl_set_string(handle, CURLOPT_SSLCERT, file)) }
+    if let file = files.key { check(unsafe mr_curl_set_string(handle, CURLOPT_SSLKEY, file)) }
   }
 
   private func setBody(byteCount: Int) {
@@ -240,13 +271,14 @@ package struct TransportOptions: Sendable {
   private func failure(_ code: CURLcode) -> TransportError {
     let detail = unsafe errorText[0] == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: errorText)
     let early: [CURLcode] = [
-      CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_OPERATION_TIMEDOUT,
-      CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_ABORTED_BY_CALLBACK,
+      CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM,
+      CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CIPHER, CURLE_OPERATION_TIMEDOUT, CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL,
+      CURLE_ABORTED_BY_CALLBACK,
     ]
     // A code alone is no proof: a second connection can fail to open after a first one took the request.
     let nothingSent = unsafe !bodyAsked && early.contains(code) && mr_curl_get_long(handle, CURLINFO_REQUEST_SIZE) == 0
     let reason = answerTooLong ? "the answer has more than \(options.answerBytesMax) bytes" : detail
-    return TransportError(nothingSent: nothingSent, reason: "\(options.url): \(reason) (curl \(code.rawValue))")
+    return TransportError(nothingSent: nothingSent, reason: "curl error \(code.rawValue): \(reason), at \(options.url)")
   }
 
   fileprivate func take(_ out: UnsafeMutableRawPointer, _ room: Int) -> Int {

@@ -10,9 +10,9 @@ package struct ChosenTable: Hashable, Sendable {
   package var provenance: BatchColumn?
   /// In the server's own words.
   package var partitionKey: String
-  /// A SharedMergeTree.
-  package var isShared: Bool
+  var family: DeliveryChoice.Family
 
+  var isShared: Bool { family == .shared }
   /// Whether rows of one block are one part.
   package var isOnePart: Bool { !Statements.hasPartitions(key: partitionKey) }
   package var encoder: BlockEncoder { BlockEncoder(columns: columns, provenance: provenance) }
@@ -51,11 +51,11 @@ package enum DeliveryChoice {
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
     let facts = TableFacts(
       mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, windowSeconds: choice.windowSeconds,
-      identity: identity(look), hasProvenance: provenance != nil && look.mayCount, warnings: choice.warnings)
+      identity: namesOneTable(options) ? identity(look) : "", hasProvenance: provenance != nil && !look.lacking.contains(.rows),
+      warnings: choice.warnings)
     return .success(
       ChosenTable(
-        facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey,
-        isShared: family(of: look.engine) == .shared))
+        facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey, family: family(of: look.engine)))
   }
 
   /// Whether part and token are committed in one step.
@@ -65,7 +65,10 @@ package enum DeliveryChoice {
     engine.hasPrefix("Replicated") ? .replicated : engine.hasPrefix("Shared") ? .shared : .plain
   }
 
-  private static func identity(_ look: TableLook) -> String {
+  /// Several servers that need not be replicas: rows go into whichever answers.
+  private static func namesOneTable(_ options: SinkOptions) -> Bool { options.urls.count == 1 || options.delivery == .exactlyOnce }
+
+  static func identity(_ look: TableLook) -> String {
     if let uuid = look.uuid, uuid.contains(where: { $0 != "0" && $0 != "-" }) { return uuid }
     return unsafe "create-\(Array(look.createQuery.utf8).withRawBytes { unsafe cityHash128($0) })"
   }

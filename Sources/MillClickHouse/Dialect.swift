@@ -17,10 +17,21 @@ package struct Dialect: Hashable, Sendable {
     self.init(major: major, minor: minor, settings: settings)
   }
 
+  /// What this server and `other` both understand.
+  mutating func narrow(to other: Dialect) {
+    let common = settings.intersection(other.settings)
+    if isAtLeast(other.major, other.minor) { self = other }
+    settings = common
+  }
+
   package func isAtLeast(_ major: Int, _ minor: Int) -> Bool { (self.major, self.minor) >= (major, minor) }
 
-  /// Structures of external tables are read with backticks and with types that hold commas; before that they were cut at both.
+  /// Structures of external tables are read with backticks and with types that hold commas; before that they were cut at both. By then
+  /// throwIf() takes a text too.
   package var readsQuotedStructures: Bool { isAtLeast(21, 1) }
+
+  /// CHECK GRANT, by which a user learns of a right without using it.
+  package var checksGrants: Bool { isAtLeast(25, 1) }
 
   /// Bytes that a request's target may have (`http_max_uri_size`, as shipped).
   package var targetBytesMax: Int { isAtLeast(21, 10) ? 1 << 20 : 16 << 10 }

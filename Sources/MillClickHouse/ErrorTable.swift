@@ -11,65 +11,165 @@ package enum ErrorMeaning: Hashable, Sendable {
 }
 
 /// ClickHouse's error codes as one table. A code that isn't listed says nothing about the rows.
+///
+/// Where it isn't certain that a code is raised before the first row is written, the weaker meaning stands here: it costs a count, the
+/// stronger one would cost rows. An error raised by a view after the table took the rows is told by its text, before this table is asked.
 package enum ErrorTable {
   package static func meaning(of error: ServerError) -> ErrorMeaning {
-    if error.code == 252 {
+    if error.code == tooManyParts {
       return .refusedBefore(error.message.contains("Too many partitions") ? .tooManyPartitions : .transient)
     }
     return meanings[error.code] ?? .unknownOutcome
   }
 
+  /// TOO_MANY_PARTS, which goes by its message.
+  package static let tooManyParts = 252
+
+  /// Codes that say something about the replica which was asked: another one may take the rows.
+  package static let ofOneReplica: Set<Int> = [202, 225, 241, 242, 243, 733, 745, 762]
+
   /// Each code stands in one list only; a test checks it.
   package static let lists: [(meaning: ErrorMeaning, codes: [Int])] = [
-    (
-      .refusedBefore(.transient),
-      [
-        // The body came cut or changed: one block, so nothing was taken.
-        3, 33, 40, 271, 432,
-        // QUOTA_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, NO_FREE_CONNECTION, TOO_FEW_LIVE_REPLICAS,
-        // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, REPLICA_IS_NOT_IN_QUORUM
-        201, 202, 203, 285, 286, 289,
-        // DEADLOCK_AVOIDED (lock of the table), TABLE_IS_BEING_RESTARTED,
-        // SERVER_OVERLOADED, HTTP_CONNECTION_LIMIT_REACHED, MEMORY_RESERVATION_*
-        473, 733, 745, 762, 777, 778,
-      ]
-    ),
-    (
-      // NO_ZOOKEEPER, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, LIMIT_EXCEEDED, CANNOT_SCHEDULE_TASK
-      .refusedAmidst(.transient), [225, 241, 242, 243, 290, 439]
-    ),
-    (
-      // THERE_IS_NO_COLUMN, NOT_FOUND_COLUMN_IN_BLOCK, NO_SUCH_COLUMN_IN_TABLE, NUMBER_OF_COLUMNS_DOESNT_MATCH,
-      // ILLEGAL_TYPE_OF_ARGUMENT, ILLEGAL_COLUMN, UNKNOWN_IDENTIFIER, UNKNOWN_TYPE, TYPE_MISMATCH, UNKNOWN_TABLE, UNKNOWN_DATABASE,
-      // INCORRECT_DATA of a header, BLOCKS_HAVE_DIFFERENT_STRUCTURE, TABLE_IS_DROPPED, bad cast of a column (18.16)
-      .refusedBefore(.schema), [8, 10, 16, 20, 43, 44, 47, 50, 53, 60, 81, 117, 171, 218, 368]
-    ),
-    (
-      // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, VIOLATED_CONSTRAINT: looked at over the whole block
-      .refusedBefore(.data), [349, 469]
-    ),
-    (
-      // Raised by expressions over the rows, that of the sorting key too, which is computed part by part: CANNOT_PARSE_*, CANNOT_READ_*,
-      // CANNOT_CONVERT_TYPE, ARGUMENT_OUT_OF_BOUND, TOO_LARGE_*, SIZES_OF_*_DOESNT_MATCH,
-      // ILLEGAL_DIVISION, DECIMAL_OVERFLOW, UNKNOWN_ELEMENT_OF_ENUM …
-      .refusedAmidst(.data), [6, 27, 38, 41, 69, 70, 72, 128, 131, 153, 190, 321, 376, 407, 441, 467, 675, 676, 691]
-    ),
-    (
-      // UNKNOWN_FUNCTION, NOT_IMPLEMENTED, SYNTAX_ERROR, UNKNOWN_FORMAT, UNKNOWN_SETTING, READONLY, UNKNOWN_USER, WRONG_PASSWORD,
-      // REQUIRED_PASSWORD, IP_ADDRESS_NOT_ALLOWED, HTTP_LENGTH_REQUIRED, SETTING_CONSTRAINT_VIOLATION, ACCESS_DENIED, ROLES_NOT_GRANTED,
-      // AUTHENTICATION_FAILED, DEDUPLICATION_IS_NOT_POSSIBLE, TABLE_IS_PERMANENTLY_READ_ONLY
-      .refusedBefore(.configuration), [46, 48, 62, 73, 115, 164, 192, 193, 194, 195, 381, 452, 497, 512, 516, 764, 774]
-    ),
-    (
-      // BAD_ARGUMENTS comes from settings, but from functions over rows too
-      .refusedAmidst(.configuration), [36]
-    ),
-    (
-      // SOCKET and NETWORK errors, TIMEOUT_EXCEEDED, DNS_ERROR, ABORTED, UNEXPECTED_ZOOKEEPER_ERROR, UNKNOWN_STATUS_OF_INSERT,
-      // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING (a proxy has repeated the request: the first copy is at work),
-      // QUERY_WAS_CANCELLED, S3_ERROR, KEEPER_EXCEPTION, and whatever Poco, the standard library or anything unknown has thrown
-      .unknownOutcome, [95, 96, 159, 198, 209, 210, 216, 236, 244, 319, 394, 499, 999, 1000, 1001, 1002]
-    ),
+    (.refusedBefore(.transient), bodyNotWhole + beforeTheInsert), (.refusedAmidst(.transient), whileWriting),
+    (.refusedBefore(.schema), notTheTableDescribed),
+    (.refusedBefore(.data), rowsOfTheWholeBlock), (.refusedAmidst(.data), rowsPartByPart),
+    (.refusedBefore(.configuration), rightsAndSettings), (.refusedAmidst(.configuration), argumentsOrSettings),
+    (.unknownOutcome, unknown),
+  ]
+
+  /// The body came cut or changed, so that nothing of its one block was taken. What was sent had been checked against the log, so that this
+  /// says something about the way to the server and nothing about the rows, however often it comes: never ``RefusalKind/data``.
+  private static let bodyNotWhole = [
+    33,  // CANNOT_READ_ALL_DATA: a frame is cut
+    40,  // CHECKSUM_DOESNT_MATCH (18.16)
+    271,  // CANNOT_DECOMPRESS: a frame's checksum, since then
+    432,  // UNKNOWN_CODEC: a frame's method
+    3,  // UNEXPECTED_END_OF_FILE: chunked, without its end
+  ]
+
+  private static let beforeTheInsert = [
+    202,  // TOO_MANY_SIMULTANEOUS_QUERIES
+    700,  // USER_SESSION_LIMIT_EXCEEDED
+    733,  // TABLE_IS_BEING_RESTARTED
+    745,  // SERVER_OVERLOADED
+    762,  // HTTP_CONNECTION_LIMIT_REACHED
+  ]
+
+  private static let whileWriting = [
+    201,  // QUOTA_EXCEEDED: bytes are counted before they are written, time after
+    225,  // NO_ZOOKEEPER
+    241,  // MEMORY_LIMIT_EXCEEDED
+    242,  // TABLE_IS_READ_ONLY
+    243,  // NOT_ENOUGH_SPACE
+    285,  // TOO_FEW_LIVE_REPLICAS: looked at again for each part
+    286,  // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+    289,  // REPLICA_IS_NOT_IN_QUORUM
+    290,  // LIMIT_EXCEEDED
+    439,  // CANNOT_SCHEDULE_TASK
+    473,  // DEADLOCK_AVOIDED
+    777,  // MEMORY_RESERVATION_KILLED
+    778,  // MEMORY_RESERVATION_FAILED
+  ]
+
+  private static let notTheTableDescribed = [
+    8,  // THERE_IS_NO_COLUMN
+    10,  // NOT_FOUND_COLUMN_IN_BLOCK
+    16,  // NO_SUCH_COLUMN_IN_TABLE
+    20,  // NUMBER_OF_COLUMNS_DOESNT_MATCH
+    43,  // ILLEGAL_TYPE_OF_ARGUMENT
+    44,  // ILLEGAL_COLUMN
+    47,  // UNKNOWN_IDENTIFIER
+    50,  // UNKNOWN_TYPE
+    53,  // TYPE_MISMATCH: rows are sent with the types of DESCRIBE, so that it is the table that has changed
+    60,  // UNKNOWN_TABLE
+    81,  // UNKNOWN_DATABASE
+    117,  // INCORRECT_DATA: a block's header
+    171,  // BLOCKS_HAVE_DIFFERENT_STRUCTURE (18.16)
+    218,  // TABLE_IS_DROPPED
+    368,  // bad cast of a column (18.16)
+  ]
+
+  private static let rowsOfTheWholeBlock = [
+    349,  // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+    469,  // VIOLATED_CONSTRAINT
+  ]
+
+  /// Raised by expressions over the rows; that of the sorting key is computed part by part.
+  private static let rowsPartByPart = [
+    6,  // CANNOT_PARSE_TEXT
+    27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+    38,  // CANNOT_PARSE_DATE
+    41,  // CANNOT_PARSE_DATETIME
+    69,  // ARGUMENT_OUT_OF_BOUND
+    70,  // CANNOT_CONVERT_TYPE
+    72,  // CANNOT_PARSE_NUMBER
+    128,  // TOO_LARGE_ARRAY_SIZE
+    131,  // TOO_LARGE_STRING_SIZE
+    153,  // ILLEGAL_DIVISION
+    190,  // SIZES_OF_ARRAYS_DONT_MATCH
+    321,  // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    376,  // CANNOT_PARSE_UUID
+    395,  // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+    407,  // DECIMAL_OVERFLOW
+    441,  // CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING
+    467,  // CANNOT_PARSE_BOOL
+    675,  // CANNOT_PARSE_IPV4
+    676,  // CANNOT_PARSE_IPV6
+    691,  // UNKNOWN_ELEMENT_OF_ENUM
+  ]
+
+  private static let rightsAndSettings = [
+    46,  // UNKNOWN_FUNCTION
+    48,  // NOT_IMPLEMENTED
+    62,  // SYNTAX_ERROR
+    73,  // UNKNOWN_FORMAT
+    115,  // UNKNOWN_SETTING
+    164,  // READONLY: the user's profile
+    192,  // UNKNOWN_USER
+    193,  // WRONG_PASSWORD
+    194,  // REQUIRED_PASSWORD
+    195,  // IP_ADDRESS_NOT_ALLOWED
+    381,  // HTTP_LENGTH_REQUIRED
+    452,  // SETTING_CONSTRAINT_VIOLATION
+    497,  // ACCESS_DENIED
+    512,  // SET_NON_GRANTED_ROLE
+    516,  // AUTHENTICATION_FAILED
+    764,  // DEDUPLICATION_IS_NOT_POSSIBLE
+    774,  // TABLE_IS_PERMANENTLY_READ_ONLY
+  ]
+
+  private static let argumentsOrSettings = [
+    36  // BAD_ARGUMENTS: of settings, but of functions over rows too
+  ]
+
+  private static let unknown = [
+    95,  // CANNOT_READ_FROM_SOCKET
+    96,  // CANNOT_WRITE_TO_SOCKET
+    159,  // TIMEOUT_EXCEEDED
+    198,  // DNS_ERROR
+    203,  // NO_FREE_CONNECTION
+    209,  // SOCKET_TIMEOUT
+    210,  // NETWORK_ERROR
+    216,  // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING: a proxy has repeated the request, the first copy is at work
+    236,  // ABORTED
+    244,  // UNEXPECTED_ZOOKEEPER_ERROR
+    254,  // NO_ACTIVE_REPLICAS
+    279,  // ALL_CONNECTION_TRIES_FAILED
+    319,  // UNKNOWN_STATUS_OF_INSERT
+    364,  // RECEIVED_ERROR_TOO_MANY_REQUESTS
+    384,  // PART_IS_TEMPORARILY_LOCKED
+    394,  // QUERY_WAS_CANCELLED
+    416,  // REPLICA_STATUS_CHANGED
+    425,  // SYSTEM_ERROR
+    499,  // S3_ERROR
+    529,  // NOT_A_LEADER
+    568,  // RAFT_ERROR
+    574,  // DISTRIBUTED_TOO_MANY_PENDING_BYTES
+    710,  // FAULT_INJECTED: at any place
+    999,  // KEEPER_EXCEPTION
+    1000,  // POCO_EXCEPTION
+    1001,  // STD_EXCEPTION
+    1002,  // UNKNOWN_EXCEPTION
   ]
 
   private static let meanings: [Int: ErrorMeaning] = Dictionary(

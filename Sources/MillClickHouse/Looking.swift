@@ -37,55 +37,67 @@ struct Looking: Sendable {
 
   private func askColumns(_ requests: Requests, _ found: [String: String], _ done: @escaping @Sendable (Outcome) -> Void) {
     ask(requests, Statements.Look.describe(options.table), done) { described in
-      ask(requests, Statements.Look.windows, done) { windows in
-        askRight(requests, Statements.Look.processes, done) { mayReadProcesses in
-          // Asked for now: without it the first doubt could never be settled.
-          let provenance = options.provenanceColumn.flatMap { name in described.contains { $0.first == name } ? name : nil }
-          guard let provenance else {
-            return done(.success(Self.look(requests.dialect, found, described, windows, mayReadProcesses, mayCount: true)))
-          }
-          askRight(requests, Statements.Look.provenance(options.table, column: provenance), done) { mayCount in
-            done(.success(Self.look(requests.dialect, found, described, windows, mayReadProcesses, mayCount: mayCount)))
+      let columns = Self.columns(described)
+      askRight(requests, Statements.Look.windows, done) { windows in
+        askRight(requests, Statements.Look.processes, done) { processes in
+          askRight(requests, countable(columns, found["partition_key"] ?? ""), done) { counted in
+            askRight(requests, requests.dialect.checksGrants ? Statements.Look.mayInsert(options.table) : nil, done) { granted in
+              var look = Self.look(requests.dialect, found, columns, windows ?? [])
+              if windows == nil { look.lacking.insert(.settings) }
+              if processes == nil { look.lacking.insert(.processes) }
+              if counted == nil { look.lacking.insert(.rows) }
+              if granted?.first?.first == "0" { look.lacking.insert(.insert) }
+              done(.success(look))
+            }
           }
         }
       }
     }
   }
 
-  /// Whether the user may ask this.
+  /// What a count and a guarded INSERT read; asked for now: without it the first doubt could never be settled.
+  private func countable(_ columns: [DescribedColumn], _ partitionKey: String) -> String? {
+    guard let provenance = options.provenanceColumn, columns.contains(where: { $0.name == provenance }) else { return nil }
+    let key = DeliveryChoice.identifiers(in: partitionKey)
+    let names = [provenance] + columns.map(\.name).filter { $0 != provenance && key.contains($0) }
+    return Statements.Look.readable(options.table, columns: names)
+  }
+
+  /// The rows of an answer, nil where the user may not ask this; nothing asked, no rows.
   private func askRight(
-    _ requests: Requests, _ statement: String, _ done: @escaping @Sendable (Outcome) -> Void, _ then: @escaping @Sendable (Bool) -> Void
+    _ requests: Requests, _ statement: String?, _ done: @escaping @Sendable (Outcome) -> Void, _ then: @escaping @Sendable (Rows?) -> Void
   ) {
+    guard let statement else { return then([]) }
     transport.send(requests.question(statement)) { result in
-      switch Classification.questionAnswer(result) {
-      case .success: then(true)
-      case .failure(.denied): then(false)
+      switch Classification.questionAnswer(result, user: options.user) {
+      case .success(let bytes): then(TabSeparated.rows(bytes))
+      case .failure(.denied): then(nil)
       case .failure(let failure): done(.failure(failure))
       }
     }
   }
 
-  private static func look(
-    _ dialect: Dialect, _ found: [String: String], _ described: Rows, _ windows: Rows, _ mayReadProcesses: Bool, mayCount: Bool
-  ) -> TableLook {
+  private static func columns(_ described: Rows) -> [DescribedColumn] {
+    described.filter { $0.count >= 4 }.map {
+      DescribedColumn(name: $0[0], type: $0[1], defaultKind: $0[2], defaultExpression: $0[3])
+    }
+  }
+
+  private static func look(_ dialect: Dialect, _ found: [String: String], _ columns: [DescribedColumn], _ windows: Rows) -> TableLook {
     let databases = TabSeparated.texts(found["dependencies_database"] ?? "")
     let tables = TabSeparated.texts(found["dependencies_table"] ?? "")
     return TableLook(
       dialect: dialect, engine: found["engine"] ?? "", engineFull: found["engine_full"] ?? "",
       createQuery: found["create_table_query"] ?? "", partitionKey: found["partition_key"] ?? "", uuid: found["uuid"],
-      dependents: zip(databases, tables).map { TableName(database: $0, table: $1) },
-      columns: described.filter { $0.count >= 4 }.map {
-        DescribedColumn(name: $0[0], type: $0[1], defaultKind: $0[2], defaultExpression: $0[3])
-      },
-      mergeTreeSettings: Dictionary(windows.filter { $0.count == 2 }.map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first }),
-      mayReadProcesses: mayReadProcesses, mayCount: mayCount)
+      dependents: zip(databases, tables).map { TableName(database: $0, table: $1) }, columns: columns,
+      mergeTreeSettings: Dictionary(windows.filter { $0.count == 2 }.map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first }))
   }
 
   private func ask(
     _ requests: Requests, _ statement: String, _ done: @escaping @Sendable (Outcome) -> Void, _ then: @escaping @Sendable (Rows) -> Void
   ) {
     transport.send(requests.question(statement)) { result in
-      switch Classification.questionAnswer(result) {
+      switch Classification.questionAnswer(result, user: options.user) {
       case .success(let bytes): then(TabSeparated.rows(bytes))
       case .failure(let failure): done(.failure(failure))
       }

@@ -33,23 +33,15 @@ struct ModeChoice {
   mutating func decide() {
     partitionsMax = Statements.hasPartitions(key: look.partitionKey) ? options.partitionsMax : 1
     warnViews()
-    guard options.delivery == .exactlyOnce else { return }
+    warnPlainPassword()
+    guard options.delivery == .exactlyOnce else { return addMissingRights([.insert]) }
     if let refusal = engineProblem() { return problems.append(refusal) }
     if let ttl = deletingTTL() {
       problems.append(
         "\(table) has TTL \(ttl), which takes rows away, so that they can't be counted: remove it "
           + "(ALTER TABLE \(table.quoted) REMOVE TTL, or a scheduled DROP PARTITION), or use delivery: at_least_once")
     }
-    if !look.mayReadProcesses {
-      problems.append(
-        "user \(options.user) may not read system.processes, without which a lost INSERT can't be settled: "
-          + "GRANT SELECT ON system.processes TO \(SQL.name(options.user))")
-    }
-    if !look.mayCount {
-      problems.append(
-        "user \(options.user) may not read \(table), without which the rows of a batch can't be counted after a lost answer: "
-          + "GRANT SELECT ON \(table.quoted) TO \(SQL.name(options.user))")
-    }
+    addMissingRights(Right.allCases)
     chooseMode()
   }
 
@@ -83,11 +75,10 @@ struct ModeChoice {
         "\(table) has no provenance column, without which rows that a crash of the server has lost can't be found: \(columnAlter)"
           + (takesToken && !isEnough ? "; for speed also \(windowAlter)" : ""))
     }
-    if family != .plain, options.cluster == nil {
-      warnings.append(
-        "\(table) is \(look.engine) and no cluster is named: only the process list of \(options.urls.first ?? "this server") is looked into"
-      )
-    }
+  }
+
+  private mutating func addMissingRights(_ needed: [Right]) {
+    problems += needed.filter(look.lacking.contains).map { $0.problem(table, user: options.user) }
   }
 
   private mutating func warnViews() {
@@ -96,10 +87,27 @@ struct ModeChoice {
     warnings.append("views hang on \(table) (\(names)): a crash of the server itself can lose or double rows of a view")
   }
 
+  private mutating func warnPlainPassword() {
+    guard !options.password.isEmpty else { return }
+    for url in options.urls where url.hasPrefix("http://") && !Self.isLoopback(url) {
+      warnings.append("the password of user \(options.user) goes to \(url) unencrypted: use https")
+    }
+  }
+
+  private static func isLoopback(_ url: String) -> Bool {
+    let authority = url.dropFirst("http://".count).prefix { $0 != "/" }
+    let host = authority.hasPrefix("[") ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
+    return host == "localhost" || host == "::1" || host.hasPrefix("127.")
+  }
+
   private func engineProblem() -> String? {
     var engine = look.engine
     for prefix in ["Replicated", "Shared"] where engine.hasPrefix(prefix) { engine.removeFirst(prefix.count) }
-    if engine == "MergeTree" { return nil }
+    if engine == "MergeTree" {
+      guard family == .plain, options.urls.count > 1 else { return nil }
+      return "\(table) is \(look.engine) on \(options.urls.count) servers, each with rows of its own, which is not one table: "
+        + "name one server in url, or use ReplicatedMergeTree; delivery: at_least_once takes it as it is"
+    }
     let onlyMergeTree = "exactly once needs MergeTree, ReplicatedMergeTree or SharedMergeTree"
     let atLeastOnce = "delivery: at_least_once takes it as it is"
     let found = "\(table) is \(look.engine)"

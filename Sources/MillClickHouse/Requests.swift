@@ -44,8 +44,8 @@ package struct Requests: Sendable {
     provenance: String, block: [UInt8]
   ) -> HTTPRequest {
     let statement = Statements.guardedInsert(
-      into: table, columns: batch.columns, deadline: deadline, looks: looks, partitionKey: partitionKey, provenance: provenance,
-      token: batch.token)
+      into: table, columns: batch.columns, deadline: deadline, looks: looks, checksTypes: dialect.readsQuotedStructures,
+      partitionKey: partitionKey, provenance: provenance, token: batch.token)
     var parameters = [
       ("query", statement), ("batch_format", "Native"), ("batch_structure", ExternalTable.structure(batch.columns, dialect)),
     ]

@@ -6,7 +6,7 @@ package enum Delivery: String, Hashable, Sendable {
 
 /// The destination as the pipeline file names it.
 package struct SinkOptions: Sendable {
-  /// Addresses of the server; the first is used.
+  /// The server's address, or those of the replicas of one shard, in the order in which they are tried.
   package var urls: [String]
   package var user: String
   package var password: String
@@ -20,8 +20,6 @@ package struct SinkOptions: Sendable {
   package var windowReserve: Int
   /// Table partitions that one block may touch, `max_partitions_per_insert_block` (R9's p).
   package var partitionsMax: Int
-  /// Cluster whose replicas all hold the table, for the look into every replica's process list; nil: this server only.
-  package var cluster: String?
   /// Time for a whole INSERT, its answer included.
   package var insertTimeoutMilliseconds: Int
   /// Time for a question.
@@ -30,7 +28,7 @@ package struct SinkOptions: Sendable {
   package init(
     urls: [String], user: String = "default", password: String = "", table: TableName, provenanceColumn: String? = "_millrace_batch",
     delivery: Delivery = .exactlyOnce, settleMilliseconds: Int = 5_000, windowReserve: Int = 0, partitionsMax: Int = 100,
-    cluster: String? = nil, insertTimeoutMilliseconds: Int = 300_000, questionTimeoutMilliseconds: Int = 30_000
+    insertTimeoutMilliseconds: Int = 300_000, questionTimeoutMilliseconds: Int = 30_000
   ) {
     self.urls = urls
     self.user = user
@@ -41,7 +39,6 @@ package struct SinkOptions: Sendable {
     self.settleMilliseconds = settleMilliseconds
     self.windowReserve = windowReserve
     self.partitionsMax = partitionsMax
-    self.cluster = cluster
     self.insertTimeoutMilliseconds = insertTimeoutMilliseconds
     self.questionTimeoutMilliseconds = questionTimeoutMilliseconds
   }

@@ -7,6 +7,8 @@ package import MillLog
 ///
 ///     INSERT INTO `db`.`t` (`a`, `p`) FORMAT Native
 ///     INSERT INTO `db`.`t` (`a`, `p`) SELECT `a`, `p` FROM batch WHERE now() < toDateTime(D)
+///         [AND throwIf((SELECT count() FROM system.columns WHERE database = 'db' AND table = 't'
+///              AND (name, type) IN (('a', 'T'), …)) != N, 'TEXT') = 0]
 ///         [AND (K) NOT IN (SELECT DISTINCT (K) FROM `db`.`t` WHERE `p` = 'TOKEN')]  or, without a partition key,
 ///         [AND (SELECT count() FROM `db`.`t` WHERE `p` = 'TOKEN') = 0]
 ///     SELECT toUInt32(now()), uptime() FORMAT TabSeparated
@@ -23,18 +25,35 @@ package enum Statements {
 
   /// R8: the rows of the external table `batch`, if the server's clock is below `deadline`; with `looks` only those of table partitions
   /// that have none of the batch yet.
-  /// - Parameter partitionKey: in the server's own words; empty or `tuple()`: none.
+  /// - Parameters:
+  ///   - partitionKey: in the server's own words; empty or `tuple()`: none.
+  ///   - checksTypes: fail with ``alteredText`` where the table's columns are no longer of the batch's types (R6). A plain INSERT is
+  ///     refused then, INSERT SELECT would convert.
   package static func guardedInsert(
-    into table: TableName, columns: [BatchColumn], deadline: Int64, looks: Bool, partitionKey: String, provenance: String, token: String
+    into table: TableName, columns: [BatchColumn], deadline: Int64, looks: Bool, checksTypes: Bool, partitionKey: String,
+    provenance: String, token: String
   ) -> String {
     let deadline = mutated(.guardWithoutDeadline) ? 4_102_444_800 : deadline
     let list = names(columns)
-    let insert = "INSERT INTO \(table.quoted) (\(list)) SELECT \(list) FROM batch WHERE now() < toDateTime(\(deadline))"
+    let insert =
+      "INSERT INTO \(table.quoted) (\(list)) SELECT \(list) FROM batch WHERE now() < toDateTime(\(deadline))"
+      + (checksTypes ? " AND \(areUnaltered(columns, of: table))" : "")
     guard looks else { return insert }
     let present = "FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token))"
     guard hasPartitions(key: partitionKey) else { return "\(insert) AND (SELECT count() \(present)) = 0" }
     return "\(insert) AND (\(partitionKey)) NOT IN (SELECT DISTINCT (\(partitionKey)) \(present))"
   }
+
+  /// Read while the INSERT holds the table's structure, so that no ALTER comes in between.
+  private static func areUnaltered(_ columns: [BatchColumn], of table: TableName) -> String {
+    let which = "database = \(SQL.text(table.database)) AND table = \(SQL.text(table.table))"
+    let types = columns.map { "(\(SQL.text($0.name)), \(SQL.text($0.type)))" }.joined(separator: ", ")
+    let found = "(SELECT count() FROM system.columns WHERE \(which) AND (name, type) IN (\(types)))"
+    return "throwIf(\(found) != \(columns.count), \(SQL.text(alteredText))) = 0"
+  }
+
+  /// What a guarded INSERT fails with where the table was altered.
+  package static let alteredText = "millrace: the columns are not those of the batch"
 
   /// Whether a partition key, as system.tables has it, cuts the table into partitions at all.
   package static func hasPartitions(key: String) -> Bool { !["", "tuple()", "()"].contains(key) }
@@ -45,16 +64,16 @@ package enum Statements {
     "SELECT count() FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token)) FORMAT TabSeparated"
   }
 
-  /// `cluster`: every replica is asked; nil: the server that answers.
-  package static func running(prefix: String, cluster: String?) -> String {
-    let processes = cluster.map { "clusterAllReplicas(\(SQL.text($0)), system.processes)" } ?? "system.processes"
-    return "SELECT query_id FROM \(processes) WHERE startsWith(query_id, \(SQL.text(prefix))) FORMAT TabSeparated"
+  package static func running(prefix: String) -> String {
+    "SELECT query_id FROM system.processes WHERE startsWith(query_id, \(SQL.text(prefix))) FORMAT TabSeparated"
   }
 
-  package static func kill(prefix: String, cluster: String?) -> String {
-    let everywhere = cluster.map { " ON CLUSTER \(SQL.name($0))" } ?? ""
-    return "KILL QUERY\(everywhere) WHERE startsWith(query_id, \(SQL.text(prefix))) SYNC FORMAT TabSeparated"
+  package static func kill(prefix: String) -> String {
+    "KILL QUERY WHERE startsWith(query_id, \(SQL.text(prefix))) SYNC FORMAT TabSeparated"
   }
+
+  /// Ends when the replica has all that had been committed anywhere.
+  package static func catchUp(_ table: TableName) -> String { "SYSTEM SYNC REPLICA \(table.quoted)" }
 
   /// A range, not a LIKE, so that an index on the column can answer it. `prefix` is ASCII and not empty.
   package static func greatestToken(table: TableName, provenance: String, prefix: String) -> String {
@@ -81,10 +100,13 @@ package enum Statements {
     /// Fails where the user may not read system.processes.
     package static let processes = "SELECT count() FROM system.processes FORMAT TabSeparated"
 
-    /// No row; fails where the user may not read the column.
-    package static func provenance(_ table: TableName, column: String) -> String {
-      "SELECT \(SQL.name(column)) FROM \(table.quoted) LIMIT 0 FORMAT TabSeparated"
+    /// No row; fails where the user may not read the columns.
+    package static func readable(_ table: TableName, columns: [String]) -> String {
+      "SELECT \(columns.map(SQL.name).joined(separator: ", ")) FROM \(table.quoted) LIMIT 0 FORMAT TabSeparated"
     }
+
+    /// 1, or 0 where the user may not. It takes no FORMAT.
+    package static func mayInsert(_ table: TableName) -> String { "CHECK GRANT INSERT ON \(table.quoted)" }
 
     /// One row, or none where there is no such table. `columns`: out of ``tablesColumns``.
     package static func table(_ table: TableName, columns: [String]) -> String {

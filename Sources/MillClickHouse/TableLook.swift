@@ -88,14 +88,12 @@ package struct TableLook: Hashable, Sendable {
   package var columns: [DescribedColumn]
   /// Defaults for tables that don't say otherwise.
   package var mergeTreeSettings: [String: String]
-  package var mayReadProcesses: Bool
-  /// Whether rows may be counted by the provenance column.
-  package var mayCount: Bool
+  /// Rights that the user was found not to have.
+  package var lacking: Set<Right>
 
   package init(
     dialect: Dialect, engine: String, engineFull: String = "", createQuery: String = "", partitionKey: String = "", uuid: String? = nil,
-    dependents: [TableName] = [], columns: [DescribedColumn], mergeTreeSettings: [String: String] = [:], mayReadProcesses: Bool = true,
-    mayCount: Bool = true
+    dependents: [TableName] = [], columns: [DescribedColumn], mergeTreeSettings: [String: String] = [:], lacking: Set<Right> = []
   ) {
     self.dialect = dialect
     self.engine = engine
@@ -106,14 +104,14 @@ package struct TableLook: Hashable, Sendable {
     self.dependents = dependents
     self.columns = columns
     self.mergeTreeSettings = mergeTreeSettings
-    self.mayReadProcesses = mayReadProcesses
-    self.mayCount = mayCount
+    self.lacking = lacking
   }
 
   /// Columns of system.tables that are asked for, where the server has them, in the order of their answer.
+  /// - Parameter known: empty where the user may not see which there are; a server with such rights has them all.
   package static func wanted(of known: Set<String>) -> [String] {
-    ["engine", "engine_full", "create_table_query", "partition_key", "uuid", "dependencies_database", "dependencies_table"].filter(
-      known.contains)
+    let all = ["engine", "engine_full", "create_table_query", "partition_key", "uuid", "dependencies_database", "dependencies_table"]
+    return known.isEmpty ? all : all.filter(known.contains)
   }
 
   /// A table's own setting, else the server's default for all; nil where this server doesn't know it.

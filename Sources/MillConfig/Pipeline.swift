@@ -133,13 +133,31 @@ package enum TimeKind: String, CaseIterable, Hashable, Sendable {
   case event, processing
 }
 
+/// Certificates of a TLS connection: paths, nil where the file names none.
+package struct TLSSettings: Hashable, Sendable {
+  package var authorities: String?
+  package var certificate: String?
+  package var key: String?
+
+  package init(authorities: String? = nil, certificate: String? = nil, key: String? = nil) {
+    self.authorities = authorities
+    self.certificate = certificate
+    self.key = key
+  }
+}
+
 /// The `clickhouse` sink.
 package struct ClickHouseSettings: Hashable, Sendable {
   package var name: String
   /// The source's or the operator's name.
   package var input: String
-  /// `http://host:port` or `https://host:port`, perhaps with a path, without a trailing slash.
-  package var url: String
+  /// `http://host:port` or `https://host:port`, perhaps with a path, without a trailing slash: one server, or the replicas of one shard in
+  /// the order in which they are tried; never empty.
+  package var urls: [String]
+  /// For messages.
+  package var url: String { urls.joined(separator: ", ") }
+  /// Absolute paths of PEM files, for https.
+  package var tls: TLSSettings
   package var user: String
   package var password: Secret
   package var database: String
@@ -158,13 +176,14 @@ package struct ClickHouseSettings: Hashable, Sendable {
   package var provenanceColumn: String?
 
   package init(
-    name: String, input: String, url: String, user: String, password: Secret, database: String, table: String, columns: [ColumnMapping],
-    batchRowCountMax: Int, batchByteCountMax: Int, batchDelayMaxMilliseconds: Int64, delivery: Delivery, settleMilliseconds: Int64,
-    windowReserve: Int, provenanceColumn: String?
+    name: String, input: String, urls: [String], tls: TLSSettings, user: String, password: Secret, database: String, table: String,
+    columns: [ColumnMapping], batchRowCountMax: Int, batchByteCountMax: Int, batchDelayMaxMilliseconds: Int64, delivery: Delivery,
+    settleMilliseconds: Int64, windowReserve: Int, provenanceColumn: String?
   ) {
     self.name = name
     self.input = input
-    self.url = url
+    self.urls = urls
+    self.tls = tls
     self.user = user
     self.password = password
     self.database = database

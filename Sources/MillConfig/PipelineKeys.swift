@@ -86,9 +86,19 @@ package enum PipelineKeys {
     ConfigKey(Settings.batchDelay, "How long rows may wait for their batch to fill."),
   ]
 
+  static let tls: [ConfigKey] = [
+    ConfigKey("ca", "null", "PEM file of the authorities that the server's certificate must come from. Default the system's."),
+    ConfigKey("certificate", "null", "PEM file of a client certificate, for servers that ask for one. Default none."),
+    ConfigKey("key", "null", "PEM file of its key. Default none."),
+  ]
+
   static let clickhouse: [ConfigKey] = [
     ConfigKey("input", "unique_transactions", "Required. The name of the operator or source whose rows are inserted."),
-    ConfigKey("url", "${CLICKHOUSE_URL:-http://localhost:8123}", "Required. ClickHouse's HTTP address, http or https."),
+    ConfigKey(
+      "url", "${CLICKHOUSE_URL:-http://localhost:8123}",
+      "Required. ClickHouse's HTTP address, http or https; or a list: replicas of one shard, tried in order (Replicated and Shared tables).",
+      "Each names a server, not a balancer."),
+    ConfigKey("tls", keys: tls, "For https. The server's certificate and its host name are always checked."),
     ConfigKey("user", "default", "Default default."),
     ConfigKey("password", "\"\"", "Best kept in a file: ${file:/run/secrets/clickhouse}. Default empty."),
     ConfigKey("database", "default", "Default default."),

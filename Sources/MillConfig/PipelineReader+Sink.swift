@@ -1,3 +1,4 @@
+internal import Glibc
 internal import MillBase
 
 extension PipelineReader {
@@ -28,14 +29,16 @@ extension PipelineReader {
     let section = kinds.section(
       "clickhouse", known: PipelineKeys.clickhouse.map(\.name),
       later: [
-        "replicas": "name one server in url", "shards": "name one server in url", "settings": "the engine chooses the INSERT's settings",
+        "replicas": "name them in url, as a list", "shards": "name one server in url",
+        "settings": "the engine chooses the INSERT's settings",
       ])
     return readClickHouse(section, name: entry.key, source: source, operators: operators)
   }
 
   private func readClickHouse(_ section: Section, name: String, source: SourceReading?, operators: Operators) -> ClickHouseSettings? {
     let input = readInput(section, source: source, operators: operators)
-    let url = readURL(section)
+    let urls = readURLs(section)
+    let tls = readTLS(section, urls: urls)
     let user = section.text("user", default: "default", wanted: "a user's name")
     let password = section.scalar("password", wanted: "a password")?.text ?? ""
     let database = section.text("database", default: "default", wanted: "a database's name")
@@ -48,11 +51,12 @@ extension PipelineReader {
     let delivery = section.choice("delivery", default: Delivery.exactlyOnce)
     let settle = section.duration(Settings.settle)
     let reserve = section.count(Settings.windowReserve)
-    guard let input, let url, let user, let database, let table, let rows, let bytes, let delay, let delivery, let settle, let reserve
+    guard let input, let urls, let user, let database, let table, let rows, let bytes, let delay, let delivery, let settle, let reserve
     else { return nil }
     return ClickHouseSettings(
-      name: name, input: input, url: url, user: user, password: Secret(password), database: database, table: table, columns: columns,
-      batchRowCountMax: rows, batchByteCountMax: bytes, batchDelayMaxMilliseconds: delay, delivery: delivery, settleMilliseconds: settle,
+      name: name, input: input, urls: urls, tls: tls, user: user, password: Secret(password), database: database, table: table,
+      columns: columns, batchRowCountMax: rows, batchByteCountMax: bytes, batchDelayMaxMilliseconds: delay, delivery: delivery,
+      settleMilliseconds: settle,
       windowReserve: reserve, provenanceColumn: provenance)
   }
 
@@ -74,14 +78,27 @@ extension PipelineReader {
     return text
   }
 
-  private func readURL(_ section: Section) -> String? {
-    guard section.requires("url", "ClickHouse's HTTP address, such as http://localhost:8123") else { return nil }
+  /// One address, or a list of the replicas of one shard.
+  private func readURLs(_ section: Section) -> [String]? {
+    guard section.requires("url", "ClickHouse's HTTP address, such as http://localhost:8123"),
+      let nodes = section.list("url", wanted: "a URL, or a list of them")
+    else { return nil }
     let path = section.child("url")
-    if let node = section.node("url"), case .list = node.content {
-      problems.add(node.mark, path, "a list of replicas is not in this version", remedy: "the address of one server")
-      return nil
+    if nodes.isEmpty {
+      problems.add(section.node("url")?.mark ?? section.mark, path, "the list is empty", remedy: "the address of one server at least")
     }
-    guard let (node, text) = section.scalar("url", wanted: "a URL") else { return nil }
+    let paths = nodes.indices.map { nodes.count == 1 ? path : "\(path)[\($0)]" }
+    let urls = zip(nodes, paths).compactMap { node, path in
+      section.scalar(node, path, wanted: "a URL").flatMap { readURL($0.node, $0.text, path) }
+    }
+    guard !urls.isEmpty, urls.count == nodes.count else { return nil }
+    for (index, url) in urls.enumerated() where urls[..<index].contains(url) {
+      problems.add(nodes[index], paths[index], "this server is named twice", remedy: "each replica once")
+    }
+    return urls
+  }
+
+  private func readURL(_ node: ConfigNode, _ text: String, _ path: String) -> String? {
     let remedy = "http://HOST:PORT or https://HOST:PORT, such as http://localhost:8123"
     guard let scheme = ["http://", "https://"].first(where: { text.hasPrefix($0) }) else {
       problems.add(node, path, "this is no HTTP address", remedy: remedy)
@@ -105,6 +122,29 @@ extension PipelineReader {
     var url = text
     while url.hasSuffix("/") { url.removeLast() }
     return url
+  }
+
+  /// The certificates' files, which must be readable: a connection that can never be made would be tried for ever.
+  private func readTLS(_ section: Section, urls: [String]?) -> TLSSettings {
+    let tls = section.section("tls", known: PipelineKeys.tls.map(\.name))
+    let files = TLSSettings(authorities: readFile(tls, "ca"), certificate: readFile(tls, "certificate"), key: readFile(tls, "key"))
+    if files != TLSSettings(), let urls, !urls.contains(where: { $0.hasPrefix("https://") }) {
+      problems.add(tls.mark, tls.path, "certificates are for https, and url is http", remedy: "write https:// in url, or remove tls")
+    }
+    for (have, lacks) in [("certificate", "key"), ("key", "certificate")] where tls.node(have) != nil && tls.node(lacks) == nil {
+      problems.add(tls.mark, tls.path, "\(have) is given without \(lacks)", remedy: "both, or neither: they belong together")
+    }
+    return files
+  }
+
+  private func readFile(_ section: Section, _ key: String) -> String? {
+    guard let node = section.node(key), let text = section.text(key, wanted: "a path", countMax: 1000) else { return nil }
+    let path = absolutePath(text, base: baseDirectory)
+    guard unsafe access(path, R_OK) == 0 else {
+      problems.add(node, section.child(key), "this file can't be read: \(unsafe String(cString: strerror(errno)))", remedy: "a PEM file")
+      return nil
+    }
+    return path
   }
 
   /// Every field's column, out of `columns: {column: field}` and the fields' own names.

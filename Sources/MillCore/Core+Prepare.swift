@@ -109,7 +109,7 @@ extension Core {
     isDescribing = false
     switch answer {
     case .described(let facts):
-      if !tableIdentity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying {
+      if !tableIdentity.isEmpty, !facts.identity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying {
         return end(
           Stop(
             .promise, rule: "C8",

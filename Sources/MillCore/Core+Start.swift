@@ -400,7 +400,7 @@ extension Core {
   }
 
   private mutating func checkTable(_ table: TableFacts) -> Bool {
-    guard !tableIdentity.isEmpty, tableIdentity != table.identity else { return true }
+    guard !tableIdentity.isEmpty, !table.identity.isEmpty, tableIdentity != table.identity else { return true }
     guard !options.newLineage else {
       say(.warning, "--new-lineage: the table is another one, or was altered (identity \(table.identity), was \(tableIdentity))")
       return true

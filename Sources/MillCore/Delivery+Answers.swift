@@ -181,14 +181,14 @@ extension Core {
 
   private mutating func takeTime(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) {
     switch answer {
-    case .serverTime(let seconds, _, _):
+    case .serverTime(let seconds, let fastest, _, _):
       switch step {
       case .timeBeforeGuard:
-        let deadline = seconds + (options.settleMilliseconds + 999) / 1000 + deliveries[index].bodySeconds
+        let deadline = fastest + (options.settleMilliseconds + 999) / 1000 + deliveries[index].bodySeconds
         deliveries[index].deadline = max(deliveries[index].deadline, deadline)
         append(.deadline(Deadline(destination: .table, batch: deliveries[index].batch.number, seconds: deliveries[index].deadline)))
       case .timeAfterGuard:
-        let inTime = seconds < deliveries[index].deadline
+        let inTime = fastest < deliveries[index].deadline
         if inTime, !deliveries[index].guardLooks, !countIsProven {
           next(index, .countFirst)
         } else if inTime, !deliveries[index].guardLooks {

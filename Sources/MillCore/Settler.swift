@@ -54,7 +54,7 @@ extension Core {
   mutating func takeSettling(_ owner: ExchangeOwner, _ answer: SinkAnswer) {
     settler.isAwaiting = false
     switch (owner, answer) {
-    case (.settleTime, .serverTime(_, let uptime, let took)): takeProbe(uptime, took)
+    case (.settleTime, .serverTime(_, _, let uptime, let took)): takeProbe(uptime, took)
     case (.settleList, .running(let ids)): takeSettleList(ids)
     case (.settleKill, .killed): settler.nextAt = monotonic
     case (.settleKill, _): settler.nextAt = monotonic + options.retryMilliseconds

@@ -17,7 +17,7 @@ package struct TableFacts: Hashable, Sendable {
   package var partitionsMax: Int
   /// Seconds after which the window forgets; 0: never by time.
   package var windowSeconds: Int
-  /// uuid, or hash of the create statement where there is none.
+  /// uuid, or hash of the create statement where there is none; empty: several servers are filled that need not be one table.
   package var identity: String
   /// Whether the table has the provenance column.
   package var hasProvenance: Bool
@@ -86,8 +86,9 @@ package enum SinkAnswer: Hashable, Sendable {
   case described(TableFacts)
   /// Server or table can't be used as the pipeline asks; each text says what and how to mend it.
   case unfit([String])
-  /// `tookMilliseconds`: from asking to the answer, by the engine's monotonic clock.
-  case serverTime(seconds: Int64, uptimeSeconds: Int64, tookMilliseconds: Int64)
+  /// Of several replicas: the slowest clock, the fastest one, and the longest uptime. `tookMilliseconds`: from asking to the last answer,
+  /// by the engine's monotonic clock.
+  case serverTime(seconds: Int64, fastestSeconds: Int64, uptimeSeconds: Int64, tookMilliseconds: Int64)
   case counted(UInt64)
   case running([String])
   case killed

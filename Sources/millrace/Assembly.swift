@@ -13,7 +13,8 @@ internal import MillState
 struct Assembly {
   let source: KafkaSource
   private let tokens: TokenClient?
-  let transport: CurlTransport
+  /// One a replica.
+  let transports: [CurlTransport]
   let sink: ClickHouseSink
 
   /// Connects to nothing yet.
@@ -29,22 +30,23 @@ struct Assembly {
     source = try KafkaSource(kafka, tokens: tokens?.cache) { level, line in
       logger.log(level <= 2 ? .warning : .debug, line, ["from": "librdkafka"])
     }
-    transport = CurlTransport(TransportOptions(url: pipeline.sink.url))
     let settings = pipeline.sink
+    let tls = TLSFiles(authorities: settings.tls.authorities, certificate: settings.tls.certificate, key: settings.tls.key)
+    transports = settings.urls.map { CurlTransport(TransportOptions(url: $0, tls: tls)) }
     let options = SinkOptions(
-      urls: [settings.url], user: settings.user, password: settings.password.revealed,
+      urls: settings.urls, user: settings.user, password: settings.password.revealed,
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
       windowReserve: settings.windowReserve)
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
       SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
     }
-    sink = ClickHouseSink(options: options, fields: fields, transport: transport, clock: SystemClock())
+    sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
   }
 
   /// Drops requests under way and joins the threads of HTTP.
   func close() {
-    transport.close()
+    for transport in transports { transport.close() }
     tokens?.close()
   }
 

@@ -19,7 +19,7 @@ final class TokenClient: Sendable {
     let target = pathStart.map { String(settings.endpoint[$0...]) } ?? "/"
     let host = pathStart.map { String(settings.endpoint[..<$0]) } ?? settings.endpoint
     let transport = CurlTransport(
-      TransportOptions(url: host, connections: 1, answerBytesMax: 1 << 20, authoritiesFile: settings.authoritiesFile))
+      TransportOptions(url: host, connections: 1, answerBytesMax: 1 << 20, tls: TLSFiles(authorities: settings.authoritiesFile)))
     self.transport = transport
     let grant = TokenGrant(
       clientID: settings.clientID, clientSecret: settings.clientSecret.revealed, scope: settings.scope, extensions: settings.extensions)

@@ -89,10 +89,39 @@ internal import Testing
     #expect(problems(choose(ttl)).isEmpty)
   }
 
-  @Test func `who may not read the process list is told the GRANT`() {
-    var blind = look()
-    blind.mayReadProcesses = false
-    #expect(problems(choose(blind)).contains { $0.contains("GRANT SELECT ON system.processes TO `default`") })
+  @Test(arguments: [
+    (Right.insert, "GRANT INSERT ON `db`.`t` TO `default`"), (.rows, "GRANT SELECT ON `db`.`t` TO `default`"),
+    (.processes, "GRANT SELECT ON system.processes TO `default`"), (.settings, "GRANT SELECT ON system.merge_tree_settings TO `default`"),
+  ])
+  func `each right that is missing is named with its GRANT`(right: Right, grant: String) {
+    var look = look()
+    look.lacking = [right]
+    #expect(problems(choose(look)).filter { $0.hasSuffix(grant) }.count == 1)
+    let loose = SinkOptions(urls: ["u"], table: table, delivery: .atLeastOnce)
+    #expect(problems(choose(look, loose)).isEmpty == (right != .insert))
+  }
+
+  @Test func `a list of servers is one table only where the table is replicated`() throws {
+    let list = SinkOptions(urls: ["http://a:1", "http://b:1"], table: table)
+    #expect(problems(choose(look(), list)).contains { $0.contains("MergeTree on 2 servers") })
+    #expect(try choose(look("ReplicatedMergeTree"), list).get().facts.mode == .tokenAndProvenance)
+    #expect(try choose(look("SharedMergeTree"), list).get().facts.mode == .tokenAndProvenance)
+    var loose = list
+    loose.delivery = .atLeastOnce
+    #expect(try choose(look(), loose).get().facts.identity == "")
+  }
+
+  @Test func `a password that leaves the machine unencrypted is warned of`() throws {
+    func warnings(_ url: String, _ password: String = "secret") throws -> [String] {
+      try choose(look(), SinkOptions(urls: [url], user: "u", password: password, table: table)).get().facts.warnings
+    }
+    for url in ["http://db.example:8123", "http://10.0.0.1:8123/x", "http://localhost.example:1", "http://[2001:db8::1]:8123"] {
+      #expect(try warnings(url).contains { $0.contains("unencrypted") && $0.contains(url) && !$0.contains("secret") }, "\(url)")
+    }
+    for url in ["https://db.example:8443", "http://localhost:8123", "http://127.0.0.1:8123", "http://[::1]:8123"] {
+      #expect(try warnings(url).isEmpty, "\(url)")
+    }
+    #expect(try warnings("http://db.example:8123", "").isEmpty)
   }
 
   @Test func `a partition key over a column that isn't sent is refused`() {

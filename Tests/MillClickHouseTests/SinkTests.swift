@@ -7,7 +7,7 @@ internal import Synchronization
 internal import Testing
 
 /// Answers each statement by its beginning, as a server would; keeps what it was asked.
-private final class ScriptedTransport: Transport {
+final class ScriptedTransport: Transport {
   let asked = Mutex<[HTTPRequest]>([])
   private let script: [(beginning: String, answer: Result<HTTPResponse, TransportError>)]
 
@@ -26,7 +26,7 @@ private final class ScriptedTransport: Transport {
   }
 }
 
-private final class StandingClock: Clock {
+final class StandingClock: Clock {
   func now() -> Instant { Instant(wallMilliseconds: 0, monotonicMilliseconds: 5) }
 }
 
@@ -43,7 +43,7 @@ private final class StandingClock: Clock {
     ),
     ("DESCRIBE TABLE", "id\tUInt64\t\t\t\t\t\n_millrace_batch\tString\t\t\t\t\t\n"),
     ("SELECT name, value FROM system.merge_tree_settings", "non_replicated_deduplication_window\t100\n"),
-    ("SELECT count() FROM system.processes", "1\n"), ("SELECT `_millrace_batch` FROM", ""),
+    ("SELECT count() FROM system.processes", "1\n"), ("SELECT `_millrace_batch` FROM", ""), ("CHECK GRANT INSERT ON `db`.`t`", "1\n"),
   ]
 
   private func sink(_ transport: any Transport) -> ClickHouseSink {
@@ -65,7 +65,7 @@ private final class StandingClock: Clock {
     init(_ value: consuming Mutex<SinkAnswer?>) { self.value = value }
   }
 
-  @Test func `a table is described out of seven questions and then takes its batches`() throws {
+  @Test func `a table is described out of eight questions and then takes its batches`() throws {
     let transport = ScriptedTransport(Self.table + [("INSERT INTO", "")])
     let sink = sink(transport)
     guard case .described(let facts)? = ask(sink, .describe(pending: [])) else { return #expect(Bool(false)) }
@@ -105,7 +105,8 @@ private final class StandingClock: Clock {
       ("KILL QUERY", ""), ("SELECT max(", "\n"),
     ])
     let sink = sink(transport)
-    #expect(ask(sink, .serverTime) == .serverTime(seconds: 1_700_000_000, uptimeSeconds: 77, tookMilliseconds: 0))
+    #expect(
+      ask(sink, .serverTime) == .serverTime(seconds: 1_700_000_000, fastestSeconds: 1_700_000_000, uptimeSeconds: 77, tookMilliseconds: 0))
     #expect(ask(sink, .count(target: "db.t", token: "mr-a")) == .counted(12))
     #expect(ask(sink, .running(prefix: "mr-a")) == .running(["mr-a-1", "mr-a-2"]))
     #expect(ask(sink, .kill(prefix: "mr-a")) == .killed)
@@ -123,6 +124,9 @@ private final class StandingClock: Clock {
     let writing = ScriptedTransport(Self.table, [("SELECT `_millrace_batch` FROM", .success(error))])
     guard case .unfit(let unread)? = ask(sink(writing), .describe(pending: [])) else { return #expect(Bool(false)) }
     #expect(unread.contains { $0.contains("GRANT SELECT ON `db`.`t` TO") })
+    let reading = ScriptedTransport([("CHECK GRANT INSERT", "0\n")] + Self.table)
+    guard case .unfit(let unwritten)? = ask(sink(reading), .describe(pending: [])) else { return #expect(Bool(false)) }
+    #expect(unwritten.contains { $0.contains("GRANT INSERT ON `db`.`t` TO") })
     guard case .unfit(let missing)? = ask(sink(ScriptedTransport([("SELECT `engine`", "")] + Self.table)), .describe(pending: [])) else {
       return #expect(Bool(false))
     }

@@ -30,20 +30,24 @@ internal import Testing
 
   @Test func `the statements have the shapes that a simulated server knows them by`() {
     #expect(Statements.insert(into: table, columns: columns) == "INSERT INTO `db`.`t` (`a`, `p`) FORMAT Native")
-    func guarded(_ key: String, looks: Bool = true) -> String {
-      Statements.guardedInsert(into: table, columns: columns, deadline: 99, looks: looks, partitionKey: key, provenance: "p", token: "mr-x")
+    func guarded(_ key: String, looks: Bool = true, checksTypes: Bool = false) -> String {
+      Statements.guardedInsert(
+        into: table, columns: columns, deadline: 99, looks: looks, checksTypes: checksTypes, partitionKey: key, provenance: "p",
+        token: "mr-x")
     }
     let head = "INSERT INTO `db`.`t` (`a`, `p`) SELECT `a`, `p` FROM batch WHERE now() < toDateTime(99)"
     #expect(guarded("toYYYYMM(d)") == head + " AND (toYYYYMM(d)) NOT IN (SELECT DISTINCT (toYYYYMM(d)) FROM `db`.`t` WHERE `p` = 'mr-x')")
     #expect(guarded("") == head + " AND (SELECT count() FROM `db`.`t` WHERE `p` = 'mr-x') = 0")
     #expect(guarded("tuple()") == guarded(""))
     #expect(guarded("toYYYYMM(d)", looks: false) == head)
+    let types = columns.map { "('\($0.name)', '\($0.type)')" }.joined(separator: ", ")
+    let same = "(SELECT count() FROM system.columns WHERE database = 'db' AND table = 't' AND (name, type) IN (\(types))) != 2"
+    #expect(guarded("", looks: false, checksTypes: true) == head + " AND throwIf(\(same), '\(Statements.alteredText)') = 0")
     #expect(
       Statements.count(table: table, provenance: "p", token: "mr-x")
         == "SELECT count() FROM `db`.`t` WHERE `p` = 'mr-x' FORMAT TabSeparated")
-    #expect(Statements.running(prefix: "mr-", cluster: nil).hasPrefix("SELECT query_id FROM system.processes WHERE"))
-    #expect(Statements.running(prefix: "mr-", cluster: "c").contains("clusterAllReplicas('c', system.processes)"))
-    #expect(Statements.kill(prefix: "mr-", cluster: "c").hasPrefix("KILL QUERY ON CLUSTER `c` WHERE startsWith(query_id, 'mr-') SYNC"))
+    #expect(Statements.running(prefix: "mr-").hasPrefix("SELECT query_id FROM system.processes WHERE"))
+    #expect(Statements.kill(prefix: "mr-").hasPrefix("KILL QUERY WHERE startsWith(query_id, 'mr-') SYNC"))
     #expect(Statements.greatestToken(table: table, provenance: "p", prefix: "mr-a-").contains("`p` >= 'mr-a-' AND `p` < 'mr-a.'"))
   }
 

@@ -71,6 +71,13 @@ import Testing
   #expect(pipeline.checkpoint.directory == "/var/lib/p/checkpoints")
 }
 
+@Test func `replicas are kept in the file's order, certificates as absolute paths`() throws {
+  let list = "url: [http://a:1, https://b:2/]\n      tls: {ca: /etc/hostname}"
+  let pipeline = try read(changed("url: http://localhost:8123", list))
+  #expect(pipeline.sink.urls == ["http://a:1", "https://b:2"])
+  #expect(pipeline.sink.tls == TLSSettings(authorities: "/etc/hostname"))
+}
+
 @Test func `without event_time deduplicate runs on processing time`() throws {
   let pipeline = try read(changed("    event_time: {field: paid_at}\n", ""))
   #expect(pipeline.deduplicate?.time == .processing)

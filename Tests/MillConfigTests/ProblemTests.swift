@@ -192,8 +192,21 @@ private let operatorsAndSink: [Wrong] = [
     "url: http://localhost:8123", "url: http://me:hunter2@h:1", 19, "sinks.table.clickhouse.url", "***", "credentials",
     "user and password"),
   Wrong(
-    "url: http://localhost:8123", "url: [http://a:1, http://b:1]", 19, "sinks.table.clickhouse.url", nil,
-    "list of replicas is not in this version", "one server"),
+    "url: http://localhost:8123", "url: [http://a:1, http://a:1/]", 19, "sinks.table.clickhouse.url[1]", "http://a:1/", "named twice",
+    "each replica once"),
+  Wrong(
+    "url: http://localhost:8123", "url: [http://a:1, ftp://b]", 19, "sinks.table.clickhouse.url[1]", "ftp://b", "no HTTP address",
+    "http://HOST:PORT"),
+  Wrong("url: http://localhost:8123", "url: []", 19, "sinks.table.clickhouse.url", nil, "list is empty", "one server"),
+  Wrong(
+    "url: http://localhost:8123", "url: https://a:1\n      tls: {ca: /no/such/file.pem}", 20, "sinks.table.clickhouse.tls.ca",
+    "/no/such/file.pem", "can't be read", "PEM"),
+  Wrong(
+    "url: http://localhost:8123", "url: https://a:1\n      tls: {key: /etc/hostname}", 20, "sinks.table.clickhouse.tls", nil,
+    "key is given without certificate", "both"),
+  Wrong(
+    "url: http://localhost:8123", "url: http://a:1\n      tls: {ca: /etc/hostname}", 20, "sinks.table.clickhouse.tls", nil,
+    "url is http", "https://"),
   Wrong(
     "      table: payments", "      tabel: payments\n      table: t", 20, "sinks.table.clickhouse.tabel", nil, "unknown key",
     "known here: input", "table"),

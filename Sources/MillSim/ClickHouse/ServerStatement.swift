@@ -4,6 +4,7 @@ enum ServerStatement: Equatable {
   case insert(columns: [String])
   case guardedInsert(columns: [String], deadline: Int64, lacking: Lacking?)
   case serverTime
+  case granted
   case count(provenance: String)
   case running(prefix: String)
   case kill(prefix: String)
@@ -84,6 +85,7 @@ enum ServerStatement: Equatable {
         return .kill(prefix: prefix)
       }
       if take("DESCRIBE TABLE") { return table() && take("FORMAT TabSeparated") ? .describe : nil }
+      if take("CHECK GRANT INSERT ON") { return table() ? .granted : nil }
       guard take("SELECT") else { return nil }
       return select()
     }
@@ -94,7 +96,12 @@ enum ServerStatement: Equatable {
       guard take("SELECT"), names() == columns, take("FROM batch WHERE now ( ) < toDateTime ("), let deadline = number(), take(")") else {
         return nil
       }
-      guard take("AND") else { return .guardedInsert(columns: columns, deadline: deadline, lacking: nil) }
+      guard !tokens.isEmpty else { return .guardedInsert(columns: columns, deadline: deadline, lacking: nil) }
+      guard take("AND") else { return nil }
+      if take("throwIf (") {
+        guard typeCheck() == columns else { return nil }
+        guard take("AND") else { return .guardedInsert(columns: columns, deadline: deadline, lacking: nil) }
+      }
       if take("( SELECT count ( ) FROM") {
         guard let provenance = ofTable(), take(") = 0") else { return nil }
         return .guardedInsert(columns: columns, deadline: deadline, lacking: Lacking(provenance: provenance, partitionKey: ""))
@@ -103,6 +110,20 @@ enum ServerStatement: Equatable {
         take(")")
       else { return nil }
       return .guardedInsert(columns: columns, deadline: deadline, lacking: Lacking(provenance: provenance, partitionKey: key))
+    }
+
+    /// The columns whose types are asked for; tables aren't altered here.
+    private mutating func typeCheck() -> [String]? {
+      guard take("( SELECT count ( ) FROM system . columns WHERE database ="), text() != nil, take("AND table ="), text() != nil,
+        take("AND ( name , type ) IN (")
+      else { return nil }
+      var names: [String] = []
+      repeat {
+        guard take("("), let name = text(), take(","), text() != nil, take(")") else { return nil }
+        names.append(name)
+      } while take(",")
+      guard take(") ) ! ="), number() == Int64(names.count), take(","), text() != nil, take(") = 0") else { return nil }
+      return names
     }
 
     private mutating func select() -> ServerStatement? {

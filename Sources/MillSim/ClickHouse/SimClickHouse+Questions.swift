@@ -56,6 +56,7 @@ extension SimClickHouse {
     case .running(let prefix): running.map(\.queryID).filter { $0.hasPrefix(prefix) }
     case .greatest(let from, let below): [table.greatest(from: from, below: below) ?? ""]
     case .version: [definition.flavour == .modern ? "26.9.2.1" : "18.16.1"]
+    case .granted: ["1"]
     case .settings: definition.flavour == .modern ? Self.modernNames : Self.oldNames
     case .tablesColumns: tables.map(\.name)
     case .windows: windows
