@@ -200,6 +200,7 @@ extension Core {
     if mutated(.truncateEarly) { keep = checkpoint.retained.first?.manifest.position ?? keep }
     let durable = durableEnd
     deadLetters.acked.removeAll { $0.ack < durable }
+    let deliveries = mutated(.truncateRetireEarly) ? deliveries.filter { !$0.isPiece } : deliveries
     let unacked = Set(
       deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
         + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) }
@@ -239,6 +240,7 @@ extension Core {
     answered(.witness)
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
+    sourceIsBack()
     // What was sent and not answered may still take effect: it stays known.
     checkpoint.knownWitnesses.removeFirst(max(0, checkpoint.knownWitnesses.count - 64))
     if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
