@@ -240,7 +240,6 @@ extension Core {
     answered(.witness)
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
-    sourceIsBack()
     // What was sent and not answered may still take effect: it stays known.
     checkpoint.knownWitnesses.removeFirst(max(0, checkpoint.knownWitnesses.count - 64))
     if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
