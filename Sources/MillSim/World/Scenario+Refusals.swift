@@ -26,6 +26,8 @@ extension Scenario {
     let kind = draws.pick(kinds)
     let rate = draws.pick([0.005, 0.03, 0.3])
     if draws.chance(0.35) { (refusal, refusedRate) = (kind, rate) }
+    let later = draws.within(Int64(500)...4000)
+    if draws.chance(0.3), refusal == .constraint { refusedFrom = later }
     let fewer = draws.within(1...4)
     if draws.chance(0.15), partitionKey == .group, groups > 1 {
       partitionsMax = min(fewer, groups - 1)

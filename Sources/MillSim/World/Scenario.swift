@@ -106,6 +106,8 @@ package struct Scenario: Sendable {
   package var stateOutOfSpace = 0.0
   package var beyond: Beyond?
   package var refusal = Refusal.nothing
+  /// When the table was altered so, ms; 0: from the start. Before it takes such rows.
+  package var refusedFrom: Int64 = 0
   /// Of records with such rows.
   package var refusedRate = 0.0
   /// Of inserts whose rows are in when a view throws.

@@ -3,6 +3,12 @@ internal import MillCore
 /// What an operator does to the table and to the user's rights while the engine runs, and puts back.
 extension World {
   func planTableTrouble() {
+    if scenario.refusedFrom > 0 {
+      scheduler.after(scenario.refusedFrom) { [self] in
+        trace.note("the table has a constraint from here on")
+        server.refusal = scenario.refusal
+      }
+    }
     every(scenario.tableTroubleEvery) { [self] in
       guard server.trouble == .none else { return }
       server.trouble = draws.pick([.detached, .altered, .rightsTaken])

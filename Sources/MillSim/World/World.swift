@@ -63,7 +63,7 @@ package final class World {
       Job.table(scenario), draws: .stream(seed: seed, "clickhouse"), scheduler: scheduler,
       wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
     server.settleMilliseconds = scenario.settle
-    server.refusal = scenario.refusal
+    if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
     server.moreDraws = .stream(seed: seed, "clickhouse, more")
     disk = SimDisk(seed: seed)
     tap = TapDisk(disk, watch: watch, logDirectory: Job.stateDirectory + "/log")
@@ -201,7 +201,7 @@ package final class World {
   private var mayStopRefused: Bool {
     switch scenario.refusal {
     case .nothing: scenario.partitionKey == .group && !scenario.hasProvenance
-    case .constraint, .expression: !scenario.hasProvenance
+    case .constraint, .expression: !scenario.hasProvenance || (scenario.refusedFrom > 0 && scenario.partitionKey == .group)
     case .sortingKey: !scenario.hasProvenance || scenario.partitionKey == .group
     }
   }
