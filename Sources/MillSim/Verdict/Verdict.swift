@@ -66,7 +66,7 @@ extension World {
     let told = scenario.refusedFrom > 0 ? refusedLetters() : nil
     for one in judged {
       switch one.fate {
-      case .emitted(let event) where scenario.refusal != .nothing && event.amount >= Scenario.refusedAmount && told?.contains(one.origin) != false:
+      case .emitted(let event) where isRefused(event) && told?.contains(one.origin) != false:
         letters.append(one.origin)
         refused[one.origin] = event
       case .emitted(let event):
@@ -81,6 +81,10 @@ extension World {
     failures += compareRows(expected, isWhole: isWhole)
     failures += compareLetters(letters.sorted(), refused, isWhole: isWhole)
     return failures
+  }
+
+  private func isRefused(_ event: LogicalRecord.Event) -> Bool {
+    scenario.refusal != .nothing && event.amount >= Scenario.refusedAmount
   }
 
   // Until the end means until the end.
