@@ -27,6 +27,9 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   case afterInsertBeforeAck = "after_insert_before_ack"
   case ackTorn = "ack_torn"
   case ackWritten = "ack_written"
+  // A refused batch gives way to its halves, or to its dead letter
+  case beforeRetireDurable = "before_retire_durable"
+  case afterRetireDurableBeforeSend = "after_retire_durable_before_send"
   // Dead letters
   case letterTorn = "letter_torn"
   case letterWritten = "letter_written"

@@ -4,6 +4,9 @@ package enum Mutant: String, CaseIterable, Sendable {
   case skipDirectorySync, skipTailCopy, positionBeyondFreeze, replayVoidIntents, witnessUnchecked, windowUnbounded
   case guardWithoutDeadline, flushLaterEpochIntoCheckpoint, dropBucketEarly, filterForgets, lateAfterDuplicate, statusAloneIsSuccess
   case checkpointWithoutSeal, endIsLastRecordPlusOne
+  // R11
+  case sendHalfBeforeRetireDurable, bisectInDoubt, bisectUncounted, bisectAfterViewError, retiredComesBack, newerBesideBisection
+  case halvesShareToken, halvesKeepParentsToken, refusedRowForgotten, retireNumbersReused, truncateRetireEarly
 }
 
 /// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.

@@ -85,8 +85,8 @@ package enum Classification {
   private static func outcome(of error: ServerError, isOnePart: Bool) -> SinkAnswer {
     switch ErrorTable.meaning(of: error) {
     case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
-    // The core stops at these, and the next start settles what may be there.
-    case .refusedAmidst(.data): .refused(.data, code: error.code, message: error.message)
+    // The core counts before it acts on these.
+    case .refusedAmidst(.data): .refused(isOnePart ? .data : .dataAmidst, code: error.code, message: error.message)
     case .refusedAmidst(let kind) where isOnePart: .refused(kind, code: error.code, message: error.message)
     case .refusedAmidst, .unknownOutcome: .unknown(reason: "code \(error.code): \(error.message)")
     }

@@ -27,14 +27,28 @@ package enum Origins {
     precondition(
       rows.lowerBound >= 0 && rows.upperBound * 4 <= block.originPartitions.count && rows.upperBound * 8 <= block.originOffsets.count,
       "origins of rows \(rows): \(block.originPartitions.count / 4) are there")
-    var out = GrowableBytes(capacity: rows.count * 3 + 16)
-    Native.length(UInt64(rows.count), &out)
+    return encode(count: rows.count) { index in
+      let row = rows.lowerBound + index
+      return Origin(
+        partition: unsafe block.originPartitions.base.load(fromByteOffset: row * 4, as: Int32.self),
+        offset: unsafe block.originOffsets.base.load(fromByteOffset: row * 8, as: Int64.self))
+    }
+  }
+
+  /// Of rows that were decoded before.
+  package static func encode(_ origins: ArraySlice<Origin>) -> [[UInt8]] {
+    encode(count: origins.count) { origins[origins.startIndex + $0] }
+  }
+
+  @inline(__always)
+  private static func encode(count: Int, _ origin: (Int) -> Origin) -> [[UInt8]] {
+    var out = GrowableBytes(capacity: count * 3 + 16)
+    Native.length(UInt64(count), &out)
     var partition: Int32 = 0
     var last: Int64 = 0
     var lasts: [Int32: Int64] = [:]
-    for row in rows {
-      let next = unsafe block.originPartitions.base.load(fromByteOffset: row * 4, as: Int32.self)
-      let offset = unsafe block.originOffsets.base.load(fromByteOffset: row * 8, as: Int64.self)
+    for row in 0..<count {
+      let (next, offset) = (origin(row).partition, origin(row).offset)
       Native.length(zigzag(Int64(next) &- Int64(partition)), &out)
       if next != partition {
         lasts[partition] = last

@@ -33,7 +33,10 @@ package enum Command: Sendable {
   /// Take what the destinations have pending; on the log lane encode, append chunks and seal, sync:
   /// ``Event/sealed(_:position:durableEnd:)``.
   case seal(SealOrder)
-  /// Go on with the seal that had no room.
+  /// R11: cut a batch's bytes as ordered; on the log lane append the replacements' chunks and the retire, sync:
+  /// ``Event/retired(_:position:durableEnd:)``.
+  case retire(RetireOrder)
+  /// Go on with the seal or retire that had no room.
   case resumeSeal
   /// Inline: ``Event/appended(_:end:)`` or outOfSpace(.append).
   case append(LogRecord)
@@ -92,5 +95,20 @@ package struct SealOrder: Hashable, Sendable {
     package var firstNumber: BatchNumber
     /// At most this many rows a batch.
     package var rowsPerBatch: UInt64
+  }
+}
+
+/// What a batch that the server refuses is to be replaced by (R11).
+package struct RetireOrder: Hashable, Sendable {
+  package var batch: SealedBatch
+  package var lineage: Lineage
+  package var wallMilliseconds: Int64
+  package var replacement: Replacement
+
+  package enum Replacement: Hashable, Sendable {
+    /// Two of about the same size, numbered from here on.
+    case halves(firstNumber: BatchNumber)
+    /// The batch's one row, with what the server said to it.
+    case deadLetter(number: BatchNumber, code: Int, message: String)
   }
 }

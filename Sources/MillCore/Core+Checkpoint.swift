@@ -205,6 +205,7 @@ extension Core {
     if mutated(.truncateEarly) { keep = checkpoint.retained.first?.manifest.position ?? keep }
     let durable = durableEnd
     deadLetters.acked.removeAll { $0.ack < durable }
+    let deliveries = mutated(.truncateRetireEarly) ? deliveries.filter { !$0.isPiece } : deliveries
     let unacked = Set(
       deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
         + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) }

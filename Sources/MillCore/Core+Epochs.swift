@@ -257,7 +257,7 @@ extension Core {
       sealedUnackedBytes += batch.byteCount
       switch batch.destination {
       case .table:
-        var delivery = Delivery(batch: batch, seal: position, wasRecovered: false)
+        var delivery = Delivery(batch: batch, seal: position, wasRecovered: false, isPiece: false)
         delivery.sealedWall = now.wallMilliseconds
         deliveries.append(delivery)
       case .deadLetters: deadLetters.waiting.append((batch, position))

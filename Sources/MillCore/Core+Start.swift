@@ -135,7 +135,7 @@ extension Core {
   /// Unacked batches, batch numbers, intents to replay, by what the log says after the checkpoint's position.
   private mutating func readLog(_ log: FoundLog, _ manifest: Manifest) {
     var intents: [EpochNumber: Intent] = [:]
-    var live: [Destination: [BatchNumber: (SealedBatch, LogPosition, EpochNumber)]] = [.table: [:], .deadLetters: [:]]
+    var live: [Destination: [BatchNumber: FoundBatch]] = [.table: [:], .deadLetters: [:]]
     let listed = Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) })
     var deadlines: [BatchNumber: Int64] = [:]
     var clocks: [EpochNumber: Int64] = [:]
@@ -162,7 +162,7 @@ extension Core {
         }
       case .seal(let seal):
         for batch in seal.batches where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
-          live[batch.destination]?[batch.number] = (batch, position, seal.epoch)
+          live[batch.destination]?[batch.number] = FoundBatch(batch: batch, position: position, sealedWall: clocks[seal.epoch])
           if isAfter { nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1) }
         }
         if isAfter, seal.epoch > manifest.epoch {
@@ -170,6 +170,16 @@ extension Core {
         }
         if isAfter, seal.epoch <= manifest.epoch {
           for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
+        }
+      case .retire(let retire):
+        if !mutated(.retiredComesBack) { live[retire.destination]?[retire.batch] = nil }
+        for batch in retire.replacements where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
+          Reach.mark(.r11Recovered)
+          if mutated(.refusedRowForgotten), batch.destination == .deadLetters { continue }
+          live[batch.destination]?[batch.number] =
+            FoundBatch(batch: batch, position: position, sealedWall: retire.wallMilliseconds, isPiece: true)
+          guard isAfter, !mutated(.retireNumbersReused) else { continue }
+          nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1)
         }
       case .ack(let ack): live[ack.destination]?[ack.batch] = nil
       case .deadline(let deadline): deadlines[deadline.batch] = max(deadlines[deadline.batch] ?? 0, deadline.seconds)
@@ -184,16 +194,16 @@ extension Core {
     if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
     joinReplayed()
     skip(gaps)
-    for (batch, position, epoch) in (live[.table] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
-      var delivery = Delivery(batch: batch, seal: position, wasRecovered: true)
-      delivery.recordedDeadline = deadlines[batch.number]
-      delivery.sealedWall = clocks[epoch]
+    for found in (live[.table] ?? [:]).values.sorted(by: { $0.goesBefore($1) }) {
+      var delivery = Delivery(batch: found.batch, seal: found.position, wasRecovered: true, isPiece: found.isPiece)
+      delivery.recordedDeadline = deadlines[found.batch.number]
+      delivery.sealedWall = found.sealedWall
       deliveries.append(delivery)
-      sealedUnackedBytes += batch.byteCount
+      sealedUnackedBytes += found.batch.byteCount
     }
-    for (batch, position, _) in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
-      deadLetters.waiting.append((batch, position))
-      sealedUnackedBytes += batch.byteCount
+    for found in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.batch.number < $1.batch.number }) {
+      deadLetters.waiting.append((found.batch, found.position))
+      sealedUnackedBytes += found.batch.byteCount
     }
     settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
   }
@@ -216,12 +226,31 @@ extension Core {
     }
   }
 
+  /// A batch without an ack, as a start finds it.
+  private struct FoundBatch {
+    var batch: SealedBatch
+    var position: LogPosition
+    var sealedWall: Int64?
+    var isPiece = false
+
+    /// The order in which an earlier life sent: nothing newer was under way beside pieces (R9), of which the newest retire's go first.
+    func goesBefore(_ other: FoundBatch) -> Bool {
+      if isPiece != other.isPiece { return isPiece }
+      if isPiece, position != other.position { return position > other.position }
+      return batch.number < other.batch.number
+    }
+  }
+
   /// R9: after a start every batch that the log still holds is unsettled until R7's look has been made.
   private func oldestBatchInLog(_ log: FoundLog) -> (number: BatchNumber, seal: LogPosition)? {
     for (position, record) in log.records {
-      if case .seal(let seal) = record, let batch = seal.batches.first(where: { $0.destination == .table }) {
-        return (batch.number, position)
-      }
+      let batches =
+        switch record {
+        case .seal(let seal): seal.batches
+        case .retire(let retire): retire.replacements
+        default: [SealedBatch]()
+        }
+      if let batch = batches.first(where: { $0.destination == .table }) { return (batch.number, position) }
     }
     return nil
   }

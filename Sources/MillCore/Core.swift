@@ -85,6 +85,7 @@ package struct Core: ~Copyable {
   // Log
   var logEnd: LogPosition = 0
   var durableEnd: LogPosition = 0
+  /// A seal or a retire is under way on the log lane.
   var isSealing = false
   var sealRetryAt: Int64?
   var isSyncing = false
@@ -106,9 +107,13 @@ package struct Core: ~Copyable {
   var nextExchange: UInt64 = 1
   var sealedUnackedBytes: UInt64 = 0
   var ackedRows: UInt64 = 0
+  /// R11: rows that the server refused and the dead letters have, since the start.
+  var refusedRows: UInt64 = 0
+  /// The batch that is being bisected, and its refused rows so far; nil also for one that an earlier life began with.
+  var bisection: (token: String, refused: UInt64)?
   var isDescribing = false
   var describeRetryAt: Int64?
-  var lastSinkTrouble: String?
+  var sinkWaiting = Waiting(for: "ClickHouse")
 
   // State and checkpoints
   var stateQueue: [StateWork] = []
@@ -195,6 +200,7 @@ package struct Core: ~Copyable {
     case .processed(let result): takeProcessed(result)
     case .sealCompared(let mismatch): takeCompared(mismatch)
     case .sealed(let seal, let position, let durable): takeSealed(seal, position, durable)
+    case .retired(let retire, let position, let durable): takeRetired(retire, position, durable)
     case .appended(let position, let end): takeAppended(position, end)
     case .synced(let durable): takeSynced(durable)
     case .frozen(let id, let position): takeFrozen(id, position)
@@ -234,8 +240,9 @@ package struct Core: ~Copyable {
     }
     guard phase != .stopped else { return }
     if phase == .replaying || phase == .live || start.isLogBegun {
-      advanceLog()
       if mayDeliver { advanceDeliveries() }
+      guard phase != .stopped else { return }
+      advanceLog()
       advanceState()
       advanceCheckpoint()
     }

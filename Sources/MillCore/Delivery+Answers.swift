@@ -10,9 +10,10 @@ extension Core {
     case .count: takeCount(index, answer)
     case .countFirst: takeFirstCount(index, answer)
     case .listBeforeGuard, .listForDeath: takeList(index, step, answer)
+    case .countRefused: takeRefusedCount(index, answer)
     case .countBeforeGuard, .countAfterDeath, .countAfterGuard: takeProof(index, step, answer)
     case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: takeTime(index, step, answer)
-    case .deadlineDurable, .settled, .done: break
+    case .deadlineDurable, .settled, .refused, .done: break
     }
   }
 
@@ -42,6 +43,9 @@ extension Core {
       open(index)
       again(index, .sendPlain, reason)
     case .viewFailed(let code, let message):
+      if mutated(.bisectAfterViewError) {
+        return refused(index, .sendPlain, Delivery.Refusal(kind: .data, code: code, message: message))
+      }
       open(index)
       deliveries[index].viewFailures += 1
       guard deliveries[index].viewFailures < 10 else {
@@ -74,15 +78,8 @@ extension Core {
       guard deliveries[index].schemaFailures < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
       describeRetryAt = monotonic + options.retryMilliseconds
       again(index, step, "code \(code): \(message)")
-    case .data:
-      end(
-        Stop(
-          .promise, rule: "R11",
-          "the server refuses the rows of \(what). The batch stays in the log, and the next start sends what of it is not in the table"))
-    case .tooManyPartitions:
-      end(
-        Stop(
-          .promise, rule: "R9", "too many table partitions in \(what). Make batch.max_rows smaller, or the table's partition key coarser"))
+    case .data, .dataAmidst, .tooManyPartitions:
+      refused(index, step, Delivery.Refusal(kind: kind, code: code, message: message))
     case .configuration: end(Stop(.failed, rule: "R7", "the server does not let us insert \(what)"))
     }
   }
@@ -115,7 +112,7 @@ extension Core {
   }
 
   /// The count, or nil when the question has to be asked again or the process ends.
-  private mutating func counted(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) -> UInt64? {
+  mutating func counted(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) -> UInt64? {
     switch answer {
     case .counted(let rows):
       let batch = deliveries[index].batch

@@ -1,7 +1,7 @@
 internal import MillBase
 internal import MillLog
 
-/// One sealed batch of the table on its way, until it is acked and nothing of it can still be under way (R6–R10).
+/// One sealed batch of the table on its way, until it is acked and nothing of it can still be under way (R6–R10), or retired (R11).
 struct Delivery {
   /// What is to be done next, when `readyAt` has come.
   enum Step: Hashable {
@@ -18,14 +18,28 @@ struct Delivery {
     case countAfterGuard(inTime: Bool)
     /// A guarded insert without an answer: past its deadline and no longer running it is dead.
     case timeForDeath, listForDeath, countAfterDeath
-    /// A plain attempt of an earlier life, in a mode without tokens: R7's look must have been made.
+    /// A plain attempt of an earlier life, in a mode without tokens, or before a refusal counts: R7's look must have been made.
     case settled
+    /// Its rows are refused, and every attempt is over: is nothing of it there (R11)?
+    case countRefused
+    /// Proven; waits to be retired (``Core/advanceBisection(_:)``).
+    case refused
     case done
   }
 
+  /// What the server said to the batch's rows.
+  struct Refusal: Hashable {
+    var kind: RefusalKind
+    var code: Int
+    var message: String
+  }
+
   let batch: SealedBatch
+  /// Of the seal or retire that made it.
   let seal: LogPosition
   let wasRecovered: Bool
+  /// It replaces a batch that was refused (R11).
+  let isPiece: Bool
   var step = Step.sendPlain
   /// Nil while an exchange or an append is under way, or before the batch was begun.
   var readyAt: Int64?
@@ -44,6 +58,7 @@ struct Delivery {
   var tries = 0
   var viewFailures = 0
   var schemaFailures = 0
+  var refusal: Refusal?
   /// The epoch's clock when it was sealed, if the log still knows.
   var sealedWall: Int64?
   var ackPosition: LogPosition?
@@ -54,10 +69,11 @@ struct Delivery {
   /// R9: its ack is durable and no attempt of it is open.
   func isSettled(durableEnd: LogPosition) -> Bool { ackPosition.map { $0 < durableEnd } == true && !hasOpenAttempt }
 
-  init(batch: SealedBatch, seal: LogPosition, wasRecovered: Bool) {
+  init(batch: SealedBatch, seal: LogPosition, wasRecovered: Bool, isPiece: Bool) {
     self.batch = batch
     self.seal = seal
     self.wasRecovered = wasRecovered
+    self.isPiece = isPiece
   }
 }
 
@@ -96,11 +112,12 @@ extension Core {
     // R6: asked again before the first send after a schema error.
     if describeRetryAt != nil { describeTable() }
     guard !isDescribing, describeRetryAt == nil else { return advanceSettler() }
-    var underWay = deliveries.count { $0.isBegun && !$0.isCommitted }
+    advanceBisection(table)
+    var underWay = deliveries.count { $0.isBegun && !$0.isCommitted && $0.step != .refused }
     for index in deliveries.indices where !deliveries[index].isCommitted {
       if !deliveries[index].isBegun {
-        guard underWay < options.inFlightMax else { break }
-        guard windowAllows(deliveries[index].batch.number, table) else {
+        guard underWay < options.inFlightMax, bisectionAllows(index, table) else { break }
+        guard deliveries[index].isPiece || windowAllows(deliveries[index].batch.number, table) else {
           Reach.mark(.r9WindowHeld)
           settler.isWanted = true
           if deliveries.contains(where: { $0.isAcked && ($0.ackPosition ?? 0) >= durableEnd }) {
@@ -123,7 +140,10 @@ extension Core {
     guard table.mode == .tokenAndProvenance || table.mode == .tokenOnly, !mutated(.windowUnbounded) else { return true }
     var oldest = number
     if let old = settler.oldestInLog { oldest = min(oldest, old) }
-    for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) { oldest = min(oldest, delivery.batch.number) }
+    // A refused one that waits to be retired has nothing in the table, nor on its way there.
+    for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) && delivery.step != .refused {
+      oldest = min(oldest, delivery.batch.number)
+    }
     return (number - oldest) * UInt64(table.partitionsMax) <= allowedEntries(table)
   }
 
@@ -141,12 +161,12 @@ extension Core {
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
     deliveries[index].attempts = attemptBase
+    if deliveries[index].wasRecovered { deliveries[index].openedAt = settler.startedAt }
     switch table.mode {
     case .tokenAndProvenance, .tokenOnly, .atLeastOnce:
       deliveries[index].step = .sendPlain
       if deliveries[index].wasRecovered {
         deliveries[index].hasOpenAttempt = table.mode != .atLeastOnce
-        deliveries[index].openedAt = settler.startedAt
         // A guarded insert of an earlier life is waited for before anything else (R8).
         if table.mode == .tokenAndProvenance, let recorded = deliveries[index].recordedDeadline {
           deliveries[index].deadline = recorded
@@ -158,7 +178,6 @@ extension Core {
         deliveries[index].deadline = recorded
         deliveries[index].step = .timeForDeath
       } else if deliveries[index].wasRecovered {
-        deliveries[index].openedAt = settler.startedAt
         deliveries[index].step = .settled
       } else {
         deliveries[index].guardLooks = false
@@ -213,7 +232,7 @@ extension Core {
     case .sendPlain:
       deliveries[index].attempts += 1
       request = .insert(batch, attempt: deliveries[index].attempts, token: table.mode != .atLeastOnce, partitionsMax: table.partitionsMax)
-    case .count, .countFirst, .countBeforeGuard, .countAfterGuard, .countAfterDeath:
+    case .count, .countFirst, .countBeforeGuard, .countAfterGuard, .countAfterDeath, .countRefused:
       request = .count(target: batch.target, token: batch.token)
     case .listBeforeGuard, .listForDeath: request = .running(prefix: batch.token)
     case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: request = .serverTime
@@ -229,7 +248,7 @@ extension Core {
         deliveries[index].readyAt = monotonic + options.retryMilliseconds
         return
       }
-      deliveries[index].step = .countAfterDeath
+      deliveries[index].step = deliveries[index].refusal == nil ? .countAfterDeath : .countRefused
       return proceed(index, table)
     case .deadlineDurable(let position):
       guard position < durableEnd else {
@@ -239,7 +258,7 @@ extension Core {
       }
       deliveries[index].step = .sendGuarded
       return proceed(index, table)
-    case .done: return
+    case .refused, .done: return
     }
     deliveries[index].isAwaiting = true
     deliveries[index].readyAt = nil
@@ -253,19 +272,26 @@ extension Core {
     deliveries[index].readyAt = monotonic + delay
   }
 
-  /// The same step again, later each time.
+  /// The same step again, later each time, without end.
   mutating func again(_ index: Int, _ step: Delivery.Step, _ reason: String) {
     deliveries[index].tries += 1
-    let doubled = options.retryMilliseconds << min(5, deliveries[index].tries - 1)
-    // Spread by batch number, so that many do not come back at once; no randomness in the core.
-    let spread = Int64(deliveries[index].batch.number % 7) * options.retryMilliseconds / 14
     sinkTrouble(reason)
-    next(index, step, afterMilliseconds: min(doubled, options.backoffMaxMilliseconds) + spread)
+    next(index, step, afterMilliseconds: backoff(tries: deliveries[index].tries, of: deliveries[index].batch.number))
+  }
+
+  /// Doubled with each try up to the most, of which between a half and all is waited: spread by instance, batch and try, so that many
+  /// don't come back at once. No randomness in the core.
+  private func backoff(tries: Int, of batch: BatchNumber) -> Int64 {
+    let most = min(options.retryMilliseconds << min(16, tries - 1), options.backoffMaxMilliseconds)
+    var random = SeededRandom(instance ^ batch &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(tries))
+    return most - Int64(random.next(below: Int(most / 2) + 1))
   }
 
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
     deliveries[index].isCommitted = true
+    // What was opened before R7's look was made is dead already.
+    if deliveries[index].openedAt <= settler.deadBefore { deliveries[index].hasOpenAttempt = false }
     if deliveries[index].hasOpenAttempt { settler.isWanted = true }
     deliveries[index].step = .done
     deliveries[index].readyAt = nil

@@ -23,6 +23,7 @@ package enum Event: Sendable {
   /// Digest of a replayed batch; nil when all of the seal's batches came out the same.
   case sealCompared(mismatch: String?)
   case sealed(Seal, position: LogPosition, durableEnd: LogPosition)
+  case retired(Retire, position: LogPosition, durableEnd: LogPosition)
   case appended(LogPosition, end: LogPosition)
   case synced(durableEnd: LogPosition)
   case frozen(id: UInt64, position: LogPosition)

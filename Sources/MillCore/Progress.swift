@@ -11,6 +11,8 @@ package struct Progress: Sendable {
   package var watermarkDelayMilliseconds: Int64?
   /// Rows acked since the start.
   package var ackedRows: UInt64
+  /// Rows that the server refused and that became dead letters since the start (R11).
+  package var refusedRows: UInt64
   package var unackedBatches: Int
   package var unackedBytes: UInt64
   package var checkpointAgeMilliseconds: Int64?
@@ -24,8 +26,9 @@ extension Core {
     return Progress(
       isLive: phase == .live, epoch: epoch, counters: counters, lag: lag,
       watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark),
-      ackedRows: ackedRows, unackedBatches: deliveries.count { !$0.isAcked } + deadLetters.waiting.count, unackedBytes: sealedUnackedBytes,
+      ackedRows: ackedRows, refusedRows: refusedRows,
+      unackedBatches: deliveries.count { !$0.isAcked } + deadLetters.waiting.count, unackedBytes: sealedUnackedBytes,
       checkpointAgeMilliseconds: checkpoint.lastPublishedAt.map { monotonic - $0 },
-      waitsFor: room.words ?? lastSinkTrouble ?? sourceWatch.reason)
+      waitsFor: room.words ?? sinkWaiting.reason ?? sourceWatch.reason)
   }
 }

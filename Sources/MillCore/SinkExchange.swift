@@ -58,7 +58,7 @@ package enum SinkRequest: Hashable, Sendable {
   case greatestToken(target: String, prefix: String)
 }
 
-/// Why an INSERT certainly wrote nothing; with ``data``, rows of other table partitions may be there.
+/// Why an INSERT certainly wrote nothing; but for ``dataAmidst``, of which only a count proves it.
 package enum RefusalKind: Hashable, Sendable {
   /// Overload, too many parts, memory, read-only for now: send again.
   case transient
@@ -66,6 +66,8 @@ package enum RefusalKind: Hashable, Sendable {
   case schema
   /// The server does not take these rows.
   case data
+  /// The same, but raised while parts were written: rows of other table partitions may be there.
+  case dataAmidst
   /// More table partitions than one block may touch (252, the second meaning).
   case tooManyPartitions
   /// Rights, settings, credentials: no waiting mends it.

@@ -78,15 +78,23 @@ extension Executor {
     let takesRows = order.parts.contains { $0.destination == .table }
     let takesLetters = order.parts.contains { $0.destination == .deadLetters }
     let names = destinationNames
-    sealJob = SealJob(
+    logJob = SealJob(
       order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
       encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, target: "\(parts.sink.options.table)",
       destinationName: { names[$0.index] })
-    runSeal()
+    runLogJob()
   }
 
-  func runSeal() {
-    guard let job = sealJob, let log else { return }
+  func retire(_ order: RetireOrder) {
+    logJob = RetireJob(
+      order: order,
+      letters: DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic),
+      destinationNames: destinationNames, provenance: parts.sink.options.provenanceColumn)
+    runLogJob()
+  }
+
+  func runLogJob() {
+    guard let job = logJob, let log else { return }
     lanes.run(.log) {
       do throws(LogError) {
         return try job.run(log)

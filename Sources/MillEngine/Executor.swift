@@ -24,7 +24,8 @@ package final class Executor {
   var expired: [EpochNumber: [BucketID]] = [:]
   /// What the state lane has flushed, until the flow thread has taken it into its view.
   let flushed = Flushed()
-  var sealJob: SealJob?
+  /// The seal or retire under way.
+  var logJob: (any LogJob)?
   /// Digests of sorted files that this process has published; state lane only.
   let knownDigests = PublishedDigests()
   /// What the source has told last.
@@ -53,7 +54,8 @@ package final class Executor {
     case .replay(let intent, let isWhole): return replay(intent, isWhole)
     case .compareSeal(let seal, let isWhole): return compare(seal, isWhole)
     case .seal(let order): seal(order)
-    case .resumeSeal: runSeal()
+    case .retire(let order): retire(order)
+    case .resumeSeal: runLogJob()
     case .append(let record): return append(record)
     case .sync: sync()
     case .freeze(let id, let epoch): return freeze(id, epoch)

@@ -4,8 +4,8 @@ internal import MillCore
 internal import MillFlow
 internal import MillLog
 
-/// Freezes what destinations have pending: encodes it, writes chunks and seal, syncs. Log lane; goes on where it was after a full disk.
-final class SealJob: @unchecked Sendable {
+/// Freezes what destinations have pending: encodes it, writes chunks and seal, syncs. Log lane.
+final class SealJob: LogJob, @unchecked Sendable {
   private let order: SealOrder
   /// Nil once encoded.
   private var rows: RowBlock?
@@ -15,12 +15,7 @@ final class SealJob: @unchecked Sendable {
   private let destinationName: (Destination) -> String
   private let target: String
 
-  /// A batch whose bytes are ready; `written` grows as chunks reach the log.
-  private struct Prepared {
-    var batch: SealedBatch
-    var chunks: [[UInt8]]
-  }
-  private var prepared: [Prepared]?
+  private var prepared: [PreparedBatch]?
   private var position: LogPosition?
 
   init(
@@ -38,13 +33,7 @@ final class SealJob: @unchecked Sendable {
 
   func run(_ log: EpochLog) throws(LogError) -> Event {
     if prepared == nil { prepared = prepare() }
-    for index in prepared!.indices {
-      while prepared![index].batch.chunks.count < prepared![index].chunks.count {
-        let chunk = prepared![index].chunks[prepared![index].batch.chunks.count]
-        prepared![index].batch.chunks.append(try log.appendChunk(chunk))
-        FaultPoint.hit(.amidChunks)
-      }
-    }
+    for index in prepared!.indices { try prepared![index].write(to: log) }
     let seal = Seal(
       epoch: order.epoch, covered: order.parts.map { Seal.Coverage(destination: $0.destination, firstEpoch: $0.firstEpoch) },
       batches: prepared!.map(\.batch))
@@ -61,8 +50,8 @@ final class SealJob: @unchecked Sendable {
     return .sealed(seal, position: position, durableEnd: try log.sync())
   }
 
-  private func prepare() -> [Prepared] {
-    var all: [Prepared] = []
+  private func prepare() -> [PreparedBatch] {
+    var all: [PreparedBatch] = []
     for part in order.parts {
       let total = part.destination == .table ? rows?.rowCount ?? 0 : deadLetters?.rowCount ?? 0
       var start = 0
@@ -81,34 +70,26 @@ final class SealJob: @unchecked Sendable {
     return all
   }
 
-  private func freeze(_ destination: Destination, _ range: Range<Int>, _ number: BatchNumber) -> Prepared {
+  private func freeze(_ destination: Destination, _ range: Range<Int>, _ number: BatchNumber) -> PreparedBatch {
     let name = destinationName(destination)
-    var batch = SealedBatch(
-      destination: destination, number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count),
-      digest: Digest128(low: 0, high: 0), token: "", chunks: [], originChunkCount: 0, byteCount: 0, target: "", columns: [])
-    var chunks: [[UInt8]]
     switch destination {
     case .table:
       guard let rows, let encoder else { preconditionFailure("a seal of table rows without an encoder") }
       let encoded = encoder.encode(rows, rows: range, memory: memory.takeEncoding())
-      batch.digest = encoded.digest
-      batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: encoded.digest)
-      chunks = encoder.freeze(encoded, token: batch.token)
+      let token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: encoded.digest)
+      let chunks = encoder.freeze(encoded, token: token)
       memory.giveBack(encoded.takeMemory())
-      batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
-      batch.target = target
-      batch.columns = encoder.batchColumns
       let origins = Origins.encode(rows, rows: range)
-      batch.originChunkCount = UInt32(origins.count)
-      chunks += origins
+      let batch = SealedBatch(
+        destination: .table, number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count), digest: encoded.digest,
+        token: token, chunks: [], originChunkCount: UInt32(origins.count), byteCount: chunks.reduce(0) { $0 + UInt64($1.count) },
+        target: target, columns: encoder.batchColumns)
+      return PreparedBatch(batch: batch, chunks: chunks + origins)
     case .deadLetters:
       guard let deadLetters else { preconditionFailure("a seal of dead letters without any") }
-      let lines = deadLetters.lines(range)
-      batch.digest = deadLetters.digest(range)
-      batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: batch.digest)
-      chunks = Frames.encode(lines)
-      batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
+      return PreparedBatch(
+        deadLetters: deadLetters.lines(range), number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count),
+        lineage: order.lineage, name: name)
     }
-    return Prepared(batch: batch, chunks: chunks)
   }
 }

@@ -104,6 +104,31 @@ package struct DeadLetterEncoder: Sendable {
     unsafe line.bytes.withUnsafeBytes { bytes in unsafe block.append(bytes, partition: partition, offset: entry.offset) }
   }
 
+  /// The line of a row that the destination refused, its line feed included. Keys in this order: pipeline, source, topic, partition,
+  /// offset, reason (`refused`), code and detail (the server's), table, batch (the token of the last batch that it was in), row.
+  /// - Parameter row: its columns, each value in JSON already.
+  package func refusedLine(
+    partition: Int32, offset: Int64, code: Int, message: String, table: String, batch: String, row: [(name: String, json: String)]
+  ) -> [UInt8] {
+    var line = JSONWriter()
+    line.bytes += opening
+    line.text("\(partition),\"offset\":\(offset),\"reason\":\"refused\",\"code\":\(code),\"detail\":")
+    line.quoted(message)
+    line.text(",\"table\":")
+    line.quoted(table)
+    line.text(",\"batch\":")
+    line.quoted(batch)
+    line.text(",\"row\":{")
+    for (index, column) in row.enumerated() {
+      if index > 0 { line.text(",") }
+      line.quoted(column.name)
+      line.text(":")
+      line.text(column.json)
+    }
+    line.text("}}\n")
+    return line.bytes
+  }
+
   /// Appends the line of a record that the decoder refused.
   package func append(
     _ failure: DecodeFailure, plan: SourcePlan, buffer: RecordBuffer, partition: Int32, epoch: EpochNumber, into block: DeadLetterBlock

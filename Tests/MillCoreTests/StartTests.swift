@@ -42,12 +42,13 @@ struct Start: ~Copyable {
   }
 
   mutating func look(
-    witness: String?, cluster: String = "c", low: [Int64] = [0], end: [Int64] = [10], identity: String = "table", greatest: String? = nil
+    witness: String?, cluster: String = "c", low: [Int64] = [0], end: [Int64] = [10], identity: String = "table", greatest: String? = nil,
+    mode: DeliveryMode = .tokenAndProvenance
   ) -> [Command] {
     var all = core.step(.witnessRead(witness), now: now)
     all += core.step(.sourceDescribed(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end)), now: now)
     let facts = TableFacts(
-      mode: .tokenAndProvenance, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: identity, hasProvenance: true, warnings: [])
+      mode: mode, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: identity, hasProvenance: mode != .tokenOnly, warnings: [])
     all += core.step(.sink(exchange: 1, .described(facts)), now: now)
     all += core.step(.anchorsChecked([]), now: now)
     all += core.step(.sink(exchange: 2, .greatestToken(greatest)), now: now)

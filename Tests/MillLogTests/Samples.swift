@@ -6,14 +6,16 @@ struct Samples {
   var random: SeededRandom
 
   mutating func record() -> LogRecord {
-    switch random.next(below: 9) {
+    switch random.next(below: 10) {
     case 0: .restart(Restart(lineage: Lineage(number()), instance: number(), lastKeptEpoch: number(), wallMilliseconds: signed()))
     case 1: .plan(plan())
     case 2, 3: .intent(intent())
     case 4: .chunk(random.bytes(random.next(below: 60)))
     case 5: .seal(seal())
-    case 6: .ack(Ack(destination: destination(), batch: number()))
-    case 7: .gap(Gap(partition: Int32(truncatingIfNeeded: signed()), start: signed(), next: signed()))
+    case 6:
+      .retire(Retire(destination: destination(), batch: number(), wallMilliseconds: signed(), replacements: many(2) { $0.batch() }))
+    case 7: .ack(Ack(destination: destination(), batch: number()))
+    case 8: .gap(Gap(partition: Int32(truncatingIfNeeded: signed()), start: signed(), next: signed()))
     default: .deadline(Deadline(destination: destination(), batch: number(), seconds: signed()))
     }
   }
@@ -32,14 +34,15 @@ struct Samples {
   mutating func seal() -> Seal {
     Seal(
       epoch: number(), covered: many(2) { Seal.Coverage(destination: $0.destination(), firstEpoch: $0.number()) },
-      batches: many(2) { samples in
-        let chunks = samples.many(4) { $0.number() }
-        return SealedBatch(
-          destination: samples.destination(), number: samples.number(), rowStart: samples.number(), rowCount: samples.number(),
-          digest: samples.digest(), token: samples.text(), chunks: chunks, originChunkCount: UInt32(chunks.count / 2),
-          byteCount: samples.number(), target: samples.text(),
-          columns: samples.many(3) { BatchColumn(name: $0.text(), type: $0.text()) })
-      })
+      batches: many(2) { $0.batch() })
+  }
+
+  mutating func batch() -> SealedBatch {
+    let chunks = many(4) { $0.number() }
+    return SealedBatch(
+      destination: destination(), number: number(), rowStart: number(), rowCount: number(), digest: digest(), token: text(), chunks: chunks,
+      originChunkCount: UInt32(chunks.count / 2), byteCount: number(), target: text(),
+      columns: many(3) { BatchColumn(name: $0.text(), type: $0.text()) })
   }
 
   mutating func plan() -> PlanRecord {

@@ -12,7 +12,10 @@ internal import MillBase
 ///   depends on the segment's name, so that copies keep the bytes.
 /// - Kind 0 is never written: zero-filled space holds no record.
 package enum LogFormat {
-  package static let version: UInt32 = 1
+  /// 2: `retire` records. A release that doesn't know them would take one for a torn tail.
+  package static let version: UInt32 = 2
+  /// The oldest version that is read; what is written goes on as ``version``.
+  static let oldestVersion: UInt32 = 1
   static let magic: UInt32 = 0x474c_524d  // MRLG
   package static let segmentHeaderByteCount = 48
   package static let recordHeaderByteCount = 25

@@ -120,7 +120,9 @@ struct LogReader {
     } catch {
       return "the segment's header: \(error)"
     }
-    guard version == LogFormat.version else { throw .newerVersion(path: path, found: version, supported: LogFormat.version) }
+    guard (LogFormat.oldestVersion...LogFormat.version).contains(version) else {
+      throw .newerVersion(path: path, found: version, supported: LogFormat.version)
+    }
     guard header.pipeline == pipeline else { throw .otherPipeline(path: path, expected: pipeline, found: header.pipeline) }
     guard header.firstPosition == name.firstPosition, header.generation == name.generation else {
       throw corrupt(path, "the header is that of segment \(header.firstPosition), generation \(header.generation)")

@@ -12,6 +12,7 @@ extension LogRecord {
     case .intent: .intent
     case .chunk: .chunk
     case .seal: .seal
+    case .retire: .retire
     case .ack: .ack
     case .deadline: .deadline
     case .gap: .gap
@@ -47,6 +48,12 @@ extension LogRecord {
       }
       writer.count(seal.batches.count)
       for batch in seal.batches { writer.batch(batch) }
+    case .retire(let retire):
+      writer.integer(retire.destination.rawValue)
+      writer.integer(retire.batch)
+      writer.integer(retire.wallMilliseconds)
+      writer.count(retire.replacements.count)
+      for batch in retire.replacements { writer.batch(batch) }
     case .ack(let ack):
       writer.integer(ack.destination.rawValue)
       writer.integer(ack.batch)
@@ -98,6 +105,13 @@ extension LogRecord {
       var batches: [SealedBatch] = []
       for _ in 0..<(try reader.count(itemByteCount: 57)) { batches.append(try reader.batch()) }
       self = .seal(Seal(epoch: epoch, covered: covered, batches: batches))
+    case .retire:
+      let destination = try reader.destination()
+      let number = try reader.integer(UInt64.self)
+      let wall = try reader.integer(Int64.self)
+      var replacements: [SealedBatch] = []
+      for _ in 0..<(try reader.count(itemByteCount: 57)) { replacements.append(try reader.batch()) }
+      self = .retire(Retire(destination: destination, batch: number, wallMilliseconds: wall, replacements: replacements))
     case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
     case .deadline:
       self = .deadline(Deadline(destination: try reader.destination(), batch: try reader.integer(), seconds: try reader.integer()))

@@ -128,6 +128,22 @@ package struct Seal: Hashable, Sendable {
   }
 }
 
+/// R11: a batch that is never sent again, and those that its rows are in from here on: its halves, or the dead letter of its one row.
+package struct Retire: Hashable, Sendable {
+  package var destination: Destination
+  package var batch: BatchNumber
+  /// The replacements' age counts from here: none has been sent before.
+  package var wallMilliseconds: Int64
+  package var replacements: [SealedBatch]
+
+  package init(destination: Destination, batch: BatchNumber, wallMilliseconds: Int64, replacements: [SealedBatch]) {
+    self.destination = destination
+    self.batch = batch
+    self.wallMilliseconds = wallMilliseconds
+    self.replacements = replacements
+  }
+}
+
 /// Who writes from here on.
 package struct Restart: Hashable, Sendable {
   package var lineage: Lineage
@@ -196,18 +212,19 @@ package struct Gap: Hashable, Sendable {
   }
 }
 
-/// A record of the epoch log. The raw values are on disk; 0 is reserved so that zero-filled space is never valid. `retire` (R11) is 6.
+/// A record of the epoch log. The raw values are on disk; 0 is reserved so that zero-filled space is never valid.
 package enum LogRecord: Hashable, Sendable {
   case restart(Restart)
   case plan(PlanRecord)
   case intent(Intent)
   case chunk([UInt8])
   case seal(Seal)
+  case retire(Retire)
   case ack(Ack)
   case deadline(Deadline)
   case gap(Gap)
 
   package enum Kind: UInt8, Sendable {
-    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, ack = 7, deadline = 8, gap = 9
+    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, retire = 6, ack = 7, deadline = 8, gap = 9
   }
 }

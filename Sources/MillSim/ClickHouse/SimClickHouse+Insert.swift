@@ -29,9 +29,16 @@ extension SimClickHouse {
       respond(exchange, refusal)
       return
     }
-    let parts = parts(of: rows(exchange, statement), queryID: exchange.queryID)
+    let rows = rows(exchange, statement)
+    if refusal == .constraint || refusal == .expression, rows.contains(where: Self.isRefused) {
+      trace.hit(.rowsRefused, exchange.queryID)
+      respond(exchange, refusedRows)
+      return
+    }
+    let parts = parts(of: rows, queryID: exchange.queryID)
     let limit = Int(exchange.parameters["max_partitions_per_insert_block"] ?? "") ?? 100
     if limit > 0, parts.count > limit {
+      trace.hit(.tooManyPartitions, exchange.queryID)
       respond(exchange, answers.error(252, "Too many partitions for single INSERT block (more than \(limit))"))
       return
     }
@@ -44,6 +51,14 @@ extension SimClickHouse {
       isSlow: slow)
   }
 
+  private static func isRefused(_ row: ServerRow) -> Bool { row.amount >= Scenario.refusedAmount }
+
+  private var refusedRows: HTTPResponse {
+    refusal == .constraint
+      ? answers.error(469, "Constraint `small` for table sim.events is violated at row 1. Expression: (amount < \(Scenario.refusedAmount))")
+      : answers.error(153, "Division by zero: while executing 'FUNCTION intDiv(1, minus(amount, \(Scenario.refusedAmount)))'")
+  }
+
   // What proves that nothing was written.
   private func refusal(_ exchange: Exchange) -> HTTPResponse? {
     if running.contains(where: { $0.queryID == exchange.queryID }) {
@@ -53,6 +68,13 @@ extension SimClickHouse {
       unreadable.append("setting \(unknown)")
       return answers.error(115, "Unknown setting \(unknown)")
     }
+    switch trouble {
+    case .none: break
+    case .detached: return answers.error(60, "Table sim.events doesn't exist")
+    case .altered: return answers.error(53, "Type mismatch in column amount: Int64 and Int32")
+    case .rightsTaken: return answers.error(497, "millrace: Not enough privileges. To execute this query, it's necessary to have INSERT")
+    }
+    if let error = anyRefusal(exchange) { return error }
     if let error = exchange.bodyError {
       unreadable.append("body: \(error.message)")
       return answers.error(error.code, error.message)
@@ -137,6 +159,11 @@ extension SimClickHouse {
 
   private func write(_ insert: RunningInsert, isSlow: Bool) {
     let part = insert.parts[insert.written]
+    if refusal == .sortingKey, part.rows.contains(where: Self.isRefused) {
+      trace.hit(insert.written > 0 ? .rowsRefusedAmidst : .rowsRefused, insert.queryID)
+      end(insert, refusedRows)
+      return
+    }
     let pause = isSlow ? draws.within(Int64(0)...1500) : draws.within(Int64(0)...3)
     if let token = insert.token {
       if table.knows(part.partition, token: token) {
@@ -161,7 +188,26 @@ extension SimClickHouse {
     proceed(insert, after: pause, isSlow: isSlow)
   }
 
+  // Codes of all classes but that of the rows; one in eight is none that anybody has listed.
+  private func anyRefusal(_ exchange: Exchange) -> HTTPResponse? {
+    guard let moreDraws, moreDraws.chance(rates.anyCode) else { return nil }
+    let isKnown = moreDraws.chance(0.7)
+    trace.hit(isKnown ? .anyRefusal : .anyUnknown, exchange.queryID)
+    return answers.error(moreDraws.pick(isKnown ? Self.refusalCodes : Self.unknownCodes), "simulated")
+  }
+
+  private static let refusalCodes = [33, 40, 201, 202, 203, 241, 242, 243, 285, 286, 289, 290, 432, 473]
+  private static let unknownCodes = [95, 159, 209, 210, 236, 319, 394, 999, 1000, 1001, 1002, 4242]
+
   private func finish(_ insert: RunningInsert) {
+    if let moreDraws, moreDraws.chance(rates.anyCode / 2) {
+      trace.hit(.anyUnknown, insert.queryID)
+      return end(insert, answers.error(moreDraws.pick(Self.unknownCodes), "simulated, when all was written"))
+    }
+    if let moreDraws, moreDraws.chance(rates.viewFails) {
+      trace.hit(.viewFailed, insert.queryID)
+      return end(insert, answers.error(395, "Value passed to 'throwIf' is non-zero: while pushing to view sim.view (uuid)"))
+    }
     if draws.chance(rates.unknownError) {
       trace.hit(.unknownOutcome, insert.queryID)
       let (code, text) = draws.pick([

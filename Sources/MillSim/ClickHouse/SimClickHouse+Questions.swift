@@ -61,10 +61,14 @@ extension SimClickHouse {
     case .tablesColumns: tables.map(\.name)
     case .windows: windows
     case .processes: ["\(running.count + 1)"]
-    case .describe: definition.columns.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
-    case .table(let columns): [row(columns)]
+    case .describe: columnsNow.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
+    case .table(let columns): trouble == .detached ? [] : [row(columns)]
     case .insert, .guardedInsert, .kill, .nothing: []
     }
+  }
+
+  private var columnsNow: [(name: String, type: String)] {
+    definition.columns.map { ($0.name, trouble == .altered && $0.name == "amount" ? "Int32" : $0.type) }
   }
 
   private var windows: [String] {
@@ -82,7 +86,7 @@ extension SimClickHouse {
 
   // The one row of system.tables, in the table's own column order.
   private var tables: [(name: String, value: String)] {
-    let columns = definition.columns.map { "`\($0.name)` \($0.type)" }.joined(separator: ", ")
+    let columns = columnsNow.map { "`\($0.name)` \($0.type)" }.joined(separator: ", ")
     var row: [(name: String, value: String)] = [
       ("database", "sim"), ("name", "events"), ("engine", definition.engine), ("is_temporary", "0"), ("data_path", "/data/sim/events/"),
       ("metadata_path", "/metadata/sim/events.sql"), ("dependencies_database", "[]"), ("dependencies_table", "[]"),
@@ -91,7 +95,7 @@ extension SimClickHouse {
       ("primary_key", "event_id"), ("sampling_key", ""),
     ]
     if definition.flavour == .modern {
-      row += [("uuid", "5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f11"), ("total_rows", "0"), ("storage_policy", "default")]
+      row += [("uuid", "5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f1\(tableNumber % 10)"), ("total_rows", "0"), ("storage_policy", "default")]
     }
     return row
   }

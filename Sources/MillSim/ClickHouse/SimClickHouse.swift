@@ -52,6 +52,10 @@ package final class SimClickHouse {
     package var slow = 0.0
     /// Of dying between a part's deduplication entry and its rename.
     package var aimedCrash = 0.0
+    /// Of a view that throws when the rows are in.
+    package var viewFails = 0.0
+    /// Of an error code of any class but that of the rows.
+    package var anyCode = 0.0
     package init() {}
 
     /// For what is asked by the dozen before anything else can happen.
@@ -75,6 +79,16 @@ package final class SimClickHouse {
   package internal(set) var unreadable: [String] = []
   /// How long the engine trusts a lost request to be gone, ms: no plain INSERT turns up later than this after its connection closed.
   package var settleMilliseconds: Int64 = 5000
+
+  /// Which rows it doesn't take.
+  package var refusal = Scenario.Refusal.nothing
+  /// Of what is drawn apart, so that older scenarios stay as they were.
+  package var moreDraws: Draws?
+  /// What an operator has done to the table.
+  package enum Trouble: Sendable { case none, detached, altered, rightsTaken }
+  package var trouble = Trouble.none
+  /// Raised by each drop: what the table's uuid ends with.
+  private(set) var tableNumber = 1
 
   let scheduler: Scheduler
   let draws: Draws
@@ -115,6 +129,12 @@ package final class SimClickHouse {
   package func openInserts(incarnation: Int) -> Int {
     let exchanges = inNetwork + held + running.compactMap(\.exchange)
     return exchanges.count { $0.incarnation == incarnation && !$0.isClosed && $0.seen != nil }
+  }
+
+  /// A plain insert of the batch that may still take effect, by its query id.
+  func plainUnderWay(token: String) -> String? {
+    let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange)
+    return (listed + inNetwork + held).compactMap(\.seen).first { !$0.isGuarded && $0.token == token }?.queryID
   }
 
   /// A guarded insert of the batch that may still take effect, by its query id.
@@ -266,6 +286,12 @@ package final class SimClickHouse {
       let killed = running.filter { $0.queryID.hasPrefix(prefix) }
       for insert in killed { insert.isKilled = true }
       waitForEnd(of: killed, exchange)
+    case .count, .greatest, .describe, .nothing:
+      switch trouble {
+      case .detached: respond(exchange, answers.error(60, "Table sim.events doesn't exist"))
+      case .rightsTaken: respond(exchange, answers.error(497, "Not enough privileges. It's necessary to have SELECT"))
+      case .none, .altered: respond(exchange, answers.success(lines(for: statement)))
+      }
     default: respond(exchange, answers.success(lines(for: statement)))
     }
   }
@@ -317,6 +343,16 @@ package final class SimClickHouse {
     }
   }
 
+  /// Drops the table and makes it anew, the same but for its uuid.
+  func recreateTable() {
+    trace.hit(.tableDropped)
+    tableNumber += 1
+    let broken = running.compactMap(\.exchange)
+    running = []
+    for exchange in broken { respond(exchange, answers.error(218, "Table sim.events is dropped")) }
+    table = ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
+  }
+
   /// Forgets all requests: the simulation is over.
   func close() {
     inNetwork = []
@@ -326,5 +362,8 @@ package final class SimClickHouse {
   }
 
   /// Faults are over.
-  package func heal() { rates = Rates() }
+  package func heal() {
+    rates = Rates()
+    trouble = .none
+  }
 }

@@ -6,6 +6,7 @@ package final class Workload {
   private let broker: SimBroker
   private let scheduler: Scheduler
   private let draws: Draws
+  private let refusedDraws: Draws
   private let trace: Trace
   /// The producers' wall clock at simulated time 0, ms since 1970.
   private let epochStart: Int64
@@ -20,6 +21,7 @@ package final class Workload {
     self.epochStart = epochStart
     self.trace = trace
     draws = .stream(seed: scenario.seed, "workload")
+    refusedDraws = .stream(seed: scenario.seed, "refused")
     left = scenario.records
   }
 
@@ -66,8 +68,13 @@ package final class Workload {
     }
     if scenario.destination == .readBackOld { at = at / 1000 * 1000 }
     let id = UInt32(draws.below(scenario.keys))
-    return .event(
-      LogicalRecord.Event(id: id, group: UInt32(draws.below(scenario.groups)), amount: Int64(draws.below(1_000_000)) - 500_000, at: at))
+    var event = LogicalRecord.Event(
+      id: id, group: UInt32(draws.below(scenario.groups)), amount: Int64(draws.below(1_000_000)) - 500_000, at: at)
+    if refusedDraws.chance(scenario.refusedRate) {
+      trace.tally[.refusedRecord] += 1
+      event.amount = Scenario.refusedAmount + Int64(refusedDraws.below(1000))
+    }
+    return .event(event)
   }
 
   private func garbage() -> LogicalRecord.Content {

@@ -25,6 +25,7 @@ package final class Invariants {
     self.broker = broker
     watch.onViolation = { [self] in violate("log: " + $0) }
     watch.onAck = { [self] in acked($0) }
+    watch.onRetire = { [self] in retired($0) }
     server.onInsert = { [self] in sent($0, incarnation: $1) }
   }
 
@@ -47,6 +48,8 @@ package final class Invariants {
       violate("R8: \(insert.queryID) sent while \(other) may still take effect")
     }
     if !watch.durableTokens.contains(insert.token) { violate("R2: \(insert.queryID) sent before its seal is durable") }
+    if watch.retiredTokens.contains(insert.token) { violate("R11: \(insert.queryID) sent, its batch is retired") }
+    checkAlone(insert)
     if let token = insert.deduplicationToken, token != insert.token { violate("R6: \(insert.queryID) sent with token \(token)") }
     if let known = contents[insert.token] {
       if known != insert.rows { violate("R6: token \(insert.token) named other rows before") }
@@ -68,19 +71,66 @@ package final class Invariants {
     if scenario.hasProvenance, let row = insert.rows.first(where: { $0.provenance != insert.token }) {
       violate("R8: \(insert.queryID) carries a row of batch '\(row.provenance)'")
     }
-    if insert.deduplicationToken != nil, scenario.destination == .tokenAndProvenance, let number = UInt64(parts.dropLast().last ?? "") {
-      checkWindow(number)
+    if let number = UInt64(parts.dropLast().last ?? "") {
+      numbers[insert.token] = number
+      // One that was refused, or never arrived, counts from here.
+      if !isAnywhere(insert.token) { sends.removeAll { $0 == insert.token } }
+      if !sends.contains(insert.token) { sends.append(insert.token) }
+      if insert.deduplicationToken != nil, scenario.destination == .tokenAndProvenance { checkWindow(insert.token) }
     }
   }
 
-  // R9: what lies between the oldest unsettled batch and this one must fit half of the window.
-  private func checkWindow(_ number: BatchNumber) {
+  /// Number of each token that was sent, and these in the order of their first sending, from the oldest unsettled one on.
+  private var numbers: [String: BatchNumber] = [:]
+  private var sends: [String] = []
+
+  private func isSettled(_ token: String) -> Bool {
+    guard let number = numbers[token] else { return true }
     let index = Int(Destination.table.rawValue)
-    let unsettled = watch.sealed[index].keys.filter { !watch.durableAcks[index].contains($0) }.min()
-    guard let unsettled, unsettled < number else { return }
-    let used = Int(number - unsettled) * scenario.entriesPerBatch
+    return watch.durableAcks[index].contains(number) || watch.durablyRetired[index].contains(number)
+  }
+
+  /// False of one that is refused and waits for its turn.
+  private func isAnywhere(_ token: String) -> Bool {
+    server.table.count(sentAs: token) > 0 || server.plainUnderWay(token: token) != nil || server.guardedUnderWay(token: token) != nil
+  }
+
+  // R9: while a batch is bisected nothing newer is in flight, and each half is settled before the next.
+  private func checkAlone(_ insert: InsertSeen) {
+    // At least once takes no heed of doubts.
+    guard scenario.isExactlyOnce else { return }
+    if let piece = sends.first(where: { $0 != insert.token && watch.pieces.contains($0) && !isSettled($0) }) {
+      violate("R9: \(insert.queryID) sent while \(piece), which replaces a refused batch, is unsettled")
+    }
+    if watch.pieces.contains(insert.token), let other = sends.first(where: { $0 != insert.token && !isSettled($0) && isAnywhere($0) }) {
+      violate("R9: \(insert.queryID), which replaces a refused batch, sent while \(other) is unsettled")
+    }
+  }
+
+  // R11: only what is nowhere is replaced, and all of it.
+  private func retired(_ retire: Retire) {
+    guard let batch = watch.sealed[Int(retire.destination.rawValue)][retire.batch] else {
+      violate("R11: batch \(retire.batch) retired, never sealed")
+      return
+    }
+    let rows = retire.replacements.reduce(0) { $0 + $1.rowCount }
+    if rows != batch.rowCount { violate("R11: batch \(batch.token) of \(batch.rowCount) rows retired into \(rows)") }
+    guard scenario.isExactlyOnce else { return }
+    let count = server.table.count(sentAs: batch.token)
+    if count > 0 { violate("R11: batch \(batch.token) retired, \(count) of its rows are in the table") }
+    if let attempt = server.plainUnderWay(token: batch.token) ?? server.guardedUnderWay(token: batch.token) {
+      violate("R11: batch \(batch.token) retired while \(attempt) may still take effect")
+    }
+  }
+
+  // R9: what lies between the oldest unsettled batch and the newest sent must fit half of the window.
+  private func checkWindow(_ token: String) {
+    sends.removeFirst(sends.firstIndex { !isSettled($0) } ?? 0)
+    guard let index = sends.firstIndex(where: { !isSettled($0) && isAnywhere($0) }) else { return }
+    let oldest = sends[index]
+    let used = (sends.count - 1 - index) * scenario.entriesPerBatch
     let most = (scenario.window - scenario.entriesPerBatch - scenario.windowReserve) / 2
-    if used > most { violate("R9: batch \(number) sent while \(unsettled) is unsettled: \(used) window entries of at most \(most)") }
+    if used > most { violate("R9: \(token) sent while \(oldest) is unsettled: \(used) window entries of at most \(most)") }
   }
 
   private func acked(_ ack: Ack) {
@@ -143,10 +193,15 @@ package final class Invariants {
     if positions.upperBound > oldest.position {
       violate("R16: positions \(positions) removed, the checkpoint of epoch \(oldest.epoch) needs \(oldest.position) and later")
     }
-    for batch in oldest.unacked where !watch.durableAcks[Int(batch.destination.rawValue)].contains(batch.number) {
+    for batch in oldest.unacked where !isOver(batch) {
       if batch.firstChunk < positions.upperBound, batch.seal >= positions.lowerBound {
         violate("R16: positions \(positions) removed, batch \(batch.number) of \(batch.destination) is unacked")
       }
     }
+  }
+
+  private func isOver(_ batch: Manifest.UnackedBatch) -> Bool {
+    let index = Int(batch.destination.rawValue)
+    return watch.durableAcks[index].contains(batch.number) || watch.durablyRetired[index].contains(batch.number)
   }
 }

@@ -16,6 +16,7 @@ package final class LogWatch {
     /// Where the next record begins.
     var next = 48
     var seals: [(end: Int, seal: Seal)] = []
+    var retires: [(end: Int, retire: Retire)] = []
     var acks: [(end: Int, ack: Ack)] = []
     /// Bytes that a sync has covered.
     var synced = 0
@@ -31,11 +32,17 @@ package final class LogWatch {
   private var files: [String: File] = [:]
   /// Renames of files that may still be open, by their first name.
   private var names: [String: String] = [:]
-  /// Tokens of batches whose seal has been durable.
+  /// Tokens of batches whose seal, or the retire that made them, has been durable.
   package private(set) var durableTokens: Set<String> = []
   /// Batches whose ack has been durable, by destination's raw value and number.
   package private(set) var durableAcks: [Set<BatchNumber>] = [[], []]
-  /// Every batch ever sealed, by destination's raw value and number.
+  /// Batches whose retire has been durable, by destination's raw value and number.
+  package private(set) var durablyRetired: [Set<BatchNumber>] = [[], []]
+  /// Tokens of the same.
+  package private(set) var retiredTokens: Set<String> = []
+  /// Tokens of batches of the table that a retire has made.
+  package private(set) var pieces: Set<String> = []
+  /// Every batch ever sealed or made by a retire, by destination's raw value and number.
   package private(set) var sealed: [[BatchNumber: SealedBatch]] = [[:], [:]]
   /// The epochs that count, by number.
   package private(set) var epochs: [EpochNumber: EpochFact] = [:]
@@ -51,6 +58,8 @@ package final class LogWatch {
   package var onViolation: ((String) -> Void)?
   /// Told each ack as it is written.
   package var onAck: ((Ack) -> Void)?
+  /// Told each retire as it is written.
+  package var onRetire: ((Retire) -> Void)?
   private var lastPosition: LogPosition?
 
   package init() {}
@@ -92,6 +101,13 @@ package final class LogWatch {
       for batch in first.seal.batches { durableTokens.insert(batch.token) }
       durablySealedEpoch = max(durablySealedEpoch, first.seal.epoch)
     }
+    while let first = file.retires.first, first.end <= file.synced {
+      file.retires.removeFirst()
+      let index = Int(first.retire.destination.rawValue)
+      for batch in first.retire.replacements { durableTokens.insert(batch.token) }
+      durablyRetired[index].insert(first.retire.batch)
+      if let retired = sealed[index][first.retire.batch] { retiredTokens.insert(retired.token) }
+    }
     while let first = file.acks.first, first.end <= file.synced {
       file.acks.removeFirst()
       durableAcks[Int(first.ack.destination.rawValue)].insert(first.ack.batch)
@@ -129,6 +145,7 @@ package final class LogWatch {
     for file in files.values {
       file.ends.removeLast(file.ends.count - file.durableCount)
       file.seals.removeAll()
+      file.retires.removeAll()
       file.acks.removeAll()
     }
   }
@@ -143,7 +160,7 @@ package final class LogWatch {
     }
     if !file.isCopy { lastPosition = position }
     switch kind {
-    case .seal, .ack: break
+    case .seal, .retire, .ack: break
     case .chunk: return
     case .intent, .restart, .plan, .deadline, .gap: if file.isCopy { return }
     }
@@ -154,9 +171,18 @@ package final class LogWatch {
     switch record {
     case .seal(let seal):
       file.seals.append((end, seal))
-      if file.isCopy { return }
+      // A power cut amid the write may have left a record whole that was never seen to be written: its copy is the first sight of it.
+      if file.isCopy, seal.batches.allSatisfy({ sealed[Int($0.destination.rawValue)][$0.number] == $0 }) { return }
       sealedEpoch = max(sealedEpoch, seal.epoch)
       for batch in seal.batches { note(batch) }
+    case .retire(let retire):
+      file.retires.append((end, retire))
+      if file.isCopy, retire.replacements.allSatisfy({ sealed[Int($0.destination.rawValue)][$0.number] == $0 }) { return }
+      onRetire?(retire)
+      for batch in retire.replacements {
+        note(batch)
+        if batch.destination == .table { pieces.insert(batch.token) }
+      }
     case .ack(let ack):
       file.acks.append((end, ack))
       if !file.isCopy { onAck?(ack) }

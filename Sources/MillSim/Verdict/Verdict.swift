@@ -61,8 +61,14 @@ extension World {
     if isWhole { failures += unread(epochs) }
     var expected: [(row: ServerRow, origin: Origin)] = []
     var letters: [Origin] = []
+    var refused: [Origin: LogicalRecord.Event] = [:]
+    // Where the table was altered in between, either place will do, but one only.
+    let told = scenario.refusedFrom > 0 ? refusedLetters() : nil
     for one in judged {
       switch one.fate {
+      case .emitted(let event) where isRefused(event) && told?.contains(one.origin) != false:
+        letters.append(one.origin)
+        refused[one.origin] = event
       case .emitted(let event):
         let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
         expected.append(
@@ -73,8 +79,12 @@ extension World {
     }
     if judgement == .nothing { return failures }
     failures += compareRows(expected, isWhole: isWhole)
-    failures += compareLetters(letters.sorted(), isWhole: isWhole)
+    failures += compareLetters(letters.sorted(), refused, isWhole: isWhole)
     return failures
+  }
+
+  private func isRefused(_ event: LogicalRecord.Event) -> Bool {
+    scenario.refusal != .nothing && event.amount >= Scenario.refusedAmount
   }
 
   // Until the end means until the end.
@@ -118,7 +128,7 @@ extension World {
       if have < found.count, !precedes(want.row, found[have].row) {
         have += 1
         last = want.row
-      } else if isWhole {
+      } else if isWhole, judgement != .noneExtra {
         failures.append("missing row \(want.row) of record \(want.origin)")
       }
     }
@@ -129,16 +139,26 @@ extension World {
     return Array(failures.prefix(10))
   }
 
-  private func compareLetters(_ expected: [Origin], isWhole: Bool) -> [String] {
-    var found: [Origin] = []
-    for name in (try? disk.list(Job.deadLetterDirectory)) ?? [] where name.hasSuffix(".jsonl") {
-      let bytes = (try? disk.read(Job.deadLetterDirectory + "/" + name)) ?? []
-      for line in bytes.split(separator: UInt8(ascii: "\n")) {
-        guard let partition = number("partition", in: line), let offset = number("offset", in: line) else {
-          return ["dead letter without a place: \(String(decoding: line, as: UTF8.self))"]
-        }
-        found.append(Origin(partition: Int32(partition), offset: offset))
+  /// Each line of the dead letters, and the record that it is of; nil where that can't be read.
+  private var letterLines: [(line: ArraySlice<UInt8>, origin: Origin?)] {
+    ((try? disk.list(Job.deadLetterDirectory)) ?? []).filter { $0.hasSuffix(".jsonl") }.flatMap { name in
+      ((try? disk.read(Job.deadLetterDirectory + "/" + name)) ?? []).split(separator: UInt8(ascii: "\n")).map { line in
+        guard let partition = number("partition", in: line), let offset = number("offset", in: line) else { return (line, nil) }
+        return (line, Origin(partition: Int32(partition), offset: offset))
       }
+    }
+  }
+
+  private func refusedLetters() -> Set<Origin> {
+    Set(letterLines.filter { $0.line.range(of: "\"reason\":\"refused\"") != nil }.compactMap(\.origin))
+  }
+
+  private func compareLetters(_ expected: [Origin], _ refused: [Origin: LogicalRecord.Event], isWhole: Bool) -> [String] {
+    var found: [Origin] = []
+    for (line, origin) in letterLines {
+      guard let origin else { return ["dead letter without a place: \(String(decoding: line, as: UTF8.self))"] }
+      found.append(origin)
+      if judgement == .exact, let problem = wrongRefusal(line, refused[origin]) { return [problem] }
     }
     found.sort()
     if found == expected || (!isWhole && Set(found).isSubset(of: expected) && Set(found).count == found.count) { return [] }
@@ -146,6 +166,17 @@ extension World {
     let extra = found.filter { !expected.contains($0) }
     if judgement == .noneMissing, missing.isEmpty || !isWhole { return [] }
     return ["dead letters: \(found.count), \(expected.count) expected; missing \(missing.prefix(5)), extra \(extra.prefix(5))"]
+  }
+
+  // A refused row's letter says which row, and what the server said to it.
+  private func wrongRefusal(_ line: ArraySlice<UInt8>, _ event: LogicalRecord.Event?) -> String? {
+    let text = String(decoding: line, as: UTF8.self)
+    guard line.range(of: "\"reason\":\"refused\"") != nil else {
+      return event == nil ? nil : "a refused row's letter without a reason: \(text)"
+    }
+    guard let event else { return "a letter of a row that the server takes: \(text)" }
+    let wanted = ["\"code\":\(scenario.refusal.code),", "\"event_id\":\"e\(event.id)\"", "\"amount\":\"\(event.amount)\""]
+    return wanted.first { line.range(of: $0) == nil }.map { "a refused row's letter without \($0): \(text)" }
   }
 
   private func number(_ name: String, in line: ArraySlice<UInt8>) -> Int64? {

@@ -22,6 +22,8 @@ package enum Beyond: String, CaseIterable, Sendable {
   case retention
   /// The next start runs another plan.
   case planChanges
+  /// The table is dropped and made anew, the same but for its uuid.
+  case tableDropped
   /// The next start's program decides otherwise under the same plan and replay version.
   case programDiffers
 
@@ -35,6 +37,8 @@ enum Judgement {
   case exact
   /// Rows may be doubled, as the limits page says or as `--new-lineage` accepts.
   case noneMissing
+  /// Rows may be gone with a table that was dropped.
+  case noneExtra
   case nothing
 }
 
@@ -67,6 +71,7 @@ extension World {
       case .otherCopy: claimWitness()
       case .inputChanges: changeInput()
       case .retention: deleteUnread()
+      case .tableDropped: dropTable()
       case .rollback, .stateDeleted, .checkpointRots, .logRots, .logDeleted, .planChanges, .programDiffers:
         waitingBeyond = beyond
         // A careful user stops the engine before.
@@ -106,7 +111,7 @@ extension World {
     case .programDiffers:
       otherWithin = scenario.within > 1000 ? 1 : 100_000
       loosen(.nothing)
-    case .otherCopy, .inputChanges, .retention: break
+    case .otherCopy, .inputChanges, .retention, .tableDropped: break
     }
   }
 
@@ -120,6 +125,14 @@ extension World {
     guard broker.committed != nil else { return }
     happened(.otherCopy)
     broker.committed = ("millrace:00000000000000aa:7", broker.committed!.offsets)
+  }
+
+  // Inserts that succeed go into the new one; a start, or a look after an error, finds that it is another.
+  private func dropTable() {
+    happened(.tableDropped)
+    server.recreateTable()
+    loosen(.noneExtra)
+    if draws.chance(0.7) { strike(.kill) }
   }
 
   private func changeInput() {

@@ -6,12 +6,13 @@ package enum Fault: String, CaseIterable, Sendable {
   case syncFailed, outOfSpace, stateOutOfSpace
   // Kafka
   case kafkaOutage, kafkaSlow, kafkaGap, kafkaGapAtEnd, kafkaStall, kafkaPartitionAdded, kafkaWitnessExpired, kafkaCommitFailed
-  case kafkaCommitTookEffect, kafkaRetention, garbageRecord, lateRecord
+  case kafkaCommitTookEffect, kafkaRetention, garbageRecord, lateRecord, refusedRecord
   // The way to ClickHouse
   case connectionRefused, requestLost, requestDelayed, arrivedAfterClose, answerLost, bodyTorn
   // ClickHouse
   case serverCrash, tokenBurnt, halfCommitted, serverPaused, serverSlow, transientError, unknownOutcome
-  case headerException, tailException, insertDeduplicated, lateGuarded
+  case headerException, tailException, insertDeduplicated, lateGuarded, rowsRefused, rowsRefusedAmidst, tooManyPartitions, viewFailed
+  case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped
 }
 
 /// How often each ``Fault`` happened. One thread only.

@@ -105,6 +105,17 @@ package struct Scenario: Sendable {
   package var outOfSpace = false
   package var stateOutOfSpace = 0.0
   package var beyond: Beyond?
+  package var refusal = Refusal.nothing
+  /// When the table was altered so, ms; 0: from the start. Before it takes such rows.
+  package var refusedFrom: Int64 = 0
+  /// Of records with such rows.
+  package var refusedRate = 0.0
+  /// Of inserts whose rows are in when a view throws.
+  package var viewFails = 0.0
+  /// Of an error code out of all that may come for no fault of the rows.
+  package var anyCode = 0.0
+  /// Mean time between what an operator does to table and rights, ms; 0: never.
+  package var tableTroubleEvery: Int64 = 0
   /// Server's clock minus the world's, ms.
   package var serverClockSkew: Int64 = 0
   /// Slowest job of a lane, ms.
@@ -141,6 +152,7 @@ package struct Scenario: Sendable {
     drawFaults(draws)
     drawLength()
     drawTogether()
+    drawRefusals()
   }
 
   private mutating func drawInput(_ draws: Draws) {
@@ -218,7 +230,7 @@ package struct Scenario: Sendable {
     stateOutOfSpace = draws.chance(0.2) ? rate(0.2) : 0
     // The age of a batch is told by the wall clock, which must not jump by more than such a window.
     if destination == .tokenOnly, windowSeconds < 3600 { wallJumpEvery = 0 }
-    let unlucky = draws.pick(Beyond.allCases + [.rollback, .rollback])
+    let unlucky = draws.pick(Beyond.allCases.filter { $0 != .tableDropped } + [.rollback, .rollback])
     beyond = draws.chance(0.25) ? unlucky : nil
     serverClockSkew = draws.pick([0, 0, -7000, 90_000, -3_600_000, 3_600_000])
   }

@@ -137,6 +137,7 @@ struct LogFiles {
           ranges: [PartitionRange(partition: 0, start: 0, next: 2), PartitionRange(partition: 1, start: 5, next: 5, isIdle: true)],
           inputDigest: digest)), .chunk([1, 2, 3, 4, 5, 6, 7, 8, 9]), .chunk([0, 0]),
       .seal(Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [batch])),
+      .retire(Retire(destination: .table, batch: 1, wallMilliseconds: 10, replacements: [batch, batch])),
       .deadline(Deadline(destination: .table, batch: 1, seconds: 10)), .ack(Ack(destination: .deadLetters, batch: 1)),
       .gap(Gap(partition: 1, start: 5, next: 9)),
     ]

@@ -1,0 +1,156 @@
+internal import MillBase
+internal import MillLog
+
+/// R11: a batch that the server refuses gives way to its halves, a single row to its dead letter.
+///
+/// The replacements' numbers go on where the batches' do: a number stands for at most one INSERT's window entries, and what the table has
+/// is in order (R9, R15). They are sent one at a time, while nothing else is under way.
+extension Core {
+  /// The server doesn't take the batch's rows, by an answer to the attempt of `step`.
+  mutating func refused(_ index: Int, _ step: Delivery.Step, _ refusal: Delivery.Refusal) {
+    guard let table else { return }
+    deliveries[index].refusal = refusal
+    deliveries[index].readyAt = nil
+    let isDoubtful = deliveries[index].hasOpenAttempt || deliveries[index].wasRecovered
+    if table.mode == .atLeastOnce || (mutated(.bisectInDoubt) && isDoubtful) {
+      deliveries[index].step = .refused
+    } else if !isDoubtful, step == .sendPlain, refusal.kind != .dataAmidst {
+      Reach.mark(.r11RefusedClean)
+      deliveries[index].step = .refused
+    } else if table.hasProvenance {
+      // Its rows are counted once no attempt can write any more.
+      next(index, isDoubtful ? .settled : .countRefused)
+    } else {
+      Reach.mark(.r11UnknownOutcome)
+      end(
+        Stop(
+          .promise, rule: "R11",
+          "the server refuses rows of \(words(index)); whether an attempt has written some of them is not known, and the table has no provenance column to count by. Look whether its rows are there; delivery: at_least_once sends what the server takes of them again"
+        ))
+    }
+  }
+
+  mutating func takeRefusedCount(_ index: Int, _ answer: SinkAnswer) {
+    guard let rows = counted(index, .countRefused, answer) else { return }
+    let batch = deliveries[index].batch
+    if rows == 0 || mutated(.bisectUncounted) {
+      Reach.mark(.r11CountedNone)
+      deliveries[index].step = .refused
+      deliveries[index].readyAt = nil
+    } else if rows == batch.rowCount {
+      Reach.mark(.r11CountedAll)
+      commit(index)
+    } else {
+      end(
+        Stop(
+          .promise, rule: "R11",
+          "the server refuses rows of \(words(index)), but \(rows) of them are in the table already, in other table partitions: change the table so that it takes the rest, then start again"
+        ))
+    }
+  }
+
+  private func words(_ index: Int) -> String {
+    let (batch, refusal) = (deliveries[index].batch, deliveries[index].refusal)
+    return "batch \(batch.token) (\(batch.rowCount) rows) into \(batch.target) (code \(refusal?.code ?? 0): \(refusal?.message ?? ""))"
+  }
+
+  // MARK: - One at a time
+
+  /// Whether a batch that wasn't begun may be, as far as bisection goes: nothing newer while one is bisected, a piece only alone. What an
+  /// earlier life may have sent is settled before.
+  func bisectionAllows(_ index: Int, _ table: TableFacts) -> Bool {
+    if mutated(.newerBesideBisection) { return true }
+    guard !deliveries[..<index].contains(where: { $0.isPiece || $0.refusal != nil }) else { return mayHaveBeenSent(index) }
+    return !deliveries[index].isPiece || (isAlone(but: index) && (settler.oldestInLog == nil || table.mode == .atLeastOnce))
+  }
+
+  /// Whether the table may have rows of a batch that wasn't begun, so that the window must not forget its token. Where there are pieces,
+  /// all that was sent before had been settled, or refused, when the first of them was made.
+  private func mayHaveBeenSent(_ index: Int) -> Bool {
+    deliveries[index].wasRecovered && !deliveries.contains(where: \.isPiece)
+  }
+
+  /// Whether all others that were ever sent are settled, or have nothing anywhere.
+  private func isAlone(but index: Int) -> Bool {
+    deliveries.indices.allSatisfy {
+      $0 == index || deliveries[$0].step == .refused || (!deliveries[$0].isBegun && !mayHaveBeenSent($0))
+    }
+  }
+
+  /// Orders the retire that is due, and what it waits for.
+  mutating func advanceBisection(_ table: TableFacts) {
+    guard let first = deliveries.firstIndex(where: { $0.step == .refused || $0.isPiece }) else { return endBisection() }
+    if deliveries.contains(where: { ($0.ackPosition ?? 0) >= durableEnd }) { wantsSync = true }
+    if settler.oldestInLog != nil { settler.isWanted = true }
+    // One batch is bisected to its end before the next, and the first half before the second.
+    guard deliveries[first].step == .refused, isAlone(but: first) || mutated(.newerBesideBisection) else { return }
+    // A checkpoint that is due comes first: its position and numbers are of one moment.
+    guard !isSealing, !stopRequested, phase != .live || !checkpoint.isDue(monotonic) else { return }
+    guard checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
+    retire(first)
+  }
+
+  private mutating func retire(_ index: Int) {
+    let batch = deliveries[index].batch
+    guard let refusal = deliveries[index].refusal else { return }
+    let replacement: RetireOrder.Replacement
+    if batch.rowCount > 1 {
+      replacement = .halves(firstNumber: nextBatch[0])
+      nextBatch[0] += 2
+    } else if refusal.kind != .tooManyPartitions {
+      replacement = .deadLetter(number: nextBatch[1], code: refusal.code, message: refusal.message)
+      nextBatch[1] += 1
+    } else {
+      return end(Stop(.promise, rule: "R9", "one row touches too many table partitions: \(words(index))"))
+    }
+    if !deliveries[index].isPiece {
+      endBisection()
+      bisection = (batch.token, 0)
+      say(
+        .warning,
+        "\(batch.target) does not take batch \(batch.token) of \(batch.rowCount) rows whole (code \(refusal.code): \(refusal.message)): sending it in halves; single rows that are refused go to the dead letters"
+      )
+    }
+    isSealing = true
+    commands.append(.retire(RetireOrder(batch: batch, lineage: lineage, wallMilliseconds: now.wallMilliseconds, replacement: replacement)))
+  }
+
+  /// The retire is durable: the batch is gone, its replacements are there.
+  mutating func takeRetired(_ retire: Retire, _ position: LogPosition, _ durable: LogPosition) {
+    isSealing = false
+    sealRetryAt = nil
+    logEnd = max(logEnd, position + 1)
+    durableEnd = max(durableEnd, durable)
+    guard let index = deliveries.firstIndex(where: { $0.batch.number == retire.batch }) else { return }
+    let batch = deliveries[index].batch
+    guard retire.replacements.reduce(0, { $0 + $1.rowCount }) == batch.rowCount else {
+      return end(Stop(.failed, rule: "P2", "batch \(batch.token): its \(batch.rowCount) rows do not add up to those that replace it"))
+    }
+    deliveries.remove(at: index)
+    sealedUnackedBytes -= min(sealedUnackedBytes, batch.byteCount)
+    var next = index
+    for piece in retire.replacements {
+      sealedUnackedBytes += piece.byteCount
+      switch piece.destination {
+      case .table:
+        Reach.mark(.r11Halved)
+        var delivery = Delivery(batch: piece, seal: position, wasRecovered: false, isPiece: true)
+        delivery.sealedWall = retire.wallMilliseconds
+        deliveries.insert(delivery, at: next)
+        next += 1
+      case .deadLetters:
+        Reach.mark(.r11DeadLetter)
+        refusedRows += piece.rowCount
+        bisection?.refused += piece.rowCount
+        deadLetters.waiting.append((piece, position))
+      }
+    }
+  }
+
+  private mutating func endBisection() {
+    guard let (token, refused) = bisection, !isSealing else { return }
+    bisection = nil
+    Reach.mark(.r11Done)
+    say(.info, "batch \(token) is in the table\(refused == 0 ? "" : ", but for \(refused) refused rows, which are dead letters")")
+  }
+}

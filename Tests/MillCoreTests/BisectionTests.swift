@@ -1,0 +1,204 @@
+import MillBase
+import MillCore
+import MillLog
+import Testing
+
+/// A core that is live, and whose table batches come as if they had just been sealed.
+private struct Sealing: ~Copyable {
+  var start = Start()
+  var clock: Int64 = 2_000
+  var end: LogPosition = 4
+
+  init(mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil) {
+    _ = start.open([whole(start)], records: records, end: 2 + LogPosition(records.count))
+    _ = start.look(witness: "millrace:\(Start.lineage):2", greatest: greatest, mode: mode)
+    end += LogPosition(records.count)
+    _ = step(.logBegun(end: end, durableEnd: end))
+  }
+
+  mutating func step(_ event: Event) -> [Command] {
+    start.core.step(event, now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+  }
+
+  /// Goes live, and lets two seconds pass in which the server says that it has just begun: what earlier lives sent is dead.
+  mutating func live() -> [Command] {
+    var commands = step(.stateOpened)
+    clock += 2_000
+    if let probe = exchange(commands, { $0 == .serverTime }) {
+      commands += step(.sink(exchange: probe, .serverTime(seconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
+    }
+    return commands
+  }
+
+  mutating func seal(_ batch: SealedBatch) -> [Command] {
+    end += 1
+    return step(.sealed(Seal(epoch: 1, covered: [], batches: [batch]), position: end - 1, durableEnd: end))
+  }
+
+  mutating func retired(_ batch: SealedBatch, _ replacements: [SealedBatch]) -> [Command] {
+    end += 1
+    let retire = Retire(destination: .table, batch: batch.number, wallMilliseconds: 0, replacements: replacements)
+    return step(.retired(retire, position: end - 1, durableEnd: end))
+  }
+
+  /// The log has written what was to be appended, and synced it.
+  mutating func appended() -> [Command] {
+    end += 1
+    return step(.appended(end - 1, end: end)) + step(.synced(durableEnd: end))
+  }
+}
+
+private func batch(_ number: BatchNumber, rows: UInt64, _ destination: Destination = .table) -> SealedBatch {
+  let digits = String(number)
+  return SealedBatch(
+    destination: destination, number: number, rowStart: 0, rowCount: rows, digest: Digest128(low: number, high: 0),
+    token: "mr-\(Start.lineage)-out-\(String(repeating: "0", count: 20 - digits.count))\(digits)-aa", chunks: [1], originChunkCount: 0,
+    byteCount: 10, target: "d.t", columns: [])
+}
+
+private func exchange(_ commands: [Command], _ isMeant: (SinkRequest) -> Bool) -> UInt64? {
+  for command in commands { if case .exchange(let id, let request) = command, isMeant(request) { return id } }
+  return nil
+}
+
+/// The exchange by which a batch is inserted.
+private func insert(_ commands: [Command], _ number: BatchNumber) -> UInt64? {
+  exchange(commands) { if case .insert(let batch, _, _, _) = $0 { batch.number == number } else { false } }
+}
+
+private func retires(_ commands: [Command]) -> [RetireOrder] {
+  commands.compactMap { if case .retire(let order) = $0 { order } else { nil } }
+}
+
+private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
+
+@Suite struct BisectionTests {
+  @Test func `halves are sent one after the other, each when all before it is durable (R11, R9)`() throws {
+    var sealing = Sealing()
+    _ = sealing.live()
+    let parent = batch(1, rows: 5)
+    let sent = try #require(insert(sealing.seal(parent), 1))
+    let ordered = sealing.step(.sink(exchange: sent, violated))
+    #expect(retires(ordered).map(\.replacement) == [.halves(firstNumber: 2)])
+    #expect(exchange(ordered) { _ in true } == nil)
+    var commands = sealing.retired(parent, [batch(2, rows: 2), batch(3, rows: 3)])
+    let first = try #require(insert(commands, 2))
+    #expect(insert(commands, 3) == nil && insert(commands, 1) == nil)
+    // What is sealed meanwhile waits.
+    #expect(insert(sealing.seal(batch(4, rows: 1)), 4) == nil)
+    // The first success of a life is counted.
+    commands = sealing.step(.sink(exchange: first, .committed))
+    let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
+    commands = sealing.step(.sink(exchange: count, .counted(2)))
+    #expect(insert(commands, 3) == nil)
+    commands = sealing.appended()
+    let second = try #require(insert(commands, 3))
+    #expect(insert(commands, 4) == nil)
+    _ = sealing.step(.sink(exchange: second, .committed))
+    #expect(insert(sealing.appended(), 4) != nil)
+  }
+
+  @Test func `a single row that is refused becomes a dead letter with the server's code and words (R11)`() throws {
+    var sealing = Sealing()
+    _ = sealing.live()
+    let parent = batch(1, rows: 1)
+    let sent = try #require(insert(sealing.seal(parent), 1))
+    let ordered = retires(sealing.step(.sink(exchange: sent, violated)))
+    #expect(ordered.map(\.replacement) == [.deadLetter(number: 1, code: 469, message: "violated")])
+    let commands = sealing.retired(parent, [batch(1, rows: 1, .deadLetters)])
+    #expect(commands.contains { if case .writeDeadLetters = $0 { true } else { false } })
+    let progress = sealing.start.core.progress
+    #expect(progress.refusedRows == 1 && progress.unackedBatches == 1)
+  }
+
+  @Test func `too many table partitions halve a batch, and never make a dead letter (R9)`() throws {
+    var sealing = Sealing()
+    _ = sealing.live()
+    let answer = SinkAnswer.refused(.tooManyPartitions, code: 252, message: "Too many partitions")
+    let sent = try #require(insert(sealing.seal(batch(1, rows: 200)), 1))
+    #expect(retires(sealing.step(.sink(exchange: sent, answer))).map(\.replacement) == [.halves(firstNumber: 2)])
+    var single = Sealing()
+    _ = single.live()
+    let alone = try #require(insert(single.seal(batch(1, rows: 1)), 1))
+    #expect(stop(single.step(.sink(exchange: alone, answer)))?.rule == "R9")
+  }
+
+  @Test func `an error raised by a view never bisects (R11, R7)`() throws {
+    var sealing = Sealing()
+    _ = sealing.live()
+    var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
+    for _ in 0..<9 {
+      #expect(retires(sealing.step(.sink(exchange: sent, .viewFailed(code: 469, message: "violated")))).isEmpty)
+      sealing.clock += 60_000
+      sent = try #require(insert(sealing.step(.wake), 1))
+    }
+    #expect(stop(sealing.step(.sink(exchange: sent, .viewFailed(code: 469, message: "violated"))))?.rule == "R7")
+  }
+
+  /// After an attempt of unknown outcome and a refusal, up to the count of the batch's rows.
+  private func counted(_ rows: UInt64) throws -> [Command] {
+    var sealing = Sealing()
+    _ = sealing.live()
+    var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
+    var commands = sealing.step(.sink(exchange: sent, .unknown(reason: "timed out")))
+    let probe = try #require(exchange(commands) { $0 == .serverTime })
+    sealing.clock += 10_000
+    sent = try #require(insert(sealing.step(.wake), 1))
+    commands = sealing.step(.sink(exchange: sent, violated))
+    #expect(retires(commands).isEmpty && exchange(commands) { if case .count = $0 { true } else { false } } == nil)
+    // The server has started since: nothing of before is under way.
+    sealing.clock += 5_000
+    commands = sealing.step(.sink(exchange: probe, .serverTime(seconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
+    let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
+    #expect(retires(commands).isEmpty)
+    return sealing.step(.sink(exchange: count, .counted(rows)))
+  }
+
+  @Test func `after a doubt a refused batch is bisected only when none of its rows was counted (R11)`() throws {
+    #expect(retires(try counted(0)).count == 1)
+    let all = try counted(5)
+    #expect(retires(all).isEmpty)
+    #expect(all.contains { if case .append(.ack) = $0 { true } else { false } })
+    #expect(stop(try counted(2))?.rule == "R11")
+  }
+
+  @Test func `without a provenance column a refusal after a doubt stops (R11)`() throws {
+    var sealing = Sealing(mode: .tokenOnly)
+    _ = sealing.live()
+    var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
+    _ = sealing.step(.sink(exchange: sent, .unknown(reason: "timed out")))
+    sealing.clock += 10_000
+    sent = try #require(insert(sealing.step(.wake), 1))
+    let found = stop(sealing.step(.sink(exchange: sent, violated)))
+    #expect(found?.rule == "R11" && found?.kind == .promise)
+  }
+
+  private var bisected: [LogRecord] {
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: 7, ranges: [PartitionRange(partition: 0, start: 0, next: 0)],
+      inputDigest: Digest128(low: 0, high: 0))
+    return [
+      .intent(intent), .seal(Seal(epoch: 0, covered: [], batches: [batch(1, rows: 5), batch(2, rows: 1)])),
+      .retire(Retire(destination: .table, batch: 1, wallMilliseconds: 0, replacements: [batch(3, rows: 2), batch(4, rows: 3)])),
+      .retire(Retire(destination: .table, batch: 3, wallMilliseconds: 0, replacements: [batch(5, rows: 1), batch(6, rows: 1)])),
+      .ack(Ack(destination: .table, batch: 5)),
+    ]
+  }
+
+  @Test func `a start goes on with the pieces that are not acked, innermost first, and never with what they replace (R11)`() throws {
+    var sealing = Sealing(records: bisected)
+    let commands = sealing.live()
+    #expect(insert(commands, 6) != nil)
+    for other in [1, 2, 3, 4, 5] as [BatchNumber] { #expect(insert(commands, other) == nil, "\(other)") }
+  }
+
+  @Test func `the numbers of pieces are batch numbers like any: the table may have them, and no later ones (R15)`() {
+    func look(_ number: BatchNumber) -> Stop? {
+      var start = Start()
+      _ = start.open([whole(start)], records: bisected, end: 7)
+      return stop(start.look(witness: nil, greatest: batch(number, rows: 1).token))
+    }
+    #expect(look(6) == nil)
+    #expect(look(7)?.rule == "R15")
+  }
+}
