@@ -9,8 +9,8 @@ internal import MillLog
 /// - an epoch is cut only in phase `live`, after every recorded intent up to the last seal has been replayed (R4);
 /// - the log is truncated only before what every retained checkpoint needs (R16).
 ///
-/// One owner, and no copies: of so many fields one a look would cost more than the look.
-package struct Core: ~Copyable {
+/// One owner. Copyable all the same: the compiler's checks of a struct of so many fields that isn't take minutes.
+package struct Core {
   package let options: CoreOptions
 
   /// From the first event to the last.
