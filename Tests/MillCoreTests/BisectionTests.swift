@@ -25,7 +25,7 @@ private struct Sealing: ~Copyable {
     var commands = step(.stateOpened)
     clock += 2_000
     if let probe = exchange(commands, { $0 == .serverTime }) {
-      commands += step(.sink(exchange: probe, .serverTime(seconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
+      commands += step(.sink(exchange: probe, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
     }
     return commands
   }
@@ -148,7 +148,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     #expect(retires(commands).isEmpty && exchange(commands) { if case .count = $0 { true } else { false } } == nil)
     // The server has started since: nothing of before is under way.
     sealing.clock += 5_000
-    commands = sealing.step(.sink(exchange: probe, .serverTime(seconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
+    commands = sealing.step(.sink(exchange: probe, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
     let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
     #expect(retires(commands).isEmpty)
     return sealing.step(.sink(exchange: count, .counted(rows)))
