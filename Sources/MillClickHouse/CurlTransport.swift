@@ -9,18 +9,21 @@ package struct TransportOptions: Sendable {
   /// Worker threads, each with one connection of its own.
   package var connections: Int
   package var connectTimeoutMilliseconds: Int
+  /// Seconds without a request after which a connection isn't used again; ClickHouse 18.16 closes it after 3, in the midst of a request.
+  package var idleSecondsMax: Int
   /// A longer answer fails; the questions' answers have some hundred KiB.
   package var answerBytesMax: Int
   /// Certificates and keys, as files.
   package var tls: TLSFiles
 
   package init(
-    url: String, connections: Int = 4, connectTimeoutMilliseconds: Int = 5_000, answerBytesMax: Int = 16 << 20,
+    url: String, connections: Int = 4, connectTimeoutMilliseconds: Int = 5_000, idleSecondsMax: Int = 2, answerBytesMax: Int = 16 << 20,
     tls: TLSFiles = TLSFiles()
   ) {
     self.url = url
     self.connections = connections
     self.connectTimeoutMilliseconds = connectTimeoutMilliseconds
+    self.idleSecondsMax = idleSecondsMax
     self.answerBytesMax = answerBytesMax
     self.tls = tls
   }
@@ -225,8 +228,7 @@ package struct TLSFiles: Hashable, Sendable {
     set(CURLOPT_TCP_KEEPALIVE, 1)
     set(CURLOPT_TIMEOUT_MS, request.timeoutMilliseconds)
     set(CURLOPT_CONNECTTIMEOUT_MS, options.connectTimeoutMilliseconds)
-    // ClickHouse 18.16 closes an idle connection after 3 s.
-    set(CURLOPT_MAXAGE_CONN, 2)
+    set(CURLOPT_MAXAGE_CONN, options.idleSecondsMax)
     set(CURLOPT_FRESH_CONNECT, request.freshConnection || mistrustsConnection ? 1 : 0)
     set(CURLOPT_FORBID_REUSE, request.freshConnection ? 1 : 0)
   }

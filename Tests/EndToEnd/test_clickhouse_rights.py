@@ -70,7 +70,7 @@ def test_at_least_once_runs_with_the_listed_rights(guarded):
     trial = narrow_trial(guarded)
     trial.pipeline.more = sink(user="narrow", password="narrow", delivery="at_least_once")
     trial.pipeline.write()
-    trial.runs_to_the_end(EVENTS)
+    trial.runs_to_the_end_exact(EVENTS)
 
 
 @pytest.mark.parametrize("name", RIGHTS)
@@ -85,7 +85,7 @@ def test_each_right_that_is_missing_is_named_with_its_grant(guarded, name):
     assert guarded.count(trial.table) == 0
     # The printed statement is what was missing.
     give(guarded.server, trial.table)
-    trial.runs_to_the_end(EVENTS)
+    trial.runs_to_the_end_exact(EVENTS)
 
 
 def test_all_missing_rights_are_named_at_once(guarded):
@@ -110,4 +110,4 @@ def test_a_right_that_is_lost_while_running_stops_with_the_grant(guarded, name, 
         trial.life = trial.engine.run("--until-end", seconds=90)
         trial.stops(3, grant, "TO `narrow`")
     give(guarded.server, trial.table)
-    trial.runs_to_the_end()
+    trial.runs_to_the_end_exact()

@@ -113,7 +113,7 @@ private final class ThreadBox: Sendable {
     let listener = try Listener()
     defer { listener.close() }
     listener.serve([[.answer("hello"), .answer("")]])
-    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1))
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600))
     defer { transport.close() }
     let first = try await send(transport, request()).get()
     #expect(first.status == 200 && first.headers["x-name"] == "Value" && first.body == Array("hello".utf8))
@@ -123,7 +123,7 @@ private final class ThreadBox: Sendable {
   @Test func `nothing was sent where nobody listens`() async throws {
     let listener = try Listener()
     listener.close()
-    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1))
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600))
     defer { transport.close() }
     guard case .failure(let error) = await send(transport, request()) else { return #expect(Bool(false)) }
     #expect(error.nothingSent)
@@ -133,7 +133,7 @@ private final class ThreadBox: Sendable {
     let listener = try Listener()
     defer { listener.close() }
     listener.serve([[.hangUp]])
-    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1))
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600))
     defer { transport.close() }
     guard case .failure(let error) = await send(transport, request()) else { return #expect(Bool(false)) }
     #expect(!error.nothingSent)
@@ -143,7 +143,7 @@ private final class ThreadBox: Sendable {
     let listener = try Listener()
     defer { listener.close() }
     listener.serve([[.answer("one"), .hangUp], [.answer("a second try")]])
-    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1))
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600))
     defer { transport.close() }
     _ = try await send(transport, request()).get()
     guard case .failure(let error) = await send(transport, request()) else { return #expect(Bool(false), "it was sent again") }
@@ -155,7 +155,7 @@ private final class ThreadBox: Sendable {
     let listener = try Listener()
     defer { listener.close() }
     listener.serve([[.answer(String(repeating: "x", count: 100_000))], [.answer("ok")]])
-    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, answerBytesMax: 1000))
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600, answerBytesMax: 1000))
     defer { transport.close() }
     guard case .failure(let error) = await send(transport, request()) else { return #expect(Bool(false)) }
     #expect(error.reason.contains("more than 1000 bytes"))
@@ -165,7 +165,7 @@ private final class ThreadBox: Sendable {
   @Test func `closing ends what runs and what waits, and takes nothing more`() async throws {
     let listener = try Listener()
     defer { listener.close() }
-    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1))
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600))
     async let running = send(transport, request())
     async let waiting = send(transport, request())
     transport.close()

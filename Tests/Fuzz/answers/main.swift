@@ -81,7 +81,8 @@ private func seeds() -> [[UInt8]] {
     (4, "x-clickhouse-exception-code:252\n\nCode: 252. DB::Exception: Too many partitions for single INSERT block"),
     (4, "\nCode: 469. DB::Exception: Constraint: while pushing to view default.v. (VIOLATED_CONSTRAINT)"),
     (4, "\nCode: 497. DB::Exception: it's necessary to have the grant INSERT(a) ON db.t. (ACCESS_DENIED)"), (5, "\n<html>503</html>"),
-    (4, "\nCode: 395. DB::Exception: \(Statements.alteredText): while executing"), (0, "\na\\tb\\\\\tc\\n\\N\n`a\\`b`.`c`\n['it\\'s','']\n"),
+    (4, "\nCode: 395. DB::Exception: \(Statements.alteredText): while executing"),
+    (0, "\na\\tb\\\\\tc\\n\\N\n`a\\`b`.`c`\n['it\\'s','']\n"),
   ]
   return texts.map { [$0.0] + Array($0.1.utf8) }
 }
