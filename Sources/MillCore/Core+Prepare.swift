@@ -136,15 +136,4 @@ extension Core {
       describeRetryAt = monotonic + options.retryMilliseconds
     }
   }
-
-  /// One line per change of state, not per try.
-  mutating func sinkTrouble(_ reason: String) {
-    if lastSinkTrouble == nil { say(.warning, "waiting for ClickHouse: \(reason)") }
-    lastSinkTrouble = reason
-  }
-
-  mutating func sinkIsBack() {
-    if lastSinkTrouble != nil { say(.info, "ClickHouse answers again") }
-    lastSinkTrouble = nil
-  }
 }

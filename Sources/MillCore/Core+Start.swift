@@ -152,6 +152,7 @@ extension Core {
       case .plan, .chunk: break
       case .intent(let intent):
         clocks[intent.epoch] = intent.clockMilliseconds
+        for range in intent.ranges { cutBefore[range.partition] = max(cutBefore[range.partition] ?? 0, range.next) }
         if isAfter, intent.epoch > manifest.epoch {
           intents[intent.epoch] = intent
           intentPositions[intent.epoch] = position
@@ -185,10 +186,12 @@ extension Core {
       delivery.recordedDeadline = deadlines[batch.number]
       delivery.sealedWall = clocks[epoch]
       deliveries.append(delivery)
+      batches[0].recovered.add(batch)
       sealedUnackedBytes += batch.byteCount
     }
     for (batch, position, _) in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.0.number < $1.0.number }) {
       deadLetters.waiting.append((batch, position))
+      batches[1].recovered.add(batch)
       sealedUnackedBytes += batch.byteCount
     }
     settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
@@ -433,6 +436,7 @@ extension Core {
     start.isAskingToken = false
     switch answer {
     case .greatestToken(let token):
+      sinkIsBack()
       if let token, let number = batchNumber(of: token), number >= nextBatch[0], !options.newLineage {
         Reach.mark(.r15TableKnowsMore)
         return end(

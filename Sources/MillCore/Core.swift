@@ -63,7 +63,11 @@ package struct Core: ~Copyable {
   var topicMissingSince: Int64?
   /// What the process ends with once all that was read is sealed and checkpointed.
   var windUp: Stop?
+  /// Of the epochs that this process was the first to cut; the others' records are in ``replayedRecords``.
   package internal(set) var counters = Counters()
+  var replayedRecords: UInt64 = 0
+  /// How far earlier processes had cut, by what the log says of it.
+  var cutBefore: [Int32: Int64] = [:]
   var stopRequested = false
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0
@@ -104,10 +108,15 @@ package struct Core: ~Copyable {
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
   var sealedUnackedBytes: UInt64 = 0
-  var ackedRows: UInt64 = 0
+  /// Index: destination; what is unacked and pending is filled in when somebody looks.
+  var batches = [Progress.Batches(), Progress.Batches()]
+  var doubts = Doubts()
   var isDescribing = false
   var describeRetryAt: Int64?
-  var lastSinkTrouble: String?
+  /// What was heard last from a server that can't be used as it should, and since when; nil: all is well.
+  var sinkWait: Wait?
+  /// Work that waits for room on the disk, and since when.
+  var spaceWaits: [SpaceWork: Instant] = [:]
 
   // State and checkpoints
   var stateQueue: [StateWork] = []

@@ -35,6 +35,9 @@ struct Delivery {
   /// Some plain attempt may still write: it got no answer, or stems from an earlier life.
   var hasOpenAttempt = false
   var openedAt: Int64 = 0
+  /// Nobody could say whether some attempt had written; rows that were missing then have been sent.
+  var isInDoubt = false
+  var isFilled = false
   /// Largest deadline written to the log, in this life or before.
   var recordedDeadline: Int64?
   var deadline: Int64 = 0
@@ -141,6 +144,7 @@ extension Core {
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
     deliveries[index].attempts = attemptBase
+    if deliveries[index].wasRecovered { doubt(index) }
     switch table.mode {
     case .tokenAndProvenance, .tokenOnly, .atLeastOnce:
       deliveries[index].step = .sendPlain
@@ -266,11 +270,28 @@ extension Core {
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
     deliveries[index].isCommitted = true
+    settleDoubt(deliveries[index])
     if deliveries[index].hasOpenAttempt { settler.isWanted = true }
     deliveries[index].step = .done
     deliveries[index].readyAt = nil
     sinkIsBack()
     append(.ack(Ack(destination: .table, batch: deliveries[index].batch.number)))
+  }
+
+  mutating func doubt(_ index: Int) {
+    if !deliveries[index].isInDoubt { doubts.begun += 1 }
+    deliveries[index].isInDoubt = true
+  }
+
+  private mutating func settleDoubt(_ delivery: Delivery) {
+    guard delivery.isInDoubt else { return }
+    if delivery.isFilled {
+      doubts.filled += 1
+    } else if table?.mode == .tokenAndProvenance || table?.mode == .readBack {
+      doubts.counted += 1
+    } else {
+      doubts.repeated += 1
+    }
   }
 
   mutating func deadlineWritten(_ deadline: Deadline, at position: LogPosition) {

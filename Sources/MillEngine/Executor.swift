@@ -25,6 +25,8 @@ package final class Executor {
   /// What the state lane has flushed, until the flow thread has taken it into its view.
   let flushed = Flushed()
   var sealJob: SealJob?
+  /// When the state was frozen at the end of these epochs, by the clock that measures; until their checkpoint is published.
+  var freezes: [EpochNumber: Int64] = [:]
   /// Digests of sorted files that this process has published; state lane only.
   let knownDigests = PublishedDigests()
   /// What the source has told last.
