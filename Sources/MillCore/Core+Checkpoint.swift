@@ -29,6 +29,8 @@ struct CheckpointProgress {
   var broken: [String] = []
   var lastEpoch: EpochNumber?
   var lastPublishedAt: Int64?
+  /// By this process.
+  var publishedCount: UInt64 = 0
 
   // R15
   var isCommittingWitness = false
@@ -79,6 +81,7 @@ extension Core {
 
   mutating func takeStateWork(_ work: StateWork) {
     isStateBusy = false
+    foundSpace(.state)
     if stateQueue.first == work { stateQueue.removeFirst() }
     switch work {
     case .flush: frozenUnflushed -= 1
@@ -181,6 +184,8 @@ extension Core {
     checkpoint.stage = .idle
     checkpoint.lastEpoch = published
     checkpoint.lastPublishedAt = monotonic
+    checkpoint.publishedCount += 1
+    foundSpace(.publish)
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     checkpoint.retained.removeAll { $0.name == name }
     checkpoint.retained.insert((name, manifest), at: 0)

@@ -17,6 +17,7 @@ extension Core {
 
   mutating func takeAppended(_ position: LogPosition, _ end: LogPosition) {
     isAppending = false
+    foundSpace(.append)
     logEnd = max(logEnd, end)
     guard !appendsWaiting.isEmpty else { return }
     switch appendsWaiting.removeFirst() {
@@ -50,7 +51,7 @@ extension Core {
   mutating func takeOutOfSpace(_ work: SpaceWork) {
     Reach.mark(.r5OutOfSpace)
     let at = monotonic + options.retryMilliseconds
-    say(.warning, "no space left on the disk of the state directory (\(work)); waiting for room")
+    noSpace(work)
     switch work {
     case .begin: end(Stop(.failed, rule: "R5", "no space left on the disk to begin the log: free some and start again"))
     case .cut:
@@ -72,6 +73,7 @@ extension Core {
 
   mutating func takeDeadLetters(_ number: BatchNumber) {
     deadLetters.isWriting = false
+    foundSpace(.deadLetters)
     guard deadLetters.waiting.first(where: { $0.batch.number == number }) != nil else { return }
     deadLetters.ackPending = number
     append(.ack(Ack(destination: .deadLetters, batch: number)))
@@ -83,6 +85,7 @@ extension Core {
     case .deadLetters:
       if let index = deadLetters.waiting.firstIndex(where: { $0.batch.number == ack.batch }) {
         sealedUnackedBytes -= min(sealedUnackedBytes, deadLetters.waiting[index].batch.byteCount)
+        batches[1].acked.add(deadLetters.waiting[index].batch)
         deadLetters.waiting.remove(at: index)
       }
       deadLetters.ackPending = nil
@@ -90,7 +93,7 @@ extension Core {
     case .table:
       guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
       deliveries[index].ackPosition = position
-      ackedRows += deliveries[index].batch.rowCount
+      batches[0].acked.add(deliveries[index].batch)
       sealedUnackedBytes -= min(sealedUnackedBytes, deliveries[index].batch.byteCount)
     }
   }

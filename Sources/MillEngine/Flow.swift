@@ -106,6 +106,7 @@ final class Flow {
       let count = buffer.count(before: range.next)
       guard count > 0 else { continue }
       outcome.counters.records += UInt64(count)
+      outcome.counters.bytes += UInt64(buffer.byteCount(ofFirst: count))
       failures.removeAll(keepingCapacity: true)
       decoder.decode(buffer, first: count, partition: range.partition, into: decoded, failures: &failures)
       take(failures, buffer, range.partition, intent, &outcome)
