@@ -39,6 +39,7 @@ let targets: [Target] = [
   library("CLZ4", "liblz4", "liblz4-dev"),
   library("CYAML", "yaml-0.1", "libyaml-dev"),
   library("CCrypto", "libcrypto", "libssl-dev"),
+  library("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
   .target(name: "CPlatform", cSettings: [.unsafeFlags(["-O2"])]),
   .target(name: "CRocksShim", dependencies: ["CRocksDB"], cxxSettings: [.unsafeFlags(["-O2"])]),
   // Rank 1
@@ -56,6 +57,7 @@ let targets: [Target] = [
   // Rank 5
   room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
   room("MillConfig", ["MillBase", "MillFlow", "CYAML"]),
+  room("MillAdmin", ["MillBase", "CMicroHTTPD"]),
   // Rank 6
   room(
     "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine"]),
@@ -64,6 +66,7 @@ let targets: [Target] = [
     name: "millrace",
     dependencies: [
       "MillBase", "MillFlow", "MillLog", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillEngine", "MillConfig",
+      "MillAdmin",
     ], swiftSettings: strict),
   .executableTarget(name: "millrace-sim", dependencies: ["MillBase", "MillSim"], swiftSettings: strict),
   // Tests
@@ -81,6 +84,7 @@ let targets: [Target] = [
     ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]
       + (isForThreads ? ["CThreadSanitizer"] : [])),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
+  tests("MillAdminTests", ["MillBase", "MillAdmin"]),
   tests("MillSimTests", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillState", "MillClickHouse", "MillSim"]),
   tests("MillraceTests", ["millrace", "MillConfig"]),
   tests("TidyTests", []),

@@ -322,4 +322,24 @@ uint64_t mr_store_family_byte_count(mr_store *store, const char *name) {
   return count;
 }
 
+void mr_store_count(mr_store *store, mr_store_counts *counts) {
+  std::vector<std::shared_ptr<Family>> families;
+  {
+    std::lock_guard<std::mutex> guard(store->mutex);
+    for (auto &entry : store->families) families.push_back(entry.second);
+  }
+  *counts = {};
+  counts->families = families.size();
+  for (auto &family : families) {
+    uint64_t value = 0;
+    auto property = [&](const std::string &name) { return store->db->GetIntProperty(family->handle, name, &value) ? value : 0; };
+    counts->keys += property(DB::Properties::kEstimateNumKeys);
+    counts->file_bytes += property(DB::Properties::kTotalSstFilesSize);
+    counts->memory_bytes += property(DB::Properties::kSizeAllMemTables) + property(DB::Properties::kEstimateTableReadersMem);
+  }
+  // One cache for all families.
+  uint64_t cached = 0;
+  if (store->db->GetIntProperty(store->standard->handle, DB::Properties::kBlockCacheUsage, &cached)) counts->memory_bytes += cached;
+}
+
 } // extern "C"

@@ -14,4 +14,10 @@ package struct Instant: Hashable, Sendable {
 /// The seam to time.
 package protocol Clock: AnyObject, Sendable {
   func now() -> Instant
+  /// Nanoseconds since some fixed moment, to measure how long something took. For metrics only: a simulated clock stands still.
+  func nanoseconds() -> Int64
+}
+
+extension Clock {
+  package func nanoseconds() -> Int64 { 0 }
 }

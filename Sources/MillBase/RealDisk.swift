@@ -5,13 +5,16 @@ internal import Synchronization
 ///
 /// Files are made with mode 0600, directories with 0700. Calls that a signal interrupts are made again, all but the syncs.
 package final class RealDisk: Disk {
-  package init() {}
+  /// How long syncs take; nil: nobody wants to know.
+  private let syncs: Histogram?
+
+  package init(syncs: Histogram? = nil) { self.syncs = syncs }
 
   package func open(_ path: String, create: Bool) throws(DiskError) -> any DiskFile {
     let flags = O_WRONLY | O_APPEND | O_CLOEXEC | (create ? O_CREAT | O_EXCL : 0)
     let descriptor = try openDescriptor(path, flags)
     do throws(DiskError) {
-      return RealFile(path, descriptor, byteCount: try fileSize(path, descriptor))
+      return RealFile(path, descriptor, byteCount: try fileSize(path, descriptor), syncs)
     } catch {
       Glibc.close(descriptor)
       throw error
@@ -86,13 +89,13 @@ package final class RealDisk: Disk {
   package func syncDirectory(_ path: String) throws(DiskError) {
     let descriptor = try openDescriptor(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { Glibc.close(descriptor) }
-    if fsync(descriptor) != 0 { throw .syncFailed(path: path, errno: errno) }
+    try timedSync(path, syncs) { fsync(descriptor) }
   }
 
   package func syncFile(_ path: String) throws(DiskError) {
     let descriptor = try openDescriptor(path, O_RDONLY | O_CLOEXEC)
     defer { Glibc.close(descriptor) }
-    if fsync(descriptor) != 0 { throw .syncFailed(path: path, errno: errno) }
+    try timedSync(path, syncs) { fsync(descriptor) }
   }
 
   package func lock(_ path: String, holder: String) throws(DiskError) -> any DiskLock {
@@ -123,10 +126,12 @@ private final class RealFile: DiskFile {
   private let descriptor: Int32
   private let size: Atomic<Int>
   private let isClosed = Atomic<Bool>(false)
+  private let syncs: Histogram?
 
-  init(_ path: String, _ descriptor: Int32, byteCount: Int) {
+  init(_ path: String, _ descriptor: Int32, byteCount: Int, _ syncs: Histogram?) {
     self.path = path
     self.descriptor = descriptor
+    self.syncs = syncs
     size = Atomic(byteCount)
   }
 
@@ -141,7 +146,7 @@ private final class RealFile: DiskFile {
 
   func sync() throws(DiskError) {
     checkOpen()
-    if fdatasync(descriptor) != 0 { throw .syncFailed(path: path, errno: errno) }
+    try timedSync(path, syncs) { fdatasync(descriptor) }
   }
 
   func truncate(to byteCount: Int) throws(DiskError) {
@@ -173,6 +178,15 @@ private final class RealLock: DiskLock {
   func release() {
     if !isReleased.exchange(true, ordering: .acquiringAndReleasing) { close(descriptor) }
   }
+}
+
+/// Makes one sync, which is never repeated, and measures it.
+private func timedSync(_ path: String, _ times: Histogram?, _ call: () -> Int32) throws(DiskError) {
+  let clock = SystemClock()
+  let start = clock.nanoseconds()
+  let code = call() == 0 ? 0 : errno
+  times?.observe(nanoseconds: clock.nanoseconds() - start)
+  if code != 0 { throw .syncFailed(path: path, errno: code) }
 }
 
 /// What an errno means for a file.

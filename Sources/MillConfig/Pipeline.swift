@@ -23,6 +23,8 @@ package struct Pipeline: Hashable, Sendable {
   package var workerCount: Int
   /// What must not be seen in any output, whatever setting it is the value of.
   package var secrets: [Secret] = []
+  /// The HTTP interface; nil: none.
+  package var admin: AdminSettings?
 
   /// The consumer group that the witness is committed for.
   package var consumerGroup: String { "millrace-" + name }
@@ -30,7 +32,7 @@ package struct Pipeline: Hashable, Sendable {
   package init(
     name: String, kafka: KafkaSettings, source: SourceSettings, deduplicate: DeduplicateSettings?, sink: ClickHouseSettings,
     deadLetters: DeadLetterSettings, checkpoint: CheckpointSettings, state: StateSettings, unackedByteCountMax: Int, epoch: EpochSettings,
-    prefetchByteCount: Int, workerCount: Int
+    prefetchByteCount: Int, workerCount: Int, admin: AdminSettings?
   ) {
     self.name = name
     self.kafka = kafka
@@ -44,6 +46,7 @@ package struct Pipeline: Hashable, Sendable {
     self.epoch = epoch
     self.prefetchByteCount = prefetchByteCount
     self.workerCount = workerCount
+    self.admin = admin
   }
 }
 
@@ -262,4 +265,22 @@ package struct EpochSettings: Hashable, Sendable {
     self.byteCountMax = byteCountMax
     self.delayMaxMilliseconds = delayMaxMilliseconds
   }
+}
+
+/// Where metrics and health are served.
+package struct AdminSettings: Hashable, Sendable {
+  /// An IPv4 or IPv6 address in its usual text form.
+  package var host: String
+  package var port: UInt16
+  /// What every request must bear; nil only on a loopback address.
+  package var token: Secret?
+
+  package init(host: String, port: UInt16, token: Secret?) {
+    self.host = host
+    self.port = port
+    self.token = token
+  }
+
+  /// As it stands in the file.
+  package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -137,7 +137,8 @@ package enum PipelineKeys {
     ConfigKey("epoch", keys: epoch, "The unit of processing: whichever bound is reached first."),
     ConfigKey(Settings.prefetch, "Records fetched ahead, outside state.memory."),
     ConfigKey("workers", "auto", "Shard threads: auto or 1 in this version. Default auto."),
-    ConfigKey("admin", "null", "The HTTP interface; not in this version: null. Default null."),
+    ConfigKey(
+      "admin", keys: admin, "The HTTP interface: /metrics for Prometheus, /health and /health/live. Absent or null: none. Default null."),
   ]
 
   static let deadLetters: [ConfigKey] = [
@@ -167,6 +168,16 @@ package enum PipelineKeys {
     ConfigKey(Settings.epochRows, "Records of one epoch."),
     ConfigKey(Settings.epochBytes, "Bytes of one epoch's records."),
     ConfigKey(Settings.epochDelay, "Age of an epoch's oldest record."),
+  ]
+
+  static let admin: [ConfigKey] = [
+    ConfigKey(
+      "listen", "127.0.0.1:8080",
+      "Required. ADDRESS:PORT, an IPv4 address, an IPv6 address in brackets ([::1]:8080) or localhost. Plain HTTP.",
+      "An address that isn't loopback needs a token."),
+    ConfigKey(
+      "token", "null", "Every request must then bear it, as Authorization: Bearer TOKEN; 401 otherwise.",
+      "Best kept in a file: ${file:/run/secrets/millrace-admin}. Default null."),
   ]
 
   /// Words after `filter:`, `join:` and so on that the contract has and this version hasn't.

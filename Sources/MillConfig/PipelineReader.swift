@@ -36,9 +36,7 @@ struct PipelineReader {
     let epochDelay = epoch.duration(Settings.epochDelay)
     let prefetch = top.size(Settings.prefetch)
     let workers = readWorkers(top)
-    if let admin = top.node("admin"), !admin.isInvalid {
-      problems.add(admin, "admin", "admin is not in this version", remedy: "remove it, or write null")
-    }
+    let admin = readAdmin(top)
     guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sink, let statePath, let memory, let checkpoint,
       let deadLetterPath,
       let deadLetterDelay, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
@@ -48,7 +46,7 @@ struct PipelineReader {
       deadLetters: DeadLetterSettings(directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay), checkpoint: checkpoint,
       state: StateSettings(directory: statePath, memoryByteCount: memory), unackedByteCountMax: unacked,
       epoch: EpochSettings(rowCountMax: epochRows, byteCountMax: epochBytes, delayMaxMilliseconds: epochDelay),
-      prefetchByteCount: prefetch, workerCount: workers)
+      prefetchByteCount: prefetch, workerCount: workers, admin: admin)
   }
 
   private func readName(_ top: Section) -> String? {

@@ -93,6 +93,8 @@ package struct SealOrder: Hashable, Sendable {
     package var destination: Destination
     package var firstEpoch: EpochNumber
     package var firstNumber: BatchNumber
+    /// Since the oldest of its rows came.
+    package var ageMilliseconds: Int64
     /// At most this many rows a batch.
     package var rowsPerBatch: UInt64
   }

@@ -140,7 +140,8 @@ extension Core {
         next += 1
       case .deadLetters:
         Reach.mark(.r11DeadLetter)
-        refusedRows += piece.rowCount
+        batches[0].refused.add(batch)
+        batches[1].sealed.add(piece)
         bisection?.refused += piece.rowCount
         deadLetters.waiting.append((piece, position))
       }

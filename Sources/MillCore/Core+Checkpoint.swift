@@ -29,6 +29,8 @@ struct CheckpointProgress {
   var broken: [String] = []
   var lastEpoch: EpochNumber?
   var lastPublishedAt: Int64?
+  /// By this process.
+  var publishedCount: UInt64 = 0
 
   // R15
   var isCommittingWitness = false
@@ -79,15 +81,16 @@ extension Core {
 
   mutating func takeStateWork(_ work: StateWork) {
     isStateBusy = false
+    foundSpace(.state)
     if stateQueue.first == work { stateQueue.removeFirst() }
     switch work {
     case .flush:
-      roomFound(.state)
+      foundSpace(.state)
       frozenUnflushed -= 1
     case .checkpoint:
-      roomFound(.checkpoint)
+      foundSpace(.checkpoint)
       checkpoint.stateIsDone = true
-    case .drop: roomFound(.state)
+    case .drop: foundSpace(.state)
     }
   }
 
@@ -182,10 +185,12 @@ extension Core {
   mutating func takePublished(_ published: EpochNumber, _ name: String) {
     guard checkpoint.stage == .publishing, let manifest = checkpoint.manifest else { return }
     Reach.mark(.r14Published)
-    roomFound(.publish)
+    foundSpace(.publish)
     checkpoint.stage = .idle
     checkpoint.lastEpoch = published
     checkpoint.lastPublishedAt = monotonic
+    checkpoint.publishedCount += 1
+    foundSpace(.publish)
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     checkpoint.retained.removeAll { $0.name == name }
     checkpoint.retained.insert((name, manifest), at: 0)

@@ -19,11 +19,18 @@ extension Core {
 
   /// Whether records may be taken: memory and disk stay bounded because the source waits.
   var mayTake: Bool {
-    guard !stopRequested, cutNotBefore <= monotonic, !(options.untilEnd && hasReachedEnd) else { return false }
-    guard sealedUnackedBytes < options.unackedMaxBytes else { return false }
-    if needsFreeze && frozenUnflushed > 0 { return false }
-    return pendingRows[0] < 2 * options.batchMaxRows && pendingBytes[0] < 2 * options.batchMaxBytes
-      && pendingBytes[1] < 2 * options.batchMaxBytes
+    !stopRequested && !(options.untilEnd && hasReachedEnd) && hold == nil
+  }
+
+  /// Why records may not be taken although there may be some.
+  var hold: Progress.Hold? {
+    if cutNotBefore > monotonic { return .disk }
+    if sealedUnackedBytes >= options.unackedMaxBytes { return .unacked }
+    if needsFreeze && frozenUnflushed > 0 { return .state }
+    let isFull =
+      pendingRows[0] >= 2 * options.batchMaxRows || pendingBytes[0] >= 2 * options.batchMaxBytes
+      || pendingBytes[1] >= 2 * options.batchMaxBytes
+    return isFull ? .pending : nil
   }
 
   var hasReachedEnd: Bool { zip(partitions, endOffsets).allSatisfy { $0.next >= $1 } }
@@ -86,7 +93,7 @@ extension Core {
 
   mutating func takeProcessed(_ result: EpochResult) {
     isCutting = false
-    roomFound(.cut)
+    foundSpace(.cut)
     if let stop = result.stop { return end(stop) }
     guard result.epoch == epoch + 1 else {
       return end(Stop(.failed, rule: "R1", "epoch \(result.epoch) was processed after epoch \(epoch)"))
@@ -97,7 +104,12 @@ extension Core {
     epoch = result.epoch
     logEnd = max(logEnd, result.logEnd)
     clockMilliseconds = max(clockMilliseconds, result.intent.clockMilliseconds)
-    counters.add(result.counters)
+    // Each record counts in one process only: what had been cut before a crash, replayed or cut anew, was counted then.
+    if result.intent.ranges.allSatisfy({ $0.next <= max($0.start, cutBefore[$0.partition] ?? 0) }) {
+      replayedRecords += result.counters.records
+    } else {
+      counters.add(result.counters)
+    }
     for range in result.intent.ranges {
       let index = Int(range.partition)
       // Not back into what was given up.
@@ -235,7 +247,8 @@ extension Core {
         (pendingBytes[index] + options.batchMaxBytes - 1) / options.batchMaxBytes)
       let rowsPerBatch = min(1_000_000, max(1, (pendingRows[index] + pieces - 1) / pieces))
       let part = SealOrder.Part(
-        destination: destination, firstEpoch: firstUncovered[index], firstNumber: nextBatch[index], rowsPerBatch: rowsPerBatch)
+        destination: destination, firstEpoch: firstUncovered[index], firstNumber: nextBatch[index],
+        ageMilliseconds: monotonic - (pendingSince[index] ?? monotonic), rowsPerBatch: rowsPerBatch)
       nextBatch[index] += (pendingRows[index] + rowsPerBatch - 1) / rowsPerBatch
       firstUncovered[index] = epoch + 1
       pendingRows[index] = 0
@@ -250,11 +263,12 @@ extension Core {
   mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition) {
     isSealing = false
     sealRetryAt = nil
-    roomFound(.seal)
+    foundSpace(.seal)
     logEnd = max(logEnd, position + 1)
     durableEnd = max(durableEnd, durable)
     for batch in seal.batches {
       sealedUnackedBytes += batch.byteCount
+      batches[batch.destination.index].sealed.add(batch)
       switch batch.destination {
       case .table:
         var delivery = Delivery(batch: batch, seal: position, wasRecovered: false, isPiece: false)

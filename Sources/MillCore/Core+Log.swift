@@ -17,7 +17,7 @@ extension Core {
 
   mutating func takeAppended(_ position: LogPosition, _ end: LogPosition) {
     isAppending = false
-    roomFound(.append)
+    foundSpace(.append)
     logEnd = max(logEnd, end)
     guard !appendsWaiting.isEmpty else { return }
     switch appendsWaiting.removeFirst() {
@@ -51,11 +51,12 @@ extension Core {
   mutating func takeOutOfSpace(_ work: SpaceWork, _ place: String) {
     Reach.mark(.r5OutOfSpace)
     let at = monotonic + options.retryMilliseconds
-    if room.insert(work) { say(.warning, "no space left for \(work.noun) (\(place)): waiting for room") }
+    noSpace(work, place)
     switch work {
-    case .open: room.orderAgain(.open, at: at)
-    case .beginLog: room.orderAgain(start.beginLog, at: at)
-    case .openState: room.orderAgain(start.openState, at: at)
+    case .open, .beginLog, .openState:
+      let step: Command? = work == .open ? Command.open : work == .beginLog ? start.beginLog : start.openState
+      if let step { startAgain.append(step) }
+      startAgainAt = at
     case .cut:
       isCutting = false
       cutNotBefore = at
@@ -73,22 +74,17 @@ extension Core {
     }
   }
 
-  /// What had no room has been done.
-  mutating func roomFound(_ work: SpaceWork) {
-    if room.remove(work) { say(.info, "there is room again for \(work.noun)") }
-  }
-
   /// The steps of a start that had no room, once their time has come.
   mutating func advanceStart() {
-    guard let at = room.startAt, at <= monotonic else { return }
-    commands += room.start
-    room.start = []
-    room.startAt = nil
+    guard let at = startAgainAt, at <= monotonic else { return }
+    commands += startAgain
+    startAgain = []
+    startAgainAt = nil
   }
 
   mutating func takeDeadLetters(_ number: BatchNumber) {
     deadLetters.isWriting = false
-    roomFound(.deadLetters)
+    foundSpace(.deadLetters)
     guard deadLetters.waiting.first(where: { $0.batch.number == number }) != nil else { return }
     deadLetters.ackPending = number
     append(.ack(Ack(destination: .deadLetters, batch: number)))
@@ -100,6 +96,7 @@ extension Core {
     case .deadLetters:
       if let index = deadLetters.waiting.firstIndex(where: { $0.batch.number == ack.batch }) {
         sealedUnackedBytes -= min(sealedUnackedBytes, deadLetters.waiting[index].batch.byteCount)
+        batches[1].acked.add(deadLetters.waiting[index].batch)
         deadLetters.waiting.remove(at: index)
       }
       deadLetters.ackPending = nil
@@ -107,7 +104,7 @@ extension Core {
     case .table:
       guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
       deliveries[index].ackPosition = position
-      ackedRows += deliveries[index].batch.rowCount
+      batches[0].acked.add(deliveries[index].batch)
       sealedUnackedBytes -= min(sealedUnackedBytes, deliveries[index].batch.byteCount)
     }
   }
@@ -127,39 +124,5 @@ struct DeadLetterQueue {
     retryAt = nil
     isWriting = true
     commands.append(.writeDeadLetters(first.batch))
-  }
-}
-
-/// What waits for room on a disk. Told once, however often it is tried, and once when it has come.
-struct RoomAwaited {
-  private var works: [SpaceWork] = []
-  /// Steps of the start to be ordered again, and when.
-  var start: [Command] = []
-  var startAt: Int64?
-
-  /// What waits, for people.
-  var words: String? {
-    guard let first = works.first else { return nil }
-    return "room on the disk for \(first.noun)"
-  }
-
-  /// Whether nothing of its kind has waited before.
-  mutating func insert(_ work: SpaceWork) -> Bool {
-    let isNew = !works.contains { $0.noun == work.noun }
-    if !works.contains(work) { works.append(work) }
-    return isNew
-  }
-
-  /// Whether it has waited, and nothing else of its kind does.
-  mutating func remove(_ work: SpaceWork) -> Bool {
-    guard let index = works.firstIndex(of: work) else { return false }
-    works.remove(at: index)
-    return !works.contains { $0.noun == work.noun }
-  }
-
-  mutating func orderAgain(_ command: Command?, at: Int64) {
-    guard let command else { return }
-    start.append(command)
-    startAt = at
   }
 }

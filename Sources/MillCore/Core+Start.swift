@@ -35,7 +35,7 @@ struct StartLooks {
 extension Core {
   /// R17: which checkpoint to go on from, or birth, or a reason to stop.
   mutating func takeOpened(_ found: Opened) {
-    roomFound(.open)
+    foundSpace(.open)
     opened = found
     instance = found.instance
     let log = found.log
@@ -156,6 +156,7 @@ extension Core {
       case .plan, .chunk: break
       case .intent(let intent):
         clocks[intent.epoch] = intent.clockMilliseconds
+        for range in intent.ranges { cutBefore[range.partition] = max(cutBefore[range.partition] ?? 0, range.next) }
         if isAfter, intent.epoch > manifest.epoch {
           intents[intent.epoch] = intent
           intentPositions[intent.epoch] = position
@@ -199,10 +200,12 @@ extension Core {
       delivery.recordedDeadline = deadlines[found.batch.number]
       delivery.sealedWall = found.sealedWall
       deliveries.append(delivery)
+      batches[0].recovered.add(found.batch)
       sealedUnackedBytes += found.batch.byteCount
     }
     for found in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.batch.number < $1.batch.number }) {
       deadLetters.waiting.append((found.batch, found.position))
+      batches[1].recovered.add(found.batch)
       sealedUnackedBytes += found.batch.byteCount
     }
     settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
@@ -466,6 +469,7 @@ extension Core {
     start.isAskingToken = false
     switch answer {
     case .greatestToken(let token):
+      sinkIsBack()
       if let token, let number = batchNumber(of: token), number >= nextBatch[0], !options.newLineage {
         Reach.mark(.r15TableKnowsMore)
         return end(

@@ -63,7 +63,11 @@ package struct Core {
   var topicMissingSince: Int64?
   /// What the process ends with once all that was read is sealed and checkpointed.
   var windUp: Stop?
+  /// Of the epochs that this process was the first to cut; the others' records are in ``replayedRecords``.
   package internal(set) var counters = Counters()
+  var replayedRecords: UInt64 = 0
+  /// How far earlier processes had cut, by what the log says of it.
+  var cutBefore: [Int32: Int64] = [:]
   var stopRequested = false
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0
@@ -94,7 +98,9 @@ package struct Core {
   var appendsWaiting: [LogRecord] = []
   var isAppending = false
   var appendRetryAt: Int64?
-  var room = RoomAwaited()
+  /// Steps of the start that had no room, to be ordered again, and when.
+  var startAgain: [Command] = []
+  var startAgainAt: Int64?
 
   // Batches
   var deliveries: [Delivery] = []
@@ -106,14 +112,19 @@ package struct Core {
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
   var sealedUnackedBytes: UInt64 = 0
-  var ackedRows: UInt64 = 0
-  /// R11: rows that the server refused and the dead letters have, since the start.
-  var refusedRows: UInt64 = 0
-  /// The batch that is being bisected, and its refused rows so far; nil also for one that an earlier life began with.
+  /// Index: destination; what is unacked and pending is filled in when somebody looks.
+  var batches = [Progress.Batches(), Progress.Batches()]
+  var doubts = Doubts()
+  /// The batch that is being bisected (R11), and its refused rows so far; nil also for one that an earlier life began with.
   var bisection: (token: String, refused: UInt64)?
   var isDescribing = false
   var describeRetryAt: Int64?
-  var sinkWaiting = Waiting(for: "ClickHouse")
+  /// What was heard last from a server that can't be used as it should, and since when; nil: all is well.
+  var sinkWait: Wait?
+  /// The causes that were said since.
+  var toldSinkCauses: [Substring] = []
+  /// Work that waits for room on the disk, and since when.
+  var spaceWaits: [SpaceWork: Instant] = [:]
 
   // State and checkpoints
   var stateQueue: [StateWork] = []
@@ -149,7 +160,7 @@ package struct Core {
     for moment in retryAt.values { consider(moment) }
     consider(sealRetryAt)
     consider(appendRetryAt)
-    consider(room.startAt)
+    consider(startAgainAt)
     consider(stateRetryAt)
     consider(deadLetters.retryAt)
     consider(checkpoint.publishRetryAt)
@@ -188,13 +199,13 @@ package struct Core {
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): takeAnswer(exchange, answer)
     case .logBegun(let end, let durable):
-      roomFound(.beginLog)
+      foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
       attemptBase = Int(end) * 1000
       start.isLogBegun = true
     case .stateOpened:
-      roomFound(.openState)
+      foundSpace(.openState)
       start.isStateOpen = true
     case .polled(let polled): takePolled(polled)
     case .processed(let result): takeProcessed(result)

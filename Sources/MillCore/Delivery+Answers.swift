@@ -63,6 +63,7 @@ extension Core {
   }
 
   private mutating func open(_ index: Int) {
+    doubt(index)
     deliveries[index].hasOpenAttempt = table?.mode != .atLeastOnce
     deliveries[index].openedAt = monotonic
     settler.isWanted = true
@@ -211,8 +212,12 @@ extension Core {
   private mutating func takeGuarded(_ index: Int, _ answer: SinkAnswer) {
     Reach.mark(.r8GuardedAfterDoubt)
     switch answer {
-    case .committed: next(index, .timeAfterGuard)
-    case .unknown(let reason): again(index, .timeForDeath, reason)
+    case .committed:
+      if deliveries[index].guardLooks { deliveries[index].isFilled = true }
+      next(index, .timeAfterGuard)
+    case .unknown(let reason):
+      doubt(index)
+      again(index, .timeForDeath, reason)
     case .viewFailed(let code, let message):
       let batch = deliveries[index].batch
       end(

@@ -49,6 +49,9 @@ struct Delivery {
   /// Some plain attempt may still write: it got no answer, or stems from an earlier life.
   var hasOpenAttempt = false
   var openedAt: Int64 = 0
+  /// Nobody could say whether some attempt had written; rows that were missing then have been sent.
+  var isInDoubt = false
+  var isFilled = false
   /// Largest deadline written to the log, in this life or before.
   var recordedDeadline: Int64?
   var deadline: Int64 = 0
@@ -161,7 +164,10 @@ extension Core {
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
     deliveries[index].attempts = attemptBase
-    if deliveries[index].wasRecovered { deliveries[index].openedAt = settler.startedAt }
+    if deliveries[index].wasRecovered {
+      deliveries[index].openedAt = settler.startedAt
+      doubt(index)
+    }
     switch table.mode {
     case .tokenAndProvenance, .tokenOnly, .atLeastOnce:
       deliveries[index].step = .sendPlain
@@ -290,6 +296,7 @@ extension Core {
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
     deliveries[index].isCommitted = true
+    settleDoubt(deliveries[index])
     // What was opened before R7's look was made is dead already.
     if deliveries[index].openedAt <= settler.deadBefore { deliveries[index].hasOpenAttempt = false }
     if deliveries[index].hasOpenAttempt { settler.isWanted = true }
@@ -297,6 +304,22 @@ extension Core {
     deliveries[index].readyAt = nil
     sinkIsBack()
     append(.ack(Ack(destination: .table, batch: deliveries[index].batch.number)))
+  }
+
+  mutating func doubt(_ index: Int) {
+    if !deliveries[index].isInDoubt { doubts.begun += 1 }
+    deliveries[index].isInDoubt = true
+  }
+
+  private mutating func settleDoubt(_ delivery: Delivery) {
+    guard delivery.isInDoubt else { return }
+    if delivery.isFilled {
+      doubts.filled += 1
+    } else if table?.mode == .tokenAndProvenance || table?.mode == .readBack {
+      doubts.counted += 1
+    } else {
+      doubts.repeated += 1
+    }
   }
 
   mutating func deadlineWritten(_ deadline: Deadline, at position: LogPosition) {

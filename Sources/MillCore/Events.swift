@@ -165,6 +165,8 @@ package struct Counters: Hashable, Sendable {
   package var late: UInt64 = 0
   package var skipped: UInt64 = 0
   package var deadLettered: UInt64 = 0
+  /// Of all records, as Kafka gave them.
+  package var bytes: UInt64 = 0
 
   package init() {}
 
@@ -178,6 +180,7 @@ package struct Counters: Hashable, Sendable {
     late += other.late
     skipped += other.skipped
     deadLettered += other.deadLettered
+    bytes += other.bytes
   }
 }
 

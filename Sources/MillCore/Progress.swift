@@ -1,34 +1,128 @@
 package import MillBase
+internal import MillLog
 
-/// Where a pipeline is now, for people: a copy, taken on the flow thread.
+/// Where a pipeline is now, for people and their tools: a copy, taken on the flow thread. Everything that they are shown of the core is here.
 package struct Progress: Sendable {
-  package var isLive: Bool
+  package enum Phase: Sendable { case starting, replaying, running, stopping, stopped }
+
+  /// What keeps the source from being read.
+  package enum Hold: String, CaseIterable, Sendable {
+    /// A full disk.
+    case disk
+    /// `log.unacked_max` is reached.
+    case unacked
+    /// A full table of keys, and the one before isn't written yet.
+    case state
+    /// Rows that wait for their seal.
+    case pending
+  }
+
+  package struct Partition: Sendable {
+    /// The next offset to be processed.
+    package var next: Int64
+    /// The last stable offset last heard of.
+    package var end: Int64
+    package var isIdle: Bool
+
+    package var lag: Int64 { max(0, end - next) }
+  }
+
+  /// Of one destination.
+  package struct Batches: Sendable {
+    /// By this process.
+    package var sealed = Tally()
+    /// Found unacked in the log at the start.
+    package var recovered = Tally()
+    package var acked = Tally()
+    /// What the server refused (R11): these rows are dead letters.
+    package var refused = Tally()
+    package var unacked = Tally()
+    /// Output that no seal covers yet.
+    package var pendingRows: UInt64 = 0
+    package var pendingBytes: UInt64 = 0
+  }
+
+  package var phase: Phase
   package var epoch: EpochNumber
+  /// Of the epochs that this process was the first to cut.
   package var counters: Counters
-  /// Records between what was read and the last stable offsets last heard of.
-  package var lag: Int64
+  /// Records that an earlier process had cut already: they are processed again, and not counted again.
+  package var replayedRecords: UInt64
+  /// Index: partition.
+  package var partitions: [Partition]
   /// Epoch clock less watermark; nil without one.
   package var watermarkDelayMilliseconds: Int64?
-  /// Rows acked since the start.
-  package var ackedRows: UInt64
-  /// Rows that the server refused and that became dead letters since the start (R11).
-  package var refusedRows: UInt64
-  package var unackedBatches: Int
-  package var unackedBytes: UInt64
-  package var checkpointAgeMilliseconds: Int64?
-  /// What is waited for, in words.
-  package var waitsFor: String?
+  /// Index: destination.
+  package var batches: [Batches]
+  package var doubts: Doubts
+  package var checkpoints: UInt64
+  /// Monotonic; nil before the first.
+  package var checkpointedAt: Int64?
+  package var waits: [Wait]
+  package var hold: Hold?
+
+  /// Records between what was read and the last stable offsets last heard of.
+  package var lag: Int64 { partitions.reduce(0) { $0 + $1.lag } }
+  package var unackedBatches: UInt64 { batches.reduce(0) { $0 + $1.unacked.batches } }
+  package var unackedBytes: UInt64 { batches.reduce(0) { $0 + $1.unacked.bytes } }
+  package var isLive: Bool { phase == .running }
+}
+
+/// How much went through a place since the process began.
+package struct Tally: Hashable, Sendable {
+  package var batches: UInt64 = 0
+  package var rows: UInt64 = 0
+  /// Of frozen bytes, as they are sent.
+  package var bytes: UInt64 = 0
+
+  package init() {}
+
+  mutating func add(_ batch: SealedBatch) {
+    batches += 1
+    rows += batch.rowCount
+    bytes += batch.byteCount
+  }
+}
+
+/// INSERTs of which nobody could say at first whether they had written their rows, and how that ended. One a batch.
+package struct Doubts: Hashable, Sendable {
+  package var begun: UInt64 = 0
+  /// A count found all rows.
+  package var counted: UInt64 = 0
+  /// Rows were missing and were filled in by a guarded insert.
+  package var filled: UInt64 = 0
+  /// The same token was taken again, where only the token counts.
+  package var repeated: UInt64 = 0
+
+  package init() {}
 }
 
 extension Core {
   package var progress: Progress {
-    let lag = zip(source.stableEnd, partitions).reduce(0) { $0 + max(0, $1.0 - $1.1.next) }
-    return Progress(
-      isLive: phase == .live, epoch: epoch, counters: counters, lag: lag,
-      watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark),
-      ackedRows: ackedRows, refusedRows: refusedRows,
-      unackedBatches: deliveries.count { !$0.isAcked } + deadLetters.waiting.count, unackedBytes: sealedUnackedBytes,
-      checkpointAgeMilliseconds: checkpoint.lastPublishedAt.map { monotonic - $0 },
-      waitsFor: room.words ?? sinkWaiting.reason ?? sourceWatch.reason)
+    Progress(
+      phase: shownPhase, epoch: epoch, counters: counters, replayedRecords: replayedRecords,
+      partitions: partitions.enumerated().map { index, partition in
+        Progress.Partition(
+          next: partition.next, end: index < source.stableEnd.count ? source.stableEnd[index] : partition.next, isIdle: partition.isIdle)
+      }, watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
+      doubts: doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold)
+  }
+
+  private var shownPhase: Progress.Phase {
+    switch phase {
+    case .stopped: .stopped
+    case _ where stopRequested || windUp != nil: .stopping
+    case .starting, .looking, .preparing: .starting
+    case .replaying: .replaying
+    case .live: .running
+    }
+  }
+
+  private var shownBatches: [Progress.Batches] {
+    var shown = batches
+    for delivery in deliveries where !delivery.isAcked { shown[0].unacked.add(delivery.batch) }
+    for waiting in deadLetters.waiting { shown[1].unacked.add(waiting.batch) }
+    for index in shown.indices { (shown[index].pendingRows, shown[index].pendingBytes) = (pendingRows[index], pendingBytes[index]) }
+    return shown
   }
 }

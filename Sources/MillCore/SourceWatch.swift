@@ -1,7 +1,10 @@
+internal import MillBase
+
 /// What is said of Kafka's troubles: one line when one begins or shows another reason, one when it ends. A pure value.
 struct SourceWatch {
   private struct Trouble {
     var reason: String
+    var since: Instant
     /// Brokers take turns in their reasons; each is said once.
     var said: Set<String>
   }
@@ -20,18 +23,21 @@ struct SourceWatch {
     var isSaid = false
   }
 
-  /// Why nothing comes from Kafka, or why it isn't asked with success; nil: all is well.
-  var reason: String? {
-    if let records { return records.reason }
-    return [SourceQuestion.describe, .witness, .starts, .anchors].lazy.compactMap { questions[$0]?.reason }.first
+  /// Why nothing comes from Kafka, or why it isn't asked with success, and since when something has been wrong; nil: all is well.
+  var trouble: (reason: String, since: Instant)? {
+    let all = ([records] + [SourceQuestion.describe, .witness, .starts, .anchors].map { questions[$0] }).compactMap { $0 }
+    guard let first = all.first, let since = all.map(\.since).min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) else {
+      return nil
+    }
+    return (first.reason, since)
   }
 
   /// Whether this is news.
-  mutating func begin(_ question: SourceQuestion?, _ reason: String) -> Bool {
+  mutating func begin(_ question: SourceQuestion?, _ reason: String, at now: Instant) -> Bool {
     func isNews(_ trouble: inout Trouble?) -> Bool {
       var said = trouble?.said ?? []
       let isNew = said.insert(reason).inserted
-      trouble = Trouble(reason: reason, said: said)
+      trouble = Trouble(reason: reason, since: trouble?.since ?? now, said: said)
       return isNew
     }
     guard let question else { return isNews(&records) }
@@ -55,13 +61,13 @@ extension Core {
   }
 
   mutating func sourceTrouble(_ question: SourceQuestion, _ reason: String) {
-    if sourceWatch.begin(question, reason) { say(.warning, "waiting for Kafka (\(question.rawValue)): \(reason)") }
+    if sourceWatch.begin(question, reason, at: now) { say(.warning, "waiting for Kafka (\(question.rawValue)): \(reason)") }
   }
 
   /// How fetching goes; nil: well.
   mutating func recordsTrouble(_ reason: String?) {
     if let reason {
-      if sourceWatch.begin(nil, reason) { say(.warning, "waiting for Kafka: \(reason)") }
+      if sourceWatch.begin(nil, reason, at: now) { say(.warning, "waiting for Kafka: \(reason)") }
     } else if sourceWatch.end(nil) {
       say(.info, "Kafka answers again")
     }

@@ -43,8 +43,10 @@ package final class Engine {
     }
   }
 
-  /// A copy of where it is, for people.
+  /// A copy of where the core is; ``snapshot()`` has more.
   package var progress: Progress { core.progress }
+
+  var now: Instant { clock.now() }
 
   package var wantsPoll: Bool { stop == nil && core.pollOrder != nil }
 

@@ -36,6 +36,8 @@ package struct EngineParts: Sendable {
   package var logSegmentByteCount: Int
   /// What the lock's holder calls itself.
   package var holder: String
+  /// What happens is counted here.
+  package var metrics: EngineMetrics
   /// What of the state recorded under one plan's text means nothing under another's; nil: nothing. Any thread.
   package var stateChange: @Sendable (_ recorded: String, _ current: String) -> String?
 
@@ -44,6 +46,7 @@ package struct EngineParts: Sendable {
     sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String,
     checkpointDirectory: String, deadLetterDirectory: String,
     entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String,
+    metrics: EngineMetrics = EngineMetrics(),
     stateChange: @escaping @Sendable (_ recorded: String, _ current: String) -> String? = { _, _ in nil }
   ) {
     precondition(entropy.count == 4, "lineage, hash seed (2), instance")
@@ -62,6 +65,7 @@ package struct EngineParts: Sendable {
     self.entropy = entropy
     self.logSegmentByteCount = logSegmentByteCount
     self.holder = holder
+    self.metrics = metrics
     self.stateChange = stateChange
   }
 }

@@ -40,8 +40,10 @@ extension Executor {
   }
 
   private func process(_ intent: Intent, _ flow: Flow, _ log: EpochLog) -> Event {
+    let start = parts.clock.nanoseconds()
     let outcome = flow.process(intent, buffers)
     FaultPoint.hit(.processed)
+    parts.metrics.epochSeconds.observe(nanoseconds: parts.clock.nanoseconds() - start)
     if !outcome.expired.isEmpty { expired[intent.epoch] = outcome.expired }
     return .processed(
       EpochResult(
@@ -78,6 +80,7 @@ extension Executor {
     let takesRows = order.parts.contains { $0.destination == .table }
     let takesLetters = order.parts.contains { $0.destination == .deadLetters }
     let names = destinationNames
+    for part in order.parts { parts.metrics.batchAgeSeconds.observe(Double(part.ageMilliseconds) / 1000) }
     logJob = SealJob(
       order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
       encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, target: "\(parts.sink.options.table)",
@@ -95,9 +98,14 @@ extension Executor {
 
   func runLogJob() {
     guard let job = logJob, let log else { return }
+    let (clock, metrics) = (parts.clock, parts.metrics)
     lanes.run(.log) {
       do throws(LogError) {
-        return try job.run(log)
+        let start = clock.nanoseconds()
+        let event = try job.run(log)
+        metrics.sealSeconds.observe(nanoseconds: clock.nanoseconds() - start)
+        if case .sealed(let seal, _, _) = event { for batch in seal.batches { metrics.batchRows.observe(Double(batch.rowCount)) } }
+        return event
       } catch {
         return Executor.event(of: error, .seal)
       }

@@ -15,6 +15,7 @@ extension Executor {
       }
     let lanes = lanes
     let log = log
+    let (clock, metrics) = (parts.clock, parts.metrics)
     lanes.run(.delivery) {
       var chunks: [[UInt8]] = []
       if let batch = Self.batch(of: request) {
@@ -26,7 +27,11 @@ extension Executor {
         }
         FaultPoint.hit(.beforeInsert)
       }
+      let (start, byteCount) = (clock.nanoseconds(), chunks.reduce(0) { $0 + Int64($1.count) })
+      metrics.sendingByteCount.add(byteCount)
       sink.perform(request, body: { chunks }) { answer in
+        metrics.sendingByteCount.add(-byteCount)
+        metrics.answered(request, answer, nanoseconds: clock.nanoseconds() - start)
         if answer == .committed { FaultPoint.hit(.afterInsertBeforeAck) }
         lanes.post(.sink(exchange: id, answer))
       }

@@ -28,8 +28,12 @@ final class PublishedDigests: @unchecked Sendable {
 /// State and checkpoints (R14, R18).
 extension Executor {
   func freeze(_ id: UInt64, _ epoch: EpochNumber) -> Event {
+    let start = parts.clock.nanoseconds()
     attachState()
     if let state = flow?.state, state.fill.keyCount > 0 { frozen[id] = state.freeze(epoch: epoch) }
+    let end = parts.clock.nanoseconds()
+    parts.metrics.freezeSeconds.observe(nanoseconds: end - start)
+    freezes[epoch] = start
     return .frozen(id: id, position: log?.end ?? 0)
   }
 
@@ -47,11 +51,13 @@ extension Executor {
     // A flush that had no room is ordered again: the table stays until the next freeze.
     let table = frozen[id]
     frozen = frozen.filter { $0.key >= id }
+    let metrics = parts.metrics
     lanes.run(.state) {
-      guard let table, let lane = opening.state?.lane else { return .stateWorkDone(work) }
+      guard let table, let state = opening.state, let lane = state.lane else { return .stateWorkDone(work) }
       do throws(RunStoreError) {
         flushed.add(try lane.flush(table))
         FaultPoint.hit(.flushed)
+        metrics.look(at: state.store)
         return .stateWorkDone(work)
       } catch {
         return Executor.event(of: error, .state)
@@ -63,11 +69,14 @@ extension Executor {
     let opening = opening
     let buckets = expired[epoch] ?? []
     expired = expired.filter { $0.key >= epoch }
+    let metrics = parts.metrics
     lanes.run(.state) {
       do throws(RunStoreError) {
         FaultPoint.hit(.beforeDrop)
         try opening.state?.lane?.drop(buckets)
         FaultPoint.hit(.dropped)
+        metrics.droppedBuckets.add(UInt64(buckets.count))
+        if let state = opening.state { metrics.look(at: state.store) }
         return .stateWorkDone(work)
       } catch {
         return Executor.event(of: error, .state)
@@ -80,6 +89,7 @@ extension Executor {
     let disk = parts.disk
     let checkpoints = checkpoints
     let isDamaged = opening.damaged.contains(name)
+    let metrics = parts.metrics
     lanes.run(.state) {
       guard let state = opening.state else { return .failed(Stop(.failed, "a checkpoint was ordered before the state was open")) }
       do {
@@ -93,6 +103,7 @@ extension Executor {
         FaultPoint.hit(.amidCheckpointFiles)
         _ = try state.lane?.writeFilters(into: directory + "/shard-0/filters")
         FaultPoint.hit(.checkpointFilesMade)
+        metrics.look(at: state.store)
         return .stateWorkDone(work)
       } catch let error as RunStoreError {
         return Executor.event(of: error, .checkpoint)
@@ -111,11 +122,15 @@ extension Executor {
     let checkpoints = checkpoints
     let digests = knownDigests
     opening.damaged.remove(name)
+    let (clock, metrics) = (parts.clock, parts.metrics)
+    let start = freezes[manifest.epoch] ?? clock.nanoseconds()
+    freezes = freezes.filter { $0.key > manifest.epoch }
     lanes.run(.state) {
       do throws(CheckpointError) {
         let published = try checkpoints.publish(manifest, known: &digests.known)
         digests.known.keep(published.files)
         FaultPoint.hit(.published)
+        metrics.checkpointSeconds.observe(nanoseconds: clock.nanoseconds() - start)
         return .published(manifest.epoch, name: name)
       } catch {
         return Executor.event(of: error, .publish)

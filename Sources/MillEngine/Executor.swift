@@ -26,6 +26,8 @@ package final class Executor {
   let flushed = Flushed()
   /// The seal or retire under way.
   var logJob: (any LogJob)?
+  /// When the state was frozen at the end of these epochs, by the clock that measures; until their checkpoint is published.
+  var freezes: [EpochNumber: Int64] = [:]
   /// Digests of sorted files that this process has published; state lane only.
   let knownDigests = PublishedDigests()
   /// What the source has told last.

@@ -105,6 +105,7 @@ final class Flow {
       let buffer = buffers[Int(range.partition)]
       let count = buffer.count(before: range.next)
       outcome.counters.records += UInt64(count)
+      outcome.counters.bytes += UInt64(buffer.byteCount(ofFirst: count))
       var taken = 0
       while taken < count {
         let some = min(count - taken, Self.pieceRowCount - decoded.rowCount)

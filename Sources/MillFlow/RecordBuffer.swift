@@ -77,6 +77,12 @@ package struct RecordEntry: Sendable {
   /// Bytes of the records not yet processed.
   package var byteCount: Int { head < entries.count ? unsafe state.pointee.used - entries[head].start : 0 }
 
+  /// Bytes of the first `count` records not yet processed.
+  package func byteCount(ofFirst count: Int) -> Int {
+    let end = head + count
+    return count == 0 ? 0 : (end < entries.count ? entries[end].start : unsafe state.pointee.used) - entries[head].start
+  }
+
   /// Appends one record; `offset` must be at least ``nextOffset``. Null key or payload: a nil `baseAddress` is empty, pass nil for null.
   package func append(
     offset: Int64, timestamp: Int64, key: UnsafeRawBufferPointer?, payload: UnsafeRawBufferPointer?, headers: UnsafeRawBufferPointer?

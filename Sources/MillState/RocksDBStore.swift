@@ -108,6 +108,17 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     try unsafe Self.check(result, message, "checkpoint to \(directory)", self.directory)
   }
 
+  package func facts() -> RunStoreFacts {
+    var counted = mr_store_counts()
+    unsafe mr_store_count(open(), &counted)
+    var facts = RunStoreFacts()
+    facts.bucketCount = Int(counted.families)
+    facts.keyCount = counted.keys
+    facts.fileByteCount = counted.file_bytes
+    facts.memoryByteCount = counted.memory_bytes
+    return facts
+  }
+
   /// Bytes of a bucket's files.
   package func byteCount(of bucket: BucketID) -> Int { unsafe Int(mr_store_family_byte_count(open(), bucket.name)) }
 

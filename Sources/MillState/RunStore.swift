@@ -73,7 +73,26 @@ package protocol RunStore: AnyObject, Sendable {
   func lookup(_ bucket: BucketID, keys: [UInt8], ends: [UInt32], into values: inout [[UInt8]?]) throws(RunStoreError)
   /// Makes `directory` (which must not exist) hold the store as it is now, by hard links where it can. Not synced: the caller does that.
   func checkpoint(to directory: String) throws(RunStoreError)
+  /// For people and their tools.
+  func facts() -> RunStoreFacts
   func close()
+}
+
+/// How much a store holds now, as far as it knows.
+package struct RunStoreFacts: Hashable, Sendable {
+  package var bucketCount = 0
+  /// An estimate; a key counts once for each run that has it.
+  package var keyCount: UInt64 = 0
+  package var fileByteCount: UInt64 = 0
+  /// Of caches and buffers.
+  package var memoryByteCount: UInt64 = 0
+
+  package init() {}
+}
+
+extension RunStore {
+  /// Of a store that doesn't count.
+  package func facts() -> RunStoreFacts { RunStoreFacts() }
 }
 
 /// Opens stores; the seam's constructor.

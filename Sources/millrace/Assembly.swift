@@ -51,9 +51,9 @@ struct Assembly {
   }
 
   /// Everything an engine is built from.
-  func parts(_ pipeline: Pipeline, _ options: RunOptions) -> EngineParts {
+  func parts(_ pipeline: Pipeline, _ options: RunOptions, _ metrics: EngineMetrics) -> EngineParts {
     EngineParts(
-      core: coreOptions(pipeline, options), disk: RealDisk(), clock: SystemClock(), source: source,
+      core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(
         cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sink: sink,
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
@@ -61,7 +61,7 @@ struct Assembly {
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
       // Four segments hold what may wait for ClickHouse, so that a small bound bounds the disk too; 4 MiB at least, two chunks' room.
       logSegmentByteCount: min(64 << 20, pipeline.unackedByteCountMax / 4),
-      holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())",
+      holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())", metrics: metrics,
       stateChange: { stateChange(from: $0, to: $1) })
   }
 

@@ -16,6 +16,9 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   }
   Output.out("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)\n")
   Output.out("  keeps   state in \(pipeline.state.directory), checkpoints in \(pipeline.checkpoint.directory)\n")
+  if let admin = pipeline.admin {
+    Output.out("  serves  metrics and health at http://\(admin.address)\(admin.token == nil ? "" : ", with a token")\n")
+  }
   Output.out("  plan    \(planHash(plan).paddedHex)\n")
   return arguments.flag("--connect") ? checkConnections(pipeline, logger) : .done
 }

@@ -1,19 +1,6 @@
-/// Where a pipeline is, as its owner counts it.
-struct ProgressCounters: Sendable {
-  /// Records processed since the start.
-  var recordCount: UInt64 = 0
-  /// Rows acked by ClickHouse since the start.
-  var ackedRowCount: UInt64 = 0
-  /// Records between the position and the end of the topic; nil while unknown.
-  var lag: Int64?
-  /// How far the watermark is behind the clock; nil without event time or before the first record.
-  var watermarkDelayMilliseconds: Int64?
-  var unackedBatchCount = 0
-  /// Since the last checkpoint; nil before the first.
-  var checkpointAgeMilliseconds: Int64?
-  /// What the pipeline waits for, such as `ClickHouse: connection refused`; nil while it runs.
-  var waitingFor: String?
-}
+internal import MillBase
+internal import MillCore
+internal import MillEngine
 
 /// Shows progress: a live line on a terminal, otherwise a log line every 10 s. One thread.
 struct ProgressReporter {
@@ -33,25 +20,29 @@ struct ProgressReporter {
   }
 
   /// Call it as often as you like: it shows something when it is time.
-  mutating func report(_ counters: ProgressCounters, now: Int64) {
+  mutating func report(_ snapshot: EngineSnapshot) {
+    let now = snapshot.at.monotonicMilliseconds
     let elapsed = now - shownAt
     guard elapsed >= (isLive ? Self.liveIntervalMilliseconds : Self.logIntervalMilliseconds) else { return }
-    let rate = (counters.recordCount &- shownRecordCount) * 1000 / UInt64(elapsed)
+    let progress = snapshot.progress
+    let recordCount = progress.counters.records + progress.replayedRecords
+    let rate = (recordCount - shownRecordCount) * 1000 / UInt64(elapsed)
     shownAt = now
-    shownRecordCount = counters.recordCount
+    shownRecordCount = recordCount
     if isLive {
-      Output.live(Self.line(counters, rate: rate))
+      Output.live(Self.line(progress, rate: rate, now: now))
     } else {
-      var text = counters.waitingFor ?? ""
-      if text.isEmpty { text = "none" }
+      let waits = progress.waits.map { "\($0.subject.rawValue): \($0.reason)" }
       logger.info(
         "progress",
         [
-          "rows_per_second": .integer(Int64(rate)), "records": .integer(Int64(clamping: counters.recordCount)),
-          "acked_rows": .integer(Int64(clamping: counters.ackedRowCount)), "lag": .text(counters.lag.map(String.init) ?? "unknown"),
-          "watermark_delay_ms": .text(counters.watermarkDelayMilliseconds.map(String.init) ?? "none"),
-          "unacked_batches": .integer(Int64(counters.unackedBatchCount)),
-          "checkpoint_age_ms": .text(counters.checkpointAgeMilliseconds.map(String.init) ?? "none"), "waiting_for": .text(text),
+          "rows_per_second": .integer(Int64(rate)), "records": .integer(Int64(clamping: recordCount)),
+          "acked_rows": .integer(Int64(clamping: progress.batches[0].acked.rows)),
+          "lag": progress.partitions.isEmpty ? "unknown" : .text("\(progress.lag)"),
+          "watermark_delay_ms": .text(progress.watermarkDelayMilliseconds.map(String.init) ?? "none"),
+          "unacked_batches": .integer(Int64(progress.unackedBatches)),
+          "checkpoint_age_ms": .text(progress.checkpointedAt.map { "\(now - $0)" } ?? "none"),
+          "waiting_for": .text(waits.isEmpty ? "none" : waits.joined(separator: "; ")),
         ])
     }
   }
@@ -61,13 +52,13 @@ struct ProgressReporter {
     if isLive { Output.live("") }
   }
 
-  /// The live line.
-  static func line(_ counters: ProgressCounters, rate: UInt64) -> String {
-    var parts = ["\(grouped(Int64(clamping: rate))) rows/s", "lag \(counters.lag.map { grouped($0) } ?? "?")"]
-    if let delay = counters.watermarkDelayMilliseconds { parts.append("watermark \(seconds(delay)) behind") }
-    parts.append("\(counters.unackedBatchCount) unacked batches")
-    parts.append(counters.checkpointAgeMilliseconds.map { "checkpoint \(seconds($0)) ago" } ?? "no checkpoint yet")
-    if let waiting = counters.waitingFor { parts.append("waiting: \(waiting)") }
+  /// The live line. `now`: monotonic.
+  static func line(_ progress: Progress, rate: UInt64, now: Int64) -> String {
+    var parts = ["\(grouped(Int64(clamping: rate))) rows/s", "lag \(progress.partitions.isEmpty ? "?" : grouped(progress.lag))"]
+    if let delay = progress.watermarkDelayMilliseconds { parts.append("watermark \(seconds(delay)) behind") }
+    parts.append("\(progress.unackedBatches) unacked batches")
+    parts.append(progress.checkpointedAt.map { "checkpoint \(seconds(now - $0)) ago" } ?? "no checkpoint yet")
+    for wait in progress.waits { parts.append("waiting for \(wait.subject.rawValue): \(wait.reason)") }
     return parts.joined(separator: "  ")
   }
 

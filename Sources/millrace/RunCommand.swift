@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MillAdmin
 internal import MillBase
 internal import MillClickHouse
 internal import MillConfig
@@ -57,14 +58,26 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
     logger.error("Kafka's client can't be made: \(error)")
     return .failed
   }
+  let (clock, board, metrics) = (SystemClock(), SnapshotBoard(), EngineMetrics())
+  let admin: Admin
+  do throws(AdminError) {
+    admin = try Admin(pipeline, board, metrics, clock: clock)
+  } catch {
+    assembly.transport.close()
+    return cannotServe(error, pipeline, logger)
+  }
+  defer { admin.close() }
   let lanes = ThreadLanes()
-  let engine = Engine(parts: assembly.parts(pipeline, options), lanes: lanes) { level, text in logger.log(LogLevel(level), text) }
+  let engine = Engine(parts: assembly.parts(pipeline, options, metrics), lanes: lanes) { level, text in logger.log(LogLevel(level), text) }
   target.set(lanes)
-  let clock = SystemClock()
   var loop = EngineLoop(lanes: lanes, clock: clock)
   var progress = ProgressReporter(
     logger, isLive: isatty(2) == 1 && logger.format == .text, now: clock.now().monotonicMilliseconds)
-  loop.report = { progress.report(ProgressCounters($0.progress), now: clock.now().monotonicMilliseconds) }
+  loop.report = { engine in
+    let snapshot = engine.snapshot()
+    board.put(snapshot)
+    progress.report(snapshot)
+  }
   let stop = loop.run(engine)
   progress.finish()
   // Requests under way are dropped: what they did is settled at the next start (R7).
@@ -72,6 +85,24 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   lanes.close()
   engine.executor.close()
   return report(stop, logger)
+}
+
+/// A second instance of the pipeline finds its port taken before it finds its state locked; the lock is what it is to be told of.
+private func cannotServe(_ error: AdminError, _ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
+  let lock = pipeline.state.directory + "/LOCK"
+  let disk = RealDisk()
+  if error.isTaken, disk.exists(lock) {
+    do throws(DiskError) {
+      try disk.lock(lock, holder: "").release()
+    } catch .locked(_, let holder) {
+      return report(Stop(.inUse, rule: "R19", "another instance holds the state directory (\(lock)): \(holder)"), logger)
+    } catch {
+      // What else is wrong with it the engine would have said; here it is about the port.
+    }
+  }
+  let remedy = error.isTaken ? "; another program uses that port: end it, or write another one into admin.listen" : ""
+  logger.error("admin: \(error.message)\(remedy)")
+  return .failed
 }
 
 /// Where a stop request goes once the engine is there; one that came before is kept.
@@ -90,15 +121,6 @@ private final class StopTarget: Sendable {
       $0.lanes = lanes
       if $0.isRequested { lanes.post(.stopRequested) }
     }
-  }
-}
-
-extension ProgressCounters {
-  init(_ progress: Progress) {
-    self.init(
-      recordCount: progress.counters.records, ackedRowCount: progress.ackedRows, lag: progress.lag,
-      watermarkDelayMilliseconds: progress.watermarkDelayMilliseconds, unackedBatchCount: progress.unackedBatches,
-      checkpointAgeMilliseconds: progress.checkpointAgeMilliseconds, waitingFor: progress.waitsFor)
   }
 }
 

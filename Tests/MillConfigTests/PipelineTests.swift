@@ -21,6 +21,7 @@ import Testing
   #expect(pipeline.checkpoint == checkpoint)
   #expect(pipeline.state == StateSettings(directory: "/srv/pipelines/state", memoryByteCount: 512 << 20))
   #expect(pipeline.unackedByteCountMax == 4 << 30 && pipeline.prefetchByteCount == 64 << 20 && pipeline.workerCount == 1)
+  #expect(pipeline.admin == nil)
   #expect(pipeline.epoch == EpochSettings(rowCountMax: 65_536, byteCountMax: 32 << 20, delayMaxMilliseconds: 20))
 }
 
@@ -76,6 +77,20 @@ import Testing
   let pipeline = try read(changed("url: http://localhost:8123", list))
   #expect(pipeline.sink.urls == ["http://a:1", "https://b:2"])
   #expect(pipeline.sink.tls == TLSSettings(authorities: "/etc/hostname"))
+}
+
+@Test(
+  arguments: [
+    ("{listen: 127.0.0.1:8080}", "127.0.0.1", 8080, nil), ("{listen: localhost:1}", "127.0.0.1", 1, nil),
+    ("{listen: \"[::1]:65535\"}", "::1", 65_535, nil), ("{listen: 127.9.9.9:80, token: null}", "127.9.9.9", 80, nil),
+    ("{listen: 0.0.0.0:80, token: \"${file:/t}\"}", "0.0.0.0", 80, "s3cret"),
+    ("{listen: \"[2001:db8::7]:80\", token: a}", "2001:db8::7", 80, "a"),
+  ] as [(String, String, UInt16, String?)])
+func `admin takes loopback addresses as they are and others with a token`(text: String, host: String, port: UInt16, token: String?) throws {
+  let pipeline = try read(changed("pipeline: payments", "pipeline: p\nadmin: \(text)"), surroundings(files: ["/t": "s3cret\n"]))
+  let admin = try #require(pipeline.admin)
+  #expect(admin.host == host && admin.port == port && admin.token?.revealed == token)
+  #expect(!"\(pipeline)".contains("s3cret"))
 }
 
 @Test func `without event_time deduplicate runs on processing time`() throws {

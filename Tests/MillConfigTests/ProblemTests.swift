@@ -30,7 +30,24 @@ private let topLevel: [Wrong] = [
   Wrong(
     "pipeline: payments", "pipelin: payments\npipeline: p", 1, "pipelin", nil, "unknown key \"pipelin\"", "known here: pipeline, kafka",
     "pipeline"),
-  Wrong("pipeline: payments", "pipeline: p\nadmin: {listen: 1}", 2, "admin", nil, "not in this version", "null"),
+  Wrong("pipeline: payments", "pipeline: p\nadmin: {listen: 1}", 2, "admin.listen", "1", "this is not ADDRESS:PORT", "127.0.0.1:8080"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nadmin: {listen: 127.0.0.1:0}", 2, "admin.listen", "127.0.0.1:0", "not ADDRESS:PORT", "1 to 65535"),
+  Wrong("pipeline: payments", "pipeline: p\nadmin: {listen: \"::1:80\"}", 2, "admin.listen", "::1:80", "not ADDRESS:PORT", "[::1]:8080"),
+  Wrong("pipeline: payments", "pipeline: p\nadmin: {listen: host:80}", 2, "admin.listen", "host:80", "not ADDRESS:PORT", "localhost"),
+  Wrong("pipeline: payments", "pipeline: p\nadmin: {token: a}", 2, "admin.listen", nil, "listen is missing", "127.0.0.1:8080"),
+  Wrong("pipeline: payments", "pipeline: p\nadmin: on", 2, "admin", "on", "a single value stands where a map", "indented"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nadmin: {listen: localhost:80, token: a b}", 2, "admin.token", "***", "this is not a token",
+    "without blanks"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nadmin: {listen: localhost:80, path: a}", 2, "admin.path", nil, "unknown key \"path\"",
+    "known here: listen, token"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nadmin: {listen: 0.0.0.0:80}", 2, "admin.listen", "0.0.0.0:80", "no token is set",
+    "set admin.token, such as ${file:/run/secrets/millrace-admin}, or listen on 127.0.0.1:80"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nadmin: {listen: \"[::]:80\", token: null}", 2, "admin.listen", "[::]:80", "no token", "admin.token"),
   Wrong("pipeline: payments", "pipeline: p\nworkers: 4", 2, "workers", "4", "more than one worker is not in this version", "auto or 1"),
   Wrong("pipeline: payments", "pipeline: p\nworkers: many", 2, "workers", "many", "neither auto nor", "auto or 1"),
   Wrong(

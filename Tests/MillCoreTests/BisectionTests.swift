@@ -109,7 +109,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     let commands = sealing.retired(parent, [batch(1, rows: 1, .deadLetters)])
     #expect(commands.contains { if case .writeDeadLetters = $0 { true } else { false } })
     let progress = sealing.start.core.progress
-    #expect(progress.refusedRows == 1 && progress.unackedBatches == 1)
+    #expect(progress.batches[0].refused.rows == 1 && progress.unackedBatches == 1)
   }
 
   @Test func `too many table partitions halve a batch, and never make a dead letter (R9)`() throws {

@@ -189,7 +189,7 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     #expect(words(running.step(.sourceUnavailable(.describe, reason: "denied")), .warning).isEmpty)
     #expect(words(running.step(poll("down")), .warning) == ["waiting for Kafka: down"])
     #expect(words(running.step(poll("denied")), .warning).isEmpty)
-    let waitsFor = running.start.core.progress.waitsFor
+    let waitsFor = running.start.core.progress.waits.first?.reason
     #expect(waitsFor == "denied")
     #expect(words(running.step(poll(nil)), .info) == ["Kafka answers again"])
     #expect(words(running.step(poll("denied")), .warning) == ["waiting for Kafka: denied"])

@@ -60,6 +60,19 @@ int mr_store_checkpoint(mr_store *store, const char *directory, char **message);
 /// Bytes of the files of a column family; 0 where there is none.
 uint64_t mr_store_family_byte_count(mr_store *store, const char *family);
 
+/// How much a store holds.
+struct mr_store_counts {
+  uint64_t families;
+  /// Estimated from the files' entries.
+  uint64_t keys;
+  uint64_t file_bytes;
+  /// Block cache, memtables, and what readers of files hold outside of it.
+  uint64_t memory_bytes;
+};
+
+/// May run beside every other function but mr_store_close.
+void mr_store_count(mr_store *store, struct mr_store_counts *counts);
+
 #ifdef __cplusplus
 }
 #endif

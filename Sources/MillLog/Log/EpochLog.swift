@@ -92,6 +92,9 @@ package final class EpochLog: Sendable {
   /// The oldest position that is kept.
   package var firstPosition: LogPosition { state.withLock { $0.segments[0].name.firstPosition } }
 
+  /// Bytes of all segments that are kept.
+  package var byteCount: Int { state.withLock { $0.segments.reduce(0) { $0 + $1.byteCount } } }
+
   // MARK: Appending
 
   /// Writes a record and returns its position. Nothing is durable before ``sync()``.

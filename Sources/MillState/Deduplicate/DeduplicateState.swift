@@ -120,8 +120,13 @@ private final class SpareTable: Sendable {
   /// Buckets whose keys only the store knows.
   package var unfilteredBucketCount: Int { filters.unfiltered.count }
 
+  /// Bytes and keys of the active and the frozen tables.
+  package var tableByteCount: Int { frozen.reduce(active.byteCount) { $0 + $1.table.byteCount } }
+  package var tableKeyCount: Int { frozen.reduce(active.count) { $0 + $1.table.count } }
+  package var filterByteCount: Int { filters.byteCount }
+
   /// Bytes of memory that all tables and filters take.
-  package var byteCount: Int { frozen.reduce(active.byteCount) { $0 + $1.table.byteCount } + filters.byteCount }
+  package var byteCount: Int { tableByteCount + filterByteCount }
 
   /// Puts a fresh table in the active one's place, at the end of `epoch`. The frozen one is to be flushed by the state lane, tables in the
   /// order of their epochs, and each released afterwards. Of an empty table too: a checkpoint may wait for it.

@@ -1,0 +1,76 @@
+/// How a pipeline is, as `/health` tells it. Nothing here stems from the pipeline file but its name: no address, path, table or secret.
+package struct Health: Hashable, Sendable {
+  package enum State: String, CaseIterable, Sendable {
+    /// Looking at Kafka, ClickHouse and the state directory; nothing is processed yet.
+    case starting
+    /// Epochs that an earlier process has recorded are processed again.
+    case replaying
+    case running
+    /// What it needs isn't there; ``Health/waits`` has what. It goes on by itself.
+    case waiting
+    /// Asked to stop: sealing and taking a checkpoint.
+    case stopping
+    case stopped
+  }
+
+  /// What can be waited for.
+  package enum Subject: String, CaseIterable, Sendable {
+    case kafka, clickhouse, disk
+  }
+
+  package struct Wait: Hashable, Sendable {
+    package var subject: Subject
+    /// ISO 8601, UTC.
+    package var since: String
+    package var seconds: Int64
+
+    package init(_ subject: Subject, since: String, seconds: Int64) {
+      self.subject = subject
+      self.since = since
+      self.seconds = seconds
+    }
+  }
+
+  /// Why it has stopped; the process ends soon after. The log has the whole message.
+  package struct Stopped: Hashable, Sendable {
+    /// The exit code that the process will have.
+    package var exitCode: Int32
+    /// The protocol's rule, such as R15; may be empty.
+    package var rule: String
+    /// What that exit code means, in a fixed sentence.
+    package var meaning: String
+
+    package init(exitCode: Int32, rule: String, meaning: String) {
+      self.exitCode = exitCode
+      self.rule = rule
+      self.meaning = meaning
+    }
+  }
+
+  package var pipeline: String
+  package var state: State
+  /// In the order of ``Subject``.
+  package var waits: [Wait]
+  package var stopped: Stopped?
+  /// Whether the thread that processes records has been seen lately.
+  package var isAlive: Bool
+
+  package init(pipeline: String, state: State, waits: [Wait], stopped: Stopped?, isAlive: Bool) {
+    self.pipeline = pipeline
+    self.state = state
+    self.waits = waits
+    self.stopped = stopped
+    self.isAlive = isAlive
+  }
+
+  /// Records go all the way from Kafka into the table.
+  package var isReady: Bool { state == .running && isAlive }
+
+  /// One JSON object. Every text in it is a name of ours, a moment or a pipeline's name, none of which needs escapes.
+  var json: String {
+    let waits = waits.map { "{\"for\":\"\($0.subject.rawValue)\",\"since\":\"\($0.since)\",\"seconds\":\($0.seconds)}" }
+    let stopped = stopped.map { "{\"exit_code\":\($0.exitCode),\"rule\":\"\($0.rule)\",\"meaning\":\"\($0.meaning)\"}" }
+    return "{\"ready\":\(isReady),\"alive\":\(isAlive),\"pipeline\":\"\(pipeline)\",\"state\":\"\(state.rawValue)\","
+      + "\"waiting\":[\(waits.joined(separator: ","))],\"stopped\":\(stopped ?? "null")}\n"
+  }
+}

@@ -1,0 +1,60 @@
+package import MillBase
+
+/// What the pipeline waits for: it goes on by itself when that is there again.
+package struct Wait: Hashable, Sendable {
+  package enum Subject: String, CaseIterable, Sendable {
+    case kafka, clickhouse, disk
+  }
+
+  package var subject: Subject
+  /// When it began.
+  package var since: Instant
+  /// What was heard last, in words; it may name addresses and paths.
+  package var reason: String
+}
+
+extension Core {
+  /// At most one of each subject, in the subjects' order.
+  var waits: [Wait] {
+    var waits: [Wait] = []
+    if let trouble = sourceWatch.trouble { waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason)) }
+    if let sinkWait { waits.append(sinkWait) }
+    if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
+      waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))
+    }
+    return waits
+  }
+
+  /// One line per change of state, not per try: when waiting begins, and for each cause that wasn't told since.
+  mutating func sinkTrouble(_ reason: String) {
+    // What stands behind the colon differs from try to try: times, sizes, ids.
+    let cause = reason.prefix { $0 != ":" }
+    if !toldSinkCauses.contains(cause) {
+      toldSinkCauses.append(cause)
+      say(.warning, sinkWait == nil ? "waiting for ClickHouse: \(reason)" : "still waiting for ClickHouse, now: \(reason)")
+    }
+    sinkWait = Wait(subject: .clickhouse, since: sinkWait?.since ?? now, reason: reason)
+  }
+
+  /// An answer that was waited for is there; others may still be waited for.
+  mutating func sinkIsBack() {
+    guard sinkWait != nil, !deliveries.contains(where: { $0.tries > 0 && !$0.isCommitted }) else { return }
+    say(.info, "ClickHouse answers again")
+    sinkWait = nil
+    toldSinkCauses = []
+  }
+
+  /// One line for the log, the state, a checkpoint or the dead letters, not for each work and try that waits.
+  mutating func noSpace(_ work: SpaceWork, _ place: String) {
+    if !waitsForSpace(work.noun) { say(.warning, "no space left for \(work.noun) (\(place)): waiting for room") }
+    if spaceWaits[work] == nil { spaceWaits[work] = now }
+  }
+
+  /// This work found room.
+  mutating func foundSpace(_ work: SpaceWork) {
+    guard spaceWaits.removeValue(forKey: work) != nil, !waitsForSpace(work.noun) else { return }
+    say(.info, "there is room again for \(work.noun)")
+  }
+
+  private func waitsForSpace(_ noun: String) -> Bool { spaceWaits.keys.contains { $0.noun == noun } }
+}
