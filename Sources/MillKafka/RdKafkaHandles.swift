@@ -331,7 +331,6 @@ private func words(_ text: [CChar]) -> String {
       if let offset { unsafe rd_kafka_topic_partition_list_add(pointer, topic, first + Int32(index)).pointee.offset = offset }
     }
   }
-
   deinit { unsafe rd_kafka_topic_partition_list_destroy(pointer) }
 }
 
