@@ -4,8 +4,8 @@ internal import MillBase
 extension PipelineReader {
   /// Nil where there is no `admin`, or after a problem.
   func readAdmin(_ top: Section) -> AdminSettings? {
-    guard top.node("admin") != nil else { return nil }
     let section = top.section("admin", known: PipelineKeys.admin.map(\.name))
+    guard case .map = top.node("admin")?.content else { return nil }
     let hasListen = section.requires("listen", "the address to serve at: listen: 127.0.0.1:8080")
     let token = readToken(section)
     guard hasListen, let (node, text) = section.scalar("listen", wanted: "ADDRESS:PORT") else { return nil }

@@ -1,7 +1,7 @@
 package import MillBase
 internal import MillLog
 
-/// Where a pipeline is now, for people and their tools: a copy, taken on the flow thread. Everything that they are shown of the core is here.
+/// Where a pipeline is now, for people and their tools: a copy, taken on the flow thread. All that they are shown of the core is here.
 package struct Progress: Sendable {
   package enum Phase: Sendable { case starting, replaying, running, stopping, stopped }
 

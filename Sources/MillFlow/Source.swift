@@ -98,4 +98,11 @@ package protocol Source: AnyObject, Sendable {
   /// Moves fetched records into the buffers (index: partition), at most `limit` records, waiting at most `timeoutMilliseconds` for
   /// the first. Also advances ``RecordBuffer/nextOffset`` past aborted records and markers when the end of a partition is reached.
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice]
+  /// Records that were fetched and wait for the next poll, for people and their tools. Flow thread.
+  var prefetchedCount: Int { get }
+}
+
+extension Source {
+  /// Of a source that fetches nothing ahead.
+  package var prefetchedCount: Int { 0 }
 }

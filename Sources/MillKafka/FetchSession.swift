@@ -11,6 +11,8 @@ final class FetchSession: @unchecked Sendable {
     progress = FetchProgress(offsets)
   }
 
+  /// Messages that wait for the next poll.
+  var waitingCount: Int { queue.count }
   /// Why nothing, or not all, can be fetched now.
   var trouble: String? { progress.trouble }
   /// A broker has answered this session.

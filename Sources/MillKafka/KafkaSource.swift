@@ -197,6 +197,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
     }
   }
 
+  package var prefetchedCount: Int { assignment.withLock { $0.session?.waitingCount ?? 0 } }
+
   /// Tells brokers' state when it isn't the one told last.
   private func availability(of trouble: String?) -> [SourceNotice] {
     guard trouble != reportedTrouble else { return [] }

@@ -325,7 +325,6 @@ private func words(_ text: [CChar]) -> String {
 /// Offsets by partition, as librdkafka takes them; destroyed with this object.
 @safe private final class PartitionList {
   let pointer: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
-
   /// `offsets` of partitions from `first` on; nil leaves a partition out.
   init(_ topic: String, _ offsets: [Int64?], first: Int32 = 0) {
     unsafe pointer = rd_kafka_topic_partition_list_new(Int32(offsets.count))
@@ -333,7 +332,6 @@ private func words(_ text: [CChar]) -> String {
       if let offset { unsafe rd_kafka_topic_partition_list_add(pointer, topic, first + Int32(index)).pointee.offset = offset }
     }
   }
-
   deinit { unsafe rd_kafka_topic_partition_list_destroy(pointer) }
 }
 
@@ -351,6 +349,8 @@ private func words(_ text: [CChar]) -> String {
   private let slots: UnsafeMutablePointer<UnsafeMutablePointer<rd_kafka_message_t>?>
   /// Headers of one record in the form of ``RecordEntry/headersByteCount``, used again.
   private var headerBytes: [UInt8] = []
+  /// Messages, events included, that wait to be taken.
+  var count: Int { unsafe Int(rd_kafka_queue_length(queue)) }
 
   /// Fetches each partition from its offset on; nil leaves a partition out. Does not wait for brokers.
   init(_ client: KafkaClient, topic: String, offsets: [Int64?], readsHeaders: Bool) throws(KafkaFailure) {

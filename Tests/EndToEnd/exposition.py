@@ -41,7 +41,7 @@ class Page:
                 kind = lines[index + 1].split(" ") if index + 1 < len(lines) else []
                 if len(kind) != 4 or kind[:3] != ["#", "TYPE", name] or kind[3] not in ("counter", "gauge", "histogram"):
                     raise FormatError(f"{name}: HELP without TYPE: {kind}")
-                if name in self.families or not re.fullmatch(NAME, name) or not words or re.search(r"\\[^\\n]", words):
+                if name in self.families or not re.fullmatch(NAME, name) or not re.fullmatch(r"(?:[^\\]|\\\\|\\n)+", words):
                     raise FormatError(f"family {name!r}: said twice, no name, or no help")
                 current = self.families[name] = Family(name, words, kind[3])
                 index += 2

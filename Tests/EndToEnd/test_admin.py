@@ -39,6 +39,31 @@ def port():
     return free_port()
 
 
+WHOLE = """# HELP h_seconds Some \\\\ words.
+# TYPE h_seconds histogram
+h_seconds_bucket{pipeline="p",le="0.5"} 1
+h_seconds_bucket{pipeline="p",le="+Inf"} 7
+h_seconds_sum{pipeline="p"} 1025.7
+h_seconds_count{pipeline="p"} 7
+# HELP a_total What.
+# TYPE a_total counter
+a_total{pipeline="p",outcome="la\\"te\\\\"} 3
+"""
+
+
+@pytest.mark.parametrize("old, new", [
+    (" 3\n", " 3"), ("le=\"+Inf\"} 7", "le=\"+Inf\"} 0"), ("h_seconds_count{pipeline=\"p\"} 7", "h_seconds_count{pipeline=\"p\"} 8"),
+    ("le=\"+Inf\"", "le=\"0.1\""), ("a_total{", "b_total{"), (" 3\n", " x\n"), (" 3\n", " -3\n"), ("a_total counter", "a_total gauge"),
+    ("\"p\",out", "\"p\" out"), ("outcome", "pipeline"), ("# TYPE a_total counter\n", ""), ("h_seconds_sum", "h_seconds_max"),
+    ("# HELP a_total", "# HELP h_seconds"), ("te\\\\", "te\\x"),
+])
+def test_the_reader_of_these_tests_refuses_what_prometheus_would(old, new):
+    assert Page(WHOLE).value("a_total", outcome='la"te\\') == 3
+    assert old in WHOLE
+    with pytest.raises(FormatError):
+        Page(WHOLE.replace(old, new))
+
+
 def settled(client: Client, records: int, again: int = 0):
     """Waits for a page on which `records` have been read and `again` replayed, and all that came of them is acked."""
     def look():
@@ -86,7 +111,6 @@ def test_the_counters_add_up_to_the_records_of_the_topic_and_to_the_rows_of_the_
     assert (status, health["state"], health["ready"], health["waiting"], health["stopped"]) == (200, "running", True, [], None)
     life.signal(signal.SIGTERM)
     assert life.wait(60) == 0, life.tail()
-    assert "progress" not in life.tail() or "waiting_for=none" in life.tail()
 
 
 def test_a_record_that_was_counted_before_a_kill_is_replayed_and_not_counted_again(lab: Lab, port):
@@ -115,7 +139,8 @@ def test_without_clickhouse_it_is_not_ready_says_so_and_leaves_the_source_alone_
     topic, client = lab.topic(), Client(port)
     lab.produce_events(topic, range(1000))
     bound = 16 << 20
-    more = admin(port) | {"log": {"unacked_max": "16MiB"},
+    # Small epochs, as what has been read when the bound is reached is sealed all the same.
+    more = admin(port) | {"log": {"unacked_max": "16MiB"}, "epoch": {"max_rows": 4096},
                           "sinks": {"table": {"clickhouse": {"batch": {"max_delay": "100ms", "max_bytes": "1MiB"}}}}}
     pipeline = lab.pipeline(topic, lab.table(), more=more)
     life = lab.engine(pipeline).start()
@@ -131,7 +156,6 @@ def test_without_clickhouse_it_is_not_ready_says_so_and_leaves_the_source_alone_
     assert client.ask("/health/live")[0] == 200
     generated(events)
     time.sleep(2)
-    # What was read before the bound was reached is sealed all the same.
     held = client.page()
     assert bound <= held.value("millrace_unacked_bytes", destination="table") < bound + (8 << 20)
     assert held.value("millrace_source_held", reason="unacked") == 1

@@ -10,7 +10,9 @@ internal import Synchronization
 package struct EngineSnapshot: Sendable {
   /// Parts of the memory that grows with the work.
   package enum Part: String, CaseIterable, Sendable {
-    /// Fetched records that no epoch has taken yet; librdkafka's own queue isn't in it.
+    /// What librdkafka has fetched ahead: so many records of the mean size seen so far.
+    case prefetch
+    /// Records taken from there that no epoch has taken yet.
     case records
     /// Rows and dead letters that no seal covers yet.
     case pendingRows = "pending_rows"
@@ -39,10 +41,12 @@ extension Engine {
   package func snapshot() -> EngineSnapshot {
     let state = executor.flow?.state
     let metrics = executor.parts.metrics
+    let counters = core.progress.counters
+    let prefetched = executor.parts.source.prefetchedCount * Int(counters.bytes / max(1, counters.records))
     return EngineSnapshot(
       at: now, progress: core.progress, stop: stop,
       memory: [
-        .records: executor.buffers.reduce(0) { $0 + $1.byteCount },
+        .prefetch: prefetched, .records: executor.buffers.reduce(0) { $0 + $1.byteCount },
         .pendingRows: executor.flow?.pendingBytes.reduce(0) { $0 + Int($1) } ?? 0, .epochTables: state?.tableByteCount ?? 0,
         .filters: state?.filterByteCount ?? 0, .rocksdb: Int(metrics.storeMemoryByteCount.value),
         .sending: Int(metrics.sendingByteCount.value),

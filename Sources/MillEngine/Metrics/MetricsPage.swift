@@ -104,7 +104,7 @@ package struct MetricsPage {
     page.counter(
       "millrace_state_dropped_buckets_total", "Buckets dropped because their window had passed.", .init(metrics.droppedBuckets.value))
     page.gauge(
-      "millrace_memory_bytes", "Memory by what it is for; the process has more.",
+      "millrace_memory_bytes", "Memory by what it is for; prefetch is an estimate, and the process has more.",
       EngineSnapshot.Part.allCases.map { .init(snapshot.memory[$0] ?? 0, ("part", $0.rawValue)) })
   }
 
