@@ -102,7 +102,7 @@ package struct BucketWindow: Hashable, Sendable {
   }
 
   /// The first time of a bucket; wraps below Int64.min, which ``time(fromRelative:in:)`` undoes.
-  private func start(of bucket: BucketID) -> Int64 { bucket.number &* span(bucket.level) }
+  package func start(of bucket: BucketID) -> Int64 { bucket.number &* span(bucket.level) }
 
   /// How far into its bucket a time stands: less than its span.
   package func relative(_ time: Int64, in bucket: BucketID) -> UInt64 { UInt64(bitPattern: time &- start(of: bucket)) }
