@@ -6,7 +6,6 @@ import MillCore
 import MillFlow
 import MillKafka
 import MillState
-import Synchronization
 
 /// The parts of the engine's way, each run alone on what the one before has made. One thread, but for the libraries' own.
 final class Parts {
@@ -185,18 +184,19 @@ final class Parts {
   /// The sink of the pipeline, its table described.
   private func connected() -> (ClickHouseSink, CurlTransport) {
     let settings = pipeline.sink
-    let transport = CurlTransport(TransportOptions(url: settings.url))
+    let tls = TLSFiles(authorities: settings.tls.authorities, certificate: settings.tls.certificate, key: settings.tls.key)
+    let transports = settings.urls.map { CurlTransport(TransportOptions(url: $0, tls: tls)) }
     let options = SinkOptions(
-      urls: [settings.url], user: settings.user, password: settings.password.revealed,
+      urls: settings.urls, user: settings.user, password: settings.password.revealed,
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: .atLeastOnce)
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
       SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
     }
-    let sink = ClickHouseSink(options: options, fields: fields, transport: transport, clock: SystemClock())
+    let sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
     let found: SinkAnswer = answer { sink.perform(.describe(pending: []), body: { [] }, done: $0) }
     guard case .described = found else { fail("ClickHouse: \(found)") }
-    return (sink, transport)
+    return (sink, transports[0])
   }
 
   /// Waits for what a callback is given.

@@ -3,7 +3,6 @@
 import Glibc
 import MillConfig
 
-setvbuf(stdout, nil, _IOLBF, 0)
 let arguments = CommandLine.arguments
 guard arguments.count == 3, let events = Int(arguments[2]), events > 0 else { fail("usage: millrace-parts FILE EVENTS") }
 do throws(ConfigProblems) {
@@ -20,6 +19,7 @@ do throws(ConfigProblems) {
 
 /// Ends with a reason.
 func fail(_ reason: String) -> Never {
-  fputs("millrace-parts: \(reason)\n", stderr)
+  let text = Array("millrace-parts: \(reason)\n".utf8)
+  _ = unsafe text.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
   exit(1)
 }

@@ -120,7 +120,7 @@ struct TableEntry: BitwiseCopyable {
 
   private static func emptySlots(_ count: Int) -> UnsafeMutablePointer<UInt64> {
     // Zero pages that the system gives when they are first touched: writing zeros to megabytes would hold up the flow.
-    guard let slots = unsafe calloc(count, 8) else { fatalError("no memory for \(count * 8) bytes of a table's slots") }
+    guard let slots = unsafe calloc(count, 8) else { preconditionFailure("no memory for \(count * 8) bytes of a table's slots") }
     return unsafe slots.bindMemory(to: UInt64.self, capacity: count)
   }
 }

@@ -16,8 +16,8 @@ private final class LockedStore: RunStore {
   init(_ store: sending SimRunStore) { self.store = Mutex(store) }
 
   func buckets() -> [BucketID] { store.withLock { $0.buckets() } }
-  func ingest(_ run: SortedRun, into bucket: BucketID) throws(RunStoreError) {
-    try store.withLock { (store) throws(RunStoreError) in try store.ingest(run, into: bucket) }
+  func ingest(_ nextPiece: () -> SortedRun?, into bucket: BucketID) throws(RunStoreError) {
+    try store.withLock { (store) throws(RunStoreError) in try store.ingest(nextPiece, into: bucket) }
   }
   func drop(_ bucket: BucketID) throws(RunStoreError) {
     try store.withLock { (store) throws(RunStoreError) in try store.drop(bucket) }

@@ -194,14 +194,14 @@ struct MemoryGround: Ground {
       try run(rows, epoch: EpochNumber(day + 1))
     }
     // 525,600 minutes: 32 buckets on each of log4(525,600 / 32) levels.
-    #expect(most > BucketChoice.bucketsPerLevelMax && most <= 9 * BucketChoice.bucketsPerLevelMax, "\(most) buckets")
+    #expect(most > options.bucketsPerLevelMax && most <= 9 * options.bucketsPerLevelMax, "\(most) buckets")
     // The partition goes on: what it holds up no longer goes, and keys are remembered as before.
     for day in Int64(0)..<365 {
       try lane.drop(state.expire(watermark: day * 24 * hour))
       let rows = (0..<3).map { Row(key: Int($0), time: day * 24 * hour + Int64($0) * 100_000, partition: 1, offset: day) }
       try run(rows, epoch: EpochNumber(day + 400))
     }
-    #expect(most <= 9 * BucketChoice.bucketsPerLevelMax)
+    #expect(most <= 9 * options.bucketsPerLevelMax)
     try lane.drop(state.expire(watermark: 1000 * 24 * hour))
     #expect(store.buckets() == [] && lane.filters.ids == [])
   }
@@ -267,7 +267,7 @@ struct MemoryGround: Ground {
       #expect(lane.filters.byteCount <= state.options.filterByteLimit)
     }
     let given = lane.filters.unfiltered.map(\.number)
-    #expect(given.count >= 3 && given.count < 6 && given == Array(0..<Int64(given.count)))
+    #expect(!given.isEmpty && given.count < 6 && given == Array(0..<Int64(given.count)))
     for bucket in 0..<6 { #expect(try kept(rows(bucket * 100..<bucket * 100 + 100, time: Int64(bucket) * 100), state) == 0) }
   }
 

@@ -83,6 +83,6 @@ enum Job {
       options: DeduplicateOptions(
         stateNumber: 0, withinMilliseconds: within ?? scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
         exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime,
-        bucketMillisecondsMin: scenario.bucketMinimum))
+        bucketMillisecondsMin: scenario.bucketMinimum, bucketsPerLevelMax: scenario.bucketsPerLevel))
   }
 }

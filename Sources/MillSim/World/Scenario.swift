@@ -71,6 +71,8 @@ package struct Scenario: Sendable {
   package var stateMemory = 65_536
   /// Shortest span of a bucket of the state, ms.
   package var bucketMinimum: Int64 = 60_000
+  /// Buckets of a level of the state before entries go to coarser ones.
+  package var bucketsPerLevel = 32
   package var unackedBytes = 1 << 20
   package var settle: Int64 = 5000
   /// How long the engine waits for an INSERT's answer, ms.
@@ -153,6 +155,8 @@ package struct Scenario: Sendable {
     drawLength()
     drawTogether()
     drawRefusals()
+    // A stream of its own: what the others draw stays.
+    bucketsPerLevel = Draws.stream(seed: seed, "buckets").pick([1, 4, 32])
   }
 
   private mutating func drawInput(_ draws: Draws) {

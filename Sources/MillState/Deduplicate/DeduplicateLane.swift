@@ -158,7 +158,7 @@ extension DeduplicateLane {
   /// The entries to be written, bucket by bucket, oldest first.
   private func entriesByBucket(_ view: TableView, from firstLiveTime: Int64) -> [(bucket: BucketID, indexes: [UInt32])] {
     // What has expired will be dropped, and is no reason to make coarser ones.
-    var choice = BucketChoice(window, buckets: filters.buckets.lazy.filter { $0.lastTime >= firstLiveTime }.map(\.bucket))
+    var choice = BucketChoice(options, buckets: filters.buckets.lazy.filter { $0.lastTime >= firstLiveTime }.map(\.bucket))
     // By the bucket of level 0, the finest there is: its entries all go to one bucket.
     var places: [Int64: Int] = [:]
     var lists: [(bucket: BucketID, indexes: [UInt32])] = []

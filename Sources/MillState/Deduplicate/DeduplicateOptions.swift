@@ -16,19 +16,23 @@ package struct DeduplicateOptions: Hashable, Sendable {
   package var bucketsPerWindow: Int
   /// No bucket is shorter: RocksDB takes ever longer to create column families the more there are. At least 1.
   package var bucketMillisecondsMin: Int64
+  /// How many buckets of a level there may be before entries go to coarser ones (``BucketChoice``). At least 1.
+  package var bucketsPerLevelMax: Int
   /// Whether times are event times; under processing time (the epoch's clock) nothing is ever late.
   package var usesEventTime: Bool
 
   package init(
     stateNumber: UInt16, withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, exact: Bool = false,
     memoryByteCount: Int = 256 << 20, bucketsPerWindow: Int = 8, usesEventTime: Bool = true,
-    bucketMillisecondsMin: Int64 = 60_000
+    bucketMillisecondsMin: Int64 = 60_000, bucketsPerLevelMax: Int = 32
   ) {
     precondition(withinMilliseconds > 0, "withinMilliseconds = \(withinMilliseconds): must be at least 1")
     precondition(allowedLatenessMilliseconds >= 0, "allowedLatenessMilliseconds = \(allowedLatenessMilliseconds): must be at least 0")
     precondition(bucketsPerWindow > 0, "bucketsPerWindow = \(bucketsPerWindow): must be at least 1")
     precondition(bucketMillisecondsMin > 0, "bucketMillisecondsMin = \(bucketMillisecondsMin): must be at least 1")
+    precondition(bucketsPerLevelMax > 0, "bucketsPerLevelMax = \(bucketsPerLevelMax): must be at least 1")
     self.bucketMillisecondsMin = bucketMillisecondsMin
+    self.bucketsPerLevelMax = bucketsPerLevelMax
     self.stateNumber = stateNumber
     self.withinMilliseconds = withinMilliseconds
     self.allowedLatenessMilliseconds = allowedLatenessMilliseconds
@@ -98,7 +102,7 @@ package struct BucketWindow: Hashable, Sendable {
   }
 
   /// The first time of a bucket; wraps below Int64.min, which ``time(fromRelative:in:)`` undoes.
-  private func start(of bucket: BucketID) -> Int64 { bucket.number &* span(bucket.level) }
+  package func start(of bucket: BucketID) -> Int64 { bucket.number &* span(bucket.level) }
 
   /// How far into its bucket a time stands: less than its span.
   package func relative(_ time: Int64, in bucket: BucketID) -> UInt64 { UInt64(bitPattern: time &- start(of: bucket)) }
@@ -134,26 +138,26 @@ package struct BucketWindow: Hashable, Sendable {
 /// Chooses buckets for the entries of a flush, so that there are never many: RocksDB takes ever longer to create column families the more
 /// there are, and a watermark that one partition holds back over a long backlog lets none go.
 ///
-/// An entry goes to the finest level that has its bucket already, or fewer than ``bucketsPerLevelMax``. Such a level covers at least that
-/// many times its span, so there are about as many levels as the live time has digits to base four. Which bucket an entry is in never
-/// shows: all that may hold it are searched.
+/// An entry goes to the finest level that has its bucket already, or fewer than ``DeduplicateOptions/bucketsPerLevelMax`` (more than a
+/// window has, with what lateness and disorder add). Such a level covers at least that many times its span, so there are about as many
+/// levels as the live time has digits to base four. Which bucket an entry is in never shows: all that may hold it are searched.
 package struct BucketChoice {
-  /// More than a window's buckets with what lateness and disorder add.
-  package static let bucketsPerLevelMax = 32
   private let window: BucketWindow
+  private let perLevelMax: Int
   private var known: Set<BucketID> = []
   private var counts: [UInt8: Int] = [:]
 
   /// - Parameter buckets: those that there are, and haven't expired.
-  package init(_ window: BucketWindow, buckets: some Sequence<BucketID>) {
-    self.window = window
+  package init(_ options: DeduplicateOptions, buckets: some Sequence<BucketID>) {
+    window = options.window
+    perLevelMax = options.bucketsPerLevelMax
     for bucket in buckets { add(bucket) }
   }
 
   /// The bucket for an entry with this t0; from now on it is there.
   package mutating func choose(_ time: Int64) -> BucketID {
     var bucket = window.bucket(of: time)
-    while !known.contains(bucket), counts[bucket.level, default: 0] >= Self.bucketsPerLevelMax, bucket.level < window.levelMax {
+    while !known.contains(bucket), counts[bucket.level, default: 0] >= perLevelMax, bucket.level < window.levelMax {
       bucket = window.bucket(of: time, level: bucket.level + 1)
     }
     if bucket.level > 0 { Reach.mark(.r18CoarserBucket) }
