@@ -35,7 +35,7 @@ help:
 	@echo "make ci        what continuous integration runs"
 
 setup:
-	@sh Tests/Servers/install $(broker) clickhouse26 build
+	@sh Tests/Servers/install $(broker) clickhouse26 rdkafka build
 
 toolchain:
 	@version=$$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1); \

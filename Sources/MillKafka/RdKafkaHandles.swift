@@ -68,6 +68,8 @@ internal import MillFlow
   deinit { unsafe rd_kafka_destroy_flags(handle, role == RD_KAFKA_CONSUMER ? Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) : 0) }
 
   private var role: rd_kafka_type_t { unsafe rd_kafka_type(handle) }
+  /// 0xMMmmrrpp, such as 0x020002ff.
+  static var libraryVersion: Int { Int(rd_kafka_version()) }
 
   /// Serves callbacks; returns after at most `timeoutMilliseconds`.
   func serve(timeoutMilliseconds: Int) {
@@ -260,10 +262,8 @@ internal import MillFlow
     defer { unsafe rd_kafka_AdminOptions_destroy(options) }
     var text = [CChar](repeating: 0, count: 512)
     try check(unsafe rd_kafka_AdminOptions_set_request_timeout(options, Int32(timeoutMilliseconds), &text, text.count))
-    if operation != RD_KAFKA_ADMIN_OP_DELETERECORDS {
-      // The broker answers only when it is done, within this time.
-      try check(unsafe rd_kafka_AdminOptions_set_operation_timeout(options, Int32(timeoutMilliseconds), &text, text.count))
-    }
+    // The broker answers only when it is done, within this time; an operation without one refuses the option.
+    _ = unsafe rd_kafka_AdminOptions_set_operation_timeout(options, Int32(timeoutMilliseconds), &text, text.count)
     let queue = unsafe rd_kafka_queue_new(handle)!
     defer { unsafe rd_kafka_queue_destroy(queue) }
     unsafe start(options, queue)

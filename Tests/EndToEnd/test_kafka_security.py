@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from pipeline import KEY, PROVENANCE
-from servers import create_topic
+from servers import CACHE, create_topic
 
 from laboratory import PROVE, payload
 from secured import PASSWORD, SECRET, USER, SecuredBroker, TokenEndpoint
@@ -28,6 +30,16 @@ def secured(kafka_script, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def newer_library(tmp_path_factory) -> dict:
+    """The environment under which the engine takes a librdkafka that can do SCRAM with this Kafka; Debian 12's can't."""
+    found = list((CACHE / "confluent-kafka-2.11.0").glob("lib/python3*/site-packages/confluent_kafka.libs/librdkafka*.so.1"))
+    assert found, f"no newer librdkafka below {CACHE}; run: make setup"
+    directory = tmp_path_factory.mktemp("library")
+    (directory / "librdkafka.so.1").symlink_to(found[0])
+    return {"LD_LIBRARY_PATH": str(directory)}
+
+
+@pytest.fixture(scope="module")
 def tokens():
     endpoint = TokenEndpoint()
     with endpoint.running():
@@ -37,7 +49,8 @@ def tokens():
 class Case:
     """A topic with events, a table, and a pipeline file whose clients come in by one of the listeners."""
 
-    def __init__(self, lab, broker: SecuredBroker, principal: str | None, listener: str, properties: dict, events: int = EVENTS):
+    def __init__(self, lab, broker: SecuredBroker, principal: str | None, listener: str, properties: dict, events: int = EVENTS,
+                 environment: dict | None = None):
         self.lab, self.broker, self.principal = lab, broker, principal
         self.topic = f"secured-{next(_numbers)}"
         create_topic(broker.address, self.topic, 2)
@@ -46,7 +59,7 @@ class Case:
         self.group = f"millrace-{self.pipeline.name}"
         if principal:
             broker.grant_all(principal, self.topic, self.group)
-        self.life = None
+        self.life, self.environment = None, environment or {}
 
     def produce(self, numbers):
         for partition in range(2):
@@ -55,12 +68,12 @@ class Case:
                            capture_output=True)
 
     def run(self, seconds: float = 180):
-        self.life = self.lab.engine(self.pipeline).run("--until-end", seconds=seconds)
+        self.life = self.lab.engine(self.pipeline).run("--until-end", seconds=seconds, **self.environment)
         assert self.life.code == 0, self.life.tail()
         return self
 
     def start(self, *options):
-        self.life = self.lab.engine(self.pipeline).start(*options)
+        self.life = self.lab.engine(self.pipeline).start(*options, **self.environment)
         return self.life
 
     def log(self) -> str:
@@ -73,7 +86,8 @@ class Case:
         self.lab.until(lambda: self.lab.count(self.pipeline.table) >= count, self.life, seconds)
 
     def check(self) -> subprocess.CompletedProcess:
-        return subprocess.run([self.lab.binary, "check", self.pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+        return subprocess.run([self.lab.binary, "check", self.pipeline.file, "--connect"], capture_output=True, text=True, timeout=120,
+                              env=os.environ | self.environment)
 
     def assert_exact(self, unique: int):
         done = subprocess.run([PROVE, "--json", "--brokers", self.broker.address, "--topic", self.topic, "--clickhouse", self.lab.server.url,
@@ -118,8 +132,9 @@ def test_a_pipeline_that_shows_a_certificate_is_exact(lab, secured):
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_a_pipeline_with_a_password_is_exact_and_prints_it_nowhere(lab, secured, mechanism):
-    case = Case(lab, secured, USER, "sasl", sasl(secured, mechanism)).run()
+def test_a_pipeline_with_a_password_is_exact_and_prints_it_nowhere(lab, secured, newer_library, mechanism):
+    environment = newer_library if mechanism.startswith("SCRAM") else {}
+    case = Case(lab, secured, USER, "sasl", sasl(secured, mechanism), environment=environment).run()
     case.assert_exact(EVENTS)
     case.assert_no_secrets()
     checked = case.check()
@@ -135,7 +150,7 @@ def test_a_pipeline_with_tokens_is_exact_and_prints_no_secret(lab, secured, toke
 
 
 def test_generate_takes_brokers_properties_and_topic_of_a_pipeline_file(lab, secured):
-    case = Case(lab, secured, USER, "sasl", sasl(secured, "SCRAM-SHA-256"), events=0)
+    case = Case(lab, secured, USER, "sasl", sasl(secured, "PLAIN"), events=0)
     secured.grant(USER, "Write", "--topic", case.topic)
     done = subprocess.run([lab.binary, "generate", "--pipeline", case.pipeline.file, "--count", "500", "--duplicates", "0"],
                           capture_output=True, text=True, timeout=120)
@@ -164,8 +179,12 @@ def assert_waits_for(case: Case, *words: str, seconds: float = 4):
         assert word in checked.stderr, checked.stderr
 
 
-def test_a_wrong_password_is_waited_out_with_the_brokers_reason_and_printed_nowhere(lab, secured):
-    case = Case(lab, secured, USER, "sasl", sasl(secured, "SCRAM-SHA-512", password="canary-wrong-1177"))
+def test_scram_that_this_library_can_not_do_is_named_as_such(lab, secured):
+    assert_waits_for(Case(lab, secured, USER, "sasl", sasl(secured, "SCRAM-SHA-256")), "librdkafka before 2.6.1", "take PLAIN")
+
+
+def test_a_wrong_password_is_waited_out_with_the_brokers_reason_and_printed_nowhere(lab, secured, newer_library):
+    case = Case(lab, secured, USER, "sasl", sasl(secured, "SCRAM-SHA-512", password="canary-wrong-1177"), environment=newer_library)
     assert_waits_for(case, "invalid credentials with SASL mechanism SCRAM-SHA-512")
     assert "canary-wrong-1177" not in case.log()
     # The broker learns that password: the engine goes on by itself.
@@ -275,3 +294,15 @@ def test_a_file_that_would_fall_back_to_plaintext_is_refused(lab, secured, prope
     for arguments in (["check", pipeline.file], ["run", pipeline.file]):
         done = subprocess.run([lab.binary, *arguments], capture_output=True, text=True, timeout=60)
         assert done.returncode == 3 and words in done.stderr and "canary" not in done.stderr, done.stderr
+
+
+def test_the_secured_example_is_valid_once_its_files_are_there_and_names_those_that_are_missing(millrace, tmp_path):
+    file = tmp_path / "secured.yaml"
+    file.write_text((Path(__file__).parents[2] / "config" / "examples" / "secured.yaml").read_text())
+    done = subprocess.run([millrace, "check", file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3 and "tls/ca.pem" in done.stderr and "secrets/kafka-password" in done.stderr, done.stderr
+    for name in ("tls/ca.pem", "secrets/kafka-password"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("canary-of-the-example\n")
+    done = subprocess.run([millrace, "check", file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "canary-of" not in done.stdout + done.stderr, done.stderr
