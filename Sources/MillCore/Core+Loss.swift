@@ -8,6 +8,8 @@ struct LostPosition {
   var skipsLook: Bool
   /// The offset is one that the partition has: its records must show whether it is the same partition.
   var isWithinBounds = false
+  /// It is the same, and is fetched again then: a pause, so that an error that stays doesn't spin.
+  var refetchAt: Int64?
 }
 
 /// Records that are gone before they were read: found at a start or while running, given up by `--accept-loss` (K3, K4, K6, K8).
@@ -111,14 +113,13 @@ extension Core {
 
   /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
   mutating func takeAnchorsLive(_ stop: Stop?) {
-    guard lost != nil, windUp == nil else { return }
+    guard let found = lost, found.isWithinBounds, found.refetchAt == nil, windUp == nil else { return }
     if let stop {
       windUp = stop
       return
     }
-    lost = nil
     say(.info, "the records that were read are there still: fetching again")
-    if let lastPolled { commands.append(.fetch(lastPolled.next)) }
+    lost?.refetchAt = monotonic + options.retryMilliseconds
   }
 
   /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.
@@ -140,7 +141,16 @@ extension Core {
   /// All that was read is sealed and kept by a last checkpoint, so that the next start has nothing to replay from records that are gone;
   /// then the stop.
   mutating func advanceWindUp() {
-    if lost?.isWithinBounds == true, windUp == nil { ask(.anchors) }
+    if let found = lost, found.isWithinBounds, windUp == nil {
+      if let at = found.refetchAt {
+        if at <= monotonic, let lastPolled {
+          lost = nil
+          commands.append(.fetch(lastPolled.next))
+        }
+      } else {
+        ask(.anchors)
+      }
+    }
     guard windUp != nil, bufferedSince == nil, !stopRequested else { return }
     say(.info, "stopping: sealing and taking a checkpoint")
     stopRequested = true

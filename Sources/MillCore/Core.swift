@@ -162,6 +162,7 @@ package struct Core: ~Copyable {
     if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
     if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
     guard phase == .live, !stopRequested else { return earliest }
+    consider(lost?.refetchAt)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
     if !asking.contains(.describe) { consider(max(nextDescribe, retryAt[.describe] ?? 0)) }
     guard !isSealing else { return earliest }

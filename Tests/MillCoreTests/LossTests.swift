@@ -153,7 +153,8 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     _ = running.lose()
     let commands = running.look(low: 0, end: 9)
     #expect(stop(commands) == nil && commands.contains { if case .checkAnchors = $0 { true } else { false } })
-    #expect(running.step(.anchorsChecked([])).contains { if case .fetch([0]) = $0 { true } else { false } })
+    #expect(running.step(.anchorsChecked([])).allSatisfy { if case .fetch = $0 { false } else { true } })
+    #expect(running.step(.wake, after: 1_000).contains { if case .fetch([0]) = $0 { true } else { false } })
   }
 
   @Test func `a position that is there with other records is a topic made anew (K6)`() {
