@@ -119,7 +119,8 @@ extension Core {
       return
     }
     say(.info, "the records that were read are there still: fetching again")
-    lost?.refetchAt = monotonic + options.retryMilliseconds
+    let at = monotonic + options.retryMilliseconds
+    lost?.refetchAt = at
   }
 
   /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.

@@ -105,8 +105,7 @@ internal import MillFlow
 
   /// Where the partition ends by the newest fetch, open transactions included; nil before the first.
   func fetchedEnd(_ topic: String, partition: Int32) -> Int64? {
-    var low: Int64 = 0
-    var high: Int64 = 0
+    var (low, high): (Int64, Int64) = (0, 0)
     let code = unsafe rd_kafka_get_watermark_offsets(handle, topic, partition, &low, &high)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : nil
   }
@@ -150,8 +149,7 @@ internal import MillFlow
 
   /// Asks the brokers: the first kept offset, and what read_committed can read is below `stableEnd`.
   func bounds(_ topic: String, partition: Int32, timeoutMilliseconds: Int) throws(KafkaFailure) -> PartitionBounds {
-    var low: Int64 = 0
-    var high: Int64 = 0
+    var (low, high): (Int64, Int64) = (0, 0)
     try check(unsafe rd_kafka_query_watermark_offsets(handle, topic, partition, &low, &high, Int32(timeoutMilliseconds)))
     return PartitionBounds(low: low, stableEnd: high)
   }
@@ -457,7 +455,9 @@ extension KafkaSignals {
   fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
     let text = unsafe text ?? String(cString: rd_kafka_err2str(code))
     let saysLittle = [RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN].contains(code)
-    return KafkaFailure(code, told(saysLittle ? lastReason ?? text : text))
+    var failure = KafkaFailure(code, told(saysLittle ? lastReason ?? text : text))
+    failure.isBare = saysLittle && lastReason == nil
+    return failure
   }
 
   fileprivate func report(_ code: rd_kafka_resp_err_t, _ reason: String) {
