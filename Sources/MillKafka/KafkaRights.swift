@@ -90,6 +90,6 @@ extension KafkaSource {
   func nearestTopic(_ client: KafkaClient) -> String? {
     // A hint only: without an answer there is none.
     let known = (try? client.topics(timeoutMilliseconds: Self.timeoutMilliseconds)) ?? []
-    return nearestKnown(to: options.topic, among: known.sorted())
+    return nearestKnown(to: options.topic, among: known.filter { $0 != options.topic }.sorted())
   }
 }
