@@ -7,9 +7,9 @@ package enum KafkaRight: CaseIterable, Hashable, Sendable {
 
   package var operation: String {
     switch self {
-    case .describeTopic: "Describe"
     case .describeTopicConfigs: "DescribeConfigs"
-    case .readTopic, .readGroup: "Read"
+    // Read has Describe in it: who may not describe may not read either.
+    case .describeTopic, .readTopic, .readGroup: "Read"
     }
   }
 
