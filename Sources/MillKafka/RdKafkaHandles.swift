@@ -7,13 +7,11 @@ internal import MillFlow
 /// A client of librdkafka: a consumer or a producer. Internally synchronised, so callable from any thread.
 @safe final class KafkaClient: @unchecked Sendable {
   enum Role { case consumer, producer }
-
   fileprivate let handle: OpaquePointer
   /// What librdkafka's callbacks write into; outlives the handle because this object owns both.
   let signals: KafkaSignals
 
   /// Makes a client; brokers are contacted in the background.
-  ///
   /// `required` settings must be taken, `optional` ones belong to newer versions of the library and are left out where unknown.
   init(
     _ role: Role, required: [(name: String, value: String)], optional: [(name: String, value: String)] = [], signals: KafkaSignals
@@ -50,8 +48,7 @@ internal import MillFlow
       }
     }
     unsafe setSecurity(conf)
-    let type = role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER
-    guard let handle = unsafe rd_kafka_new(type, conf, &text, text.count) else {
+    guard let handle = unsafe rd_kafka_new(role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, &text, text.count) else {
       unsafe rd_kafka_conf_destroy(conf)
       throw KafkaFailure(.rejected, signals.redact(words(text)))
     }
@@ -74,8 +71,12 @@ internal import MillFlow
   /// Serves callbacks; returns after at most `timeoutMilliseconds`.
   func serve(timeoutMilliseconds: Int) {
     if role == RD_KAFKA_CONSUMER {
-      // The queue of a control client carries events only; a message can't come without an assignment.
-      if let message = unsafe rd_kafka_consumer_poll(handle, Int32(timeoutMilliseconds)) { unsafe rd_kafka_message_destroy(message) }
+      // A control client has no assignment: what comes as a message is an error, such as a coordinator that may not be asked.
+      guard let message = unsafe rd_kafka_consumer_poll(handle, Int32(timeoutMilliseconds)) else { return }
+      defer { unsafe rd_kafka_message_destroy(message) }
+      let code = unsafe message.pointee.err
+      let text = unsafe rd_kafka_message_errstr(message).map { unsafe String(cString: $0) }
+      if code != RD_KAFKA_RESP_ERR_NO_ERROR { signals.report(code, text ?? "no reason given") }
     } else {
       _ = unsafe rd_kafka_poll(handle, Int32(timeoutMilliseconds))
     }
@@ -298,8 +299,7 @@ private func setSecurity(_ conf: OpaquePointer) {
   unsafe rd_kafka_conf_enable_sasl_queue(conf, 1)
   unsafe rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf) { client, _, context in
     guard let context = unsafe context else { return }
-    let signals = unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue()
-    guard let tokens = signals.tokens else { return }
+    guard let tokens = unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().tokens else { return }
     var text = [CChar](repeating: 0, count: 512)
     switch tokens.token() {
     case .success(let token):
@@ -366,7 +366,6 @@ private func words(_ text: [CChar]) -> String {
   }
 
   /// Hands on at most `limit` records and any events between them, waiting at most `timeoutMilliseconds` for the first of them.
-  ///
   /// The pieces of a record are borrowed: valid during `onRecord` only. Returns how many messages, events included, were taken.
   func take(
     limit: Int, timeoutMilliseconds: Int, onRecord: (borrowing FetchedRecord) -> Void, onEvent: (FetchEvent) -> Void
