@@ -19,12 +19,18 @@ static inline rd_kafka_resp_err_t mr_kafka_produce(rd_kafka_t *client, rd_kafka_
 }
 
 /// One setting of a topic, as the brokers tell it, into `value` (cut to `size`, empty where they don't tell). Waits at most `timeout_ms`.
-/// `RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE`: the cluster names no controller, which is asked.
+/// `RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE`: the cluster names no controller that it has (the mock one); the call would run into its time-out.
 static inline rd_kafka_resp_err_t mr_kafka_topic_setting(rd_kafka_t *client, const char *topic, const char *name, char *value, size_t size,
                                                          int timeout_ms) {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
   value[0] = 0;
-  if (rd_kafka_controllerid(client, timeout_ms) < 0) return RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+  const struct rd_kafka_metadata *brokers;
+  if ((code = rd_kafka_metadata(client, 0, NULL, &brokers, timeout_ms))) return code;
+  int32_t controller = rd_kafka_controllerid(client, timeout_ms);
+  int is_there = 0;
+  for (int i = 0; i < brokers->broker_cnt; i++) is_there |= brokers->brokers[i].id == controller;
+  rd_kafka_metadata_destroy(brokers);
+  if (!is_there) return RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
   rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
   rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
   rd_kafka_queue_t *queue = rd_kafka_queue_new(client);

@@ -127,11 +127,12 @@ extension Core {
   mutating func takeTopicMissing(_ text: String) {
     asking.subtract([.describe, .anchors])
     let hadIt = phase == .live || start.manifest != nil
-    let stop = Stop(
-      hadIt ? .promise : .failed, rule: hadIt ? "K8" : "",
+    let stop =
       hadIt
-        ? "\(text). It was there before: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
-        : text)
+      ? Stop(
+        .promise, rule: "K8",
+        "topic \(options.topic) is not there any more: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
+      ) : Stop(.failed, text)
     guard phase == .live else { return end(stop) }
     let since = topicMissingSince ?? monotonic
     topicMissingSince = since

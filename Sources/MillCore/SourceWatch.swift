@@ -41,9 +41,9 @@ struct SourceWatch {
       return isNew
     }
     guard let question else { return isNews(&records) }
-    let isNew = isNews(&questions[question])
-    // What keeps records from coming has been said.
-    return isNew && records == nil
+    // What keeps records from coming has been said, and so has what another question met.
+    let isSaid = records != nil || questions.contains { $0.key != question && $0.value.said.contains(reason) }
+    return isNews(&questions[question]) && !isSaid
   }
 
   /// Whether a trouble has ended with this.

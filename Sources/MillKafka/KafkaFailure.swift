@@ -24,6 +24,8 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
   package var kind: Kind
   /// librdkafka's words, without secrets.
   package var text: String
+  /// The text is the code's alone; what the client hears next may say more.
+  var isBare = false
 
   package init(_ kind: Kind, _ text: String) {
     self.kind = kind

@@ -7,9 +7,9 @@ package enum KafkaRight: CaseIterable, Hashable, Sendable {
 
   package var operation: String {
     switch self {
-    case .describeTopic: "Describe"
     case .describeTopicConfigs: "DescribeConfigs"
-    case .readTopic, .readGroup: "Read"
+    // Read has Describe in it: who may not describe may not read either.
+    case .describeTopic, .readTopic, .readGroup: "Read"
     }
   }
 
@@ -90,6 +90,6 @@ extension KafkaSource {
   func nearestTopic(_ client: KafkaClient) -> String? {
     // A hint only: without an answer there is none.
     let known = (try? client.topics(timeoutMilliseconds: Self.timeoutMilliseconds)) ?? []
-    return nearestKnown(to: options.topic, among: known.sorted())
+    return nearestKnown(to: options.topic, among: known.filter { $0 != options.topic }.sorted())
   }
 }

@@ -40,7 +40,7 @@ final class KafkaSignals: Sendable {
     if text.hasSuffix(")"), let start = text.firstRange(of: " (after ") { text.removeSubrange(start.lowerBound...) }
     // "ssl://host:9093/bootstrap: ..." and "ssl://host:9093/1: ..." are the same broker.
     if let scheme = text.firstRange(of: "://"), let slash = text[scheme.upperBound...].firstIndex(of: "/"),
-      let colon = text[slash...].firstIndex(of: ":")
+      let colon = text[slash...].firstIndex(of: ":"), text[slash..<colon] == "/bootstrap" || Int(text[slash..<colon].dropFirst()) != nil
     {
       text.removeSubrange(slash..<colon)
     }

@@ -153,7 +153,13 @@ package final class KafkaSource: Source, @unchecked Sendable {
       control.serve(timeoutMilliseconds: 0)
       do throws(KafkaFailure) { return .success(try body(control)) } catch {
         control.serve(timeoutMilliseconds: 0)
-        return .failure(error)
+        var failure = error
+        if failure.isBare, let reason = control.signals.lastReason {
+          failure.text = reason
+          // A coordinator that may not be asked shows as a time-out.
+          if reason.contains("authorization failed") { failure.kind = .denied }
+        }
+        return .failure(failure)
       }
     }
     switch result {

@@ -8,13 +8,11 @@ internal import MillFlow
 /// A client of librdkafka: a consumer or a producer. Internally synchronised, so callable from any thread.
 @safe final class KafkaClient: @unchecked Sendable {
   enum Role { case consumer, producer }
-
   fileprivate let handle: OpaquePointer
   /// What librdkafka's callbacks write into; outlives the handle because this object owns both.
   let signals: KafkaSignals
 
   /// Makes a client; brokers are contacted in the background.
-  ///
   /// `required` settings must be taken, `optional` ones belong to newer versions of the library and are left out where unknown.
   init(
     _ role: Role, required: [(name: String, value: String)], optional: [(name: String, value: String)] = [], signals: KafkaSignals
@@ -51,8 +49,7 @@ internal import MillFlow
       }
     }
     unsafe setSecurity(conf)
-    let type = role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER
-    guard let handle = unsafe rd_kafka_new(type, conf, &text, text.count) else {
+    guard let handle = unsafe rd_kafka_new(role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, &text, text.count) else {
       unsafe rd_kafka_conf_destroy(conf)
       throw KafkaFailure(.rejected, signals.redact(words(text)))
     }
@@ -75,8 +72,12 @@ internal import MillFlow
   /// Serves callbacks; returns after at most `timeoutMilliseconds`.
   func serve(timeoutMilliseconds: Int) {
     if role == RD_KAFKA_CONSUMER {
-      // The queue of a control client carries events only; a message can't come without an assignment.
-      if let message = unsafe rd_kafka_consumer_poll(handle, Int32(timeoutMilliseconds)) { unsafe rd_kafka_message_destroy(message) }
+      // A control client has no assignment: what comes as a message is an error, such as a coordinator that may not be asked.
+      guard let message = unsafe rd_kafka_consumer_poll(handle, Int32(timeoutMilliseconds)) else { return }
+      defer { unsafe rd_kafka_message_destroy(message) }
+      let code = unsafe message.pointee.err
+      let text = unsafe rd_kafka_message_errstr(message).map { unsafe String(cString: $0) }
+      if code != RD_KAFKA_RESP_ERR_NO_ERROR { signals.report(code, text ?? "no reason given") }
     } else {
       _ = unsafe rd_kafka_poll(handle, Int32(timeoutMilliseconds))
     }
@@ -106,8 +107,7 @@ internal import MillFlow
 
   /// Where the partition ends by the newest fetch, open transactions included; nil before the first.
   func fetchedEnd(_ topic: String, partition: Int32) -> Int64? {
-    var low: Int64 = 0
-    var high: Int64 = 0
+    var (low, high): (Int64, Int64) = (0, 0)
     let code = unsafe rd_kafka_get_watermark_offsets(handle, topic, partition, &low, &high)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : nil
   }
@@ -151,8 +151,7 @@ internal import MillFlow
 
   /// Asks the brokers: the first kept offset, and what read_committed can read is below `stableEnd`.
   func bounds(_ topic: String, partition: Int32, timeoutMilliseconds: Int) throws(KafkaFailure) -> PartitionBounds {
-    var low: Int64 = 0
-    var high: Int64 = 0
+    var (low, high): (Int64, Int64) = (0, 0)
     try check(unsafe rd_kafka_query_watermark_offsets(handle, topic, partition, &low, &high, Int32(timeoutMilliseconds)))
     return PartitionBounds(low: low, stableEnd: high)
   }
@@ -301,8 +300,7 @@ private func setSecurity(_ conf: OpaquePointer) {
   unsafe rd_kafka_conf_enable_sasl_queue(conf, 1)
   unsafe rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf) { client, _, context in
     guard let context = unsafe context else { return }
-    let signals = unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue()
-    guard let tokens = signals.tokens else { return }
+    guard let tokens = unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().tokens else { return }
     var text = [CChar](repeating: 0, count: 512)
     switch tokens.token() {
     case .success(let token):
@@ -373,7 +371,6 @@ private func words(_ text: [CChar]) -> String {
   }
 
   /// Hands on at most `limit` records and any events between them, waiting at most `timeoutMilliseconds` for the first of them.
-  ///
   /// The pieces of a record are borrowed: valid during `onRecord` only. Returns how many messages, events included, were taken.
   func take(
     limit: Int, timeoutMilliseconds: Int, onRecord: (borrowing FetchedRecord) -> Void, onEvent: (FetchEvent) -> Void
@@ -464,7 +461,9 @@ extension KafkaSignals {
   fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
     let text = unsafe text ?? String(cString: rd_kafka_err2str(code))
     let saysLittle = [RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN].contains(code)
-    return KafkaFailure(code, told(saysLittle ? lastReason ?? text : text))
+    var failure = KafkaFailure(code, told(saysLittle ? lastReason ?? text : text))
+    failure.isBare = saysLittle && lastReason == nil
+    return failure
   }
 
   fileprivate func report(_ code: rd_kafka_resp_err_t, _ reason: String) {

@@ -132,7 +132,7 @@ class SecuredBroker:
     def acls(self, *arguments: str) -> str:
         """The tool kafka-acls.sh."""
         libraries = f"{KAFKA_SCRIPT.parent}/libs/*:{KAFKA_SCRIPT.parent}"
-        return command("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={KAFKA_SCRIPT.parent}/log4j2-tools.properties",
+        return patiently("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={KAFKA_SCRIPT.parent}/log4j2-tools.properties",
                        "-cp", libraries, "org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.address, *arguments)
 
     def grant(self, principal: str, operation: str, *resource: str):
@@ -145,6 +145,14 @@ class SecuredBroker:
         """What the README says a pipeline needs."""
         self.acls("--add", "--allow-principal", f"User:{principal}", "--operation", "Read", "--operation", "DescribeConfigs", "--topic", topic)
         self.grant(principal, "Read", "--group", group)
+
+
+def patiently(*arguments) -> str:
+    """A tool's output; a second try where the machine was too busy for the first."""
+    try:
+        return command(*arguments)
+    except ServerError:
+        return command(*arguments)
 
 
 def jwt(subject: str, seconds: float, **claims) -> str:

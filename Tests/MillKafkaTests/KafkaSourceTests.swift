@@ -111,7 +111,7 @@ import Testing
     #expect(reading.poll(untilRecords: 100))
     try broker.stopBroker()
     #expect(reading.poll { !reading.notices.isEmpty })
-    #expect(!reading.poll(seconds: 1) { reading.notices.count > 1 })
+    #expect(!reading.poll(seconds: 1) { reading.notices.contains(.available) })
     try broker.startBroker()
     #expect(reading.poll { reading.notices.count == 2 })
     guard case .unavailable(let reason) = reading.notices[0] else {
@@ -119,13 +119,13 @@ import Testing
       return
     }
     #expect(reason.contains("topic t"))
-    #expect(reading.notices[1] == .available)
+    #expect(reading.notices.last == .available)
     let writer = try TopicWriter(broker.address, "t")
     try writer.write(50, to: 0, prefix: "later")
     try writer.flush()
     #expect(reading.poll(untilRecords: 150))
     #expect(reading.offsets(0) == Array(0..<150))
-    #expect(reading.notices.count == 2)
+    #expect(reading.notices.count { $0 == .available } == 1)
   }
 
   @Test func `an assignment during an outage doesn't end it, the brokers' return does`() throws {
@@ -135,11 +135,12 @@ import Testing
     try broker.stopBroker()
     #expect(reading.poll { !reading.notices.isEmpty })
     reading.assign([4])
-    #expect(!reading.poll(seconds: 1) { reading.notices.count > 1 })
+    #expect(!reading.poll(seconds: 1) { reading.notices.contains(.available) })
     try broker.startBroker()
     #expect(reading.poll { reading.recordCount == 6 && reading.notices.last == .available })
     #expect(reading.offsets(0) == Array(4..<10))
-    #expect(reading.notices.count == 2)
+    // The reason may change while it lasts.
+    #expect(reading.notices.count { $0 == .available } == 1)
   }
 
   @Test func `a topic is described with its cluster and the bounds of each partition`() throws {
