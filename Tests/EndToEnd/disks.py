@@ -13,7 +13,8 @@ HERE = Path(__file__).resolve().parent
 def build_fault(directory: Path) -> Path:
     """The library that makes a call fail; see diskfault.c."""
     library = directory / "diskfault.so"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "diskfault.c", "-ldl"], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "diskfault.c", "-ldl"],
+                   check=True)
     return library
 
 
