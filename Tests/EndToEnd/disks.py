@@ -1,7 +1,6 @@
 """Disks that fail: a small one (tmpfs) that fills and grows, and one whose n-th call fails (diskfault.c, preloaded)."""
 
 import contextlib
-import os
 import subprocess
 from pathlib import Path
 
@@ -29,10 +28,11 @@ class SmallDisk:
     def grow(self, megabytes: int):
         subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.path], check=True)
 
-    def fill(self, but: int = 0):
-        """Takes all its room but so many bytes."""
-        status = os.statvfs(self.path)
-        (self.path / "ballast").write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - but)))
+    def fill(self):
+        """Takes all its room."""
+        with (self.path / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while ballast.write(bytes(1 << 16)):
+                pass
 
     def empty(self):
         (self.path / "ballast").unlink()
