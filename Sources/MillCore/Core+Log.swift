@@ -54,7 +54,7 @@ extension Core {
     noSpace(work, place)
     switch work {
     case .open, .beginLog, .openState:
-      let step: Command? = work == .open ? .open : work == .beginLog ? start.beginLog : start.openState
+      let step: Command? = work == .open ? Command.open : work == .beginLog ? start.beginLog : start.openState
       if let step { startAgain.append(step) }
       startAgainAt = at
     case .cut:
