@@ -81,7 +81,6 @@ extension Core {
 
   mutating func takeStateWork(_ work: StateWork) {
     isStateBusy = false
-    foundSpace(.state)
     if stateQueue.first == work { stateQueue.removeFirst() }
     switch work {
     case .flush:
@@ -190,7 +189,6 @@ extension Core {
     checkpoint.lastEpoch = published
     checkpoint.lastPublishedAt = monotonic
     checkpoint.publishedCount += 1
-    foundSpace(.publish)
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     checkpoint.retained.removeAll { $0.name == name }
     checkpoint.retained.insert((name, manifest), at: 0)
