@@ -63,7 +63,7 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   do throws(AdminError) {
     admin = try Admin(pipeline, board, metrics, clock: clock)
   } catch {
-    assembly.transport.close()
+    assembly.close()
     return cannotServe(error, pipeline, logger)
   }
   defer { admin.close() }
