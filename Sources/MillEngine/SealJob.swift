@@ -47,7 +47,7 @@ final class SealJob: @unchecked Sendable {
     }
     let seal = Seal(
       epoch: order.epoch, covered: order.parts.map { Seal.Coverage(destination: $0.destination, firstEpoch: $0.firstEpoch) },
-      batches: prepared!.map(\.batch))
+      batches: prepared!.map(\.batch), counters: order.counters)
     let position: LogPosition
     if let known = self.position {
       position = known
@@ -98,6 +98,7 @@ final class SealJob: @unchecked Sendable {
       batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
       batch.target = target
       batch.columns = encoder.batchColumns
+      batch.contentSum = ContentSum.sum(encoder.columns, rows, rows: range)
       let origins = Origins.encode(rows, rows: range)
       batch.originChunkCount = UInt32(origins.count)
       chunks += origins

@@ -34,12 +34,31 @@ struct Samples {
       epoch: number(), covered: many(2) { Seal.Coverage(destination: $0.destination(), firstEpoch: $0.number()) },
       batches: many(2) { samples in
         let chunks = samples.many(4) { $0.number() }
+        let number = samples.number()
         return SealedBatch(
-          destination: samples.destination(), number: samples.number(), rowStart: samples.number(), rowCount: samples.number(),
-          digest: samples.digest(), token: samples.text(), chunks: chunks, originChunkCount: UInt32(chunks.count / 2),
+          destination: samples.destination(), number: number, rowStart: samples.number(), rowCount: samples.number(),
+          digest: samples.digest(), token: samples.token(number), chunks: chunks, originChunkCount: UInt32(chunks.count / 2),
           byteCount: samples.number(), target: samples.text(),
-          columns: samples.many(3) { BatchColumn(name: $0.text(), type: $0.text()) })
-      })
+          columns: samples.many(3) { BatchColumn(name: $0.text(), type: $0.text()) },
+          contentSum: samples.random.chance(0.5) ? samples.number() : nil)
+      }, counters: random.chance(0.5) ? counters() : nil)
+  }
+
+  private mutating func counters() -> Counters {
+    var counters = Counters()
+    counters.records = number()
+    counters.emitted = number()
+    counters.duplicate = number()
+    counters.late = number()
+    counters.skipped = number()
+    counters.deadLettered = number()
+    return counters
+  }
+
+  /// Half of them of the usual form.
+  private mutating func token(_ number: BatchNumber) -> String {
+    guard random.chance(0.5) else { return text() }
+    return TokenParts(prefix: "mr-\(Lineage(self.number()))-events-", number: number, digest: digest()).text
   }
 
   mutating func plan() -> PlanRecord {

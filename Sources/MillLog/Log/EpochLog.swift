@@ -269,19 +269,22 @@ package final class EpochLog: Sendable {
     return payload
   }
 
-  /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays.
+  /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays. Each goes
+  /// only when the ledger durably has it (protocol R16). Out of space for the ledger: what was not removed stays.
   @discardableResult
-  package func truncate(before position: LogPosition) throws(LogError) -> Int {
+  package func truncate(before position: LogPosition, into ledger: Ledger) throws(LogError) -> Int {
     try truncating.withLock { _ throws(LogError) in
       var removed = 0
       while true {
-        let oldest = try state.withLock { (state) throws(LogError) -> SegmentName? in
+        let oldest = try state.withLock { (state) throws(LogError) -> LogSegment? in
           try state.check()
-          return state.segments.count > 1 && state.segments[1].name.firstPosition <= position ? state.segments[0].name : nil
+          return state.segments.count > 1 && state.segments[1].name.firstPosition <= position ? state.segments[0] : nil
         }
         guard let oldest else { return removed }
+        let path = directory + "/" + oldest.name.text
+        try note(oldest, path, ledger)
         do throws(DiskError) {
-          try disk.remove(directory + "/" + oldest.text)
+          try disk.remove(path)
           FaultPoint.hit(.segmentRemoved)
           // One at a time: a power cut must not leave an older segment where a newer one is gone.
           try disk.syncDirectory(directory)
@@ -293,5 +296,10 @@ package final class EpochLog: Sendable {
         removed += 1
       }
     }
+  }
+
+  private func note(_ segment: LogSegment, _ path: String, _ ledger: Ledger) throws(LogError) {
+    let (entries, end, chain) = try SegmentReader.condense(disk, path: path, segment)
+    try ledger.append(entries, segment.name.firstPosition..<end, logChain: chain)
   }
 }

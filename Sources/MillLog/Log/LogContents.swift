@@ -39,6 +39,9 @@ package struct LogContents: Sendable {
   var obsolete: [String] = []
   /// CRC of the last record.
   var chain: UInt32 = 0
+
+  /// Of a log that isn't there.
+  package init() {}
 }
 
 /// A segment that counts.
