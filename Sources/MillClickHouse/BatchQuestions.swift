@@ -1,5 +1,4 @@
 internal import MillBase
-package import MillCore
 package import MillLog
 
 /// What a table has of one batch.
@@ -115,7 +114,9 @@ package final class BatchQuestions {
     let statement =
       "SELECT n FROM (SELECT rowNumberInAllBlocks() AS n, \(list) FROM batch) WHERE (\(list)) NOT IN (SELECT \(list) FROM \(table.quoted) "
       + "WHERE \(SQL.name(provenance)) = \(SQL.text(token))) ORDER BY n LIMIT \(limit) FORMAT TabSeparated"
-    return ask(requests.question(statement, over: block, shape.columns, token: token)).map { $0.compactMap { $0.first.flatMap { Int($0) } } }
+    return ask(requests.question(statement, over: block, shape.columns, token: token)).map {
+      $0.compactMap { $0.first.flatMap { Int($0) } }
+    }
   }
 
   /// Columns by which rows can be told apart: not the batch's name, none that the table lost, no floats (NaN isn't NaN), no maps; on old

@@ -32,7 +32,7 @@ package enum ContentSum {
   package static func sum(_ columns: [TargetColumn], _ block: RowBlock, rows: Range<Int>) -> UInt64? {
     var sum: UInt64?
     for (index, column) in columns.enumerated() {
-      guard kind(of: column.typeText) != nil, let part = sum(of: block.columns[column.source], rows) else { continue }
+      guard kind(of: column.typeText) != nil, let part = part(of: block.columns[column.source], rows) else { continue }
       sum = (sum ?? 0) &+ part &* factor(index)
     }
     return sum
@@ -57,7 +57,7 @@ package enum ContentSum {
   private static func factor(_ index: Int) -> UInt64 { 0x9e37_79b9_7f4a_7c15 &* UInt64(2 * index + 1) }
 
   /// A column's part; nil where the field's type isn't one that counts.
-  private static func sum(of column: Column, _ rows: Range<Int>) -> UInt64? {
+  private static func part(of column: Column, _ rows: Range<Int>) -> UInt64? {
     switch column.type.base {
     case .int8: unsafe integers(column, rows) { UInt64(bitPattern: Int64(unsafe $0.load(as: Int8.self))) }
     case .int16: unsafe integers(column, rows) { UInt64(bitPattern: Int64(unsafe $0.loadUnaligned(as: Int16.self))) }
@@ -91,7 +91,8 @@ package enum ContentSum {
     for row in rows {
       let end = unsafe Int(ends.load(fromByteOffset: row &* 4, as: UInt32.self))
       precondition(start <= end && end <= column.bytes.count, "text of row \(row) ends at \(end)")
-      if !column.isNullable || unsafe column.nulls.base.load(fromByteOffset: row, as: UInt8.self) == 0 {
+      let isNull = unsafe column.isNullable && column.nulls.base.load(fromByteOffset: row, as: UInt8.self) != 0
+      if !isNull {
         unsafe sum &+= cityHash64(UnsafeRawBufferPointer(start: base + start, count: end &- start))
       }
       start = end

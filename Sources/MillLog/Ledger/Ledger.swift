@@ -220,7 +220,9 @@ struct LedgerFile {
       self.header = header
       self.version = version
       guard isOurs else {
-        damage = version == LedgerFormat.version ? "it is another pipeline's" : "it has format \(version), this program reads \(LedgerFormat.version)"
+        damage =
+          version == LedgerFormat.version
+          ? "it is another pipeline's" : "it has format \(version), this program reads \(LedgerFormat.version)"
         return
       }
       var chain = checksum

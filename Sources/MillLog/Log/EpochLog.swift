@@ -282,7 +282,7 @@ package final class EpochLog: Sendable {
         }
         guard let oldest else { return removed }
         let path = directory + "/" + oldest.name.text
-        try note(oldest, path, ledger)
+        if !mutated(.truncateWithoutLedger) { try note(oldest, path, ledger) }
         do throws(DiskError) {
           try disk.remove(path)
           FaultPoint.hit(.segmentRemoved)

@@ -62,7 +62,8 @@ package final class World {
       wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
     server.settleMilliseconds = scenario.settle
     disk = SimDisk(seed: seed)
-    tap = TapDisk(disk, watch: watch, logDirectory: Job.stateDirectory + "/log")
+    tap = TapDisk(
+      disk, watch: watch, logDirectory: Job.stateDirectory + "/log", ledgerDirectory: HistoryReader.ledgerDirectory(Job.stateDirectory))
     clock = ScheduledClock(scheduler, wallOffset: Self.start)
     workload = Workload(scenario, broker: broker, scheduler: scheduler, epochStart: Self.start, trace: trace)
     stores = SimRunStoreOpener(disk: tap, draws: .stream(seed: seed, "state"), trace: trace)
@@ -71,7 +72,9 @@ package final class World {
     invariants.deadLettersExist = { [self] in disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
     tap.onSegmentRemoved = { [self] path, positions in
       // A start's copy of the same positions has taken over.
-      if life?.engine.stop == nil, hasBegun { invariants.segmentGoes(positions) }
+      guard life?.engine.stop == nil, hasBegun else { return }
+      invariants.segmentGoes(positions)
+      if !tap.ledger.holds(positions) { invariants.violate("R16: positions \(positions) removed, the ledger doesn't hold them") }
     }
     // The check after each event: a disk that was to fail in the midst of something has done so.
     scheduler.afterStep = { [self] in
@@ -242,6 +245,7 @@ package final class World {
     disk = other
     tap.disk = other
     watch.forgetFiles()
+    tap.ledger.forget()
   }
 
   // A sync that fails ends the process; so does a disk too full to begin the log on.
