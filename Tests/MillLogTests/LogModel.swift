@@ -151,6 +151,7 @@ struct LogModel {
 struct HistoryFold: Equatable {
   private(set) var seals: [HistorySeal] = []
   private(set) var restarts: [HistoryEntry] = []
+  private(set) var gaps: [OffsetRange] = []
   /// By partition, ranges that touch as one.
   private(set) var sealed: [Int32: [OffsetRange]] = [:]
   private var unsealed: [Unsealed] = []
@@ -163,6 +164,7 @@ struct HistoryFold: Equatable {
   mutating func take(_ entry: HistoryEntry) {
     switch entry {
     case .ack: break
+    case .gap(let range): gaps.append(range)
     case .restart(_, let lastKept, _):
       restarts.append(entry)
       unsealed.removeAll { $0.through > lastKept }

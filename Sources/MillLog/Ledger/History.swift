@@ -9,6 +9,8 @@ package enum HistoryEntry: Hashable, Sendable {
   /// What the epochs after the entry's predecessor up to and with `through` took; ranges that touch are one, empty ones aren't there.
   case epochs(through: EpochNumber, [OffsetRange])
   case seal(HistorySeal)
+  /// Records that were given up before they were read (`--accept-loss`).
+  case gap(OffsetRange)
   /// Never in the ledger: of a segment that has gone every batch is acked or retired (protocol R16).
   case ack(Ack)
 }
@@ -75,6 +77,7 @@ extension HistoryEntry {
       self = .seal(
         HistorySeal(epoch: seal.epoch, covered: seal.covered, batches: seal.batches.map(HistoryBatch.init), counters: seal.counters))
     case .ack(let ack): self = .ack(ack)
+    case .gap(let gap): self = .gap(OffsetRange(partition: gap.partition, start: gap.start, next: gap.next))
     case .plan, .chunk, .deadline: return nil
     }
   }
@@ -97,6 +100,7 @@ struct HistoryCondenser {
     case .seal(let seal):
       appendSealed(through: seal.epoch)
       entries.append(entry)
+    case .gap: entries.append(entry)
     }
   }
 

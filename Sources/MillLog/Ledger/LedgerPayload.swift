@@ -36,7 +36,7 @@ private struct LedgerShape: Hashable {
 
 /// On the disk.
 private enum EntryKind: UInt8 {
-  case restart = 1, epochs = 2, seal = 3
+  case restart = 1, epochs = 2, seal = 3, gap = 5
 }
 
 /// Bits of a batch's flags.
@@ -64,11 +64,12 @@ extension ByteWriter {
       before.epoch = through
       count(ranges.count)
       for range in ranges {
-        varint(UInt64(UInt32(bitPattern: range.partition)))
-        signed(range.start &- (before.positions[range.partition] ?? 0))
-        signed(range.next &- range.start)
+        self.range(range, from: before.positions[range.partition] ?? 0)
         before.positions[range.partition] = range.next
       }
+    case .gap(let range):
+      integer(EntryKind.gap.rawValue)
+      self.range(range, from: 0)
     case .seal(let seal):
       integer(EntryKind.seal.rawValue)
       difference(seal.epoch, before.epoch)
@@ -82,6 +83,12 @@ extension ByteWriter {
       count(seal.batches.count)
       for batch in seal.batches { self.batch(batch, &before) }
     }
+  }
+
+  private mutating func range(_ range: OffsetRange, from position: Int64) {
+    varint(UInt64(UInt32(bitPattern: range.partition)))
+    signed(range.start &- position)
+    signed(range.next &- range.start)
   }
 
   private mutating func batch(_ batch: HistoryBatch, _ before: inout LedgerNumbers) {
@@ -129,15 +136,12 @@ extension ByteReader {
       before.epoch = try difference(before.epoch)
       var ranges: [OffsetRange] = []
       for _ in 0..<(try count(itemByteCount: 3)) {
-        let partition = try varint()
-        guard let partition = UInt32(exactly: partition) else { throw failure("a partition \(partition)") }
-        let number = Int32(bitPattern: partition)
-        let start = try (before.positions[number] ?? 0) &+ signed()
-        let next = try start &+ signed()
-        before.positions[number] = next
-        ranges.append(OffsetRange(partition: number, start: start, next: next))
+        let range = try range { before.positions[$0] ?? 0 }
+        before.positions[range.partition] = range.next
+        ranges.append(range)
       }
       return .epochs(through: before.epoch, ranges)
+    case .gap: return .gap(try range { _ in 0 })
     case .seal:
       let epoch = try difference(before.epoch)
       before.epoch = epoch
@@ -151,6 +155,14 @@ extension ByteReader {
       for _ in 0..<(try count(itemByteCount: 5)) { batches.append(try batch(&before)) }
       return .seal(HistorySeal(epoch: epoch, covered: covered, batches: batches, counters: counters))
     }
+  }
+
+  private mutating func range(from position: (Int32) -> Int64) throws(ByteReaderError) -> OffsetRange {
+    let partition = try varint()
+    guard let partition = UInt32(exactly: partition) else { throw failure("a partition \(partition)") }
+    let number = Int32(bitPattern: partition)
+    let start = try position(number) &+ signed()
+    return OffsetRange(partition: number, start: start, next: try start &+ signed())
   }
 
   private mutating func batch(_ before: inout LedgerNumbers) throws(ByteReaderError) -> HistoryBatch {

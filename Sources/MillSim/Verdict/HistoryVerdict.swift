@@ -12,7 +12,7 @@ extension World {
       let reader = try HistoryReader(disk, stateDirectory: Job.stateDirectory, pipeline: "sim")
       let gaps = try reader.forEach { entry in
         switch entry {
-        case .ack: break
+        case .ack, .gap: break
         case .restart(_, let lastKept, _): unsealed.removeAll { $0.through > lastKept }
         case .epochs(let through, let ranges): unsealed.append((through, ranges))
         case .seal(let seal):
