@@ -52,7 +52,7 @@ struct Assembly {
     EngineParts(
       core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(cacheByteCount: max(8 << 20, pipeline.state.memoryByteCount / 4)), sink: sink,
-      sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
+      sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
       stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
       // Four segments hold what may wait for ClickHouse, so that a small bound bounds the disk too; 4 MiB at least, two chunks' room.
@@ -85,7 +85,7 @@ struct Assembly {
     return core
   }
 
-  private func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {
+  static func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {
     pipeline.deduplicate.map { settings in
       DeduplicatePlan(
         keyFields: settings.key,

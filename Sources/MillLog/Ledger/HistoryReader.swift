@@ -6,6 +6,7 @@ package import MillBase
 /// fall between the two. Memory: the log's entries, and one ledger file (16 MiB).
 package struct HistoryReader {
   private let disk: any Disk
+  private let logDirectory: String
   private let ledgerDirectory: String
   private let pipeline: String
   /// As it was when this was made.
@@ -25,7 +26,8 @@ package struct HistoryReader {
     self.disk = disk
     self.pipeline = pipeline
     ledgerDirectory = Self.ledgerDirectory(stateDirectory)
-    log = try EpochLog.read(disk, directory: stateDirectory + "/log", pipeline: pipeline, vouched: 0)
+    logDirectory = stateDirectory + "/log"
+    log = try EpochLog.read(disk, directory: logDirectory, pipeline: pipeline, vouched: 0)
   }
 
   /// Where the ledger of a state directory lies.
@@ -39,6 +41,24 @@ package struct HistoryReader {
       if case .record(let record) = entry.item, let entry = HistoryEntry(record) { try body(entry) }
     }
     return gaps
+  }
+
+  /// A batch whose seal the log still has, by its token.
+  package func sealedBatch(_ token: String) -> SealedBatch? {
+    for entry in log.entries {
+      guard case .record(.seal(let seal)) = entry.item else { continue }
+      if let batch = seal.batches.first(where: { $0.token == token }) { return batch }
+    }
+    return nil
+  }
+
+  /// The bytes of the `chunk` record at a position, checked; ``LogError/noChunk(position:)`` where the log has none, or no more.
+  package func readChunk(_ position: LogPosition) throws(LogError) -> [UInt8] {
+    for segment in log.segments {
+      guard let place = segment.chunks.first(where: { $0.position == position }) else { continue }
+      return try place.read(disk, logDirectory + "/" + segment.name.text)
+    }
+    throw .noChunk(position: position)
   }
 
   private func forEachInLedger(_ body: (HistoryEntry) throws -> Void) throws -> [Gap] {

@@ -246,27 +246,7 @@ package final class EpochLog: Sendable {
   /// The bytes of the `chunk` record at a position, checked.
   package func readChunk(_ position: LogPosition) throws(LogError) -> [UInt8] {
     guard let (name, place) = state.withLock({ $0.chunk(position) }) else { throw .noChunk(position: position) }
-    let path = directory + "/" + name.text
-    let whole = LogFormat.recordHeaderByteCount + Int(place.byteCount)
-    let bytes: [UInt8]
-    do throws(DiskError) {
-      bytes = try disk.read(path, offset: Int(place.offset), count: whole)
-    } catch .notFound {
-      // Truncated since.
-      throw .noChunk(position: position)
-    } catch {
-      throw LogError(error)
-    }
-    guard bytes.count == whole else {
-      throw .corrupt(path: path, position: position, why: "the record of \(whole) bytes is cut off after \(bytes.count)")
-    }
-    let payload = Array(bytes[LogFormat.recordHeaderByteCount...])
-    let header = unsafe bytes.withRawBytes { unsafe RecordHeader($0, at: 0) }
-    let expected = unsafe payload.withRawBytes { unsafe header.expectedChecksum(chain: place.chain, payload: $0) }
-    guard header.position == position, header.byteCount == place.byteCount, header.checksum == expected else {
-      throw .corrupt(path: path, position: position, why: "the record's CRC is \(header.checksum), its bytes give \(expected)")
-    }
-    return payload
+    return try place.read(disk, directory + "/" + name.text)
   }
 
   /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays. Each goes
