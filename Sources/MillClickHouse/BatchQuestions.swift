@@ -7,6 +7,12 @@ package struct BatchRows: Hashable, Sendable {
   package var rowCount: UInt64
   /// ``ContentSum`` of the rows; nil where it wasn't asked for.
   package var contentSum: UInt64?
+
+  package init(token: String, rowCount: UInt64, contentSum: UInt64? = nil) {
+    self.token = token
+    self.rowCount = rowCount
+    self.contentSum = contentSum
+  }
 }
 
 /// Asks a table which rows it has of which batches, one question at a time; each call waits for its answer. One thread.

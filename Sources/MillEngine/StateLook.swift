@@ -66,25 +66,23 @@ package final class StateLook {
   }
 
   private static func newest(_ checkpoints: CheckpointStore) throws(StateLookError) -> (CheckpointID, Manifest) {
+    var problems: [String] = []
     do throws(CheckpointError) {
       var known = KnownDigests()
-      var problems: [String] = []
       for checkpoint in try checkpoints.list(.manifestOnly, known: &known).sorted(by: { $0.id.epoch > $1.id.epoch }) {
         guard checkpoint.manifest != nil else { continue }
         switch try checkpoints.verify(checkpoint.id, .full, &known) {
         case .valid(let manifest): return (checkpoint.id, manifest)
         case .invalid(let why): problems.append(why)
         case .newerVersion(let found, let supported):
-          throw StateLookError.unusable("\(checkpoint.path) has format \(found), this program reads up to \(supported)")
+          problems.append("\(checkpoint.path) has format \(found), this program reads up to \(supported)")
         }
       }
-      guard problems.isEmpty else { throw StateLookError.unusable("no checkpoint verifies: \(problems.joined(separator: "; "))") }
-      throw StateLookError.nothing("there is no checkpoint in \(checkpoints.directory): has the pipeline run?")
-    } catch let error as StateLookError {
-      throw error
     } catch {
       throw .failed("\(error)")
     }
+    guard problems.isEmpty else { throw .unusable("no checkpoint verifies: \(problems.joined(separator: "; "))") }
+    throw .nothing("there is no checkpoint in \(checkpoints.directory): has the pipeline run?")
   }
 
   /// What expiry goes by, ms: the watermark, or the epochs' clock.

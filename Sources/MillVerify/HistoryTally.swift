@@ -26,7 +26,7 @@ struct HistoryTally {
     switch entry {
     case .restart(let lineage, _, _): if !lineages.contains(lineage) { lineages.append(lineage) }
     case .ack(let ack): inFlight[ack] = nil
-    case .epochs, .seal: break
+    case .epochs, .seal, .gap: break
     }
   }
 
@@ -44,7 +44,7 @@ struct HistoryTally {
     }
     counters.add(added)
     guard countersAreKnown else { return }
-    if !added.isWhole { disagree(seal, "of \(added.records) records it knows where \(added.records) did not all end: \(added)") }
+    if !added.isWhole { disagree(seal, "its records don't add up: \(added)") }
     let covered = Set(seal.covered.map(\.destination))
     if covered.contains(.table), counters.emitted != rowCount[0] {
       disagree(seal, "\(counters.emitted) rows were emitted, \(rowCount[0]) are sealed for the table")

@@ -11,6 +11,8 @@ struct HistoryWalk {
   private(set) var epoch: EpochNumber = 0
   /// Where a range doesn't begin at the end of the one before.
   private(set) var breaks: [Break] = []
+  /// Offsets that were given up before they were read.
+  private(set) var givenUp: [OffsetRange] = []
   /// Epochs that no seal covers so far.
   private(set) var unsealed: [(through: EpochNumber, ranges: [OffsetRange])] = []
   /// As of the last seal that covered a destination; index: its raw value.
@@ -28,6 +30,7 @@ struct HistoryWalk {
   mutating func take(_ entry: HistoryEntry, sealed: (HistorySeal, borrowing HistoryWalk) -> Void) {
     switch entry {
     case .ack: break
+    case .gap(let range): givenUp.append(range)
     case .restart(_, let lastKept, _): unsealed.removeAll { $0.through > lastKept }
     case .epochs(let through, let ranges): unsealed.append((through, ranges))
     case .seal(let seal):
@@ -43,13 +46,20 @@ struct HistoryWalk {
 
   private mutating func advance(_ range: OffsetRange, _ epoch: EpochNumber) {
     if let position = positions[range.partition] {
-      if position != range.start {
+      if position != range.start, !isGivenUp(range.partition, position, range.start) {
         breaks.append(Break(partition: range.partition, expected: position, found: range.start, epoch: epoch))
       }
     } else {
       starts[range.partition] = range.start
     }
     positions[range.partition] = range.next
+  }
+
+  /// Whether all offsets in between were given up, in one piece or several.
+  private func isGivenUp(_ partition: Int32, _ from: Int64, _ to: Int64) -> Bool {
+    var at = from
+    while at < to, let gap = givenUp.first(where: { $0.partition == partition && $0.start <= at && $0.next > at }) { at = gap.next }
+    return from < to && at >= to
   }
 
   /// Epochs and offsets whose output for a destination a seal covers, at most.

@@ -106,7 +106,8 @@ extension Verification {
     if kept > batch.rowCount {
       let count = kept - batch.rowCount
       findings.append(
-        VerifyReport.Finding(kind: .extra, rows: count, text: "\(count) rows more than the \(batch.rowCount) that were sealed, none a copy"))
+        VerifyReport.Finding(kind: .extra, rows: count, text: "\(count) rows more than the \(batch.rowCount) that were sealed, none a copy")
+      )
     }
     if findings.isEmpty {
       findings.append(

@@ -89,6 +89,7 @@ package struct Verification {
     report.lineages = tally.lineages
     report.lastEpoch = tally.walk.epoch
     report.offsets = tally.offsets
+    report.givenUp = tally.walk.givenUp
     report.counters = tally.countersAreKnown ? tally.counters : nil
     report.tableBatches = tally.batchCount[0]
     report.tableRows = tally.rowCount[0]
@@ -117,7 +118,8 @@ package struct Verification {
       for range in tally.offsets {
         let index = Int(range.partition)
         guard index >= 0, index < topic.partitions.count else {
-          report.add(VerifyReport.Finding(kind: .kafka, text: "partition \(range.partition) was read, the topic has \(topic.partitions.count)"))
+          report.add(
+            VerifyReport.Finding(kind: .kafka, text: "partition \(range.partition) was read, the topic has \(topic.partitions.count)"))
           continue
         }
         if range.next > topic.partitions[index].stableEnd {

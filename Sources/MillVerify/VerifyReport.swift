@@ -24,6 +24,8 @@ package struct VerifyReport: Sendable {
   package internal(set) var lastEpoch: EpochNumber = 0
   package internal(set) var offsets: [OffsetRange] = []
   package internal(set) var counters: Counters?
+  /// Given up before they were read (`--accept-loss`).
+  package internal(set) var givenUp: [OffsetRange] = []
   package internal(set) var tableBatches = 0
   package internal(set) var tableRows: UInt64 = 0
   /// Under the tokens of this pipeline.

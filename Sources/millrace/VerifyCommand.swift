@@ -1,5 +1,6 @@
 internal import Glibc
 internal import MillBase
+internal import MillClickHouse
 internal import MillConfig
 internal import MillFlow
 internal import MillLog
@@ -34,6 +35,9 @@ private func text(_ report: VerifyReport) -> String {
   var lines: [String] = []
   lines.append("history  \(report.lastEpoch) epochs, lineages \(report.lineages.map(\.description).joined(separator: ", "))")
   for range in report.offsets { lines.append("  partition \(range.partition): offsets \(range.start) to \(range.next - 1)") }
+  for range in report.givenUp {
+    lines.append("  partition \(range.partition): offsets \(range.start) to \(range.next - 1) were given up (--accept-loss)")
+  }
   if let counters = report.counters {
     lines.append(
       "records  \(counters.records): \(counters.emitted) emitted, \(counters.duplicate) duplicate, \(counters.late) late, "
@@ -49,7 +53,8 @@ private func text(_ report: VerifyReport) -> String {
   for finding in report.findings { lines += findingLines(finding) }
   for reason in report.unproven { lines.append("UNPROVEN \(reason)") }
   for lost in report.lostHistory { lines.append("LOST     \(lost)") }
-  let counts = "missing \(report.missing), extra \(report.extra), double \(report.double) rows; altered \(report.altered) batches; "
+  let counts =
+    "missing \(report.missing), extra \(report.extra), double \(report.double) rows; altered \(report.altered) batches; "
     + "other problems \(report.otherProblems)"
   let verdict =
     report.isProven
@@ -86,6 +91,7 @@ private func json(_ report: VerifyReport) -> String {
     + "\"altered_batches\":\(report.altered),\"other_problems\":\(report.otherProblems),\"lost_history\":\(list(report.lostHistory)),"
     + "\"unproven\":\(list(report.unproven)),\"notes\":\(list(report.notes)),"
     + "\"lineages\":\(list(report.lineages.map(\.description))),\"last_epoch\":\(report.lastEpoch),\"offsets\":\(ranges(report.offsets)),"
+    + "\"given_up\":\(ranges(report.givenUp)),"
     + "\"counters\":\(counters ?? "null"),\"batches\":\(report.tableBatches),\"rows_sealed\":\(report.tableRows),"
     + "\"rows_found\":\(report.rowsFound),\"batches_in_flight\":\(report.inFlightBatches),\"rows_in_flight\":\(report.inFlightRows),"
     + "\"batches_with_content\":\(report.batchesWithContent),\"dead_letter_batches\":\(report.deadLetterBatches),"

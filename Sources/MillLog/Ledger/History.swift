@@ -52,6 +52,11 @@ package struct BatchShape: Hashable, Sendable {
   /// `database.table`; empty for dead letters.
   package var target: String
   package var columns: [BatchColumn]
+
+  package init(target: String, columns: [BatchColumn]) {
+    self.target = target
+    self.columns = columns
+  }
 }
 
 extension HistoryBatch {
