@@ -58,6 +58,7 @@ let targets: [Target] = [
   room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
   room("MillConfig", ["MillBase", "MillFlow", "CYAML"]),
   room("MillAdmin", ["MillBase", "CMicroHTTPD"]),
+  room("MillVerify", ["MillBase", "MillFlow", "MillLog", "MillClickHouse"]),
   // Rank 6
   room(
     "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine"]),
@@ -66,7 +67,7 @@ let targets: [Target] = [
     name: "millrace",
     dependencies: [
       "MillBase", "MillFlow", "MillLog", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillEngine", "MillConfig",
-      "MillAdmin",
+      "MillAdmin", "MillVerify",
     ], swiftSettings: strict),
   .executableTarget(name: "millrace-sim", dependencies: ["MillBase", "MillSim"], swiftSettings: strict),
   // Tests

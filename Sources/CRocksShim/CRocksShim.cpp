@@ -342,4 +342,11 @@ void mr_store_count(mr_store *store, mr_store_counts *counts) {
   if (store->db->GetIntProperty(store->standard->handle, DB::Properties::kBlockCacheUsage, &cached)) counts->memory_bytes += cached;
 }
 
+uint64_t mr_store_family_key_count(mr_store *store, const char *name) {
+  std::shared_ptr<Family> family = store->find(name);
+  uint64_t count = 0;
+  if (family) store->db->GetIntProperty(family->handle, DB::Properties::kEstimateNumKeys, &count);
+  return count;
+}
+
 } // extern "C"

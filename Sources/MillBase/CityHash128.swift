@@ -14,7 +14,7 @@ package func cityHash128(_ bytes: UnsafeRawBufferPointer) -> Digest128 {
   return unsafe City.murmur(bytes, City.k0, City.k1)
 }
 
-private enum City {
+enum City {
   static let k0: UInt64 = 0xc3a5_c85c_97cb_3127
   static let k1: UInt64 = 0xb492_b66f_be98_f273
   static let k2: UInt64 = 0x9ae1_6a3b_2f90_404f

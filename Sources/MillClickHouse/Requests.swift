@@ -70,6 +70,20 @@ package struct Requests: Sendable {
     return request
   }
 
+  /// A question over the external table `batch`. `block`: plain, with these columns.
+  package func question(_ statement: String, over block: [UInt8], _ columns: [BatchColumn], token: String) -> HTTPRequest {
+    var parameters = [
+      ("query", statement), ("batch_format", "Native"), ("batch_structure", ExternalTable.structure(columns, dialect)),
+      ("wait_end_of_query", "1"),
+    ]
+    // One thread, so that rows are numbered in the block's order.
+    parameters += known([("transform_null_in", "1"), ("max_threads", "1"), ("allow_experimental_low_cardinality_type", "1")] + reading)
+    let boundary = ExternalTable.boundary(token: token, block: block)
+    return request(
+      parameters, body: ExternalTable.body(block, boundary: boundary), contentType: "multipart/form-data; boundary=\(boundary)",
+      timeout: options.questionTimeoutMilliseconds)
+  }
+
   /// What an INSERT of either kind is sent with: its own id, an answer that comes only at the end, one block, one part a partition.
   private func insertParameters(_ batch: SealedBatch, attempt: Int, partitionsMax: Int) -> [(String, String)] {
     let rows = String(Self.blockRowsMax)

@@ -88,6 +88,8 @@ package struct SealOrder: Hashable, Sendable {
   package var epoch: EpochNumber
   package var lineage: Lineage
   package var parts: [Part]
+  /// Of the epochs since the seal before.
+  package var counters: Counters
 
   package struct Part: Hashable, Sendable {
     package var destination: Destination

@@ -148,7 +148,8 @@ extension Core {
     checkpoint.stage = .frozen
     let isOrderedLater = mutated(.flushLaterEpochIntoCheckpoint) && pendingRows.contains { $0 > 0 }
     if !isOrderedLater { stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name)) }
-    if pendingRows.contains(where: { $0 > 0 }) && !mutated(.checkpointWithoutSeal) {
+    // Also where only counters are pending: what recovery doesn't replay is nowhere but in seals.
+    if (pendingRows.contains { $0 > 0 } || unsealedCounters.records > 0) && !mutated(.checkpointWithoutSeal) {
       checkpoint.waitsForSeal = epoch
       orderSeal(Destination.allCases.filter { pendingRows[$0.index] > 0 })
     } else {

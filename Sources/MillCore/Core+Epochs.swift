@@ -110,6 +110,8 @@ extension Core {
     } else {
       counters.add(result.counters)
     }
+    unsealedCounters.add(result.counters)
+    unsealedCounters.bytes = 0
     for range in result.intent.ranges {
       let index = Int(range.partition)
       // Not back into what was given up.
@@ -196,7 +198,16 @@ extension Core {
           "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): the program or its input has changed. Start once with the program that wrote the log"
         ))
     }
-    guard let seal = seals[epoch]?.removeFirst().seal else { return }
+    guard let (seal, position) = seals[epoch]?.removeFirst() else { return }
+    let isWhole = !hasReplayedLoss || position > lossPosition
+    if isWhole, let counters = seal.counters, counters != unsealedCounters {
+      return end(
+        Stop(
+          .promise, rule: "R4",
+          "epoch \(epoch): replay counted \(unsealedCounters) since the seal before, sealed was \(counters): the program or its input has changed. Start once with the program that wrote the log"
+        ))
+    }
+    unsealedCounters = Counters()
     Reach.mark(.r4SealCompared)
     for part in seal.covered {
       let index = part.destination.index
@@ -257,7 +268,8 @@ extension Core {
       return part
     }
     isSealing = true
-    commands.append(.seal(SealOrder(epoch: epoch, lineage: lineage, parts: parts)))
+    commands.append(.seal(SealOrder(epoch: epoch, lineage: lineage, parts: parts, counters: unsealedCounters)))
+    unsealedCounters = Counters()
   }
 
   mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition) {

@@ -1,5 +1,5 @@
 package import MillBase
-internal import MillLog
+package import MillLog
 
 /// The protocol: one pure, synchronous state machine. Events in, commands out; no I/O, no clock and no randomness of its own.
 ///
@@ -68,6 +68,8 @@ package struct Core {
   var replayedRecords: UInt64 = 0
   /// How far earlier processes had cut, by what the log says of it.
   var cutBefore: [Int32: Int64] = [:]
+  /// Of the epochs since the last seal; the next one takes them.
+  var unsealedCounters = Counters()
   var stopRequested = false
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0

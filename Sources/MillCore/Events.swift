@@ -157,33 +157,6 @@ package struct Polled: Sendable {
   }
 }
 
-/// Where every record of an epoch ended.
-package struct Counters: Hashable, Sendable {
-  package var records: UInt64 = 0
-  package var emitted: UInt64 = 0
-  package var duplicate: UInt64 = 0
-  package var late: UInt64 = 0
-  package var skipped: UInt64 = 0
-  package var deadLettered: UInt64 = 0
-  /// Of all records, as Kafka gave them.
-  package var bytes: UInt64 = 0
-
-  package init() {}
-
-  /// Late records that went to the dead letters count as late only.
-  package var isWhole: Bool { records == emitted + duplicate + late + skipped + deadLettered }
-
-  package mutating func add(_ other: Counters) {
-    records += other.records
-    emitted += other.emitted
-    duplicate += other.duplicate
-    late += other.late
-    skipped += other.skipped
-    deadLettered += other.deadLettered
-    bytes += other.bytes
-  }
-}
-
 package struct EpochResult: Sendable {
   package var epoch: EpochNumber
   /// As written to the log (or replayed): with input digest and anchors.

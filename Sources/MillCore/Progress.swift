@@ -1,5 +1,5 @@
 package import MillBase
-internal import MillLog
+package import MillLog
 
 /// Where a pipeline is now, for people and their tools: a copy, taken on the flow thread. All that they are shown of the core is here.
 package struct Progress: Sendable {

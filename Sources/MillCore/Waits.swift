@@ -17,7 +17,9 @@ extension Core {
   /// At most one of each subject, in the subjects' order.
   var waits: [Wait] {
     var waits: [Wait] = []
-    if let trouble = sourceWatch.trouble { waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason)) }
+    if let trouble = sourceWatch.trouble(isLive: phase == .live) {
+      waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason))
+    }
     if let sinkWait { waits.append(sinkWait) }
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
       waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))

@@ -11,6 +11,7 @@ final class Opening: @unchecked Sendable {
   var log: EpochLog?
   /// A log that had no room for the records that begin a life.
   var begun: EpochLog?
+  var ledger: Ledger?
   var lock: (any DiskLock)?
   var state: OpenState?
   /// Names of checkpoints that did not verify: not retained ones (R16), so that a new one may take their place.
@@ -113,10 +114,20 @@ extension Executor {
   /// R5, then who writes from here on.
   func beginLog(_ restart: Restart, _ plan: PlanRecord, _ gaps: [Gap]) {
     let parts = parts
+    let say = say
     let opening = opening
     lanes.run(.control) {
       guard let contents = opening.contents else { return .failed(Stop(.failed, "the log was not read")) }
       do throws(LogError) {
+        let ledger = try Ledger.open(
+          parts.disk, directory: HistoryReader.ledgerDirectory(parts.stateDirectory), pipeline: parts.core.pipeline, log: contents)
+        if let missing = ledger.missing {
+          say(
+            .warning,
+            "the ledger has nothing of log positions \(missing.lowerBound) to \(missing.upperBound - 1), which are gone from the log: millrace verify can't prove what was sealed there"
+          )
+        }
+        opening.ledger = ledger
         let log: EpochLog
         if let begun = opening.begun {
           log = begun

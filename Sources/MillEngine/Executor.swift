@@ -128,10 +128,13 @@ package final class Executor {
   }
 
   private func truncate(_ position: LogPosition) {
-    guard let log else { return }
+    guard let log, let ledger = opening.ledger else { return }
     lanes.run(.control) {
       do throws(LogError) {
-        return .truncated(count: try log.truncate(before: position))
+        return .truncated(count: try log.truncate(before: position, into: ledger))
+      } catch .outOfSpace {
+        // The next checkpoint truncates.
+        return .truncated(count: 0)
       } catch {
         return Self.event(of: error, .append)
       }

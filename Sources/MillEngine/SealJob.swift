@@ -36,7 +36,7 @@ final class SealJob: LogJob, @unchecked Sendable {
     for index in prepared!.indices { try prepared![index].write(to: log) }
     let seal = Seal(
       epoch: order.epoch, covered: order.parts.map { Seal.Coverage(destination: $0.destination, firstEpoch: $0.firstEpoch) },
-      batches: prepared!.map(\.batch))
+      batches: prepared!.map(\.batch), counters: order.counters)
     let position: LogPosition
     if let known = self.position {
       position = known
@@ -80,10 +80,11 @@ final class SealJob: LogJob, @unchecked Sendable {
       let chunks = encoder.freeze(encoded, token: token)
       memory.giveBack(encoded.takeMemory())
       let origins = Origins.encode(rows, rows: range)
-      let batch = SealedBatch(
+      var batch = SealedBatch(
         destination: .table, number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count), digest: encoded.digest,
         token: token, chunks: [], originChunkCount: UInt32(origins.count), byteCount: chunks.reduce(0) { $0 + UInt64($1.count) },
         target: target, columns: encoder.batchColumns)
+      batch.contentSum = ContentSum.sum(encoder.columns, rows, rows: range)
       return PreparedBatch(batch: batch, chunks: chunks + origins)
     case .deadLetters:
       guard let deadLetters else { preconditionFailure("a seal of dead letters without any") }

@@ -17,7 +17,10 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     self.compression = compression
   }
 
-  package func open(_ directory: String) throws(RunStoreError) -> any RunStore {
+  package func open(_ directory: String) throws(RunStoreError) -> any RunStore { try openStore(directory) }
+
+  /// As ``open(_:)``, for whoever also asks what only RocksDB knows.
+  package func openStore(_ directory: String) throws(RunStoreError) -> RocksDBStore {
     try RocksDBStore(directory, cacheByteCount: cacheByteCount, compression: compression)
   }
 }
@@ -121,6 +124,9 @@ package final class RocksDBStoreOpener: RunStoreOpener {
 
   /// Bytes of a bucket's files.
   package func byteCount(of bucket: BucketID) -> Int { unsafe Int(mr_store_family_byte_count(open(), bucket.name)) }
+
+  /// About how many keys a bucket has, by RocksDB's estimate; a key written again counts again until its files are merged.
+  package func keyCount(of bucket: BucketID) -> UInt64 { unsafe mr_store_family_key_count(open(), Self.name(bucket)) }
 
   package func close() {
     guard let store = unsafe handle else { return }

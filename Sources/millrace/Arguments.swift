@@ -87,7 +87,9 @@ struct Arguments: Sendable {
     if result.positional.count < command.arguments.count {
       throw result.usage("\(command.arguments[result.positional.count].name) is missing")
     }
-    if result.positional.count > command.arguments.count {
+    if let more = command.more {
+      if result.positional.count == command.arguments.count { throw result.usage("\(more.name) is missing") }
+    } else if result.positional.count > command.arguments.count {
       throw result.usage("unexpected argument \(result.positional[command.arguments.count])")
     }
     return result

@@ -56,7 +56,7 @@ struct Assembly {
       core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(
         cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sink: sink,
-      sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: deduplicatePlan(pipeline),
+      sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
       stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
       // Four segments hold what may wait for ClickHouse, so that a small bound bounds the disk too; 4 MiB at least, two chunks' room.
@@ -89,7 +89,7 @@ struct Assembly {
     return core
   }
 
-  private func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {
+  static func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {
     pipeline.deduplicate.map { settings in
       DeduplicatePlan(
         keyFields: settings.key,

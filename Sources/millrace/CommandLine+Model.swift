@@ -8,6 +8,8 @@ struct CommandModel: Sendable {
   var discussion: [String]
   /// Names of positional arguments, each required.
   var arguments: [Argument] = []
+  /// What may follow them, any number, at least one; nil: nothing.
+  var more: Argument?
   var options: [Option] = []
   /// Each with a comment behind `#`.
   var examples: [String] = []
@@ -152,13 +154,33 @@ let commandModels: [CommandModel] = [
     name: "checkpoint verify", summary: "Read every file of every checkpoint and compare its checksum",
     discussion: ["Ends with 0 when all are whole, with 1 when one isn't."], arguments: [file], options: [json],
     examples: ["millrace checkpoint verify pipeline.yaml"]),
+  CommandModel(
+    name: "verify", summary: "Prove that the table has what was sealed for it, each row once",
+    discussion: [
+      "Compares what ledger and log say with the table's rows, batch by batch, with the dead letters' files and with the topic's offsets;"
+        + " names missing, extra and doubled rows. May run while the pipeline does. Needs the table's provenance column.",
+      "Ends with 0 when all of it is proven, with 1 when something is wrong or could not be asked, with 4 when ledger or log are not whole:"
+        + " then nothing can be proven.",
+    ],
+    arguments: [file], options: [json], examples: ["millrace verify pipeline.yaml", "millrace verify pipeline.yaml --json"]),
+  CommandModel(
+    name: "state stats", summary: "Show how many keys the newest checkpoint remembers, in how many bytes, since when",
+    discussion: ["Looks into a clone of the newest checkpoint that verifies; the pipeline may run meanwhile."], arguments: [file],
+    options: [json], examples: ["millrace state stats pipeline.yaml"]),
+  CommandModel(
+    name: "state get", summary: "Show whether a key is known, since when, from which record, until when",
+    discussion: [
+      "Answers why a record was dropped as a duplicate. Values are read as a record's would be: as a JSON string, else as a JSON literal."
+        + " The answer is as of the newest checkpoint that verifies; the pipeline may run meanwhile."
+    ],
+    arguments: [file], more: .init(name: "FIELD=VALUE", help: "Each field of the deduplicate operator's key"), options: [json],
+    examples: ["millrace state get pipeline.yaml event_id=abc", "millrace state get pipeline.yaml shop=7 order=2026-1"]),
 ]
 
 /// Commands of the contract that this version hasn't.
 let laterCommands: [String: String] = [
-  "verify": "Tests/Proof/prove compares topic and table",
   "drill": "millrace-sim runs the engine under faults",
-  "state": "millrace checkpoint show FILE says what state there is",
+  "state scan": "millrace state get FILE field=value looks one key up",
   "dead-letters replay": "produce the payloads again: millrace dead-letters list FILE --json has them",
   "checkpoint export": "copy the directory of the checkpoint",
   "checkpoint import": "copy the directory of the checkpoint into place",

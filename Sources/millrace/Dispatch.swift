@@ -67,6 +67,9 @@ private func run(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
   case "checkpoint list": listCheckpoints(arguments, logger)
   case "checkpoint show": try showCheckpoint(arguments, logger)
   case "checkpoint verify": verifyCheckpoints(arguments, logger)
+  case "verify": verifyPipeline(arguments, logger)
+  case "state stats": showStateStats(arguments, logger)
+  case "state get": try getState(arguments, logger)
   default: throw UsageError(message: "\(arguments.command.name) has no implementation")
   }
 }

@@ -33,9 +33,11 @@ enum Help {
   static func text(_ command: CommandModel) -> String {
     var text = command.summary + ".\n\nUsage: millrace \(command.name)"
     for argument in command.arguments { text += " " + argument.name }
+    if let more = command.more { text += " \(more.name)..." }
     text += " [OPTIONS]\n"
     for paragraph in command.discussion { text += "\n" + wrapped(paragraph, width: 100) + "\n" }
-    if !command.arguments.isEmpty { text += "\nArguments:\n" + table(command.arguments.map { ($0.name, $0.help) }) }
+    let arguments = command.arguments + (command.more.map { [$0] } ?? [])
+    if !arguments.isEmpty { text += "\nArguments:\n" + table(arguments.map { ($0.name, $0.help) }) }
     let options = (command.options + commonOptions).map { option in
       let name = option.value.map { "\(option.name) \($0)" } ?? option.name
       return (name, option.help + (option.defaultText.map { " (default: \($0))" } ?? ""))

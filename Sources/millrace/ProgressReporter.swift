@@ -1,6 +1,7 @@
 internal import MillBase
 internal import MillCore
 internal import MillEngine
+internal import MillLog
 
 /// Shows progress: a live line on a terminal, otherwise a log line every 10 s. One thread.
 struct ProgressReporter {

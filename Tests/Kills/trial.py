@@ -131,6 +131,7 @@ class Trial:
         outcome.seconds = time.monotonic() - began
         self.server.sample_duplicates()
         self._prove()
+        self._verify()
         self._judge()
         return outcome
 
@@ -243,6 +244,18 @@ class Trial:
         if not done.stdout:
             raise EngineError(f"nothing could be proven: {done.stderr.strip()}")
         self.outcome.proof = json.loads(done.stdout)
+
+    def _verify(self):
+        """The engine's own `verify` must come to the same as the proof, which shares no code with it."""
+        done = subprocess.run([self.options.binary, "verify", self.engine.file, "--json"], capture_output=True, text=True)
+        result = json.loads(done.stdout) if done.stdout else {}
+        proof = self.outcome.proof
+        own = tuple(result.get(name) for name in ("missing", "extra", "double", "rows_found"))
+        if own != tuple(proof[name] for name in ("missing", "extra", "double", "rows")):
+            self.outcome.problems.append(f"millrace verify comes to {own}, exit code {done.returncode}, the proof to another: {done.stderr}")
+        if (done.returncode == 0) != bool(result.get("proven")) or (done.returncode != 0 and proof["exact"]):
+            self.outcome.problems.append(f"millrace verify ends with {done.returncode}: {result.get('findings')} "
+                                         f"{result.get('unproven')} {result.get('lost_history')}")
 
     def _judge(self):
         outcome, options = self.outcome, self.options

@@ -75,6 +75,20 @@ private func lines(_ commands: [Command]) -> [String] {
     #expect(waits.map(\.subject) == [.clickhouse])
   }
 
+  @Test func `a live pipeline does not wait for a witness that was not committed`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2")
+    _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    #expect(start.core.progress.phase == .running)
+    let said = lines(start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: start.now))
+    #expect(said.contains { $0.contains("no coordinator") })
+    #expect(start.core.progress.waits == [])
+    _ = start.core.step(.sourceUnavailable(.describe, reason: "no broker"), now: start.now)
+    #expect(start.core.progress.waits.map(\.subject) == [.kafka])
+  }
+
   @Test func `a full disk holds the source and is waited for until the work has found room`() {
     var start = Start()
     _ = start.open([whole(start)])

@@ -14,6 +14,10 @@ private func start(_ disk: SimDisk, _ options: LogOptions = LogOptions(segmentBy
   try EpochLog.begin(disk, directory: directory, pipeline: "orders", contents: try read(disk), options: options)
 }
 
+private func emptyLedger(_ disk: SimDisk) throws -> Ledger {
+  try Ledger.open(disk, directory: "state/ledger", pipeline: "orders", log: LogContents())
+}
+
 private func ack(_ number: UInt64) -> LogRecord { .ack(Ack(destination: .table, batch: number)) }
 
 /// The newest segment's path and size.
@@ -237,7 +241,7 @@ private func lastSegment(_ disk: SimDisk) throws -> (path: String, byteCount: In
     }
     #expect(throws: LogError.self) { try log.append(ack(4)) }
     #expect(throws: LogError.self) { try log.sync() }
-    #expect(throws: LogError.self) { try log.truncate(before: 1) }
+    #expect(throws: LogError.self) { try log.truncate(before: 1, into: emptyLedger(disk)) }
     disk.kill9()
     let end = try start(disk).end
     #expect(end == 3)
@@ -253,9 +257,11 @@ private func lastSegment(_ disk: SimDisk) throws -> (path: String, byteCount: In
     try log.sync()
     let segments = try disk.list(directory).filter { $0.hasSuffix(".seg") }.count
     #expect(segments > 2)
-    #expect(try log.truncate(before: 1) == 0)
+    let ledger = try emptyLedger(disk)
+    #expect(try log.truncate(before: 1, into: ledger) == 0)
     #expect(try log.readChunk(0) == [0])
-    #expect(try log.truncate(before: 60) == segments - 1)
+    #expect(try log.truncate(before: 60, into: ledger) == segments - 1)
+    #expect(ledger.end == log.firstPosition)
     #expect(throws: LogError.noChunk(position: 0)) { try log.readChunk(0) }
     #expect(try log.readChunk(59) == [59])
     let contents = try read(disk)

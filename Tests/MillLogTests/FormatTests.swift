@@ -34,6 +34,8 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     for _ in 0..<5000 {
       let record = samples.record()
       let bytes = mutate(record.payload, &random)
+      // What an older release wrote is read, and written as of today.
+      if record.kind != .chunk, bytes.first != record.payload[0] { continue }
       do {
         #expect(try LogRecord(kind: record.kind, payload: bytes).payload == bytes)
       } catch {
@@ -46,7 +48,7 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
   @Test func `a record of another version is refused by that version`() {
     var payload = LogRecord.ack(Ack(destination: .table, batch: 1)).payload
     payload[0] = 9
-    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads 1")) {
+    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads up to 2")) {
       try LogRecord(kind: .ack, payload: payload)
     }
   }

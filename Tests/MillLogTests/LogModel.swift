@@ -13,12 +13,14 @@ func promise(_ holds: Bool, _ what: @autoclosure () -> String) throws(BrokenProm
 
 /// A process that writes a log on a simulated disk, with what it was told and may rely on.
 struct LogModel {
+  static let stateDirectory = "state"
   static let directory = "state/log"
   static let pipeline = "orders"
   static let options = LogOptions(segmentByteCount: 1400)
 
   let disk: SimDisk
   var log: EpochLog?
+  var ledger: Ledger?
   /// What was given to the log, by position; also what a call that failed was given.
   var written: [LogRecord] = []
   /// All before it was said to be durable.
@@ -47,6 +49,11 @@ struct LogModel {
     let contents = try EpochLog.read(disk, directory: Self.directory, pipeline: Self.pipeline, vouched: vouched)
     try check(contents)
     written.removeLast(written.count - Int(contents.end))
+    try checkHistory()
+    // So small that a block fills a file.
+    ledger = try Ledger.open(
+      disk, directory: HistoryReader.ledgerDirectory(Self.stateDirectory), pipeline: Self.pipeline, log: contents, fileByteCountMax: 100)
+    try promise(ledger!.missing == nil, "the ledger lacks \(ledger!.missing!)")
     log = try EpochLog.begin(disk, directory: Self.directory, pipeline: Self.pipeline, contents: contents, options: Self.options)
     durable = contents.end
   }
@@ -74,7 +81,9 @@ struct LogModel {
   mutating func truncate() throws {
     let before = log!.durableEnd
     truncated = max(truncated, before)
-    try log!.truncate(before: before)
+    try log!.truncate(before: before, into: ledger!)
+    try promise(ledger!.end >= log!.firstPosition, "the log begins with \(log!.firstPosition), the ledger ends at \(ledger!.end)")
+    try checkHistory()
   }
 
   /// Chunks can be read back, by position.
@@ -87,6 +96,19 @@ struct LogModel {
   }
 
   // MARK: Promises
+
+  /// Ledger and log together tell what was written, whatever has been truncated.
+  func checkHistory() throws {
+    let reader = try HistoryReader(disk, stateDirectory: Self.stateDirectory, pipeline: Self.pipeline)
+    var told = HistoryFold()
+    let gaps = try reader.forEach { told.take($0) }
+    try promise(gaps.isEmpty, "history lacks \(gaps)")
+    var expected = HistoryFold()
+    for record in written.prefix(Int(reader.log.end)) {
+      if let entry = HistoryEntry(record) { expected.take(entry) }
+    }
+    try promise(told == expected, "history tells \(told), written was \(expected)")
+  }
 
   /// What was found is what was written, without gaps, and all of what was durable.
   func check(_ contents: LogContents) throws(BrokenPromise) {
@@ -122,5 +144,45 @@ struct LogModel {
     disk.crash(&random)
     try start(vouched: durable)
     try readChunks()
+  }
+}
+
+/// What history comes to, read entry by entry: the seals, and which offsets the sealed epochs took.
+struct HistoryFold: Equatable {
+  private(set) var seals: [HistorySeal] = []
+  private(set) var restarts: [HistoryEntry] = []
+  private(set) var retires: [HistoryEntry] = []
+  private(set) var gaps: [OffsetRange] = []
+  /// By partition, ranges that touch as one.
+  private(set) var sealed: [Int32: [OffsetRange]] = [:]
+  private var unsealed: [Unsealed] = []
+
+  private struct Unsealed: Equatable {
+    var through: EpochNumber
+    var ranges: [OffsetRange]
+  }
+
+  mutating func take(_ entry: HistoryEntry) {
+    switch entry {
+    case .ack: break
+    case .retire: retires.append(entry)
+    case .gap(let range): gaps.append(range)
+    case .restart(_, let lastKept, _):
+      restarts.append(entry)
+      unsealed.removeAll { $0.through > lastKept }
+    case .epochs(let through, let ranges): unsealed.append(Unsealed(through: through, ranges: ranges))
+    case .seal(let seal):
+      seals.append(seal)
+      for one in unsealed where one.through <= seal.epoch {
+        for range in one.ranges {
+          if let last = sealed[range.partition]?.last, last.next == range.start {
+            sealed[range.partition]![sealed[range.partition]!.count - 1].next = range.next
+          } else {
+            sealed[range.partition, default: []].append(range)
+          }
+        }
+      }
+      unsealed.removeAll { $0.through <= seal.epoch }
+    }
   }
 }

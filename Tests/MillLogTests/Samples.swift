@@ -34,15 +34,33 @@ struct Samples {
   mutating func seal() -> Seal {
     Seal(
       epoch: number(), covered: many(2) { Seal.Coverage(destination: $0.destination(), firstEpoch: $0.number()) },
-      batches: many(2) { $0.batch() })
+      batches: many(2) { $0.batch() }, counters: random.chance(0.5) ? counters() : nil)
   }
 
   mutating func batch() -> SealedBatch {
     let chunks = many(4) { $0.number() }
+    let number = number()
     return SealedBatch(
-      destination: destination(), number: number(), rowStart: number(), rowCount: number(), digest: digest(), token: text(), chunks: chunks,
-      originChunkCount: UInt32(chunks.count / 2), byteCount: number(), target: text(),
-      columns: many(3) { BatchColumn(name: $0.text(), type: $0.text()) })
+      destination: destination(), number: number, rowStart: self.number(), rowCount: self.number(), digest: digest(), token: token(number),
+      chunks: chunks, originChunkCount: UInt32(chunks.count / 2), byteCount: self.number(), target: text(),
+      columns: many(3) { BatchColumn(name: $0.text(), type: $0.text()) }, contentSum: random.chance(0.5) ? self.number() : nil)
+  }
+
+  private mutating func counters() -> Counters {
+    var counters = Counters()
+    counters.records = number()
+    counters.emitted = number()
+    counters.duplicate = number()
+    counters.late = number()
+    counters.skipped = number()
+    counters.deadLettered = number()
+    return counters
+  }
+
+  /// Half of them of the usual form.
+  private mutating func token(_ number: BatchNumber) -> String {
+    guard random.chance(0.5) else { return text() }
+    return TokenParts(prefix: "mr-\(Lineage(self.number()))-events-", number: number, digest: digest()).text
   }
 
   mutating func plan() -> PlanRecord {

@@ -21,11 +21,13 @@ private let example = root.appendingPathComponent("config/examples/deduplicate.y
   (["checkpoint"], "one of: checkpoint list, checkpoint show, checkpoint verify"),
   (["checkpoint", "lst", "a"], "did you mean checkpoint list?"),
   (["checkpoint", "show", "a", "--epoch", "-1"], "--epoch -1: must be a whole number"),
-  (["verify", "a"], "verify is not in this version"),
+  (["verify"], "FILE is missing"),
   (["explain", "a", "--format", "dot"], "--format dot: must be one of text, mermaid, json"),
   (["completion", "ksh"], "ksh: must be one of bash, zsh, fish; did you mean zsh?"),
   (["drill", "a"], "drill is not in this version"),
-  (["state", "stats", "a"], "state is not in this version"),
+  (["state", "get", "a"], "FIELD=VALUE is missing"),
+  (["state", "stats", "a", "b"], "unexpected argument b"),
+  (["state", "scan", "a"], "state scan is not in this version"),
   (["dead-letters", "list", "a", "--limit", "-1"], "--limit -1: must be a whole number from 0"),
   (["dead-letters", "replay", "a"], "dead-letters replay is not in this version"),
   (["checkpoint", "export", "a"], "checkpoint export is not in this version"),
@@ -43,7 +45,7 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
   #expect(overview.code == 0)
   let names = [
     "run", "check", "explain", "dead-letters list", "reference", "completion", "generate", "broker", "checkpoint list",
-    "checkpoint show", "checkpoint verify",
+    "checkpoint show", "checkpoint verify", "verify", "state stats", "state get",
   ]
   for name in names {
     #expect(overview.out.contains("  \(name) "), "\(name)")

@@ -73,6 +73,9 @@ struct mr_store_counts {
 /// May run beside every other function but mr_store_close.
 void mr_store_count(mr_store *store, struct mr_store_counts *counts);
 
+/// About how many keys a column family has; 0 where there is none. May run beside every other function but mr_store_close.
+uint64_t mr_store_family_key_count(mr_store *store, const char *family);
+
 #ifdef __cplusplus
 }
 #endif

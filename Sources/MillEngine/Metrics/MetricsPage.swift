@@ -1,5 +1,6 @@
 package import MillBase
 internal import MillCore
+internal import MillLog
 
 /// Everything that `/metrics` says of a pipeline. README's table says which series answers which question.
 package struct MetricsPage {

@@ -246,42 +246,25 @@ package final class EpochLog: Sendable {
   /// The bytes of the `chunk` record at a position, checked.
   package func readChunk(_ position: LogPosition) throws(LogError) -> [UInt8] {
     guard let (name, place) = state.withLock({ $0.chunk(position) }) else { throw .noChunk(position: position) }
-    let path = directory + "/" + name.text
-    let whole = LogFormat.recordHeaderByteCount + Int(place.byteCount)
-    let bytes: [UInt8]
-    do throws(DiskError) {
-      bytes = try disk.read(path, offset: Int(place.offset), count: whole)
-    } catch .notFound {
-      // Truncated since.
-      throw .noChunk(position: position)
-    } catch {
-      throw LogError(error)
-    }
-    guard bytes.count == whole else {
-      throw .corrupt(path: path, position: position, why: "the record of \(whole) bytes is cut off after \(bytes.count)")
-    }
-    let payload = Array(bytes[LogFormat.recordHeaderByteCount...])
-    let header = unsafe bytes.withRawBytes { unsafe RecordHeader($0, at: 0) }
-    let expected = unsafe payload.withRawBytes { unsafe header.expectedChecksum(chain: place.chain, payload: $0) }
-    guard header.position == position, header.byteCount == place.byteCount, header.checksum == expected else {
-      throw .corrupt(path: path, position: position, why: "the record's CRC is \(header.checksum), its bytes give \(expected)")
-    }
-    return payload
+    return try place.read(disk, directory + "/" + name.text)
   }
 
-  /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays.
+  /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays. Each goes
+  /// only when the ledger durably has it (protocol R16). Out of space for the ledger: what was not removed stays.
   @discardableResult
-  package func truncate(before position: LogPosition) throws(LogError) -> Int {
+  package func truncate(before position: LogPosition, into ledger: Ledger) throws(LogError) -> Int {
     try truncating.withLock { _ throws(LogError) in
       var removed = 0
       while true {
-        let oldest = try state.withLock { (state) throws(LogError) -> SegmentName? in
+        let oldest = try state.withLock { (state) throws(LogError) -> LogSegment? in
           try state.check()
-          return state.segments.count > 1 && state.segments[1].name.firstPosition <= position ? state.segments[0].name : nil
+          return state.segments.count > 1 && state.segments[1].name.firstPosition <= position ? state.segments[0] : nil
         }
         guard let oldest else { return removed }
+        let path = directory + "/" + oldest.name.text
+        if !mutated(.truncateWithoutLedger) { try note(oldest, path, ledger) }
         do throws(DiskError) {
-          try disk.remove(directory + "/" + oldest.text)
+          try disk.remove(path)
           FaultPoint.hit(.segmentRemoved)
           // One at a time: a power cut must not leave an older segment where a newer one is gone.
           try disk.syncDirectory(directory)
@@ -293,5 +276,10 @@ package final class EpochLog: Sendable {
         removed += 1
       }
     }
+  }
+
+  private func note(_ segment: LogSegment, _ path: String, _ ledger: Ledger) throws(LogError) {
+    let (entries, end, chain) = try SegmentReader.condense(disk, path: path, segment)
+    try ledger.append(entries, segment.name.firstPosition..<end, logChain: chain)
   }
 }

@@ -39,6 +39,9 @@ package struct LogContents: Sendable {
   var obsolete: [String] = []
   /// CRC of the last record.
   var chain: UInt32 = 0
+
+  /// Of a log that isn't there.
+  package init() {}
 }
 
 /// A segment that counts.
@@ -57,4 +60,28 @@ struct ChunkPlace: Sendable {
   var offset: UInt32
   var byteCount: UInt32
   var chain: UInt32
+
+  /// The record's bytes, checked, out of its segment; ``LogError/noChunk(position:)`` where that is gone.
+  func read(_ disk: any Disk, _ path: String) throws(LogError) -> [UInt8] {
+    let whole = LogFormat.recordHeaderByteCount + Int(byteCount)
+    let bytes: [UInt8]
+    do throws(DiskError) {
+      bytes = try disk.read(path, offset: Int(offset), count: whole)
+    } catch .notFound {
+      // Truncated since.
+      throw .noChunk(position: position)
+    } catch {
+      throw LogError(error)
+    }
+    guard bytes.count == whole else {
+      throw .corrupt(path: path, position: position, why: "the record of \(whole) bytes is cut off after \(bytes.count)")
+    }
+    let payload = Array(bytes[LogFormat.recordHeaderByteCount...])
+    let header = unsafe bytes.withRawBytes { unsafe RecordHeader($0, at: 0) }
+    let expected = unsafe payload.withRawBytes { unsafe header.expectedChecksum(chain: chain, payload: $0) }
+    guard header.position == position, header.byteCount == byteCount, header.checksum == expected else {
+      throw .corrupt(path: path, position: position, why: "the record's CRC is \(header.checksum), its bytes give \(expected)")
+    }
+    return payload
+  }
 }

@@ -2,8 +2,10 @@ package import MillBase
 
 /// Payloads of records: a version byte, then the fields in order of their declaration. A `chunk` is its bytes and nothing else.
 extension LogRecord {
-  /// Of all payloads but a chunk's.
-  static let formatVersion: UInt8 = 1
+  /// Of all payloads but a chunk's. 2: seals have counters, batches a content sum.
+  static let formatVersion: UInt8 = 2
+  /// The oldest that is read.
+  static let oldestFormatVersion: UInt8 = 1
 
   package var kind: Kind {
     switch self {
@@ -48,6 +50,7 @@ extension LogRecord {
       }
       writer.count(seal.batches.count)
       for batch in seal.batches { writer.batch(batch) }
+      writer.optional(seal.counters) { $0.counters($1) }
     case .retire(let retire):
       writer.integer(retire.destination.rawValue)
       writer.integer(retire.batch)
@@ -77,8 +80,8 @@ extension LogRecord {
     }
     var reader = ByteReader(payload)
     let version = try reader.integer(UInt8.self)
-    guard version == Self.formatVersion else {
-      throw ByteReaderError(offset: 0, reason: "a \(kind) record of version \(version); this release reads \(Self.formatVersion)")
+    guard (Self.oldestFormatVersion...Self.formatVersion).contains(version) else {
+      throw ByteReaderError(offset: 0, reason: "a \(kind) record of version \(version); this release reads up to \(Self.formatVersion)")
     }
     switch kind {
     case .chunk: preconditionFailure("read above")
@@ -103,14 +106,15 @@ extension LogRecord {
         covered.append(Seal.Coverage(destination: try reader.destination(), firstEpoch: try reader.integer()))
       }
       var batches: [SealedBatch] = []
-      for _ in 0..<(try reader.count(itemByteCount: 57)) { batches.append(try reader.batch()) }
-      self = .seal(Seal(epoch: epoch, covered: covered, batches: batches))
+      for _ in 0..<(try reader.count(itemByteCount: 57)) { batches.append(try reader.batch(version)) }
+      let counters = version == 1 ? nil : try reader.optional { (reader) throws(ByteReaderError) in try reader.counters() }
+      self = .seal(Seal(epoch: epoch, covered: covered, batches: batches, counters: counters))
     case .retire:
       let destination = try reader.destination()
       let number = try reader.integer(UInt64.self)
       let wall = try reader.integer(Int64.self)
       var replacements: [SealedBatch] = []
-      for _ in 0..<(try reader.count(itemByteCount: 57)) { replacements.append(try reader.batch()) }
+      for _ in 0..<(try reader.count(itemByteCount: 57)) { replacements.append(try reader.batch(version)) }
       self = .retire(Retire(destination: destination, batch: number, wallMilliseconds: wall, replacements: replacements))
     case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
     case .deadline:
@@ -155,6 +159,21 @@ extension ByteWriter {
       string(column.name)
       string(column.type)
     }
+    optional(batch.contentSum) { $0.integer($1) }
+  }
+
+  /// Five varints; the records are their sum, and what they differ from it follows.
+  mutating func counters(_ counters: Counters) {
+    let sum = counters.emitted &+ counters.duplicate &+ counters.late &+ counters.skipped &+ counters.deadLettered
+    for part in [counters.emitted, counters.duplicate, counters.late, counters.skipped, counters.deadLettered, counters.records &- sum] {
+      varint(part)
+    }
+  }
+
+  /// A flag, and what it says is there.
+  mutating func optional<T>(_ value: T?, _ write: (inout ByteWriter, T) -> Void) {
+    bool(value != nil)
+    if let value { write(&self, value) }
   }
 }
 
@@ -175,7 +194,24 @@ extension ByteReader {
       anchorTimestamp: try integer(), anchorChecksum: try integer())
   }
 
-  mutating func batch() throws(ByteReaderError) -> SealedBatch {
+  mutating func counters() throws(ByteReaderError) -> Counters {
+    var counters = Counters()
+    counters.emitted = try varint()
+    counters.duplicate = try varint()
+    counters.late = try varint()
+    counters.skipped = try varint()
+    counters.deadLettered = try varint()
+    let sum = counters.emitted &+ counters.duplicate &+ counters.late &+ counters.skipped &+ counters.deadLettered
+    counters.records = try sum &+ varint()
+    return counters
+  }
+
+  mutating func optional<T>(_ read: (inout ByteReader) throws(ByteReaderError) -> T) throws(ByteReaderError) -> T? {
+    try bool() ? try read(&self) : nil
+  }
+
+  /// `version`: the payload's.
+  mutating func batch(_ version: UInt8) throws(ByteReaderError) -> SealedBatch {
     let destination = try destination()
     let number = try integer(UInt64.self)
     let rowStart = try integer(UInt64.self)
@@ -190,8 +226,9 @@ extension ByteReader {
     let target = try string()
     var columns: [BatchColumn] = []
     for _ in 0..<(try count(itemByteCount: 2)) { columns.append(BatchColumn(name: try string(), type: try string())) }
+    let contentSum: UInt64? = version == 1 ? nil : try optional { (reader) throws(ByteReaderError) in try reader.integer() }
     return SealedBatch(
       destination: destination, number: number, rowStart: rowStart, rowCount: rowCount, digest: digest, token: token, chunks: chunks,
-      originChunkCount: originChunkCount, byteCount: byteCount, target: target, columns: columns)
+      originChunkCount: originChunkCount, byteCount: byteCount, target: target, columns: columns, contentSum: contentSum)
   }
 }

@@ -73,10 +73,12 @@ package struct SealedBatch: Hashable, Sendable {
   package var target: String
   /// The columns in the frozen block, in order, the provenance column included; empty for dead letters.
   package var columns: [BatchColumn]
+  /// What the server's sums over the batch's rows must give (`ContentSum`); nil: not known, or none of the columns counts.
+  package var contentSum: UInt64?
 
   package init(
     destination: Destination, number: BatchNumber, rowStart: UInt64, rowCount: UInt64, digest: Digest128, token: String,
-    chunks: [LogPosition], originChunkCount: UInt32, byteCount: UInt64, target: String, columns: [BatchColumn]
+    chunks: [LogPosition], originChunkCount: UInt32, byteCount: UInt64, target: String, columns: [BatchColumn], contentSum: UInt64? = nil
   ) {
     self.destination = destination
     self.number = number
@@ -89,6 +91,7 @@ package struct SealedBatch: Hashable, Sendable {
     self.byteCount = byteCount
     self.target = target
     self.columns = columns
+    self.contentSum = contentSum
   }
 }
 
@@ -110,6 +113,8 @@ package struct Seal: Hashable, Sendable {
   /// Destinations whose pending output ends here, with the first epoch covered; a destination may have no batch (no rows).
   package var covered: [Coverage]
   package var batches: [SealedBatch]
+  /// Where the records of all epochs since the seal before ended; nil in logs of older releases.
+  package var counters: Counters?
 
   package struct Coverage: Hashable, Sendable {
     package var destination: Destination
@@ -121,10 +126,38 @@ package struct Seal: Hashable, Sendable {
     }
   }
 
-  package init(epoch: EpochNumber, covered: [Coverage], batches: [SealedBatch]) {
+  package init(epoch: EpochNumber, covered: [Coverage], batches: [SealedBatch], counters: Counters? = nil) {
     self.epoch = epoch
     self.covered = covered
     self.batches = batches
+    self.counters = counters
+  }
+}
+
+/// Where every record of some epochs ended.
+package struct Counters: Hashable, Sendable {
+  package var records: UInt64 = 0
+  package var emitted: UInt64 = 0
+  package var duplicate: UInt64 = 0
+  package var late: UInt64 = 0
+  package var skipped: UInt64 = 0
+  package var deadLettered: UInt64 = 0
+  /// Of all records, as Kafka gave them; not in seals.
+  package var bytes: UInt64 = 0
+
+  package init() {}
+
+  /// Late records that went to the dead letters count as late only.
+  package var isWhole: Bool { records == emitted &+ duplicate &+ late &+ skipped &+ deadLettered }
+
+  package mutating func add(_ other: Counters) {
+    records &+= other.records
+    emitted &+= other.emitted
+    duplicate &+= other.duplicate
+    late &+= other.late
+    skipped &+= other.skipped
+    deadLettered &+= other.deadLettered
+    bytes &+= other.bytes
   }
 }
 

@@ -77,6 +77,8 @@ extension World {
       case .duplicate: break
       }
     }
+    // Beyond the promise the taps know of batches that the directory never had.
+    if isWhole, !isBeyond { failures += judgeHistory(judged) }
     if judgement == .nothing { return failures }
     failures += compareRows(expected, isWhole: isWhole)
     failures += compareLetters(letters.sorted(), refused, isWhole: isWhole)

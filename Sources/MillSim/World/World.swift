@@ -66,7 +66,8 @@ package final class World {
     if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
     server.moreDraws = .stream(seed: seed, "clickhouse, more")
     disk = SimDisk(seed: seed)
-    tap = TapDisk(disk, watch: watch, logDirectory: Job.stateDirectory + "/log")
+    tap = TapDisk(
+      disk, watch: watch, logDirectory: Job.stateDirectory + "/log", ledgerDirectory: HistoryReader.ledgerDirectory(Job.stateDirectory))
     clock = ScheduledClock(scheduler, wallOffset: Self.start)
     workload = Workload(scenario, broker: broker, scheduler: scheduler, epochStart: Self.start, trace: trace)
     stores = SimRunStoreOpener(disk: tap, draws: .stream(seed: seed, "state"), trace: trace)
@@ -75,7 +76,9 @@ package final class World {
     invariants.deadLettersExist = { [self] in disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
     tap.onSegmentRemoved = { [self] path, positions in
       // A start's copy of the same positions has taken over.
-      if life?.engine.stop == nil, hasBegun { invariants.segmentGoes(positions) }
+      guard life?.engine.stop == nil, hasBegun else { return }
+      invariants.segmentGoes(positions)
+      if !tap.ledger.holds(positions) { invariants.violate("R16: positions \(positions) removed, the ledger doesn't hold them") }
     }
     // The check after each event: a disk that was to fail in the midst of something has done so.
     scheduler.afterStep = { [self] in
@@ -261,6 +264,7 @@ package final class World {
     disk = other
     tap.disk = other
     watch.forgetFiles()
+    tap.ledger.forget()
   }
 
   // A sync that fails ends the process.

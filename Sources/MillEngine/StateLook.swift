@@ -1,0 +1,108 @@
+package import MillBase
+package import MillLog
+package import MillState
+
+/// Why a state can't be looked into.
+package enum StateLookError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Nothing to look at yet; says where.
+  case nothing(String)
+  /// Damage, or another pipeline's.
+  case unusable(String)
+  case failed(String)
+
+  package var description: String {
+    switch self {
+    case .nothing(let reason), .unusable(let reason), .failed(let reason): reason
+    }
+  }
+}
+
+/// The deduplication state of the newest checkpoint that verifies, from a clone of its own: nothing of the pipeline is locked or changed, so
+/// that it may run meanwhile. One thread; ``close()`` removes the clone.
+package final class StateLook {
+  /// Of the checkpoint that is looked at.
+  package let manifest: Manifest
+  package let store: RocksDBStore
+  private let state: DeduplicateState
+  private let plan: DeduplicatePlan
+  private let disk: any Disk
+  private let directory: String
+
+  /// - Parameter name: of the clone's directory beside the checkpoints; the next start of the pipeline removes what a crash leaves of it.
+  package static func open(
+    _ disk: any Disk, checkpoints directory: String, pipeline: String, plan: DeduplicatePlan, stores: RocksDBStoreOpener, name: String
+  ) throws(StateLookError) -> StateLook {
+    let checkpoints = CheckpointStore(disk, directory: directory)
+    // A running pipeline removes old checkpoints, and publishes new ones, while they are read.
+    for _ in 0..<5 {
+      let (id, manifest) = try newest(checkpoints)
+      guard manifest.pipeline == pipeline else {
+        throw .unusable("\(checkpoints.path(of: id)) is the state of pipeline \"\(manifest.pipeline)\", the file's is \"\(pipeline)\"")
+      }
+      let clone = directory + "/" + name + ".tmp"
+      do {
+        try disk.removeTree(clone)
+        try Executor.clone(disk, checkpoints.path(of: id) + "/shard-0/store", to: clone)
+        return StateLook(disk, clone, manifest, plan, try stores.openStore(clone))
+      } catch DiskError.notFound {
+        continue
+      } catch {
+        throw .failed("checkpoint \(id) can't be opened: \(error)")
+      }
+    }
+    throw .failed("the checkpoints in \(directory) change faster than they can be read: try again")
+  }
+
+  private init(_ disk: any Disk, _ directory: String, _ manifest: Manifest, _ plan: DeduplicatePlan, _ store: RocksDBStore) {
+    self.disk = disk
+    self.directory = directory
+    self.manifest = manifest
+    self.plan = plan
+    self.store = store
+    // Without filters: each bucket is asked, which for one key costs less than reading them.
+    state = DeduplicateState(
+      options: plan.options, store: store, filters: DeduplicateLane(options: plan.options, store: store, disk: disk).filters)
+    _ = state.expire(watermark: clock)
+  }
+
+  private static func newest(_ checkpoints: CheckpointStore) throws(StateLookError) -> (CheckpointID, Manifest) {
+    var problems: [String] = []
+    do throws(CheckpointError) {
+      var known = KnownDigests()
+      for checkpoint in try checkpoints.list(.manifestOnly, known: &known).sorted(by: { $0.id.epoch > $1.id.epoch }) {
+        guard checkpoint.manifest != nil else { continue }
+        switch try checkpoints.verify(checkpoint.id, .full, &known) {
+        case .valid(let manifest): return (checkpoint.id, manifest)
+        case .invalid(let why): problems.append(why)
+        case .newerVersion(let found, let supported):
+          problems.append("\(checkpoint.path) has format \(found), this program reads up to \(supported)")
+        }
+      }
+    } catch {
+      throw .failed("\(error)")
+    }
+    guard problems.isEmpty else { throw .unusable("no checkpoint verifies: \(problems.joined(separator: "; "))") }
+    throw .nothing("there is no checkpoint in \(checkpoints.directory): has the pipeline run?")
+  }
+
+  /// What expiry goes by, ms: the watermark, or the epochs' clock.
+  package var clock: Int64 { plan.options.usesEventTime ? manifest.watermark : manifest.clockMilliseconds }
+
+  /// The record that newer ones of this key are compared with; nil where the key isn't known (any more).
+  package func origin(hash: Digest128, key: [UInt8]) throws(StateLookError) -> RecordOrigin? {
+    do throws(RunStoreError) {
+      return try state.lookupOrigin(hash: hash, key: key)
+    } catch {
+      throw .failed("the state can't be read: \(error)")
+    }
+  }
+
+  /// First time of a bucket, ms.
+  package func start(of bucket: BucketID) -> Int64 { plan.options.window.start(of: bucket.number) }
+
+  package func close() {
+    store.close()
+    // What stays of it the pipeline's next start removes.
+    try? disk.removeTree(directory)
+  }
+}

@@ -1,0 +1,207 @@
+internal import MillBase
+
+/// A block's payload: entries, each with numbers that go on from those before it.
+package enum LedgerPayload {
+  package static func encode(_ entries: [HistoryEntry]) -> [UInt8] {
+    var writer = ByteWriter(reserving: 4096)
+    var before = LedgerNumbers()
+    for entry in entries { writer.entry(entry, &before) }
+    return writer.bytes
+  }
+
+  /// Reads what ``encode(_:)`` writes.
+  package static func decode(_ bytes: [UInt8], _ range: Range<Int>, _ body: (HistoryEntry) throws -> Void) throws {
+    var reader = ByteReader(bytes, range)
+    var before = LedgerNumbers()
+    while reader.remaining > 0 { try body(try reader.entry(&before)) }
+  }
+}
+
+/// What numbers are told as differences to.
+private struct LedgerNumbers {
+  var epoch: EpochNumber = 0
+  /// The number expected next; index: destination.
+  var batches: [BatchNumber] = [0, 0]
+  var positions: [Int32: Int64] = [:]
+  var shapes: [LedgerShape] = []
+}
+
+/// A batch's shape and how its token begins.
+private struct LedgerShape: Hashable {
+  var destination: Destination
+  /// Of a token of the usual form all that stands before the batch's number.
+  var prefix: String
+  var shape: BatchShape
+}
+
+/// On the disk.
+private enum EntryKind: UInt8 {
+  case restart = 1, epochs = 2, seal = 3, retire = 4, gap = 5
+}
+
+/// Bits of a batch's flags.
+private enum BatchFlag {
+  static let ownToken: UInt8 = 1
+  static let contentSum: UInt8 = 2
+  static let all: UInt8 = 3
+}
+
+extension ByteWriter {
+  fileprivate mutating func signed(_ value: Int64) { varint(UInt64(bitPattern: (value << 1) ^ (value >> 63))) }
+  fileprivate mutating func difference(_ value: UInt64, _ from: UInt64) { signed(Int64(bitPattern: value &- from)) }
+
+  fileprivate mutating func entry(_ entry: HistoryEntry, _ before: inout LedgerNumbers) {
+    switch entry {
+    case .ack: break
+    case .restart(let lineage, let lastKept, let wall):
+      integer(EntryKind.restart.rawValue)
+      integer(lineage.value)
+      difference(lastKept, before.epoch)
+      signed(wall)
+    case .epochs(let through, let ranges):
+      integer(EntryKind.epochs.rawValue)
+      difference(through, before.epoch)
+      before.epoch = through
+      count(ranges.count)
+      for range in ranges {
+        self.range(range, from: before.positions[range.partition] ?? 0)
+        before.positions[range.partition] = range.next
+      }
+    case .gap(let range):
+      integer(EntryKind.gap.rawValue)
+      self.range(range, from: 0)
+    case .retire(let destination, let number, let replacements):
+      integer(EntryKind.retire.rawValue)
+      integer(destination.rawValue)
+      difference(number, before.batches[Int(destination.rawValue)])
+      count(replacements.count)
+      for batch in replacements { self.batch(batch, &before) }
+    case .seal(let seal):
+      integer(EntryKind.seal.rawValue)
+      difference(seal.epoch, before.epoch)
+      before.epoch = seal.epoch
+      count(seal.covered.count)
+      for part in seal.covered {
+        integer(part.destination.rawValue)
+        difference(seal.epoch, part.firstEpoch)
+      }
+      optional(seal.counters) { $0.counters($1) }
+      count(seal.batches.count)
+      for batch in seal.batches { self.batch(batch, &before) }
+    }
+  }
+
+  private mutating func range(_ range: OffsetRange, from position: Int64) {
+    varint(UInt64(UInt32(bitPattern: range.partition)))
+    signed(range.start &- position)
+    signed(range.next &- range.start)
+  }
+
+  private mutating func batch(_ batch: HistoryBatch, _ before: inout LedgerNumbers) {
+    let token = TokenParts(batch.token)
+    let isUsual = token.map { $0.text == batch.token && $0.number == batch.number } ?? false
+    let shape = LedgerShape(destination: batch.destination, prefix: isUsual ? token?.prefix ?? "" : "", shape: batch.shape)
+    let index = before.shapes.firstIndex(of: shape) ?? before.shapes.count
+    count(index)
+    if index == before.shapes.count {
+      before.shapes.append(shape)
+      integer(shape.destination.rawValue)
+      string(shape.prefix)
+      string(shape.shape.target)
+      count(shape.shape.columns.count)
+      for column in shape.shape.columns {
+        string(column.name)
+        string(column.type)
+      }
+    }
+    integer((isUsual ? 0 : BatchFlag.ownToken) | (batch.contentSum == nil ? 0 : BatchFlag.contentSum))
+    difference(batch.number, before.batches[Int(batch.destination.rawValue)])
+    before.batches[Int(batch.destination.rawValue)] = batch.number &+ 1
+    varint(batch.rowCount)
+    if isUsual, let token { digest(token.digest) } else { string(batch.token) }
+    if let sum = batch.contentSum { integer(sum) }
+  }
+}
+
+extension ByteReader {
+  fileprivate mutating func signed() throws(ByteReaderError) -> Int64 {
+    let value = try varint()
+    return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+  }
+
+  fileprivate mutating func difference(_ from: UInt64) throws(ByteReaderError) -> UInt64 { from &+ UInt64(bitPattern: try signed()) }
+
+  fileprivate mutating func entry(_ before: inout LedgerNumbers) throws(ByteReaderError) -> HistoryEntry {
+    let kind = try integer(UInt8.self)
+    switch EntryKind(rawValue: kind) {
+    case nil: throw failure("an entry of kind \(kind), which isn't known")
+    case .restart:
+      let lineage = Lineage(try integer())
+      return .restart(lineage: lineage, lastKeptEpoch: try difference(before.epoch), wallMilliseconds: try signed())
+    case .epochs:
+      before.epoch = try difference(before.epoch)
+      var ranges: [OffsetRange] = []
+      for _ in 0..<(try count(itemByteCount: 3)) {
+        let range = try range { before.positions[$0] ?? 0 }
+        before.positions[range.partition] = range.next
+        ranges.append(range)
+      }
+      return .epochs(through: before.epoch, ranges)
+    case .gap: return .gap(try range { _ in 0 })
+    case .retire:
+      let destination = try destination()
+      let number = try difference(before.batches[Int(destination.rawValue)])
+      return .retire(destination, number, try batches(&before))
+    case .seal:
+      let epoch = try difference(before.epoch)
+      before.epoch = epoch
+      var covered: [Seal.Coverage] = []
+      for _ in 0..<(try count(itemByteCount: 2)) {
+        let destination = try destination()
+        covered.append(Seal.Coverage(destination: destination, firstEpoch: epoch &- UInt64(bitPattern: try signed())))
+      }
+      let counters = try optional { (reader) throws(ByteReaderError) in try reader.counters() }
+      return .seal(HistorySeal(epoch: epoch, covered: covered, batches: try batches(&before), counters: counters))
+    }
+  }
+
+  private mutating func batches(_ before: inout LedgerNumbers) throws(ByteReaderError) -> [HistoryBatch] {
+    var batches: [HistoryBatch] = []
+    for _ in 0..<(try count(itemByteCount: 5)) { batches.append(try batch(&before)) }
+    return batches
+  }
+
+  private mutating func range(from position: (Int32) -> Int64) throws(ByteReaderError) -> OffsetRange {
+    let partition = try varint()
+    guard let partition = UInt32(exactly: partition) else { throw failure("a partition \(partition)") }
+    let number = Int32(bitPattern: partition)
+    let start = try position(number) &+ signed()
+    return OffsetRange(partition: number, start: start, next: try start &+ signed())
+  }
+
+  private mutating func batch(_ before: inout LedgerNumbers) throws(ByteReaderError) -> HistoryBatch {
+    let index = try varint()
+    guard index <= UInt64(before.shapes.count) else { throw failure("shape \(index) of \(before.shapes.count)") }
+    if index == UInt64(before.shapes.count) { before.shapes.append(try shape()) }
+    let shape = before.shapes[Int(index)]
+    let flags = try integer(UInt8.self)
+    guard flags & ~BatchFlag.all == 0 else { throw failure("flags \(flags) of a batch") }
+    let number = try difference(before.batches[Int(shape.destination.rawValue)])
+    before.batches[Int(shape.destination.rawValue)] = number &+ 1
+    let rowCount = try varint()
+    let token =
+      flags & BatchFlag.ownToken == 0 ? TokenParts(prefix: shape.prefix, number: number, digest: try digest()).text : try string()
+    let sum: UInt64? = flags & BatchFlag.contentSum == 0 ? nil : try integer()
+    return HistoryBatch(
+      destination: shape.destination, number: number, rowCount: rowCount, token: token, contentSum: sum, shape: shape.shape)
+  }
+
+  private mutating func shape() throws(ByteReaderError) -> LedgerShape {
+    let destination = try destination()
+    let prefix = try string()
+    let target = try string()
+    var columns: [BatchColumn] = []
+    for _ in 0..<(try count(itemByteCount: 2)) { columns.append(BatchColumn(name: try string(), type: try string())) }
+    return LedgerShape(destination: destination, prefix: prefix, shape: BatchShape(target: target, columns: columns))
+  }
+}

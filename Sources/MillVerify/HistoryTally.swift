@@ -1,0 +1,84 @@
+internal import MillBase
+internal import MillLog
+
+/// What history comes to as a whole: the first of two looks at it. Memory: a few bytes for each batch that isn't finished.
+struct HistoryTally {
+  private(set) var walk = HistoryWalk()
+  private(set) var lineages: [Lineage] = []
+  /// Tokens begin so; of batches for the table.
+  private(set) var prefixes: Set<String> = []
+  private(set) var counters = Counters()
+  /// A seal of an older release doesn't tell them.
+  private(set) var countersAreKnown = true
+  private(set) var batchCount: [Int] = [0, 0]
+  /// Rows as sealed; index: destination's raw value.
+  private(set) var rowCount: [UInt64] = [0, 0]
+  /// Rows that the server refused, one by one: sealed for the table, in the dead letters now (R11).
+  private(set) var refusedRowCount: UInt64 = 0
+  private var retired: Set<Ack> = []
+  /// Where counters and rows part, at the first seals that show it.
+  private(set) var disagreements: [String] = []
+  /// Sealed in the log (what is in the ledger only is finished) and not acked.
+  private(set) var inFlight: [Ack: HistoryBatch] = [:]
+
+  /// `isInLog`: the entry is the log's, not the ledger's.
+  mutating func take(_ entry: HistoryEntry, isInLog: Bool) {
+    var seals: [HistorySeal] = []
+    walk.take(entry) { seal, _ in seals.append(seal) }
+    for seal in seals { take(seal, isInLog: isInLog) }
+    switch entry {
+    case .restart(let lineage, _, _): if !lineages.contains(lineage) { lineages.append(lineage) }
+    case .ack(let ack): inFlight[ack] = nil
+    case .retire(let destination, let number, let replacements):
+      let parent = Ack(destination: destination, batch: number)
+      retired.insert(parent)
+      inFlight[parent] = nil
+      batchCount[Int(destination.rawValue)] -= 1
+      for batch in replacements {
+        take(batch, isInLog: isInLog)
+        if batch.destination == .deadLetters { refusedRowCount += batch.rowCount }
+      }
+    case .epochs, .seal, .gap: break
+    }
+  }
+
+  /// Whether others have taken a batch's place: no row may stand under its name.
+  func isRetired(_ batch: HistoryBatch) -> Bool { retired.contains(Ack(destination: batch.destination, batch: batch.number)) }
+
+  private mutating func take(_ batch: HistoryBatch, isInLog: Bool) {
+    batchCount[Int(batch.destination.rawValue)] += 1
+    if batch.destination == .table, let parts = TokenParts(batch.token) { prefixes.insert(parts.prefix) }
+    if isInLog { inFlight[Ack(destination: batch.destination, batch: batch.number)] = batch }
+  }
+
+  private mutating func take(_ seal: HistorySeal, isInLog: Bool) {
+    for batch in seal.batches {
+      rowCount[Int(batch.destination.rawValue)] += batch.rowCount
+      take(batch, isInLog: isInLog)
+    }
+    guard let added = seal.counters else {
+      countersAreKnown = false
+      return
+    }
+    counters.add(added)
+    guard countersAreKnown else { return }
+    if !added.isWhole { disagree(seal, "its records don't add up: \(added)") }
+    let covered = Set(seal.covered.map(\.destination))
+    if covered.contains(.table), counters.emitted != rowCount[0] {
+      disagree(seal, "\(counters.emitted) rows were emitted, \(rowCount[0]) are sealed for the table")
+    }
+    let letters = counters.late + counters.deadLettered
+    if covered.contains(.deadLetters), letters != rowCount[1] {
+      disagree(seal, "\(letters) records were late or dead-lettered, \(rowCount[1]) are sealed for the dead letters")
+    }
+  }
+
+  private mutating func disagree(_ seal: HistorySeal, _ what: String) {
+    if disagreements.count < 5 { disagreements.append("up to epoch \(seal.epoch): \(what)") }
+  }
+
+  /// Of the oldest and newest offsets taken, in order of the partitions.
+  var offsets: [OffsetRange] {
+    walk.positions.keys.sorted().map { OffsetRange(partition: $0, start: walk.starts[$0] ?? 0, next: walk.positions[$0] ?? 0) }
+  }
+}

@@ -1,0 +1,148 @@
+internal import MillBase
+internal import MillClickHouse
+internal import MillLog
+
+/// The table's rows against the batches that were sealed for it.
+extension Verification {
+  /// Rows of a batch that are told one by one.
+  private static let samplesMax = 5
+
+  func checkTable(_ report: inout VerifyReport, _ history: HistoryReader, _ tally: HistoryTally) throws {
+    guard parts.sink.provenanceColumn != nil else {
+      report.unproven.append(
+        "the table has no column that names each row's batch (provenance_column is null): missing, extra and doubled rows can't be told")
+      return
+    }
+    let questions: BatchQuestions
+    switch BatchQuestions.open(parts.sink, parts.transport) {
+    case .success(let opened): questions = opened
+    case .failure(let reason):
+      report.unproven.append("the table can't be asked: \(reason)")
+      return
+    }
+    let check = TableCheck(questions, report)
+    _ = try history.forEach { entry in
+      for batch in entry.batches where batch.destination == .table && !tally.isRetired(batch) {
+        check.add(batch, isInFlight: tally.inFlight[Ack(destination: .table, batch: batch.number)] != nil)
+      }
+    }
+    check.finish()
+    let prefixes = tally.prefixes.union(tally.lineages.map { tokenPrefix(lineage: $0, destination: parts.sinkName) }).sorted()
+    for prefix in prefixes where !tally.prefixes.contains(prefix) { check.addUnsealed(parts.sink.table, prefix: prefix) }
+    report = check.report
+    if let failure = check.failure {
+      report.unproven.append("the table did not answer all that was asked: \(failure)")
+      return
+    }
+    if case .success(let rows) = questions.otherRows(parts.sink.table, prefixes: prefixes) { report.otherRows = rows }
+    try tellUnknown(&report, check.unknown, tally)
+    try tellWrong(&report, check.wrong, history, questions, tally)
+  }
+
+  /// Tokens that history didn't know: sealed since it was read, or by nobody.
+  private func tellUnknown(_ report: inout VerifyReport, _ unknown: [String: UInt64], _ tally: HistoryTally) throws {
+    guard !unknown.isEmpty else { return }
+    var left = unknown
+    _ = try readHistory().forEach { entry in
+      for batch in entry.batches where !tally.isRetired(batch) { left[batch.token] = nil }
+    }
+    for (token, rows) in left.sorted(by: { $0.key < $1.key }) {
+      guard report.lostHistory.isEmpty else {
+        report.unproven.append("\(rows) rows under \(token), of which nothing is known any more")
+        continue
+      }
+      report.add(VerifyReport.Finding(kind: .extra, rows: rows, text: "\(rows) rows under a token that nobody sealed", token: token))
+    }
+  }
+
+  private func tellWrong(
+    _ report: inout VerifyReport, _ wrong: [(batch: HistoryBatch, found: UInt64)], _ history: HistoryReader, _ questions: BatchQuestions,
+    _ tally: HistoryTally
+  ) throws {
+    guard !wrong.isEmpty else { return }
+    let tokens = Set(wrong.map(\.batch.token))
+    var extents: [String: (epochs: ClosedRange<EpochNumber>, ranges: [OffsetRange])] = [:]
+    var ofRetired: [BatchNumber: (epochs: ClosedRange<EpochNumber>, ranges: [OffsetRange])] = [:]
+    var walk = HistoryWalk()
+    _ = try history.forEach { entry in
+      walk.take(entry) { seal, walk in
+        for batch in seal.batches where batch.destination == .table {
+          if tokens.contains(batch.token) { extents[batch.token] = walk.extent(of: .table) }
+          if tally.isRetired(batch) { ofRetired[batch.number] = walk.extent(of: .table) }
+        }
+      }
+      // What replaces a batch is of its epochs.
+      if case .retire(.table, let number, let replacements) = entry {
+        for batch in replacements {
+          extents[batch.token] = ofRetired[number]
+          if tally.isRetired(batch) { ofRetired[batch.number] = ofRetired[number] }
+        }
+      }
+    }
+    for (batch, found) in wrong {
+      for var finding in findings(batch, found, history, questions) {
+        finding.token = batch.token
+        finding.epochs = extents[batch.token]?.epochs
+        finding.ranges = extents[batch.token]?.ranges ?? []
+        report.add(finding)
+      }
+    }
+  }
+
+  /// What is wrong with a batch: rows missing, doubled, or others than were sealed.
+  private func findings(
+    _ batch: HistoryBatch, _ found: UInt64, _ history: HistoryReader, _ questions: BatchQuestions
+  ) -> [VerifyReport.Finding] {
+    guard let table = TableName(batch.shape.target) else { return [] }
+    var doubled: (count: UInt64, samples: [String]) = (0, [])
+    if found > 0, case .success(let answer) = questions.doubled(table, token: batch.token, batch.shape, limit: Self.samplesMax) {
+      doubled = answer
+    }
+    // Rows may be equal by right where nothing removes duplicates.
+    let copies = parts.rowsAreDistinct ? doubled.count : min(doubled.count, found > batch.rowCount ? found - batch.rowCount : 0)
+    let kept = found - min(copies, found)
+    var findings: [VerifyReport.Finding] = []
+    if kept < batch.rowCount {
+      let count = batch.rowCount - kept
+      findings.append(
+        VerifyReport.Finding(
+          kind: .missing, rows: count, text: "\(count) of \(batch.rowCount) rows are missing",
+          samples: missingRows(batch, table, history, questions)))
+    }
+    if copies > 0 {
+      findings.append(
+        VerifyReport.Finding(kind: .double, rows: copies, text: "\(copies) rows stand there again", samples: doubled.samples))
+    }
+    if kept > batch.rowCount {
+      let count = kept - batch.rowCount
+      findings.append(
+        VerifyReport.Finding(kind: .extra, rows: count, text: "\(count) rows more than the \(batch.rowCount) that were sealed, none a copy")
+      )
+    }
+    if findings.isEmpty {
+      findings.append(
+        VerifyReport.Finding(
+          kind: .altered, text: "as many rows as were sealed, \(batch.rowCount), but with another content",
+          samples: missingRows(batch, table, history, questions) + doubled.samples))
+    }
+    return findings
+  }
+
+  /// Of a batch whose bytes are still in the log: where the rows came from that the table hasn't got.
+  private func missingRows(
+    _ batch: HistoryBatch, _ table: TableName, _ history: HistoryReader, _ questions: BatchQuestions
+  ) -> [String] {
+    guard let sealed = history.sealedBatch(batch.token) else { return [] }
+    do {
+      let chunks = try sealed.chunks.map { try history.readChunk($0) }
+      let frames = Array(chunks.dropLast(Int(sealed.originChunkCount)))
+      let rows = questions.missing(table, token: batch.token, batch.shape, frames: frames, limit: Self.samplesMax)
+      guard case .success(let numbers) = rows else { return [] }
+      let origins = try Origins.decode(Array(chunks.suffix(Int(sealed.originChunkCount))))
+      return numbers.filter(origins.indices.contains).map { "row \($0): partition \(origins[$0].partition), offset \(origins[$0].offset)" }
+    } catch {
+      // Truncated since: what is known of it stands in the finding.
+      return []
+    }
+  }
+}

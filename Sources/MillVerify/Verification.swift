@@ -1,0 +1,136 @@
+package import MillBase
+package import MillClickHouse
+package import MillFlow
+internal import MillLog
+
+/// What `verify` looks at.
+package struct VerifyParts: Sendable {
+  package var disk: any Disk
+  package var pipeline: String
+  package var stateDirectory: String
+  package var deadLetterDirectory: String
+  package var source: any Source
+  /// The destination's name in tokens.
+  package var sinkName: String
+  /// Whether no two rows of a batch can be equal: records are deduplicated.
+  package var rowsAreDistinct: Bool
+  package var sink: SinkOptions
+  package var transport: any Transport
+  /// Waits between two looks at a log that is being written.
+  package var pause: @Sendable () -> Void
+
+  package init(
+    disk: any Disk, pipeline: String, stateDirectory: String, deadLetterDirectory: String, source: any Source,
+    sinkName: String, rowsAreDistinct: Bool, sink: SinkOptions, transport: any Transport, pause: @escaping @Sendable () -> Void
+  ) {
+    self.disk = disk
+    self.pipeline = pipeline
+    self.stateDirectory = stateDirectory
+    self.deadLetterDirectory = deadLetterDirectory
+    self.source = source
+    self.sinkName = sinkName
+    self.rowsAreDistinct = rowsAreDistinct
+    self.sink = sink
+    self.transport = transport
+    self.pause = pause
+  }
+}
+
+/// Reconciles what the log has sealed with the table, the dead letters and Kafka. It changes nothing, and may run beside the pipeline:
+/// history is read first, so that what is acked in it must be in the table when that is asked.
+package struct Verification {
+  let parts: VerifyParts
+
+  package init(_ parts: VerifyParts) { self.parts = parts }
+
+  package func run() -> VerifyReport {
+    var report = VerifyReport()
+    let history: HistoryReader
+    var tally = HistoryTally()
+    do {
+      history = try readHistory()
+      var isInLog = false
+      let first = history.log.firstPosition
+      let gaps = try history.forEach(fromLog: { isInLog = true }) { tally.take($0, isInLog: isInLog) }
+      report.lostHistory = gaps.map { "\($0)" }
+      if history.log.end == 0 { report.lostHistory = ["there is no log in \(parts.stateDirectory)/log: has the pipeline run?"] }
+      if first == history.log.end, first > 0 { report.lostHistory.append("the log holds nothing behind position \(first)") }
+    } catch {
+      report.lostHistory = ["\(error)"]
+      return report
+    }
+    fill(&report, tally)
+    checkHistory(&report, tally)
+    checkKafka(&report, tally)
+    do {
+      try checkDeadLetters(&report, history, tally)
+      try checkTable(&report, history, tally)
+    } catch {
+      report.lostHistory.append("\(error)")
+    }
+    return report
+  }
+
+  /// A running instance truncates the log and begins segments under its reader: then it is read again.
+  func readHistory() throws -> HistoryReader {
+    var tries = 0
+    while true {
+      do throws(LogError) {
+        return try HistoryReader(parts.disk, stateDirectory: parts.stateDirectory, pipeline: parts.pipeline)
+      } catch {
+        tries += 1
+        if tries == 10 { throw error }
+        parts.pause()
+      }
+    }
+  }
+
+  private func fill(_ report: inout VerifyReport, _ tally: HistoryTally) {
+    report.lineages = tally.lineages
+    report.lastEpoch = tally.walk.epoch
+    report.offsets = tally.offsets
+    report.givenUp = tally.walk.givenUp
+    report.counters = tally.countersAreKnown ? tally.counters : nil
+    report.tableBatches = tally.batchCount[0]
+    report.tableRows = tally.rowCount[0] - tally.refusedRowCount
+    report.deadLetterBatches = tally.batchCount[1]
+    report.deadLetterRows = tally.rowCount[1] + tally.refusedRowCount
+    report.inFlightBatches = tally.inFlight.count
+  }
+
+  /// Ranges without gaps and overlaps; records that add up.
+  private func checkHistory(_ report: inout VerifyReport, _ tally: HistoryTally) {
+    for one in tally.walk.breaks {
+      let what =
+        one.found > one.expected
+        ? "offsets \(one.expected) to \(one.found - 1) were never read" : "offsets \(one.found) to \(one.expected - 1) were read twice"
+      report.add(VerifyReport.Finding(kind: .ranges, text: "partition \(one.partition), epoch \(one.epoch): \(what)"))
+    }
+    // Where history has holes its sums mean nothing.
+    guard report.lostHistory.isEmpty else { return }
+    for text in tally.disagreements { report.add(VerifyReport.Finding(kind: .counters, text: text)) }
+    if !tally.countersAreKnown { report.unproven.append("seals of an older release don't say where their records ended") }
+  }
+
+  private func checkKafka(_ report: inout VerifyReport, _ tally: HistoryTally) {
+    do throws(SourceError) {
+      let topic = try parts.source.describe()
+      for range in tally.offsets {
+        let index = Int(range.partition)
+        guard index >= 0, index < topic.partitions.count else {
+          report.add(
+            VerifyReport.Finding(kind: .kafka, text: "partition \(range.partition) was read, the topic has \(topic.partitions.count)"))
+          continue
+        }
+        if range.next > topic.partitions[index].stableEnd {
+          let end = topic.partitions[index].stableEnd
+          report.add(
+            VerifyReport.Finding(
+              kind: .kafka, text: "partition \(range.partition) was read up to offset \(range.next - 1), the topic ends at \(end - 1)"))
+        }
+      }
+    } catch {
+      report.notes.append("Kafka does not answer (\(error)): whether it still has what was read was not compared")
+    }
+  }
+}
