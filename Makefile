@@ -18,13 +18,14 @@ pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 PREFIX ?= /usr/local
 UNITDIR ?= /lib/systemd/system
 
-.PHONY: help setup toolchain build install install-files uninstall demo test test-swift test-python bench sim mutants tsan fuzz kills ci format format-check
+.PHONY: help setup toolchain build install install-files uninstall demo test test-swift test-python test-long long bench sim mutants tsan fuzz kills ci format format-check
 help:
 	@echo "make setup     install what is missing: build libraries, ClickHouse 18.16 and 26.9, kcat, pytest, Java where Kafka is there"
 	@echo "make build     the release binary: .build/release/millrace"
 	@echo "make install   build it without need of Swift's libraries and put it below PREFIX, with completion and a systemd unit"
 	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
 	@echo "make test      every test: Swift, then servers, proof and end to end"
+	@echo "make long      what takes too long for that: every fault point twice in each mode, kills, more seeds, fuzzing; 2 hours at most"
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
@@ -80,7 +81,13 @@ test-swift: toolchain setup
 	SWIFT_BACKTRACE=enable=no swift test --disable-xctest --skip-build --filter CurlTransportTests
 
 test-python: build
-	$(pytest) Tests
+	$(pytest) -m "not long" Tests
+
+test-long: build
+	$(pytest) -m long Tests
+
+long:
+	.ci/long
 
 bench: build
 	$(PYTHON) Benchmarks/pipeline

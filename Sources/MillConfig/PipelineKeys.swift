@@ -145,7 +145,10 @@ package enum PipelineKeys {
   ]
 
   static let log: [ConfigKey] = [
-    ConfigKey(Settings.unacked, "Sealed bytes that may wait for ClickHouse; past that the source waits.")
+    ConfigKey(
+      Settings.unacked, "Sealed bytes that may wait for ClickHouse; past that the source waits.",
+      "Its disk takes this, two batches, what was acked since the oldest kept checkpoint, and three segments: a quarter of this",
+      "each, 64MiB at most.")
   ]
 
   static let epoch: [ConfigKey] = [

@@ -68,7 +68,9 @@ def lab(millrace, lab_server, lab_broker, tmp_path):
 
 @pytest.fixture(scope="session")
 def stream(millrace, lab_server, lab_broker, tmp_path_factory):
-    return Stream(Lab(millrace, lab_server, lab_broker, tmp_path_factory.mktemp("stream")))
+    """A topic for many tests; each has a pipeline and a table of its own over it."""
+    lab = Lab(millrace, lab_server, lab_broker, tmp_path_factory.mktemp("stream"))
+    return Stream(lab).fill(lab)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Disks that fail: a small one (tmpfs) that fills and grows, and one whose n-th call fails (diskfault.c, preloaded)."""
 
 import contextlib
-import os
 import subprocess
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
-def build_fault(directory: Path) -> Path:
-    """The library that makes a call fail; see diskfault.c."""
-    library = directory / "diskfault.so"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "diskfault.c", "-ldl"], check=True)
+def build(name: str, directory: Path) -> Path:
+    """A library to be preloaded, made of `name`.c: diskfault or clockjump."""
+    library = directory / f"{name}.so"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / f"{name}.c", "-ldl"], check=True)
     return library
 
 
@@ -28,10 +27,11 @@ class SmallDisk:
     def grow(self, megabytes: int):
         subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.path], check=True)
 
-    def fill(self, but: int = 0):
-        """Takes all its room but so many bytes."""
-        status = os.statvfs(self.path)
-        (self.path / "ballast").write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - but)))
+    def fill(self):
+        """Takes all its room."""
+        with (self.path / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while ballast.write(bytes(1 << 16)):
+                pass
 
     def empty(self):
         (self.path / "ballast").unlink()

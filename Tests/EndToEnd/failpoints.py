@@ -10,12 +10,14 @@ ALL = ("token", "readback", "readback18")
 
 @dataclass(frozen=True)
 class Point:
-    """`fault`: its number in the catalogue, or a rule of the protocol. `at_start`: it comes once a start that finds work of a killed life,
-    so that its second hit is in a second such start. `modes`: those in which it comes. `sampled`: also tried on 18.16.
+    """`fault`: its number in the catalogue, or a rule of the protocol. `at_start`: it comes once a start that finds work of a killed life.
+    `once`: surely once a life, not twice. The second hit of either is in a second life. `modes`: those in which it comes. `sampled`: also
+    tried on 18.16.
     """
 
     fault: str
     at_start: bool = False
+    once: bool = False
     modes: tuple = ALL
     sampled: bool = False
 
@@ -50,8 +52,8 @@ POINTS = {
     # State
     "amid_flush": Point("W5, R18"),
     "flushed": Point("W5, R18"),
-    "before_drop": Point("W5, R18"),
-    "dropped": Point("W5, R18"),
+    "before_drop": Point("W5, R18", once=True),
+    "dropped": Point("W5, R18", once=True),
     # A checkpoint
     "checkpoint_begun": Point("W9"),
     "amid_checkpoint_files": Point("W9", sampled=True),

@@ -1,6 +1,7 @@
 """One topic that takes a pipeline along each of its paths, and what must be in the table after it; for tests of crashes and faults."""
 
 import base64
+import itertools
 import json
 import random
 import signal
@@ -14,6 +15,7 @@ EVENTS = 12_000
 GARBAGE = 400  # every so many records one that is none
 FIELDS = {"event_id": "String", "user_id": "UInt64", "amount": "Decimal(18, 2)", "created_at": "DateTime", "name": "String",
           "text": "String"}
+_numbers = itertools.count()
 COLUMNS = ", ".join(FIELDS)
 # Small enough that each path is taken in a second's work.
 SMALL = {
@@ -34,12 +36,16 @@ class Stream:
     the log take.
     """
 
-    def __init__(self, lab: Lab):
+    def __init__(self, lab: Lab, events: int = EVENTS):
+        self.topic, self.events, self.rows, self.broken, self._expected = lab.topic(PARTITIONS), events, [], set(), {}
+        self._number = next(_numbers)
+
+    def fill(self, lab: Lab) -> "Stream":
+        """Writes all of it into the topic."""
         draws = random.Random(9)
         noise = base64.b64encode(draws.randbytes(3 << 20)).decode()  # LZ4 finds nothing in it
-        self.topic, self.rows, self.broken = lab.topic(PARTITIONS), [], set()
         payloads = [[] for _ in range(PARTITIONS)]
-        for number in range(EVENTS):
+        for number in range(self.events):
             partition = number % PARTITIONS
             start = draws.randrange(len(noise) - 1200)
             second = number // 8
@@ -55,12 +61,12 @@ class Stream:
         for partition, lines in enumerate(payloads):
             lab.produce(self.topic, lines, partition)
         self.last = payloads[0][-1]
-        self._expected = {}
+        return self
 
     def expected(self, server) -> str:
         """The table that holds what must be there, made once on a server; nothing of the engine's takes part."""
         if server.url not in self._expected:
-            name = "default.expected_rows"
+            name = f"default.expected{self._number}"
             columns = ", ".join(f"{field} {type}" for field, type in FIELDS.items())
             server.client.execute(f"CREATE TABLE {name} ({columns}) ENGINE = MergeTree ORDER BY event_id")
             server.client.execute(f"INSERT INTO {name} FORMAT JSONEachRow", "\n".join(map(json.dumps, self.rows)).encode())
@@ -107,7 +113,7 @@ def assert_same_rows(lab, stream, pipeline):
         f"(SELECT {COLUMNS}, sum(sign) AS n FROM (SELECT {COLUMNS}, toInt64(1) AS sign FROM {table} "
         f"UNION ALL SELECT {COLUMNS}, toInt64(-1) AS sign FROM {expected}) GROUP BY {COLUMNS})")
     assert found == {"missing": 0, "extra": 0}, found
-    assert lab.count(table) == EVENTS
+    assert lab.count(table) == stream.events
     batches = lab.server.client.row(
         "SELECT uniqExact(toString(_millrace_batch)) AS tokens, uniqExact(splitByChar('-', toString(_millrace_batch))[4]) AS numbers "
         f"FROM {table}")

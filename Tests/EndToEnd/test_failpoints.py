@@ -24,7 +24,7 @@ def test_rows_are_exact_after_a_kill_at_each_step(laboratory, stream, mode, name
     engine = lab.engine(pipeline)
     if point.at_start:
         kill_with_work(lab, stream, engine)
-    if point.at_start:
+    if point.at_start or point.once:
         for _ in range(hit):
             strike(lab, stream, engine, name, 1)
     else:
