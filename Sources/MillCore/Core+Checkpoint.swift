@@ -81,12 +81,15 @@ extension Core {
 
   mutating func takeStateWork(_ work: StateWork) {
     isStateBusy = false
-    foundSpace(.state)
     if stateQueue.first == work { stateQueue.removeFirst() }
     switch work {
-    case .flush: frozenUnflushed -= 1
-    case .checkpoint: checkpoint.stateIsDone = true
-    case .drop: break
+    case .flush:
+      foundSpace(.state)
+      frozenUnflushed -= 1
+    case .checkpoint:
+      foundSpace(.checkpoint)
+      checkpoint.stateIsDone = true
+    case .drop: foundSpace(.state)
     }
   }
 
@@ -181,11 +184,11 @@ extension Core {
   mutating func takePublished(_ published: EpochNumber, _ name: String) {
     guard checkpoint.stage == .publishing, let manifest = checkpoint.manifest else { return }
     Reach.mark(.r14Published)
+    foundSpace(.publish)
     checkpoint.stage = .idle
     checkpoint.lastEpoch = published
     checkpoint.lastPublishedAt = monotonic
     checkpoint.publishedCount += 1
-    foundSpace(.publish)
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     checkpoint.retained.removeAll { $0.name == name }
     checkpoint.retained.insert((name, manifest), at: 0)

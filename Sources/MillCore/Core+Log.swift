@@ -48,12 +48,15 @@ extension Core {
     if mayDeliver { deadLetters.advance(monotonic, &commands) }
   }
 
-  mutating func takeOutOfSpace(_ work: SpaceWork) {
+  mutating func takeOutOfSpace(_ work: SpaceWork, _ place: String) {
     Reach.mark(.r5OutOfSpace)
     let at = monotonic + options.retryMilliseconds
-    noSpace(work)
+    noSpace(work, place)
     switch work {
-    case .begin: end(Stop(.failed, rule: "R5", "no space left on the disk to begin the log: free some and start again"))
+    case .open, .beginLog, .openState:
+      let step: Command? = work == .open ? Command.open : work == .beginLog ? start.beginLog : start.openState
+      if let step { startAgain.append(step) }
+      startAgainAt = at
     case .cut:
       isCutting = false
       cutNotBefore = at
@@ -61,7 +64,7 @@ extension Core {
     case .append:
       isAppending = false
       appendRetryAt = at
-    case .state:
+    case .state, .checkpoint:
       isStateBusy = false
       stateRetryAt = at
     case .publish: checkpoint.publishRetryAt = at
@@ -69,6 +72,14 @@ extension Core {
       deadLetters.isWriting = false
       deadLetters.retryAt = at
     }
+  }
+
+  /// The steps of a start that had no room, once their time has come.
+  mutating func advanceStart() {
+    guard let at = startAgainAt, at <= monotonic else { return }
+    commands += startAgain
+    startAgain = []
+    startAgainAt = nil
   }
 
   mutating func takeDeadLetters(_ number: BatchNumber) {

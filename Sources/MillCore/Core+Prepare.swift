@@ -9,11 +9,12 @@ extension Core {
     endOffsets = source.stableEnd
     let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
     let restart = Restart(lineage: lineage, instance: instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
+    let flow = FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: partitions.map(\.maxEventTime), watermark: watermark)
+    // Kept: where there is no room they are ordered again.
+    start.beginLog = .beginLog(restart, options.plan, start.gaps)
+    start.openState = .openState(checkpoint: start.checkpointName, flow)
     commands.append(.beginLog(restart, options.plan, start.gaps))
-    commands.append(
-      .openState(
-        checkpoint: start.checkpointName,
-        FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: partitions.map(\.maxEventTime), watermark: watermark)))
+    commands.append(.openState(checkpoint: start.checkpointName, flow))
   }
 
   mutating func advancePreparing() {

@@ -13,6 +13,9 @@ struct StartLooks {
   var tokenRetryAt: Int64?
   var isLogBegun = false
   var isStateOpen = false
+  /// As ordered, to be ordered again where there was no room.
+  var beginLog: Command?
+  var openState: Command?
   /// The checkpoint to recover from; nil: birth.
   var manifest: Manifest?
   var checkpointName: String?
@@ -32,6 +35,7 @@ struct StartLooks {
 extension Core {
   /// R17: which checkpoint to go on from, or birth, or a reason to stop.
   mutating func takeOpened(_ found: Opened) {
+    foundSpace(.open)
     opened = found
     instance = found.instance
     let log = found.log

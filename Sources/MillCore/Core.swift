@@ -97,6 +97,9 @@ package struct Core: ~Copyable {
   var appendsWaiting: [LogRecord] = []
   var isAppending = false
   var appendRetryAt: Int64?
+  /// Steps of the start that had no room, to be ordered again, and when.
+  var startAgain: [Command] = []
+  var startAgainAt: Int64?
 
   // Batches
   var deliveries: [Delivery] = []
@@ -152,6 +155,7 @@ package struct Core: ~Copyable {
     for moment in retryAt.values { consider(moment) }
     consider(sealRetryAt)
     consider(appendRetryAt)
+    consider(startAgainAt)
     consider(stateRetryAt)
     consider(deadLetters.retryAt)
     consider(checkpoint.publishRetryAt)
@@ -189,11 +193,14 @@ package struct Core: ~Copyable {
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): takeAnswer(exchange, answer)
     case .logBegun(let end, let durable):
+      foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
       attemptBase = Int(end) * 1000
       start.isLogBegun = true
-    case .stateOpened: start.isStateOpen = true
+    case .stateOpened:
+      foundSpace(.openState)
+      start.isStateOpen = true
     case .polled(let polled): takePolled(polled)
     case .processed(let result): takeProcessed(result)
     case .sealCompared(let mismatch): takeCompared(mismatch)
@@ -209,7 +216,7 @@ package struct Core: ~Copyable {
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason)
     case .witnessTaken(let text): takeWitnessTaken(text)
     case .deadLettersWritten(let number): takeDeadLetters(number)
-    case .outOfSpace(let work): takeOutOfSpace(work)
+    case .outOfSpace(let work, let place): takeOutOfSpace(work, place)
     case .failed(let stop): end(stop)
     case .stopRequested:
       if !stopRequested {
@@ -226,6 +233,7 @@ package struct Core: ~Copyable {
   private mutating func advance() {
     // What follows is about the end of `epoch`; an epoch that is being processed comes to its end first.
     guard !isCutting else { return }
+    advanceStart()
     if let giveUpAt, giveUpAt <= monotonic { return giveUp() }
     switch phase {
     case .starting, .stopped: return

@@ -35,8 +35,8 @@ package enum Event: Sendable {
   /// What the group holds is neither what this instance committed nor what it read at start.
   case witnessTaken(String?)
   case deadLettersWritten(BatchNumber)
-  /// No room on the disk for this; the core orders it again.
-  case outOfSpace(SpaceWork)
+  /// No room on the disk for this, at `place` (a path, or the store's words); the core orders it again.
+  case outOfSpace(SpaceWork, place: String)
   /// Something that ends the process, found by the executor.
   case failed(Stop)
   case stopRequested
@@ -230,5 +230,16 @@ package enum StateWork: Hashable, Sendable {
 
 /// What can wait for room on the disk.
 package enum SpaceWork: Hashable, Sendable {
-  case begin, cut, seal, append, state, publish, deadLetters
+  case open, beginLog, openState, cut, seal, append, state, checkpoint, publish, deadLetters
+
+  /// What has no room, in words.
+  var noun: String {
+    switch self {
+    case .open: "the state directory"
+    case .beginLog, .cut, .seal, .append: "the epoch log"
+    case .openState, .state: "the running state"
+    case .checkpoint, .publish: "a checkpoint"
+    case .deadLetters: "dead letters"
+    }
+  }
 }

@@ -20,7 +20,7 @@ extension Core {
     if let trouble = sourceWatch.trouble { waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason)) }
     if let sinkWait { waits.append(sinkWait) }
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
-      waits.append(Wait(subject: .disk, since: since, reason: "no space left on the disk of the state directory"))
+      waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))
     }
     return waits
   }
@@ -36,15 +36,17 @@ extension Core {
     sinkWait = nil
   }
 
-  /// One line for the disk, not for each work that waits.
-  mutating func noSpace(_ work: SpaceWork) {
-    if spaceWaits.isEmpty { say(.warning, "no space left on the disk of the state directory (\(work)); waiting for room") }
+  /// One line for the log, the state, a checkpoint or the dead letters, not for each work and try that waits.
+  mutating func noSpace(_ work: SpaceWork, _ place: String) {
+    if !waitsForSpace(work.noun) { say(.warning, "no space left for \(work.noun) (\(place)): waiting for room") }
     if spaceWaits[work] == nil { spaceWaits[work] = now }
   }
 
   /// This work found room.
   mutating func foundSpace(_ work: SpaceWork) {
-    guard spaceWaits.removeValue(forKey: work) != nil, spaceWaits.isEmpty else { return }
-    say(.info, "there is room on the disk again")
+    guard spaceWaits.removeValue(forKey: work) != nil, !waitsForSpace(work.noun) else { return }
+    say(.info, "there is room again for \(work.noun)")
   }
+
+  private func waitsForSpace(_ noun: String) -> Bool { spaceWaits.keys.contains { $0.noun == noun } }
 }

@@ -9,6 +9,8 @@ internal import Synchronization
 final class Opening: @unchecked Sendable {
   var contents: LogContents?
   var log: EpochLog?
+  /// A log that had no room for the records that begin a life.
+  var begun: EpochLog?
   var lock: (any DiskLock)?
   var state: OpenState?
   /// Names of checkpoints that did not verify: not retained ones (R16), so that a new one may take their place.
@@ -32,9 +34,11 @@ extension Executor {
         for directory in [parts.stateDirectory, parts.stateDirectory + "/log", parts.checkpointDirectory, parts.deadLetterDirectory] {
           try Executor.createDurably(parts.disk, directory)
         }
-        opening.lock = try parts.disk.lock(parts.stateDirectory + "/LOCK", holder: parts.holder)
+        if opening.lock == nil {
+          opening.lock = try parts.disk.lock(parts.stateDirectory + "/LOCK", holder: parts.holder)
+        }
       } catch {
-        return Executor.event(of: error, .begin)
+        return Executor.event(of: error, .open)
       }
       return Executor.look(parts, opening, checkpoints)
     }
@@ -79,9 +83,9 @@ extension Executor {
           checkpoints: found, log: Executor.found(contents), lineage: Lineage(parts.entropy[0]),
           hashSeed: Digest128(low: parts.entropy[1], high: parts.entropy[2]), instance: parts.entropy[3]))
     } catch let error as LogError {
-      return Executor.event(of: error, .begin)
+      return Executor.event(of: error, .open)
     } catch let error as CheckpointError {
-      return Executor.event(of: error, .begin)
+      return Executor.event(of: error, .open)
     } catch {
       return .failed(Stop(.failed, "the state directory can't be read: \(error)"))
     }
@@ -113,19 +117,25 @@ extension Executor {
     lanes.run(.control) {
       guard let contents = opening.contents else { return .failed(Stop(.failed, "the log was not read")) }
       do throws(LogError) {
-        let log = try EpochLog.begin(
-          parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, contents: contents,
-          options: LogOptions(segmentByteCount: parts.logSegmentByteCount))
-        _ = try log.append(.restart(restart))
-        _ = try log.append(.plan(plan))
-        for gap in gaps { _ = try log.append(.gap(gap)) }
+        let log: EpochLog
+        if let begun = opening.begun {
+          log = begun
+        } else {
+          log = try EpochLog.begin(
+            parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, contents: contents,
+            options: LogOptions(segmentByteCount: parts.logSegmentByteCount))
+          opening.begun = log
+        }
+        // A try before this one may have come to the disk's end amid them.
+        let records: [LogRecord] = [.restart(restart), .plan(plan)] + gaps.map { .gap($0) }
+        for record in records.dropFirst(Int(log.end - contents.end)) { _ = try log.append(record) }
         FaultPoint.hit(.logBegun)
         let durable = try log.sync()
         opening.log = log
-        opening.contents = nil
+        (opening.contents, opening.begun) = (nil, nil)
         return .logBegun(end: log.end, durableEnd: durable)
       } catch {
-        return Executor.event(of: error, .begin)
+        return Executor.event(of: error, .beginLog)
       }
     }
   }
@@ -156,9 +166,9 @@ extension Executor {
         opening.state = state
         return .stateOpened
       } catch let error as DiskError {
-        return Executor.event(of: error, .begin)
-      } catch RunStoreError.outOfSpace {
-        return .outOfSpace(.begin)
+        return Executor.event(of: error, .openState)
+      } catch RunStoreError.outOfSpace(let place) {
+        return .outOfSpace(.openState, place: place)
       } catch {
         return .failed(Stop(.promise, rule: "R17", "checkpoint \(checkpoint ?? "") can't be opened: \(error)"))
       }

@@ -60,7 +60,7 @@ extension Executor {
         metrics.look(at: state.store)
         return .stateWorkDone(work)
       } catch {
-        return Executor.event(of: error)
+        return Executor.event(of: error, .state)
       }
     }
   }
@@ -79,7 +79,7 @@ extension Executor {
         if let state = opening.state { metrics.look(at: state.store) }
         return .stateWorkDone(work)
       } catch {
-        return Executor.event(of: error)
+        return Executor.event(of: error, .state)
       }
     }
   }
@@ -106,11 +106,11 @@ extension Executor {
         metrics.look(at: state.store)
         return .stateWorkDone(work)
       } catch let error as RunStoreError {
-        return Executor.event(of: error)
+        return Executor.event(of: error, .checkpoint)
       } catch let error as DiskError {
-        return Executor.event(of: error, .state)
+        return Executor.event(of: error, .checkpoint)
       } catch let error as CheckpointError {
-        return Executor.event(of: error, .state)
+        return Executor.event(of: error, .checkpoint)
       } catch {
         return .failed(Stop(.failed, "the checkpoint \(name): \(error)"))
       }
@@ -154,9 +154,9 @@ extension Executor {
     }
   }
 
-  static func event(of error: RunStoreError) -> Event {
+  static func event(of error: RunStoreError, _ work: SpaceWork) -> Event {
     switch error {
-    case .outOfSpace: .outOfSpace(.state)
+    case .outOfSpace(let place): .outOfSpace(work, place: place)
     case .corrupt(let reason):
       .failed(Stop(.promise, rule: "R17", "the state is damaged: \(reason). Start again: the newest whole checkpoint is taken"))
     case .failed(let reason): .failed(Stop(.failed, "the state: \(reason)"))

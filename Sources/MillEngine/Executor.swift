@@ -138,7 +138,7 @@ package final class Executor {
 
   static func event(of error: LogError, _ work: SpaceWork) -> Event {
     switch error {
-    case .outOfSpace: return .outOfSpace(work)
+    case .outOfSpace(let path): return .outOfSpace(work, place: path)
     case .corrupt(let path, let position, let why):
       Reach.mark(.r5CorruptBeforeVouched)
       return .failed(
@@ -161,7 +161,7 @@ package final class Executor {
 
   static func event(of error: CheckpointError, _ work: SpaceWork) -> Event {
     switch error {
-    case .outOfSpace: .outOfSpace(work)
+    case .outOfSpace(let path): .outOfSpace(work, place: path)
     case .disk(let error): event(of: error, work)
     case .published(let path): .failed(Stop(.failed, rule: "R14", "\(path) is there already: two processes use one checkpoint directory"))
     case .unusablePath(let path, let why): .failed(Stop(.failed, rule: "R14", "checkpoint file \(path): \(why)"))
@@ -169,7 +169,7 @@ package final class Executor {
   }
 
   static func event(of error: DiskError, _ work: SpaceWork) -> Event {
-    if case .outOfSpace = error { return .outOfSpace(work) }
+    if case .outOfSpace(let path) = error { return .outOfSpace(work, place: path) }
     if case .locked(let path, let holder) = error {
       return .failed(Stop(.inUse, rule: "R19", "another instance holds the state directory (\(path)): \(holder)"))
     }

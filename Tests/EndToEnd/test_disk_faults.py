@@ -1,4 +1,4 @@
-"""Disks that fail a call: a failed sync or a bad block ends the process with a name and is never tried again.
+"""Disks that fail a call: a failed sync or a bad block ends the process with a name and is never tried again; a full moment is waited out.
 
 Whatever it was, the table holds each row once after the next start. Power cuts are the simulator's: a killed process loses no page.
 """
@@ -7,7 +7,8 @@ import signal
 
 import pytest
 from disks import build
-from stream import assert_same_rows, finish, kill_with_work, pipeline_of
+from pipeline import merged
+from stream import SMALL, assert_same_rows, finish, kill_with_work, pipeline_of
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +64,18 @@ def test_a_disk_that_fails_the_copy_of_a_start_leaves_the_old_segment_and_the_ne
 
 
 @pytest.mark.parametrize("fault", [
+    "write:.seg:20:ENOSPC", "write:/ingest.tmp:2:ENOSPC", "write:/store/MANIFEST:3:ENOSPC", "link:/store.tmp/:3:ENOSPC",
+    "write:/filter-s:2:ENOSPC", "write:/MANIFEST.tmp:2:ENOSPC", "write:.jsonl.tmp:1:ENOSPC", "write:.seg:2:ENOSPC",
+])
+def test_a_moment_without_room_is_waited_out_in_the_same_life(lab, stream, failing, fault):
+    pipeline = pipeline_of(lab, stream, "token")
+    life = failing(lab.engine(pipeline), fault)
+    log = life.log.read_text(errors="replace")
+    assert life.code == 0 and "waiting for room" in log and "there is room again" in log, life.tail()
+    assert_same_rows(lab, stream, pipeline)
+
+
+@pytest.mark.parametrize("fault", [
     "write:.seg:7+:short", "write:/MANIFEST.tmp:1+:short", "write:.jsonl.tmp:1+:short", "write:/ingest.tmp:2:short",
 ])
 def test_a_write_that_takes_half_of_the_bytes_is_gone_on_with(lab, stream, failing, fault):
@@ -81,4 +94,14 @@ def test_a_kill_inside_of_a_library_s_own_steps_is_recovered_from(lab, stream, f
     engine = lab.engine(pipeline)
     assert failing(engine, fault).code == -signal.SIGKILL
     finish(engine)
+    assert_same_rows(lab, stream, pipeline)
+
+
+def test_a_store_whose_background_work_failed_goes_on_when_there_is_room(lab, stream, failing):
+    """RocksDB stops all changes after an error in its own files; the engine resumes it."""
+    pipeline = pipeline_of(lab, stream, "token")
+    pipeline.more = merged(SMALL, {"operators": {"unique_events": {"deduplicate": {"within": "24h", "allowed_lateness": "1h"}}}})
+    pipeline.write()
+    life = failing(lab.engine(pipeline), "write:/live/shard-0/store/MANIFEST:4:ENOSPC")
+    assert life.code == 0, life.tail()
     assert_same_rows(lab, stream, pipeline)

@@ -83,13 +83,13 @@ private func lines(_ commands: [Command]) -> [String] {
     _ = start.core.step(.stateOpened, now: start.now)
     #expect(start.core.progress.phase == .running)
     #expect(start.core.progress.hold == nil && start.core.progress.waits == [])
-    var said = lines(start.core.step(.outOfSpace(.cut), now: start.now))
-    #expect(said.count == 1 && said[0].contains("no space left"))
-    said = lines(start.core.step(.outOfSpace(.cut), now: start.now))
+    var said = lines(start.core.step(.outOfSpace(.cut, place: "/log"), now: start.now))
+    #expect(said.count == 1 && said[0].contains("no space left for the epoch log (/log)"))
+    said = lines(start.core.step(.outOfSpace(.cut, place: "/log"), now: start.now))
     #expect(said.isEmpty)
     #expect(start.core.progress.hold == .disk && start.core.progress.waits.map(\.subject) == [.disk])
     said = lines(start.core.step(processed(intent(1, 0, 5)), now: start.now))
-    #expect(said == ["there is room on the disk again"])
+    #expect(said == ["there is room again for the epoch log"])
     #expect(start.core.progress.waits == [])
   }
 }

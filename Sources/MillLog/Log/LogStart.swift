@@ -82,7 +82,7 @@ struct LogStart {
       try file.sync()
     } catch {
       // Its space is needed for the second try, or for others.
-      if case .outOfSpace = error { try disk.remove(temporary) }
+      if case .outOfSpace = error, disk.exists(temporary) { try disk.remove(temporary) }
       throw error
     }
     try disk.rename(temporary, to: path(name.text))
