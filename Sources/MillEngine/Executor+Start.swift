@@ -119,15 +119,17 @@ extension Executor {
     lanes.run(.control) {
       guard let contents = opening.contents else { return .failed(Stop(.failed, "the log was not read")) }
       do throws(LogError) {
-        let ledger = try Ledger.open(
-          parts.disk, directory: HistoryReader.ledgerDirectory(parts.stateDirectory), pipeline: parts.core.pipeline, log: contents)
-        if let missing = ledger.missing {
-          say(
-            .warning,
-            "the ledger has nothing of log positions \(missing.lowerBound) to \(missing.upperBound - 1), which are gone from the log: millrace verify can't prove what was sealed there"
-          )
+        if opening.ledger == nil {
+          let ledger = try Ledger.open(
+            parts.disk, directory: HistoryReader.ledgerDirectory(parts.stateDirectory), pipeline: parts.core.pipeline, log: contents)
+          if let missing = ledger.missing {
+            say(
+              .warning,
+              "the ledger has nothing of log positions \(missing.lowerBound) to \(missing.upperBound - 1), which are gone from the log: millrace verify can't prove what was sealed there"
+            )
+          }
+          opening.ledger = ledger
         }
-        opening.ledger = ledger
         let log: EpochLog
         if let begun = opening.begun {
           log = begun

@@ -9,18 +9,10 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
-<<<<<<< HEAD
-def build_fault(directory: Path) -> Path:
-    """The library that makes a call fail; see diskfault.c."""
-    library = directory / "diskfault.so"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "diskfault.c", "-ldl"],
-                   check=True)
-=======
 def build(name: str, directory: Path) -> Path:
     """A library to be preloaded, made of `name`.c: diskfault or clockjump."""
     library = directory / f"{name}.so"
     subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, HERE / f"{name}.c", "-ldl"], check=True)
->>>>>>> faults
     return library
 
 

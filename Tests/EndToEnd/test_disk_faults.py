@@ -6,22 +6,14 @@ Whatever it was, the table holds each row once after the next start. Power cuts 
 import signal
 
 import pytest
-<<<<<<< HEAD
-from disks import build_fault
-=======
 from disks import build
->>>>>>> faults
 from pipeline import merged
 from stream import SMALL, assert_same_rows, finish, kill_with_work, pipeline_of
 
 
 @pytest.fixture(scope="session")
 def fault_library(tmp_path_factory):
-<<<<<<< HEAD
-    return build_fault(tmp_path_factory.mktemp("diskfault"))
-=======
     return build("diskfault", tmp_path_factory.mktemp("diskfault"))
->>>>>>> faults
 
 
 @pytest.fixture

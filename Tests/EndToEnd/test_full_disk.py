@@ -1,10 +1,8 @@
 """A disk that is full: the engine waits, says so in one line, goes on when there is room, and the table holds each row once."""
 
-import contextlib
 import signal
 import time
 
-import pytest
 from disks import small_disk
 from pipeline import merged
 from stream import SMALL, Stream, assert_same_rows, finish, kill_with_work, pipeline_of
@@ -128,37 +126,3 @@ def test_an_engine_that_is_stopped_while_its_disk_is_full_goes_on_at_the_next_st
         disk.grow(128)
         finish(engine)
         assert_same_rows(lab, stream, pipeline)
-
-
-def byte_count(directory) -> int:
-    """Bytes that a directory takes on its disk; what is linked twice counts once."""
-    found = {}
-    for path in directory.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            status = path.lstat()
-            found[status.st_ino] = status.st_blocks * 512
-    return sum(found.values())
-
-
-def test_the_log_stays_below_its_bound_while_clickhouse_is_down_and_the_source_waits(lab):
-    """README states the rest: two batches, two segments (a quarter of the bound each), the spare (another quarter), the state."""
-    bound, batch, state = 16 << 20, 1 << 20, 4 << 20
-    stream = Stream(lab, 36_000)
-    pipeline = pipeline_of(lab, stream, "token")
-    engine = lab.engine(pipeline)
-    life = engine.start()
-    lab.until(life.look, life)
-    lab.server.kill()
-    stream.fill(lab)  # 43 MB
-    taken, since = 0, time.monotonic()
-    while time.monotonic() - since < 5:
-        now = byte_count(pipeline.state)
-        if now > taken:
-            taken, since = now, time.monotonic()
-        assert not life.ended(), life.tail()
-        time.sleep(0.1)
-    assert bound * 3 // 4 < taken < bound + 2 * batch + 3 * bound // 4 + state, f"{taken:,} bytes"
-    life.kill()
-    lab.server.start()
-    finish(engine)
-    assert_same_rows(lab, stream, pipeline)

@@ -5,26 +5,14 @@ import signal
 import struct
 import subprocess
 import time
-<<<<<<< HEAD
-from pathlib import Path
-
-import pytest
-from disks import small_disk
-=======
 from datetime import datetime
 
 import pytest
 from disks import build, small_disk
->>>>>>> faults
 from laboratory import manifests, segments
 from pipeline import merged
 from stream import SMALL, assert_same_rows, finish, kill_with_work, pipeline_of, strike
 
-<<<<<<< HEAD
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-
-=======
->>>>>>> faults
 
 @pytest.mark.parametrize("seconds", [4, pytest.param(120, marks=pytest.mark.long)])
 @pytest.mark.parametrize("mode", ["token", "readback"])
@@ -46,20 +34,6 @@ def test_a_process_that_is_stopped_keeps_its_lock_and_goes_on(laboratory, stream
 @pytest.mark.parametrize("mode", ["token", "readback"])
 def test_a_wall_clock_that_jumps_changes_no_row(laboratory, stream, tmp_path, mode, jump):
     """By event time: what a record is compared with doesn't depend on the machine's clock; deadlines are by the server's."""
-<<<<<<< HEAD
-    assert FAKETIME.exists(), f"{FAKETIME} is not there; run: make setup"
-    lab = laboratory(mode)
-    pipeline = pipeline_of(lab, stream, mode)
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    faked = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-             "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    engine = lab.engine(pipeline)
-    life = engine.start("--until-end", **faked)
-    lab.until(lambda: lab.count(pipeline.table) > 0, life)
-    clock.write_text(jump)
-    assert life.wait(180) == 0, life.tail()
-=======
     lab = laboratory(mode)
     pipeline = pipeline_of(lab, stream, mode)
     clock = tmp_path / "clock"
@@ -73,7 +47,6 @@ def test_a_wall_clock_that_jumps_changes_no_row(laboratory, stream, tmp_path, mo
     assert life.wait(180) == 0, life.tail()
     last = datetime.fromisoformat(life.tail(1).split()[0].rstrip("Z"))
     assert abs((last - first).total_seconds()) > 3000, "the clock has not jumped"
->>>>>>> faults
     # And over a crash: the next life has the right clock again.
     life = engine.start(**faked)
     lab.until(life.look, life)
@@ -103,12 +76,8 @@ def test_too_few_open_files_are_named_and_lose_nothing(lab, stream, tmp_path, fi
     kill_with_work(lab, stream, engine)
     log = tmp_path / "limited.log"
     with log.open("wb") as out:
-<<<<<<< HEAD
-        process = subprocess.Popen(["sh", "-c", f'ulimit -n {files}; exec "$0" run "$1" --until-end', lab.binary, pipeline.file], stderr=out)
-=======
         script = f'ulimit -n {files}; exec "$0" run "$1" --until-end'
         process = subprocess.Popen(["sh", "-c", script, lab.binary, pipeline.file], stderr=out)
->>>>>>> faults
     try:
         code = process.wait(timeout=20)
         assert code == 0 or code == 1 and "Too many open files" in log.read_text(), (code, log.read_text())
