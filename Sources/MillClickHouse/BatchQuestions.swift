@@ -35,7 +35,10 @@ package final class BatchQuestions {
       guard columns.contains(provenance) else {
         return .failure(.denied("\(options.table) has no column \(provenance), which names each row's batch"))
       }
-      guard look.mayCount else { return .failure(.denied("user \(options.user) may not read column \(provenance) of \(options.table)")) }
+      guard !look.lacking.contains(.rows) else {
+        let grant = Right.rows.grant(options.table, to: options.user)
+        return .failure(.denied("user \(options.user) may not read column \(provenance) of \(options.table): \(grant)"))
+      }
       return .success(BatchQuestions(options, transport, provenance, look, columns))
     }
   }
@@ -147,7 +150,7 @@ package final class BatchQuestions {
 
   private func ask(_ request: HTTPRequest) -> Result<[[String]], QuestionFailure> {
     let answers = BlockingQueue<Result<[UInt8], QuestionFailure>>()
-    transport.send(request) { answers.put(Classification.questionAnswer($0)) }
+    transport.send(request) { [user = options.user] in answers.put(Classification.questionAnswer($0, user: user)) }
     guard let answer = answers.takeAll(waitingMilliseconds: nil).first else { return .failure(.unanswered("no answer")) }
     return answer.map(TabSeparated.rows)
   }

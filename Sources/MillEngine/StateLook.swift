@@ -98,7 +98,7 @@ package final class StateLook {
   }
 
   /// First time of a bucket, ms.
-  package func start(of bucket: BucketID) -> Int64 { plan.options.window.start(of: bucket.number) }
+  package func start(of bucket: BucketID) -> Int64 { plan.options.window.start(of: bucket) }
 
   package func close() {
     store.close()

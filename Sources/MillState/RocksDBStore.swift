@@ -126,7 +126,7 @@ package final class RocksDBStoreOpener: RunStoreOpener {
   package func byteCount(of bucket: BucketID) -> Int { unsafe Int(mr_store_family_byte_count(open(), bucket.name)) }
 
   /// About how many keys a bucket has, by RocksDB's estimate; a key written again counts again until its files are merged.
-  package func keyCount(of bucket: BucketID) -> UInt64 { unsafe mr_store_family_key_count(open(), Self.name(bucket)) }
+  package func keyCount(of bucket: BucketID) -> UInt64 { unsafe mr_store_family_key_count(open(), bucket.name) }
 
   package func close() {
     guard let store = unsafe handle else { return }

@@ -16,7 +16,7 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     Output.error("kafka.properties: \(error)\n")
     return .failed
   }
-  defer { assembly.transport.close() }
+  defer { assembly.close() }
   var sink = assembly.sink.options
   // A look at all batches of a year reads a column of all rows.
   sink.questionTimeoutMilliseconds = 3_600_000
@@ -24,7 +24,7 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     VerifyParts(
       disk: RealDisk(), pipeline: pipeline.name, stateDirectory: pipeline.state.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinkName: pipeline.sink.name,
-      rowsAreDistinct: pipeline.deduplicate != nil, sink: sink, transport: assembly.transport, pause: { usleep(200_000) })
+      rowsAreDistinct: pipeline.deduplicate != nil, sink: sink, transport: assembly.transports[0], pause: { usleep(200_000) })
   ).run()
   Output.out(arguments.flag("--json") ? json(report) + "\n" : text(report))
   if report.isProven { return .done }
