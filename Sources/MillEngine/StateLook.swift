@@ -17,8 +17,8 @@ package enum StateLookError: Error, Hashable, Sendable, CustomStringConvertible 
   }
 }
 
-/// The deduplication state of the newest checkpoint that verifies, from a clone of its own: nothing of the pipeline is locked or changed, so
-/// that it may run meanwhile. One thread; ``close()`` removes the clone.
+/// The deduplication state of the newest checkpoint that verifies, from a clone of its own: nothing of the pipeline is locked or changed,
+/// so that it may run meanwhile. One thread; ``close()`` removes the clone.
 package final class StateLook {
   /// Of the checkpoint that is looked at.
   package let manifest: Manifest

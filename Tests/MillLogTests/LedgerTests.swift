@@ -180,4 +180,27 @@ private struct Writer {
     #expect(try writer.batches == before)
     #expect(try writer.history().gaps == [])
   }
+
+  @Test func `a damaged block whose CRC fits is read or refused, never trapped on`() throws {
+    var samples = Samples(random: SeededRandom(21))
+    var random = SeededRandom(22)
+    var refused = 0
+    for _ in 0..<3000 {
+      let intent = samples.intent()
+      let seal = samples.seal()
+      let entries = [LogRecord.intent(intent), .seal(seal), .seal(seal)].compactMap { HistoryEntry($0) }
+      var bytes = LedgerPayload.encode(entries)
+      var told: [HistoryEntry] = []
+      try LedgerPayload.decode(bytes, 0..<bytes.count) { told.append($0) }
+      #expect(told == entries)
+      for _ in 0..<random.next(in: 1...3) { bytes[random.next(below: bytes.count)] = UInt8(random.next(below: 256)) }
+      let end = random.next(in: 0...bytes.count)
+      do {
+        try LedgerPayload.decode(bytes, 0..<end) { _ in }
+      } catch is ByteReaderError {
+        refused += 1
+      }
+    }
+    #expect(refused > 500)
+  }
 }

@@ -2,7 +2,8 @@ package import MillBase
 
 /// What the epoch log has said, without what only recovery needs: no bytes, no positions of chunks, no acks of truncated batches.
 ///
-/// The ledger keeps it of every log segment that has gone, the log says it of the rest (``HistoryReader``). Entries stand in the log's order.
+/// The ledger keeps it of every log segment that has gone, the log says it of the rest (``HistoryReader``). Entries stand in the log's
+/// order.
 package enum HistoryEntry: Hashable, Sendable {
   /// Epochs after `lastKeptEpoch` that stand before this are void.
   case restart(lineage: Lineage, lastKeptEpoch: EpochNumber, wallMilliseconds: Int64)

@@ -5,11 +5,11 @@ internal import MillBase
 /// - A file: header, then blocks without gaps. Its name has the log position of its first block.
 /// - File header: magic u32 | version u32 | pipeline u64 | first position u64 | log chain u32 | chain u32 | CRC u32. `log chain` is the CRC
 ///   of the log record before the first position, `chain` the CRC of the block before, 0 where there was none.
-/// - Block: payload length u32 | first position u64 | end position u64 | log chain u32 | CRC u32 | payload. It tells what the log records of
-///   these positions said; `log chain` is the last one's CRC. The CRC-32C covers the CRC of the block (or file header) before, the header
-///   up to the CRC, and the payload.
+/// - Block: payload length u32 | first position u64 | end position u64 | log chain u32 | CRC u32 | payload. It tells what the log records
+///   of these positions said; `log chain` is the last one's CRC. The CRC-32C covers the CRC of the block (or file header) before, the
+///   header up to the CRC, and the payload.
 /// - Payload: entries, each a kind byte and varints that go on from the entries before it in the same block, from 0 at its beginning: a
-///   block is read without any other. A batch takes 16 bytes of digest, 8 of content sum and some 8 more, an epoch range 3 or 4 a partition.
+///   block is read without any other. A batch takes 16 bytes of digest, 8 of content sum and some 8 more, a range of offsets 3 or 4.
 package enum LedgerFormat {
   package static let version: UInt32 = 1
   static let magic: UInt32 = 0x4c4c_524d  // MRLL

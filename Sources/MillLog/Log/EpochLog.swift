@@ -249,8 +249,8 @@ package final class EpochLog: Sendable {
     return try place.read(disk, directory + "/" + name.text)
   }
 
-  /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays. Each goes
-  /// only when the ledger durably has it (protocol R16). Out of space for the ledger: what was not removed stays.
+  /// Removes the segments that lie wholly before a position, oldest first, and returns how many. The one appended to always stays. Each
+  /// goes only when the ledger durably has it (protocol R16). Out of space for the ledger: what was not removed stays.
   @discardableResult
   package func truncate(before position: LogPosition, into ledger: Ledger) throws(LogError) -> Int {
     try truncating.withLock { _ throws(LogError) in
