@@ -195,6 +195,12 @@ extension Core {
     if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
     joinReplayed()
     skip(gaps)
+    recover(live, deadlines)
+    settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
+  }
+
+  /// Batches that were sealed, and not acked.
+  private mutating func recover(_ live: [Destination: [BatchNumber: FoundBatch]], _ deadlines: [BatchNumber: Int64]) {
     for found in (live[.table] ?? [:]).values.sorted(by: { $0.goesBefore($1) }) {
       var delivery = Delivery(batch: found.batch, seal: found.position, wasRecovered: true, isPiece: found.isPiece)
       delivery.recordedDeadline = deadlines[found.batch.number]
@@ -208,7 +214,6 @@ extension Core {
       batches[1].recovered.add(found.batch)
       sealedUnackedBytes += found.batch.byteCount
     }
-    settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
   }
 
   /// Partitions that only epochs after the checkpoint know.

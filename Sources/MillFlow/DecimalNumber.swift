@@ -23,8 +23,8 @@ struct DecimalNumber {
     exponent = 0
     isExact = true
     let first = isNegative ? start &+ 1 : start
-    // Most numbers: up to 16 digits, or up to 8 before the point and behind it. Digits are read eight at a time: loops over as many as there
-    // happen to be are hard to foresee for the processor.
+    // Most numbers: up to 16 digits, or up to 8 before the point and behind it. Digits are read eight at a time: loops over as many as
+    // there happen to be are hard to foresee for the processor.
     let digits = eightDigits(bytes, first)
     let whole = min(digitCount(digits), end &- first)
     mantissa = decimalValue(digits, whole)

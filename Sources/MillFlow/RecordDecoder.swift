@@ -88,7 +88,8 @@ internal import MillBase
     }
   }
 
-  /// Reads `buffer.entries[head + skipped ..< head + skipped + count]`: each good record becomes a row of `rows`, each other one a failure, both in order.
+  /// Reads `buffer.entries[head + skipped ..< head + skipped + count]`: each good record becomes a row
+  /// of `rows`, each other one a failure, both in order.
   /// A record that fails leaves nothing in the columns. The buffer isn't consumed.
   package func decode(
     _ buffer: RecordBuffer, skipping skipped: Int = 0, first count: Int, partition: Int32, into rows: DecodedRows,

@@ -7,8 +7,8 @@ package struct KafkaOptions: Hashable, Sendable {
   package var group: String
   /// Further properties of librdkafka (security and the like). Those that reading exactly once depends on can't be among them.
   package var properties: [String: String]
-  /// Bytes of keys and values that may wait in librdkafka's queue; a record counts as ``recordByteCountMin`` at least. With what the library
-  /// allocates for each record the queue takes about twice that at most.
+  /// Bytes of keys and values that may wait in librdkafka's queue; a record counts as ``recordByteCountMin`` at least. With what the
+  /// library allocates for each record the queue takes about twice that at most.
   package var prefetchByteCount: Int
   package var clientID: String
   /// Whether records' headers are wanted: librdkafka allocates and frees a parser for each record that is asked for them, even where it

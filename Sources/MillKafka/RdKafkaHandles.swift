@@ -184,6 +184,7 @@ internal import MillFlow
   /// Commits offsets (of partitions from `first` on) for the group, each with `metadata`; a time-out leaves open whether it happened.
   func commit(_ topic: String, offsets: [Int64], first: Int32 = 0, metadata: String, timeoutMilliseconds: Int) throws(KafkaFailure) {
     let list = PartitionList(topic, offsets, first: first)
+    defer { withExtendedLifetime(list) {} }
     for index in offsets.indices {
       unsafe list.pointer.pointee.elems[index].metadata = UnsafeMutableRawPointer(strdup(metadata))
       unsafe list.pointer.pointee.elems[index].metadata_size = metadata.utf8.count
@@ -240,6 +241,7 @@ internal import MillFlow
   /// Deletes the records of one partition that stand before `offset`.
   func deleteRecords(_ topic: String, partition: Int32, before offset: Int64, timeoutMilliseconds: Int) throws(KafkaFailure) {
     let list = PartitionList(topic, [offset], first: partition)
+    defer { withExtendedLifetime(list) {} }
     var wanted = unsafe rd_kafka_DeleteRecords_new(list.pointer)
     defer { unsafe rd_kafka_DeleteRecords_destroy(wanted) }
     var code = RD_KAFKA_RESP_ERR_NO_ERROR
@@ -340,7 +342,6 @@ private func words(_ text: [CChar]) -> String {
   static let slotCount = 256
   /// Messages lie all over librdkafka's heap, written by another thread: so many are asked for ahead.
   private static let ahead = 6
-
   let client: KafkaClient
   private let queue: OpaquePointer
   private let readsHeaders: Bool
@@ -362,6 +363,7 @@ private func words(_ text: [CChar]) -> String {
     }
     unsafe self.queue = queue
     let list = PartitionList(topic, offsets)
+    defer { withExtendedLifetime(list) {} }
     try client.check(unsafe rd_kafka_assign(client.handle, list.pointer))
   }
 
@@ -371,7 +373,7 @@ private func words(_ text: [CChar]) -> String {
   }
 
   /// Hands on at most `limit` records and any events between them, waiting at most `timeoutMilliseconds` for the first of them.
-  /// The pieces of a record are borrowed: valid during `onRecord` only. Returns how many messages, events included, were taken.
+  /// A record's pieces are valid during `onRecord` only. Returns how many messages, events included, were taken.
   func take(
     limit: Int, timeoutMilliseconds: Int, onRecord: (borrowing FetchedRecord) -> Void, onEvent: (FetchEvent) -> Void
   ) -> Int {
@@ -384,8 +386,7 @@ private func words(_ text: [CChar]) -> String {
         mayWait = false
         count = unsafe rd_kafka_consume_batch_queue(queue, Int32(timeoutMilliseconds), slots, 1)
         if count == 1, limit > 1 {
-          let more = unsafe rd_kafka_consume_batch_queue(queue, 0, slots + 1, min(limit, Self.slotCount) - 1)
-          count += max(0, more)
+          count += max(0, unsafe rd_kafka_consume_batch_queue(queue, 0, slots + 1, min(limit, Self.slotCount) - 1))
         }
       }
       guard count > 0 else { break }
@@ -414,8 +415,7 @@ private func words(_ text: [CChar]) -> String {
     var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     let timestamp = unsafe rd_kafka_message_timestamp(message, &kind)
     var headers: OpaquePointer?
-    var hasHeaders = false
-    if readsHeaders { hasHeaders = unsafe rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR }
+    let hasHeaders = unsafe readsHeaders && rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR
     if hasHeaders, let headers = unsafe headers { unsafe flatten(headers) }
     let key = unsafe message.pointee.key.map { unsafe UnsafeRawBufferPointer(start: $0, count: message.pointee.key_len) }
     let payload = unsafe message.pointee.payload.map { unsafe UnsafeRawBufferPointer(start: $0, count: message.pointee.len) }
@@ -433,8 +433,7 @@ private func words(_ text: [CChar]) -> String {
     headerBytes.removeAll(keepingCapacity: true)
     var name: UnsafePointer<CChar>?
     var value: UnsafeRawPointer?
-    var size = 0
-    var index = 0
+    var (size, index) = (0, 0)
     while unsafe rd_kafka_header_get_all(headers, index, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR {
       index += 1
       guard let name = unsafe name else { continue }
@@ -505,8 +504,6 @@ extension KafkaFailure {
   }
 }
 
-// MARK: Writing
-
 /// A topic that a producer's client writes to. One thread.
 @safe final class ProducedTopic {
   private let client: KafkaClient
@@ -573,8 +570,6 @@ extension KafkaClient {
   }
 }
 
-// MARK: The mock cluster
-
 /// librdkafka's brokers inside this process; they go with this object. Callable from any thread.
 @safe final class MockClusterHandle: @unchecked Sendable {
   private let client: KafkaClient
@@ -597,8 +592,7 @@ extension KafkaClient {
   }
 
   func setDown(_ down: Bool, broker: Int32) throws(KafkaFailure) {
-    let code = unsafe down ? rd_kafka_mock_broker_set_down(cluster, broker) : rd_kafka_mock_broker_set_up(cluster, broker)
-    try client.check(code)
+    try client.check(unsafe down ? rd_kafka_mock_broker_set_down(cluster, broker) : rd_kafka_mock_broker_set_up(cluster, broker))
   }
 
   /// Makes brokers answer that the topic is unknown.

