@@ -60,7 +60,10 @@ extension Core {
   /// earlier life may have sent is settled before.
   func bisectionAllows(_ index: Int, _ table: TableFacts) -> Bool {
     if mutated(.newerBesideBisection) { return true }
-    guard !deliveries[..<index].contains(where: { $0.isPiece || $0.refusal != nil }) else { return mayHaveBeenSent(index) }
+    // One that was refused, and whose rows all turned out to be there, is a batch like any other.
+    guard !deliveries[..<index].contains(where: { $0.isPiece || $0.refusal != nil && !$0.isCommitted }) else {
+      return mayHaveBeenSent(index)
+    }
     return !deliveries[index].isPiece || (isAlone(but: index) && (settler.oldestInLog == nil || table.mode == .atLeastOnce))
   }
 

@@ -335,8 +335,7 @@ private func words(_ text: [CChar]) -> String {
   deinit { unsafe rd_kafka_topic_partition_list_destroy(pointer) }
 }
 
-/// The fetched messages of one assignment. One thread; a new assignment gets a new queue and a new client, so that nothing
-/// fetched for an older one can come out of it.
+/// The fetched messages of one assignment. One thread; a new one has a new queue and client: nothing of an older one can come out of it.
 @safe final class FetchQueue {
   /// Messages taken from librdkafka in one go: few enough for them to stay in the processor's cache until they are freed.
   static let slotCount = 256

@@ -33,7 +33,7 @@ class MoodyServer(ClickHouseServer):
         if self.pid:
             self.kill()
         sections = [("profiles", self._profiles), ("quotas", self._quotas), ("users", {"default": (
-            "<password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>")} | self._users)]
+            "<no_password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>")} | self._users)]
         text = "".join(f"<{tag}>{''.join(f'<{name}>{inner}</{name}>' for name, inner in entries.items())}</{tag}>"
                        for tag, entries in sections)
         (self.directory / "users.xml").write_text(f"<clickhouse>{text}</clickhouse>")

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -95,6 +96,7 @@ def test_a_certificate_that_expires_while_running_is_waited_for(lab, authority, 
     life = lab.engine(pipeline).start()
     lab.until(lambda: lab.count(pipeline.table) == EVENTS, life)
     terminator.show(authority.sign("old", end="20200102000000Z"))
+    time.sleep(3)  # connections are kept for 2 s, and are not looked at again
     lab.produce_events(pipeline.topic, range(EVENTS, 2 * EVENTS), partitions=1)
     lab.until(lambda: "expired" in life.log.read_text(errors="replace"), life)
     assert lab.count(pipeline.table) == EVENTS

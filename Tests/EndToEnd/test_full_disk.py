@@ -91,9 +91,9 @@ def test_a_start_with_no_room_at_all_waits_for_some(lab, stream):
         lab.until(lambda: lines(life, FULL), life)
         time.sleep(4)
         assert not life.ended(), life.tail()
-        # The log and the state's clone share the disk; each is told of once.
+        # The log and the state's clone share the disk; each is told of once, and again only when there was room meanwhile.
         places = [line.partition("no space left for ")[2].partition(" (")[0] for line in lines(life, FULL)]
-        assert len(places) == len(set(places)), places
+        assert len(places) - len(set(places)) <= len(lines(life, ROOM)), life.tail()
         disk.empty()
         assert life.wait(120) == 0, life.tail()
         assert_same_rows(lab, stream, pipeline)

@@ -11,6 +11,9 @@ from transaction import Transaction
 
 from laboratory import payload
 
+# Minutes of outages, and a Kafka of its own for many.
+pytestmark = pytest.mark.long
+
 EVENTS = 6000
 FAST = {"checkpoint": {"interval": "500ms"}}
 

@@ -14,6 +14,8 @@ from servers import CACHE, create_topic
 from laboratory import PROVE, payload
 from secured import PASSWORD, SECRET, USER, SecuredBroker, TokenEndpoint
 
+# A broker with listeners of its own for each, and waits for tokens and rights.
+pytestmark = pytest.mark.long
 EVENTS = 3000
 _numbers = itertools.count()
 
