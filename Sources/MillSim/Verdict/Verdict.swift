@@ -119,7 +119,9 @@ extension World {
       var row = one.row
       row.provenance = ""
       let isDouble = last == row
-      if isDouble, !scenario.isExactlyOnce { return }
+      // A constraint that came after an attempt in doubt: the row is in the table and, refused when sent again, in the dead letters too.
+      let isRefusedSince = scenario.refusal != .nothing && row.amount >= Scenario.refusedAmount
+      if isDouble || isRefusedSince, !scenario.isExactlyOnce { return }
       failures.append("\(isDouble ? "double" : "extra") row \(one.row) by \(one.queryID)")
     }
     for want in wanted {
