@@ -59,6 +59,7 @@ class Trial:
     def start(self, rows: int = FEW):
         self.life = self.engine.start()
         self.lab.until(lambda: self.lab.count(self.table) == rows, self.life)
+        time.sleep(1)  # the first batch of a life is counted before it is acked
         return self.life
 
     def add(self):
