@@ -62,9 +62,10 @@ class Lab:
 
     def pipeline(self, topic: str, table: str, **keys) -> Pipeline:
         number = next(_numbers)
-        sink = keys.get("more", {}).get("sinks", {}).get("table", {}).get("clickhouse", {})
+        sinks = keys.get("more", {}).get("sinks", {})
+        sink = {} if sinks is ... else sinks.get("table", {}).get("clickhouse", {})
         # ClickHouse 18.16 takes no password from who has none.
-        if self.server.version != "18.16" and not {"user", "password"} & sink.keys():
+        if sinks is not ... and self.server.version != "18.16" and not {"user", "password"} & sink.keys():
             keys["more"] = merged({"sinks": {"table": {"clickhouse": {"password": f"${{file:{SECRET}}}"}}}}, keys.get("more", {}))
         pipeline = Pipeline(self.directory / f"p{number}", self.broker.address, topic, self.server.url, table,
                             name=f"e2e-{os.getpid()}-{number}", **keys)

@@ -124,7 +124,7 @@ def test_a_row_policy_that_hides_the_rows_from_the_count_stops_the_first_batch(l
 
 def test_a_wrong_password_is_refused_and_not_printed(lab, few):
     table = lab.table()
-    life = lab.engine(lab.pipeline(few, table, more=sink(password="canary-7316"))).run("--until-end", seconds=90)
+    life = lab.engine(lab.pipeline(few, table, more=sink(user="writer", password="canary-7316"))).run("--until-end", seconds=90)
     said = life.log.read_text(errors="replace")
     assert life.code in (1, 3) and "canary-7316" not in said, said
 
