@@ -116,7 +116,7 @@ let benchmarks: [Target] =
   : [
     .executableTarget(
       name: "millrace-parts",
-      dependencies: ["MillBase", "MillFlow", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillConfig"],
+      dependencies: ["MillBase", "MillFlow", "MillCore", "MillKafka", "MillLog", "MillState", "MillClickHouse", "MillConfig"],
       path: "Benchmarks/Parts", swiftSettings: strict)
   ]
 

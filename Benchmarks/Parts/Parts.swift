@@ -5,6 +5,7 @@ import MillConfig
 import MillCore
 import MillFlow
 import MillKafka
+import MillLog
 import MillState
 
 /// The parts of the engine's way, each run alone on what the one before has made. One thread, but for the libraries' own.
@@ -99,7 +100,7 @@ final class Parts {
   /// Hashing keys, looking them up, writing them to RocksDB; all are new. Without checkpoints.
   func deduplication() -> Double {
     guard let plan = pipeline.deduplicate else { return 0 }
-    let directory = "/tmp/millrace-parts-\(getpid())"
+    let directory = pipeline.state.directory + "-parts"
     let disk = RealDisk()
     defer { try? disk.removeTree(directory) }
     let options = DeduplicateOptions(

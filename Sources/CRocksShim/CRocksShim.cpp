@@ -138,7 +138,8 @@ static Options make_options(size_t cache_byte_count, int compression) {
   options.write_buffer_size = 64 << 10;
   options.arena_block_size = 4 << 10;
   options.compaction_style = kCompactionStyleUniversal;
-  options.level0_file_num_compaction_trigger = 8;
+  // Our own filters keep nearly all look-ups off the files, so that many runs cost less than merging them sooner.
+  options.level0_file_num_compaction_trigger = 16;
   // A merge keeps 8 bytes of each of a file's keys until the file is whole.
   options.target_file_size_base = 32 << 20;
   // Runs hold different keys, so that merging all of them because the newer ones outweigh the oldest would win no room.
@@ -147,10 +148,15 @@ static Options make_options(size_t cache_byte_count, int compression) {
                         : compression == MR_COMPRESS_LZ4 ? kLZ4Compression
                                                          : kNoCompression;
   BlockBasedTableOptions table;
-  table.block_cache = NewLRUCache(cache_byte_count, -1, false, 0.5);
+  // One shard: the flow thread is nearly the only reader, and what is larger than a shard is never kept but read again each time.
+  table.block_cache = NewLRUCache(cache_byte_count, /*num_shard_bits=*/0, false, 0.5);
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.filter_policy.reset(NewBloomFilterPolicy(10));
+  // In parts of a block each: a file's whole filter is megabytes, too much to read for one key where the cache is small.
+  table.index_type = BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = 16 << 10;
   // Nearly all keys that are asked for in vain stop at our own filters: larger blocks, with no index of their own, are cheaper to write
   // and need less memory.
   table.block_size = 16 << 10;
