@@ -209,6 +209,7 @@ extension QuestionFailure {
 
 /// The chunks one after the other. Not `Array(joined())`, which goes byte by byte.
 private func joined(_ chunks: [[UInt8]]) -> [UInt8] {
+  if chunks.count == 1 { return chunks[0] }
   var whole: [UInt8] = []
   whole.reserveCapacity(chunks.reduce(0) { $0 + $1.count })
   for chunk in chunks { whole += chunk }

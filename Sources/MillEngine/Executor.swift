@@ -49,7 +49,8 @@ package final class Executor {
     case .beginLog(let restart, let plan, let gaps): beginLog(restart, plan, gaps)
     case .openState(let checkpoint, let start): openState(checkpoint, start)
     case .assign(let offsets):
-      buffers = offsets.map { RecordBuffer(nextOffset: $0) }
+      let memory = RecordMemory()
+      buffers = offsets.map { RecordBuffer(nextOffset: $0, memory: memory) }
       parts.source.assign(offsets)
     case .fetch(let offsets): parts.source.assign(offsets)
     case .cut(let intent): return cut(intent)

@@ -30,7 +30,8 @@ package struct RecordEntry: Sendable {
   package var headersStart: Int { payloadStart + Int(max(payloadByteCount, 0)) }
 }
 
-/// Fetched, not yet processed records of one partition in offset order, in memory that is used again and again.
+/// Fetched, not yet processed records of one partition in offset order, in memory that is borrowed from ``RecordMemory`` while there are
+/// any.
 ///
 /// `entries[head...]` are still to be processed. ``bytes`` always has ``slack`` readable bytes behind the last record, so that a
 /// scanner may load whole vectors. Flow thread only.
@@ -40,34 +41,34 @@ package struct RecordEntry: Sendable {
 
   /// Behind a pointer, as fields of a class are guarded against overlapping accesses at each use.
   private let state: UnsafeMutablePointer<State>
+  private let memory: RecordMemory
 
   @safe private struct State {
-    var entries: [RecordEntry] = []
+    var block: RecordMemory.Block
     var head = 0
-    var bytes: UnsafeMutableRawPointer
-    var capacity: Int
     var used = 0
     var nextOffset: Int64
   }
 
   /// All records since the memory was last emptied.
-  package var entries: [RecordEntry] { unsafe state.pointee.entries }
+  package var entries: [RecordEntry] { unsafe state.pointee.block.entries }
   /// Records already processed.
   package var head: Int { unsafe state.pointee.head }
   /// What ``RecordEntry/start`` counts from.
-  package var bytes: UnsafeMutableRawPointer { unsafe state.pointee.bytes }
+  package var bytes: UnsafeMutableRawPointer { unsafe state.pointee.block.bytes }
   /// The offset that the next fetched record will have at least: one past the last record, or further where the source
   /// knows that nothing more stands before it (aborted records, markers).
   package var nextOffset: Int64 { unsafe state.pointee.nextOffset }
 
-  package init(nextOffset: Int64, capacity: Int = 1 << 12) {
+  /// - Parameter capacity: bytes to have room for from the start, and not one more.
+  package init(nextOffset: Int64, capacity: Int = 0, memory: RecordMemory = RecordMemory()) {
+    self.memory = memory
     unsafe state = .allocate(capacity: 1)
-    unsafe state.initialize(
-      to: State(bytes: .allocate(byteCount: capacity + Self.slack, alignment: 64), capacity: capacity, nextOffset: nextOffset))
+    unsafe state.initialize(to: State(block: RecordMemory.Block(capacity: capacity), nextOffset: nextOffset))
   }
 
   deinit {
-    unsafe state.pointee.bytes.deallocate()
+    unsafe state.pointee.block.deallocate()
     unsafe state.deinitialize(count: 1)
     unsafe state.deallocate()
   }
@@ -89,7 +90,7 @@ package struct RecordEntry: Sendable {
   ) {
     precondition(offset >= nextOffset, "offset \(offset) after \(nextOffset)")
     let total = unsafe (key?.count ?? 0) + (payload?.count ?? 0) + (headers?.count ?? 0)
-    if unsafe state.pointee.used + total > state.pointee.capacity { grow(by: total) }
+    if unsafe state.pointee.used + total > state.pointee.block.capacity { grow(by: total) }
     let start = unsafe state.pointee.used
     unsafe copy(key)
     unsafe copy(payload)
@@ -97,8 +98,8 @@ package struct RecordEntry: Sendable {
     let (keyByteCount, payloadByteCount) = unsafe (key.map { Int32($0.count) } ?? -1, payload.map { Int32($0.count) } ?? -1)
     let digest = unsafe InputDigest.ofRecord(
       offset: offset, timestamp: timestamp, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount,
-      UnsafePointer((state.pointee.bytes + start).assumingMemoryBound(to: UInt8.self)))
-    unsafe state.pointee.entries.append(
+      UnsafePointer((state.pointee.block.bytes + start).assumingMemoryBound(to: UInt8.self)))
+    unsafe state.pointee.block.entries.append(
       RecordEntry(
         offset: offset, timestamp: timestamp, start: start, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount,
         headersByteCount: Int32(headers?.count ?? 0), digest: digest))
@@ -126,46 +127,39 @@ package struct RecordEntry: Sendable {
   /// The first `count` records have been processed.
   package func consume(_ count: Int) {
     unsafe state.pointee.head += count
-    guard unsafe state.pointee.head == state.pointee.entries.count else { return }
-    if unsafe state.pointee.capacity > Self.keptByteCount && state.pointee.used < state.pointee.capacity / 4 { shrink() }
-    unsafe state.pointee.entries.removeAll(keepingCapacity: true)
+    guard unsafe state.pointee.head == state.pointee.block.entries.count else { return }
+    unsafe state.pointee.block.entries.removeAll(keepingCapacity: true)
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = 0
-  }
-
-  /// Memory up to this stays, however little of it is used.
-  private static let keptByteCount = 1 << 20
-
-  /// Halves memory that an epoch has used less than a quarter of: of many partitions each may have had an epoch to itself.
-  @inline(never)
-  private func shrink() {
-    unsafe state.pointee.bytes.deallocate()
-    unsafe state.pointee.capacity /= 2
-    unsafe state.pointee.bytes = .allocate(byteCount: state.pointee.capacity + Self.slack, alignment: 64)
+    guard unsafe state.pointee.block.capacity > 0 else { return }
+    var block = RecordMemory.Block(capacity: 0)
+    unsafe swap(&block, &state.pointee.block)
+    memory.giveBack(block)
   }
 
   @inline(__always)
   private func copy(_ part: UnsafeRawBufferPointer?) {
     guard let part = unsafe part, let from = part.baseAddress, part.count > 0 else { return }
-    unsafe (state.pointee.bytes + state.pointee.used).copyMemory(from: from, byteCount: part.count)
+    unsafe (state.pointee.block.bytes + state.pointee.used).copyMemory(from: from, byteCount: part.count)
     unsafe state.pointee.used += part.count
   }
 
   @inline(never)
   private func grow(by count: Int) {
     // What was processed is dropped first; that may already make room.
-    var now = unsafe state.pointee
-    let from = now.head < now.entries.count ? now.entries[now.head].start : now.used
-    let live = now.used - from
-    now.capacity = max(now.capacity, (live + count) * 2)
-    let grown = UnsafeMutableRawPointer.allocate(byteCount: now.capacity + Self.slack, alignment: 64)
-    unsafe grown.copyMemory(from: now.bytes + from, byteCount: live)
-    unsafe now.bytes.deallocate()
-    unsafe now.bytes = grown
-    now.entries.removeFirst(now.head)
-    now.head = 0
-    for index in now.entries.indices { now.entries[index].start -= from }
-    now.used = live
-    unsafe state.pointee = now
+    let head = unsafe state.pointee.head
+    let from = head < entries.count ? entries[head].start : unsafe state.pointee.used
+    let live = unsafe state.pointee.used - from
+    var block = memory.take(max(live + count, live * 2))
+    unsafe block.bytes.copyMemory(from: state.pointee.block.bytes + from, byteCount: live)
+    for var entry in entries[head...] {
+      entry.start -= from
+      block.entries.append(entry)
+    }
+    unsafe swap(&block, &state.pointee.block)
+    unsafe state.pointee.head = 0
+    unsafe state.pointee.used = live
+    block.entries.removeAll(keepingCapacity: true)
+    if block.capacity > 0 { memory.giveBack(block) } else { block.deallocate() }
   }
 }

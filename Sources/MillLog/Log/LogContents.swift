@@ -64,7 +64,7 @@ struct ChunkPlace: Sendable {
   /// The record's bytes, checked, out of its segment; ``LogError/noChunk(position:)`` where that is gone.
   func read(_ disk: any Disk, _ path: String) throws(LogError) -> [UInt8] {
     let whole = LogFormat.recordHeaderByteCount + Int(byteCount)
-    let bytes: [UInt8]
+    var bytes: [UInt8]
     do throws(DiskError) {
       bytes = try disk.read(path, offset: Int(offset), count: whole)
     } catch .notFound {
@@ -76,12 +76,12 @@ struct ChunkPlace: Sendable {
     guard bytes.count == whole else {
       throw .corrupt(path: path, position: position, why: "the record of \(whole) bytes is cut off after \(bytes.count)")
     }
-    let payload = Array(bytes[LogFormat.recordHeaderByteCount...])
     let header = unsafe bytes.withRawBytes { unsafe RecordHeader($0, at: 0) }
-    let expected = unsafe payload.withRawBytes { unsafe header.expectedChecksum(chain: chain, payload: $0) }
+    bytes.removeFirst(LogFormat.recordHeaderByteCount)
+    let expected = unsafe bytes.withRawBytes { unsafe header.expectedChecksum(chain: chain, payload: $0) }
     guard header.position == position, header.byteCount == byteCount, header.checksum == expected else {
       throw .corrupt(path: path, position: position, why: "the record's CRC is \(header.checksum), its bytes give \(expected)")
     }
-    return payload
+    return bytes
   }
 }
