@@ -42,6 +42,8 @@ package struct RecordEntry: Sendable {
   /// Behind a pointer, as fields of a class are guarded against overlapping accesses at each use.
   private let state: UnsafeMutablePointer<State>
   private let memory: RecordMemory
+  /// Whether its block is the memory's; else it has only room for nothing, or what it was made with.
+  private var isBorrowed = false
 
   @safe private struct State {
     var block: RecordMemory.Block
@@ -127,14 +129,10 @@ package struct RecordEntry: Sendable {
   /// The first `count` records have been processed.
   package func consume(_ count: Int) {
     unsafe state.pointee.head += count
-    guard unsafe state.pointee.head == state.pointee.block.entries.count else { return }
-    unsafe state.pointee.block.entries.removeAll(keepingCapacity: true)
+    guard unsafe !entries.isEmpty && state.pointee.head == entries.count else { return }
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = 0
-    guard unsafe state.pointee.block.capacity > 0 else { return }
-    var block = RecordMemory.Block(capacity: 0)
-    unsafe swap(&block, &state.pointee.block)
-    memory.giveBack(block)
+    replaceBlock(RecordMemory.Block(capacity: 0))
   }
 
   @inline(__always)
@@ -156,10 +154,16 @@ package struct RecordEntry: Sendable {
       entry.start -= from
       block.entries.append(entry)
     }
-    unsafe swap(&block, &state.pointee.block)
+    replaceBlock(block)
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = live
-    block.entries.removeAll(keepingCapacity: true)
-    if block.capacity > 0 { memory.giveBack(block) } else { block.deallocate() }
+  }
+
+  private func replaceBlock(_ block: RecordMemory.Block) {
+    var old = block
+    unsafe swap(&old, &state.pointee.block)
+    old.entries.removeAll(keepingCapacity: true)
+    if isBorrowed { memory.giveBack(old) } else { old.deallocate() }
+    isBorrowed = block.capacity > 0
   }
 }

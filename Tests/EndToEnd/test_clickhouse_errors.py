@@ -125,7 +125,7 @@ def test_a_memory_limit_is_waited_for(sick, moody, window):
     moody.restart()
     trial = Trial(sick, window=window, keys={"user": "modest"})
     trial.start()
-    moody.profile("modest", max_memory_usage=200_000)
+    moody.profile("modest", max_memory_usage=20_000)
     moody.restart()
     trial.add()
     trial.says("241", "emory limit")
@@ -236,8 +236,8 @@ def test_a_failpoint_on_the_way_of_an_insert_costs_and_doubles_nothing(sick, nam
     trial.sql(f"SYSTEM ENABLE FAILPOINT {name}", wait_end_of_query=0)
     trial.add()
     if kind == "once":
-        spent = f"SELECT enabled FROM system.fail_points WHERE name = '{name}'"
-        trial.lab.until(lambda: trial.lab.server.client.row(spent)["enabled"] == 0, trial.life)
+        enabled = f"SELECT enabled FROM system.fail_points WHERE name = '{name}'"
+        trial.lab.until(lambda: trial.sql(enabled, wait_end_of_query=0).strip() == b"0", trial.life)
     else:
         trial.says("waiting for ClickHouse", "710")
         trial.sql(f"SYSTEM DISABLE FAILPOINT {name}")
