@@ -117,6 +117,7 @@ extension Core {
     switch answer {
     case .counted(let rows):
       let batch = deliveries[index].batch
+      deliveries[index].wasDenied = false
       guard rows <= batch.rowCount else {
         end(
           Stop(
@@ -127,7 +128,7 @@ extension Core {
       }
       return rows
     case .denied(let reason):
-      end(Stop(.failed, rule: "R7", reason))
+      denied(index, step, reason)
       return nil
     case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
       again(index, step, reason)
@@ -146,10 +147,19 @@ extension Core {
     case .running:
       Reach.mark(.r9QueriesStillRun)
       next(index, step, afterMilliseconds: options.retryMilliseconds)
-    case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
+    case .denied(let reason): denied(index, step, reason)
     case .unanswered(let reason), .unknown(let reason), .notSent(let reason): again(index, step, reason)
     default: again(index, step, "an answer that does not fit the question")
     }
+  }
+
+  /// A question about a batch was refused. The table may be gone or changed, which has its own words (R6, C8): it is described first, and
+  /// if it is as it was, the refusal stands.
+  private mutating func denied(_ index: Int, _ step: Delivery.Step, _ reason: String) {
+    guard !deliveries[index].wasDenied else { return end(Stop(.failed, rule: "R7", reason)) }
+    deliveries[index].wasDenied = true
+    describeRetryAt = monotonic
+    again(index, step, reason)
   }
 
   /// Counts that either prove the batch or lead to a guarded insert of what is missing.

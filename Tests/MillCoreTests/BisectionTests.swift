@@ -137,6 +137,19 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     #expect(stop(sealing.step(.sink(exchange: sent, .viewFailed(code: 469, message: "violated"))))?.rule == "R7")
   }
 
+  @Test func `a count that is refused has the table described before it ends the process (R6, R7)`() throws {
+    var sealing = Sealing()
+    _ = sealing.live()
+    let sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
+    var commands = sealing.step(.sink(exchange: sent, .committed))
+    let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
+    commands = sealing.step(.sink(exchange: count, .denied(reason: "code 60: no such table")))
+    #expect(stop(commands) == nil)
+    let describe = try #require(exchange(commands) { if case .describe = $0 { true } else { false } })
+    let ended = try #require(stop(sealing.step(.sink(exchange: describe, .unfit(["there is no table d.t"])))))
+    #expect(ended.kind == .promise && ended.rule == "R6" && ended.message.contains("there is no table d.t"))
+  }
+
   /// After an attempt of unknown outcome and a refusal, up to the count of the batch's rows.
   private func counted(_ rows: UInt64) throws -> [Command] {
     var sealing = Sealing()
