@@ -14,6 +14,9 @@ FUZZ_SECONDS ?= 60
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
+# Files of Python tests that run side by side; most of their time is waiting.
+WORKERS ?= 2
+
 # Where `make install` puts things; DESTDIR goes before it, for packages.
 PREFIX ?= /usr/local
 UNITDIR ?= /lib/systemd/system
@@ -81,7 +84,7 @@ test-swift: toolchain setup
 	SWIFT_BACKTRACE=enable=no swift test --disable-xctest --skip-build --filter CurlTransportTests
 
 test-python: build
-	$(pytest) -m "not long" Tests
+	$(pytest) -n $(WORKERS) --dist loadfile -m "not long" Tests
 
 test-long: build
 	$(pytest) -m long Tests

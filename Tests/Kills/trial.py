@@ -170,7 +170,7 @@ class Trial:
         """Kills ClickHouse at random or just after an insert reached its deduplication log; at times the engine too, while it is down."""
         self._wait_recovered(life)
         if self.outcome.aimed_server_kills * 2 <= self.outcome.server_kills:
-            self.outcome.aimed_server_kills += self._wait_insert(seconds=10)
+            self.outcome.aimed_server_kills += self._wait_insert(seconds=30)
         else:
             time.sleep(self.random.uniform(0.1, 1.0))
         self.server.kill()
