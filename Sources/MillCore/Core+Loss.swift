@@ -12,6 +12,14 @@ struct LostPosition {
   var refetchAt: Int64?
 }
 
+/// What tells, while records flow, that they are still the same topic's: at each look the record that was the last one at the look before,
+/// of one partition after the other. Brokers give a topic made anew for the old one without a word.
+struct AnchorWatch {
+  var known: AnchorOf?
+  /// Asked about it; the answer isn't about a position that was lost.
+  var isAsked = false
+}
+
 /// Records that are gone before they were read: found at a start or while running, given up by `--accept-loss` (K3, K4, K6, K8).
 extension Core {
   // MARK: - At a start
@@ -113,6 +121,12 @@ extension Core {
 
   /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
   mutating func takeAnchorsLive(_ stop: Stop?) {
+    if anchorWatch.isAsked {
+      anchorWatch.isAsked = false
+      // At once: what has been read since is the other topic's.
+      if let stop { end(stop) }
+      return
+    }
     guard let found = lost, found.isWithinBounds, found.refetchAt == nil, windUp == nil else { return }
     if let stop {
       windUp = stop
@@ -123,9 +137,29 @@ extension Core {
     lost?.refetchAt = at
   }
 
+  /// K6 while running.
+  mutating func watchAnchor(_ look: SourceLook) {
+    guard lost == nil, windUp == nil, !asking.contains(.anchors), look.isCompacted != true else { return }
+    if let anchor = anchorWatch.known, anchor.offset >= look.low[Int(anchor.partition)] {
+      anchorWatch.isAsked = true
+      asking.insert(.anchors)
+      commands.append(.checkAnchors([anchor]))
+    }
+    let after = anchorWatch.known.map { Int($0.partition) } ?? -1
+    let order = partitions.indices.map { (after + 1 + $0) % partitions.count }
+    anchorWatch.known = order.first { partitions[$0].anchorOffset >= 0 }.map(anchor(of:))
+  }
+
+  func anchor(of index: Int) -> AnchorOf {
+    let partition = partitions[index]
+    return AnchorOf(
+      partition: Int32(index), offset: partition.anchorOffset, timestamp: partition.anchorTimestamp, checksum: partition.anchorChecksum)
+  }
+
   /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.
   mutating func takeTopicMissing(_ text: String) {
     asking.subtract([.describe, .anchors])
+    anchorWatch.isAsked = false
     let hadIt = phase == .live || start.manifest != nil
     let stop =
       hadIt

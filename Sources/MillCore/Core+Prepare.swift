@@ -91,6 +91,7 @@ extension Core {
       if isCompacted(look) { return }
       judgeLost(look)
       watchStalls(look)
+      watchAnchor(look)
       return
     }
     start.look = look

@@ -300,15 +300,10 @@ extension Core {
     case .witness: commands.append(.readWitness)
     case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
     case .anchors:
-      let known = partitions.enumerated().compactMap { index, partition -> AnchorOf? in
-        guard partition.anchorOffset >= 0, let low = phase == .live ? source.low : start.look?.low, index < low.count,
-          partition.anchorOffset >= low[index]
-        else {
-          return nil
-        }
-        return AnchorOf(
-          partition: Int32(index), offset: partition.anchorOffset, timestamp: partition.anchorTimestamp, checksum: partition.anchorChecksum)
-      }
+      let low = (phase == .live ? source.low : start.look?.low) ?? []
+      let known = partitions.indices.filter {
+        partitions[$0].anchorOffset >= 0 && $0 < low.count && partitions[$0].anchorOffset >= low[$0]
+      }.map(anchor(of:))
       commands.append(.checkAnchors(known))
     }
   }
@@ -340,6 +335,11 @@ extension Core {
 
   mutating func takeUnavailable(_ question: SourceQuestion, _ reason: String) {
     asking.remove(question)
+    if question == .anchors, anchorWatch.isAsked {
+      // Asked again at the next look, which says itself where it isn't answered.
+      anchorWatch.isAsked = false
+      return
+    }
     sourceTrouble(question, reason)
     retryAt[question] = monotonic + options.retryMilliseconds
   }

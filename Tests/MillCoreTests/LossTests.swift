@@ -112,8 +112,12 @@ private struct Running: ~Copyable {
   var start = Start()
   var clock: Int64 = 2_000
 
-  init() {
-    _ = start.open([whole(start)])
+  /// - Parameter lastRead: the offset of the last record that was read.
+  init(lastRead: Int64 = -1) {
+    var manifest = start.manifest()
+    manifest.sources[0].partitions[0].anchorOffset = lastRead
+    manifest.sources[0].partitions[0].nextOffset = lastRead + 1
+    _ = start.open([FoundCheckpoint(name: "c0", manifest: manifest, problem: nil)])
     _ = start.look(witness: "millrace:\(Start.lineage):2")
     _ = step(.logBegun(end: 4, durableEnd: 4))
     _ = step(.stateOpened)
@@ -162,6 +166,29 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     _ = running.lose()
     _ = running.look(low: 0, end: 9)
     #expect(stop(running.step(.anchorsChecked(["partition 0 has another record at offset 3"])))?.rule == "K6")
+  }
+
+  @Test func `the record that was the last one at the look before is looked at while records flow, and another one stops (K6)`() {
+    var running = Running(lastRead: 3)
+    func checked(_ commands: [Command]) -> [AnchorOf]? {
+      for case .checkAnchors(let anchors) in commands { return anchors }
+      return nil
+    }
+    #expect(checked(running.look(low: 0, end: 9, after: 30_000)) == nil)
+    #expect(checked(running.look(low: 0, end: 9, after: 30_000))?.map(\.offset) == [3])
+    #expect(stop(running.step(.anchorsChecked([]))) == nil)
+    // No answer is no news: the next look asks again.
+    #expect(checked(running.look(low: 0, end: 9, after: 30_000))?.count == 1)
+    #expect(words(running.step(.sourceUnavailable(.anchors, reason: "down")), .warning).isEmpty)
+    #expect(checked(running.look(low: 0, end: 9, after: 30_000))?.count == 1)
+    #expect(stop(running.step(.anchorsChecked(["partition 0 has another record at offset 3"])))?.rule == "K6")
+  }
+
+  @Test func `a record that retention has taken since is not looked at`() {
+    var running = Running(lastRead: 3)
+    _ = running.look(low: 0, end: 9, after: 30_000)
+    let asksNothing = running.look(low: 4, end: 9, after: 30_000).allSatisfy { if case .checkAnchors = $0 { false } else { true } }
+    #expect(asksNothing)
   }
 
   @Test func `a topic that brokers deny for a moment is waited for, one that stays away was deleted (K8)`() {
