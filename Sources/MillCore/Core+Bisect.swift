@@ -129,6 +129,8 @@ extension Core {
     guard retire.replacements.reduce(0, { $0 + $1.rowCount }) == batch.rowCount else {
       return end(Stop(.failed, rule: "P2", "batch \(batch.token): its \(batch.rowCount) rows do not add up to those that replace it"))
     }
+    // It was counted before it was retired, and none of its rows is there.
+    settleDoubt(deliveries[index])
     deliveries.remove(at: index)
     sealedUnackedBytes -= min(sealedUnackedBytes, batch.byteCount)
     var next = index

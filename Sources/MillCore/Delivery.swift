@@ -313,7 +313,7 @@ extension Core {
     deliveries[index].isInDoubt = true
   }
 
-  private mutating func settleDoubt(_ delivery: Delivery) {
+  mutating func settleDoubt(_ delivery: Delivery) {
     guard delivery.isInDoubt else { return }
     if delivery.isFilled {
       doubts.filled += 1

@@ -1,3 +1,4 @@
+import Glibc
 import MillBase
 import Testing
 
@@ -113,9 +114,10 @@ import Testing
   @Test func `each sync of the disk is measured`() throws {
     let times = Histogram([1000])
     let disk = RealDisk(syncs: times)
-    let path = "/tmp/millrace-sync-\(systemRandomUInt64())"
+    let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let path = "\(parent)/millrace-sync-\(systemRandomUInt64())"
     try disk.createDirectory(path)
-    defer { try? disk.removeTree(path) }  // what stays behind in /tmp fails no test
+    defer { try? disk.removeTree(path) }  // what stays behind there fails no test
     let file = try disk.open(path + "/f", create: true)
     try file.sync()
     try disk.syncFile(path + "/f")

@@ -153,6 +153,10 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
   /// After an attempt of unknown outcome and a refusal, up to the count of the batch's rows.
   private func counted(_ rows: UInt64) throws -> [Command] {
     var sealing = Sealing()
+    return try counted(rows, &sealing)
+  }
+
+  private func counted(_ rows: UInt64, _ sealing: inout Sealing) throws -> [Command] {
     _ = sealing.live()
     var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
     var commands = sealing.step(.sink(exchange: sent, .unknown(reason: "timed out")))
@@ -179,6 +183,14 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     #expect(all.contains { if case .append(.ack) = $0 { true } else { false } })
     let some = try counted(2)
     #expect(stop(some)?.rule == "R11")
+  }
+
+  @Test func `a doubt about a batch that is then retired has ended`() throws {
+    var sealing = Sealing()
+    #expect(retires(try counted(0, &sealing)).count == 1)
+    _ = sealing.retired(batch(1, rows: 5), [batch(2, rows: 2), batch(3, rows: 3)])
+    let doubts = sealing.start.core.progress.doubts
+    #expect(doubts.begun == 1 && doubts.counted == 1)
   }
 
   @Test func `without a provenance column a refusal after a doubt stops (R11)`() throws {

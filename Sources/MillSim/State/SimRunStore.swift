@@ -73,7 +73,7 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
       defer { file.close() }
       try unsafe Self.encode(run).withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
     } catch {
-      try? disk.remove(path)
+      try? disk.remove(path)  // what stays is named by no list of runs
       if case .outOfSpace = error { throw .outOfSpace(path) }
       throw .failed("\(error)")
     }

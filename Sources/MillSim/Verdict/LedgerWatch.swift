@@ -46,6 +46,7 @@ package final class LedgerWatch {
   func holds(_ positions: Range<UInt64>) -> Bool {
     var missing = positions
     for path in synced.keys.sorted() where named.contains(path) {
+      // What can't be read holds nothing.
       guard let bytes = try? disk().read(path, offset: 0, count: synced[path] ?? 0) else { continue }
       var offset = 36
       while offset + 28 <= bytes.count {

@@ -164,6 +164,7 @@ package final class LogWatch {
     case .chunk: return
     case .intent, .restart, .plan, .deadline, .gap: if file.isCopy { return }
     }
+    // Why it can't is the log's own tests' matter.
     guard let record = try? LogRecord(kind: kind, payload: Array(file.bytes[end - byteCount..<end])) else {
       onViolation?("log record \(position) can't be read back")
       return
