@@ -154,11 +154,9 @@ package final class KafkaSource: Source, @unchecked Sendable {
       do throws(KafkaFailure) { return .success(try body(control)) } catch {
         control.serve(timeoutMilliseconds: 0)
         var failure = error
-        if failure.isBare, let reason = control.signals.lastReason {
-          failure.text = reason
-          // A coordinator that may not be asked shows as a time-out.
-          if reason.contains("authorization failed") { failure.kind = .denied }
-        }
+        if failure.isBare, let reason = control.signals.lastReason { failure.text = reason }
+        // A coordinator that may not be asked shows as a time-out.
+        if failure.kind == .unreachable, failure.text.contains("authorization failed") { failure.kind = .denied }
         return .failure(failure)
       }
     }
