@@ -237,8 +237,8 @@ def test_a_failpoint_on_the_way_of_an_insert_costs_and_doubles_nothing(sick, nam
     trial.sql(f"SYSTEM ENABLE FAILPOINT {name}", wait_end_of_query=0)
     trial.add()
     if kind == "once":
-        enabled = f"SELECT enabled FROM system.fail_points WHERE name = '{name}'"
-        trial.lab.until(lambda: trial.sql(enabled, wait_end_of_query=0).strip() == b"0", trial.life)
+        # Asking the server whether it was spent may be what spends it.
+        trial.says("710")
     else:
         trial.says("waiting for ClickHouse", "710")
         trial.sql(f"SYSTEM DISABLE FAILPOINT {name}")
