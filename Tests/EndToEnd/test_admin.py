@@ -74,7 +74,9 @@ def settled(client: Client, records: int, again: int = 0):
         rest = page.sum("millrace_pending_rows") + page.sum("millrace_unacked_batches")
         sealed, acked = (page.sum(f"millrace_{what}_rows_total") for what in ("sealed", "inserted"))
         recovered = page.sum("millrace_recovered_rows_total")
-        return page if done and rest == 0 and sealed + recovered == acked else None
+        # Rows that are just being sealed are neither pending nor sealed.
+        begun = acked > 0 or records == 0
+        return page if done and begun and rest == 0 and sealed + recovered == acked else None
     return look
 
 
