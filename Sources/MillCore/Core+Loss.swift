@@ -16,8 +16,14 @@ struct LostPosition {
 /// of one partition after the other. Brokers give a topic made anew for the old one without a word.
 struct AnchorWatch {
   var known: AnchorOf?
-  /// Asked about it; the answer isn't about a position that was lost.
-  var isAsked = false
+  /// Asked about this one; the answer isn't about a position that was lost.
+  var asked: AnchorOf?
+
+  /// No answer: the same is asked again, as a newer record may already be another topic's.
+  mutating func takeBack() {
+    known = asked ?? known
+    asked = nil
+  }
 }
 
 /// Records that are gone before they were read: found at a start or while running, given up by `--accept-loss` (K3, K4, K6, K8).
@@ -121,10 +127,13 @@ extension Core {
 
   /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
   mutating func takeAnchorsLive(_ stop: Stop?) {
-    if anchorWatch.isAsked {
-      anchorWatch.isAsked = false
-      // At once: what has been read since is the other topic's.
-      if let stop { end(stop) }
+    if anchorWatch.asked != nil {
+      anchorWatch.asked = nil
+      // At once: what has been read since may be the other topic's.
+      if var stop {
+        stop.message += ". Records that came since the topic was made anew may be in the table"
+        end(stop)
+      }
       return
     }
     guard let found = lost, found.isWithinBounds, found.refetchAt == nil, windUp == nil else { return }
@@ -141,7 +150,7 @@ extension Core {
   mutating func watchAnchor(_ look: SourceLook) {
     guard lost == nil, windUp == nil, !asking.contains(.anchors), look.isCompacted != true else { return }
     if let anchor = anchorWatch.known, anchor.offset >= look.low[Int(anchor.partition)] {
-      anchorWatch.isAsked = true
+      anchorWatch.asked = anchor
       asking.insert(.anchors)
       commands.append(.checkAnchors([anchor]))
     }
@@ -159,7 +168,7 @@ extension Core {
   /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.
   mutating func takeTopicMissing(_ text: String) {
     asking.subtract([.describe, .anchors])
-    anchorWatch.isAsked = false
+    anchorWatch.takeBack()
     let hadIt = phase == .live || start.manifest != nil
     let stop =
       hadIt

@@ -335,9 +335,9 @@ extension Core {
 
   mutating func takeUnavailable(_ question: SourceQuestion, _ reason: String) {
     asking.remove(question)
-    if question == .anchors, anchorWatch.isAsked {
+    if question == .anchors, anchorWatch.asked != nil {
       // Asked again at the next look, which says itself where it isn't answered.
-      anchorWatch.isAsked = false
+      anchorWatch.takeBack()
       return
     }
     sourceTrouble(question, reason)

@@ -147,13 +147,13 @@ extension Core {
     case .running:
       Reach.mark(.r9QueriesStillRun)
       next(index, step, afterMilliseconds: options.retryMilliseconds)
-    case .denied(let reason): denied(index, step, reason)
+    case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
     case .unanswered(let reason), .unknown(let reason), .notSent(let reason): again(index, step, reason)
     default: again(index, step, "an answer that does not fit the question")
     }
   }
 
-  /// A question about a batch was refused. The table may be gone or changed, which has its own words (R6, C8): it is described first, and
+  /// A batch's count was refused. The table may be gone or changed, which has its own words (R6, C8): it is described first, and
   /// if it is as it was, the refusal stands.
   private mutating func denied(_ index: Int, _ step: Delivery.Step, _ reason: String) {
     guard !deliveries[index].wasDenied else { return end(Stop(.failed, rule: "R7", reason)) }

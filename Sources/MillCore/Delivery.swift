@@ -61,7 +61,7 @@ struct Delivery {
   var tries = 0
   var viewFailures = 0
   var schemaFailures = 0
-  /// The last question about it was refused; the table has been described since.
+  /// Its last count was refused; the table has been described since.
   var wasDenied = false
   var refusal: Refusal?
   /// The epoch's clock when it was sealed, if the log still knows.

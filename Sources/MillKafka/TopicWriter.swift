@@ -62,7 +62,7 @@ package final class TopicWriter {
       switch error.kind {
       case .exists: return .existed(partitions: try partitionCount(timeoutMilliseconds))
       case .denied:
-        // Who may write may not make topics, as a rule.
+        // Who may write may not make topics, as a rule; where it isn't there either, that it may not be made is what to say.
         guard let count = try? client.partitionCount(of: options.topic, timeoutMilliseconds: timeoutMilliseconds) else { throw error }
         return .existed(partitions: count)
       // A mock cluster names no controller: the call runs into its time-out.
