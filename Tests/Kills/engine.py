@@ -147,3 +147,37 @@ def generated(process: subprocess.Popen, seconds: float = 900):
         raise EngineError(f"millrace generate did not end within {seconds:.0f} s") from None
     if process.returncode != 0:
         raise EngineError(f"millrace generate ended with {process.returncode}: {errors.decode(errors='replace').strip()}")
+
+
+class Feed:
+    """Events for as long as they are needed: `count` of them at `rate` a second, then a quarter as many again with another seed, and so on.
+
+    A machine that is slower than the rate was chosen for must not run out of events: an engine that is killed with nothing to do
+    proves nothing.
+    """
+
+    def __init__(self, binary: Path, brokers: str, topic: str, count: int, *, rate: int, seed: int, duplicates: int):
+        self._round = 0
+        self._start = lambda: generate(binary, brokers, topic, max(1, count if self._round == 0 else count // 4), rate=rate,
+                                       seed=seed + self._round, duplicates=duplicates)
+        self._generator = self._start()
+
+    def keep(self):
+        """Starts the next round where one is over; EngineError when it has failed."""
+        if self._generator.poll() is not None:
+            generated(self._generator)
+            self._round += 1
+            self._generator = self._start()
+
+    def finish(self):
+        """Waits for the first `count` events; a later round is broken off."""
+        if self._round == 0:
+            generated(self._generator)
+        else:
+            self.end()
+
+    def end(self):
+        """Leaves nothing running."""
+        if self._generator.poll() is None:
+            self._generator.kill()
+        self._generator.wait()

@@ -1,6 +1,6 @@
 """One trial: events stream through the engine while it, ClickHouse and Kafka are killed with -9; then the table is proven.
 
-The generator's rate is chosen so that it writes for about as long as the killing takes: an engine that is killed while it has
+Events are written for as long as the killing takes, at a rate chosen by what that should be: an engine that is killed while it has
 nothing to do proves nothing, so a trial in which less than half of the kills found work in flight fails.
 """
 
@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import Engine, EngineError, Life, generate, generated
+from engine import Engine, EngineError, Feed, Life
 from pipeline import FIELDS, KEY, MODES, PROVENANCE, Pipeline, create_table
 from servers import ClickHouseServer, ServerError, create_topic, new_broker
 
@@ -88,7 +88,7 @@ class Trial:
         self.broker = new_broker(lambda: Path(tempfile.mkdtemp(prefix="kafka-", dir=directory)))
         self.directory = directory
         self.engine: Engine | None = None
-        self.generator: subprocess.Popen | None = None
+        self.feed: Feed | None = None
         self.outcome = Outcome(options)
         self._pending_kills = 0  # kills since the last life that said what it found
         self._sampling = threading.Event()
@@ -110,8 +110,8 @@ class Trial:
         rate = max(1000, int(options.events / (sum(map(COST.get, plan)) + 1)))
         self.say(f"{self.mode.words} on ClickHouse {self.mode.version}: {options.events:,} events at {rate:,} a second, "
                  f"seed {options.seed}")
-        self.generator = generate(options.binary, self.broker.address, TOPIC, options.events, duplicates=options.duplicates,
-                                  rate=rate, seed=options.seed)
+        self.feed = Feed(options.binary, self.broker.address, TOPIC, options.events, rate=rate, seed=options.seed,
+                         duplicates=options.duplicates)
         began = time.monotonic()
         sampler = threading.Thread(target=self._sample, daemon=True)
         sampler.start()
@@ -120,7 +120,7 @@ class Trial:
             for number, target in enumerate(plan, 1):
                 life = getattr(self, f"_kill_{target}")(life)
                 self.say(f"{number}/{len(plan)} {target} killed")
-            generated(self.generator)
+            self.feed.finish()
             life = self._kill_engine(life, "--until-end")
             if (code := life.wait(600)) != 0:
                 raise EngineError(f"the last run ended with {code}:\n{life.tail()}")
@@ -138,9 +138,8 @@ class Trial:
     def end(self):
         """Leaves nothing running."""
         self._sampling.set()
-        if self.generator and self.generator.poll() is None:
-            self.generator.kill()
-            self.generator.wait()
+        if self.feed:
+            self.feed.end()
         if self.engine:
             self.engine.end()
         self.broker.end()
@@ -198,6 +197,7 @@ class Trial:
         """Waits until an insert has just reached the table; false when none did in so many seconds (a broker that was killed, the end)."""
         before, deadline = self.server.inserts_seen(TABLE), time.monotonic() + seconds
         while self.server.inserts_seen(TABLE) == before:
+            self.feed.keep()
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.0002)
@@ -214,8 +214,7 @@ class Trial:
     def _check_alive(self, life: Life):
         if life.ended():
             raise EngineError(f"the engine ended by itself with {life.code}:\n{life.tail()}")
-        if self.generator.poll() not in (None, 0):
-            generated(self.generator)
+        self.feed.keep()
 
     def _note(self, life: Life):
         """Takes what a finished life found: it judges the kill before it."""
