@@ -87,7 +87,7 @@ test-python: build
 	$(pytest) -n $(WORKERS) --dist loadfile -m "not long" Tests
 
 test-long: build
-	$(pytest) -m long Tests
+	$(pytest) -n $(WORKERS) --dist loadfile -m long Tests
 
 long:
 	.ci/long

@@ -7,6 +7,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   // R11
   case sendHalfBeforeRetireDurable, bisectInDoubt, bisectUncounted, bisectAfterViewError, retiredComesBack, newerBesideBisection
   case halvesShareToken, halvesKeepParentsToken, refusedRowForgotten, retireNumbersReused, truncateRetireEarly
+  // K6
+  case topicUnchecked
 }
 
 /// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.

@@ -4,6 +4,8 @@ import Synchronization
 package enum Branch: String, CaseIterable, Sendable {
   // K3: records deleted before they were read
   case k3LossAccepted, k3ReplayedWithLoss, k3LostWhileRunning
+  // K6: a topic made anew
+  case k6CheckpointRefused, k6AnchorsKept
   // R4: replay
   case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver,
     r4FetchesMissingOnly

@@ -22,6 +22,9 @@ struct CheckpointProgress {
   /// The seal of this epoch must be durable before the manifest is published.
   var waitsForSeal: EpochNumber?
   var stateIsDone = false
+  /// Whether the topic is still the one that the checkpoint before was made of (K6).
+  enum TopicCheck { case due, asked, done }
+  var topicCheck = TopicCheck.done
   var publishRetryAt: Int64?
   /// Checkpoints that verify, newest first.
   var retained: [(name: String, manifest: Manifest)] = []
@@ -111,7 +114,10 @@ extension Core {
         beginCheckpoint()
       }
     }
-    if checkpoint.stage == .frozen { publishWhenReady() }
+    if checkpoint.stage == .frozen {
+      advanceTopicCheck()
+      publishWhenReady()
+    }
     if checkpoint.stage == .publishing, let at = checkpoint.publishRetryAt, at <= monotonic, let manifest = checkpoint.manifest {
       checkpoint.publishRetryAt = nil
       commands.append(.publish(manifest, name: checkpoint.name))
@@ -146,6 +152,7 @@ extension Core {
           })
       ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: tableIdentity)
     checkpoint.stage = .frozen
+    checkpoint.topicCheck = mutated(.topicUnchecked) ? .done : .due
     let isOrderedLater = mutated(.flushLaterEpochIntoCheckpoint) && pendingRows.contains { $0 > 0 }
     if !isOrderedLater { stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name)) }
     // Also where only counters are pending: what recovery doesn't replay is nowhere but in seals.
@@ -171,7 +178,9 @@ extension Core {
   }
 
   private mutating func publishWhenReady() {
-    guard var manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil else { return }
+    guard var manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil, checkpoint.topicCheck == .done else {
+      return
+    }
     guard durableEnd >= manifest.position || mutated(.positionBeyondFreeze) else {
       wantsSync = true
       return

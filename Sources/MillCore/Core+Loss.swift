@@ -12,20 +12,6 @@ struct LostPosition {
   var refetchAt: Int64?
 }
 
-/// What tells, while records flow, that they are still the same topic's: at each look the record that was the last one at the look before,
-/// of one partition after the other. Brokers give a topic made anew for the old one without a word.
-struct AnchorWatch {
-  var known: AnchorOf?
-  /// Asked about this one; the answer isn't about a position that was lost.
-  var asked: AnchorOf?
-
-  /// No answer: the same is asked again, as a newer record may already be another topic's.
-  mutating func takeBack() {
-    known = asked ?? known
-    asked = nil
-  }
-}
-
 /// Records that are gone before they were read: found at a start or while running, given up by `--accept-loss` (K3, K4, K6, K8).
 extension Core {
   // MARK: - At a start
@@ -127,10 +113,11 @@ extension Core {
 
   /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
   mutating func takeAnchorsLive(_ stop: Stop?) {
-    if anchorWatch.asked != nil {
-      anchorWatch.asked = nil
+    if checkpoint.topicCheck == .asked {
+      checkpoint.topicCheck = .done
       // At once: what has been read since may be the other topic's.
       if var stop {
+        Reach.mark(.k6CheckpointRefused)
         stop.message += ". Records that came since the topic was made anew may be in the table"
         end(stop)
       }
@@ -146,17 +133,43 @@ extension Core {
     lost?.refetchAt = at
   }
 
-  /// K6 while running.
-  mutating func watchAnchor(_ look: SourceLook) {
-    guard lost == nil, windUp == nil, !asking.contains(.anchors), look.isCompacted != true else { return }
-    if let anchor = anchorWatch.known, anchor.offset >= look.low[Int(anchor.partition)] {
-      anchorWatch.asked = anchor
-      asking.insert(.anchors)
-      commands.append(.checkAnchors([anchor]))
+  /// K6 while running. Brokers give a topic made anew for the old one without a word, and a checkpoint that remembers the new one's records
+  /// would hide it from every later start: so a record that the checkpoint before remembers must still stand there, of one partition after
+  /// the other.
+  mutating func advanceTopicCheck() {
+    guard checkpoint.topicCheck == .due, !asking.contains(.anchors) else { return }
+    let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
+    let order = known.indices.map { (Int(checkpoint.publishedCount % UInt64(known.count)) + $0) % known.count }
+    guard phase == .live, source.isCompacted != true,
+      let index = order.first(where: { known[$0].anchorOffset >= max(0, source.low[$0]) })
+    else {
+      checkpoint.topicCheck = .done
+      return
     }
-    let after = anchorWatch.known.map { Int($0.partition) } ?? -1
-    let order = partitions.indices.map { (after + 1 + $0) % partitions.count }
-    anchorWatch.known = order.first { partitions[$0].anchorOffset >= 0 }.map(anchor(of:))
+    guard lost == nil, windUp == nil else { return keepKnownAnchors() }
+    checkpoint.topicCheck = .asked
+    asking.insert(.anchors)
+    let anchor = known[index]
+    commands.append(
+      .checkAnchors([
+        AnchorOf(
+          partition: Int32(index), offset: anchor.anchorOffset, timestamp: anchor.anchorTimestamp, checksum: anchor.anchorChecksum)
+      ]))
+  }
+
+  /// Nobody has said whose records have been read since the checkpoint before: this one remembers that one's.
+  mutating func keepKnownAnchors() {
+    Reach.mark(.k6AnchorsKept)
+    checkpoint.topicCheck = .done
+    let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
+    guard var manifest = checkpoint.manifest else { return }
+    for index in manifest.sources[0].partitions.indices {
+      let anchor = known.indices.contains(index) ? known[index] : nil
+      manifest.sources[0].partitions[index].anchorOffset = anchor?.anchorOffset ?? -1
+      manifest.sources[0].partitions[index].anchorTimestamp = anchor?.anchorTimestamp ?? -1
+      manifest.sources[0].partitions[index].anchorChecksum = anchor?.anchorChecksum ?? 0
+    }
+    checkpoint.manifest = manifest
   }
 
   func anchor(of index: Int) -> AnchorOf {
@@ -168,7 +181,7 @@ extension Core {
   /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.
   mutating func takeTopicMissing(_ text: String) {
     asking.subtract([.describe, .anchors])
-    anchorWatch.takeBack()
+    if checkpoint.topicCheck == .asked { keepKnownAnchors() }
     let hadIt = phase == .live || start.manifest != nil
     let stop =
       hadIt

@@ -80,6 +80,7 @@ extension Core {
       nextDescribe = monotonic + options.describeIntervalMilliseconds
       source.low = look.low
       source.stableEnd = look.stableEnd
+      source.isCompacted = look.isCompacted
       topicMissingSince = nil
       if look.clusterID != source.clusterID {
         return end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID) now, before they were \(source.clusterID)"))
@@ -91,7 +92,6 @@ extension Core {
       if isCompacted(look) { return }
       judgeLost(look)
       watchStalls(look)
-      watchAnchor(look)
       return
     }
     start.look = look

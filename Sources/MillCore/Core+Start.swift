@@ -300,7 +300,9 @@ extension Core {
     case .witness: commands.append(.readWitness)
     case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
     case .anchors:
-      let low = (phase == .live ? source.low : start.look?.low) ?? []
+      // A compacted topic drops records that were read, and is another with them (K11).
+      guard let look = phase == .live ? source : start.look, look.isCompacted != true else { return takeAnchors([]) }
+      let low = look.low
       let known = partitions.indices.filter {
         partitions[$0].anchorOffset >= 0 && $0 < low.count && partitions[$0].anchorOffset >= low[$0]
       }.map(anchor(of:))
@@ -335,10 +337,9 @@ extension Core {
 
   mutating func takeUnavailable(_ question: SourceQuestion, _ reason: String) {
     asking.remove(question)
-    if question == .anchors, anchorWatch.asked != nil {
-      // Asked again at the next look, which says itself where it isn't answered.
-      anchorWatch.takeBack()
-      return
+    if question == .anchors, checkpoint.topicCheck == .asked {
+      // The checkpoint isn't held up; the next one asks again.
+      return keepKnownAnchors()
     }
     sourceTrouble(question, reason)
     retryAt[question] = monotonic + options.retryMilliseconds

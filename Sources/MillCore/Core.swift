@@ -60,7 +60,6 @@ package struct Core {
   var hasReplayedLoss = false
   /// A partition gives nothing more, and it isn't known yet why.
   var lost: LostPosition?
-  var anchorWatch = AnchorWatch()
   var topicMissingSince: Int64?
   /// What the process ends with once all that was read is sealed and checkpointed.
   var windUp: Stop?

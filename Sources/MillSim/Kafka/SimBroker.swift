@@ -99,6 +99,15 @@ package final class SimBroker {
     partitions[Int(origin.partition)].slots[index] = .record(record, payload: Array("{\"changed\":true}".utf8))
   }
 
+  /// The topic is deleted and made anew with other records, as many as there were before.
+  package func recreateTopic() {
+    trace.hit(.kafkaTopicAnew)
+    for partition in partitions.indices {
+      for offset in partitions[partition].base..<partitions[partition].end { rewrite(Origin(partition: Int32(partition), offset: offset)) }
+      partitions[partition].openTransaction = nil
+    }
+  }
+
   /// All brokers go away for `milliseconds`.
   package func fail(for milliseconds: Int64) {
     guard !isDown else { return }

@@ -34,7 +34,7 @@ package final class Invariants {
 
   /// Notes a broken rule.
   package func violate(_ text: String) {
-    if isMuted, !text.hasPrefix("the engine stops"), !text.hasPrefix("liveness") { return }
+    if isMuted, !["the engine stops", "liveness", "K6"].contains(where: text.hasPrefix) { return }
     if violations.count < 20 { violations.append(text) }
   }
 
@@ -168,6 +168,7 @@ package final class Invariants {
         violate(
           "R14: checkpoint of epoch \(epoch) published, its position is \(manifest.position), the log is durable up to \(watch.durableEnd)")
       }
+      if isTopicAnew { compareAnchors(pending[name], with: manifests[newestName]) }
       manifests[name] = pending.removeValue(forKey: name)
       newestName = name
     case .processed(let result): check(result)
@@ -177,6 +178,22 @@ package final class Invariants {
 
   private var pending: [String: Manifest] = [:]
   private var newestName = ""
+
+  /// The topic was made anew: no start must be able to take its records for those that were read before.
+  var isTopicAnew = false
+
+  private func compareAnchors(_ manifest: Manifest?, with before: Manifest?) {
+    func anchors(_ manifest: Manifest?) -> [Bool] {
+      (manifest?.sources.first?.partitions ?? []).enumerated().compactMap { index, known in
+        let log = broker.partitions[index]
+        guard known.anchorOffset >= log.low, case .record(let record, let payload)? = log.slot(known.anchorOffset) else { return nil }
+        return anchorChecksum(key: record.key, payload: payload) == known.anchorChecksum
+      }
+    }
+    if anchors(before).contains(false), !anchors(manifest).contains(false) {
+      violate("K6: checkpoint of epoch \(manifest?.epoch ?? 0) remembers only records of the topic that was made anew")
+    }
+  }
 
   private func check(_ result: EpochResult) {
     if !result.counters.isWhole { violate("epoch \(result.epoch): the counters don't add up: \(result.counters)") }

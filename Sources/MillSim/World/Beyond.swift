@@ -24,6 +24,8 @@ package enum Beyond: String, CaseIterable, Sendable {
   case planChanges
   /// The table is dropped and made anew, the same but for its uuid.
   case tableDropped
+  /// The topic is deleted and made anew, and soon as long as it was.
+  case topicAnew
   /// The next start's program decides otherwise under the same plan and replay version.
   case programDiffers
 
@@ -61,7 +63,7 @@ extension World {
     let isTelling =
       switch beyond {
       case .rollback: server.table.parts.count >= partsWhenCopied + 3
-      case .otherCopy: isLive && broker.committed != nil
+      case .otherCopy, .topicAnew: isLive && broker.committed != nil
       default: true
       }
     if left > 0, !isTelling {
@@ -72,6 +74,7 @@ extension World {
       case .inputChanges: changeInput()
       case .retention: deleteUnread()
       case .tableDropped: dropTable()
+      case .topicAnew: recreateTopic()
       case .rollback, .stateDeleted, .checkpointRots, .logRots, .logDeleted, .planChanges, .programDiffers:
         waitingBeyond = beyond
         // A careful user stops the engine before.
@@ -111,7 +114,7 @@ extension World {
     case .programDiffers:
       otherWithin = scenario.within > 1000 ? 1 : 100_000
       loosen(.nothing)
-    case .otherCopy, .inputChanges, .retention, .tableDropped: break
+    case .otherCopy, .inputChanges, .retention, .tableDropped, .topicAnew: break
     }
   }
 
@@ -133,6 +136,14 @@ extension World {
     server.recreateTable()
     loosen(.noneExtra)
     if draws.chance(0.7) { strike(.kill) }
+  }
+
+  private func recreateTopic() {
+    happened(.topicAnew)
+    broker.recreateTopic()
+    invariants.isTopicAnew = true
+    loosen(.nothing)
+    if draws.chance(0.3) { strike(.kill) }
   }
 
   private func changeInput() {

@@ -14,6 +14,7 @@ extension Scenario {
     case .otherCopy: checkpointInterval = min(checkpointInterval, short)
     default: break
     }
+    if draws.chance(0.03), beyond == nil { (beyond, checkpointInterval) = (.topicAnew, min(checkpointInterval, long)) }
     // State is flushed again and again beside a slow seal, a checkpoint's too.
     if draws.chance(0.1) { (stateMemory, slowestJob, slowestSync) = (1024, 5, 1000) }
   }

@@ -214,6 +214,9 @@ package final class World {
     if plan > 0, stop.rule == "R4" {
       plan = 0
       restart()
+    } else if stop.rule == "K6", scenario.beyond == .topicAnew, draws.chance(0.5) {
+      // By hand, in the hope that it goes away.
+      restart()
     } else if ["R5", "R15", "R17", "C8"].contains(stop.rule), scenario.hasProvenance, draws.chance(0.5) {
       trace.note("accepted with --new-lineage")
       acceptsNewLineage = true
