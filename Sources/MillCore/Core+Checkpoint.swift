@@ -297,7 +297,9 @@ extension Core {
 
   mutating func finishLast() {
     if let windUp { return end(windUp) }
-    end(Stop(.done, options.untilEnd && hasReachedEnd ? "all records up to the end are in the table" : "stopped after a checkpoint"))
+    // A stop that was asked for doesn't wait for the table.
+    let isAllAcked = deliveries.allSatisfy(\.isAcked) && deadLetters.waiting.isEmpty
+    end(Stop(.done, options.untilEnd && hasReachedEnd && isAllAcked ? "all records up to the end are in the table" : "stopped after a checkpoint"))
   }
 
   /// `--until-end`: all rows acked, the acks durable, then a last checkpoint unless the newest stands there.

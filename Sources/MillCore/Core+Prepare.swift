@@ -59,16 +59,19 @@ extension Core {
 
   mutating func beginLive() {
     phase = .live
-    if start.look.map({ $0.low.count > partitions.count }) == true, let look = start.look { joinPartitions(look) }
     say(.info, "live from epoch \(epoch + 1), delivery mode \(table?.mode.rawValue ?? "")")
   }
 
-  /// K7: new partitions join at an epoch boundary, from their beginning.
-  mutating func joinPartitions(_ look: SourceLook) {
+  /// K7: new partitions are read from offset 0: what has been deleted of one by now is as lost as an old one's records (K3).
+  mutating func joinPartitions(_ count: Int) {
     say(
-      .info,
-      "topic \(options.topic) has \(look.low.count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
-    for index in partitions.count..<look.low.count { partitions.append(PartitionProgress(next: look.low[index], lastRecordAt: monotonic)) }
+      .info, "topic \(options.topic) has \(count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
+    while partitions.count < count { partitions.append(PartitionProgress(next: 0, lastRecordAt: monotonic)) }
+  }
+
+  /// At an epoch's boundary.
+  private mutating func joinPartitionsLive(_ look: SourceLook) {
+    joinPartitions(look.low.count)
     if endOffsets.count < partitions.count { endOffsets += look.stableEnd[endOffsets.count...].map { _ in 0 } }
     commands.append(.assign(partitions.map(\.next)))
     bufferedSince = nil
@@ -88,7 +91,7 @@ extension Core {
       if look.low.count < partitions.count {
         return end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
       }
-      if look.low.count > partitions.count { joinPartitions(look) }
+      if look.low.count > partitions.count { joinPartitionsLive(look) }
       if isCompacted(look) { return }
       judgeLost(look)
       watchStalls(look)

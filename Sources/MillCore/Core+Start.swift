@@ -23,8 +23,9 @@ struct StartLooks {
   var lineages: [Lineage] = []
   /// The one that the state was in when it was found.
   var recovered: Lineage?
-  /// Checkpoints that are being removed before anything is written.
+  /// Checkpoints that need more of the log than there is: removed when nothing else speaks against this start, before anything is written.
   var removals: Set<String> = []
+  var removesCheckpoints = false
   /// Losses that this start accepts; they go into the log before anything is read.
   var gaps: [Gap] = []
   var lossChecked = false
@@ -61,7 +62,6 @@ extension Core {
         // Gone before the log goes on, which will use that position again.
         found.checkpoints[index].problem = "it needs the log up to position \(manifest.durableEnd), which ends at \(log.end)"
         start.removals.insert(checkpoint.name)
-        commands.append(.removeCheckpoint(name: checkpoint.name))
       }
     }
     opened = found
@@ -74,10 +74,11 @@ extension Core {
     guard let usable, let manifest = usable.manifest else {
       guard found.checkpoints.isEmpty, !hasSeal else {
         Reach.mark(.r17NothingLeft)
+        let problems = found.checkpoints.map { "\($0.name): \($0.problem ?? "no manifest")" }.joined(separator: "; ")
         return end(
           Stop(
             .promise, rule: "R17",
-            "no checkpoint verifies (\(found.checkpoints.map(\.name).joined(separator: ", "))): restore the state directory from a copy, or start anew with an empty one and --new-lineage"
+            "no checkpoint can be recovered from (\(problems.isEmpty ? "there is none" : problems)): restore the state directory from a copy, or start anew with an empty one and --new-lineage"
           ))
       }
       return prepareBirth(found, bornAgain: !log.records.isEmpty)
@@ -227,7 +228,9 @@ extension Core {
 
   /// What earlier starts have given up is not read, nor missed.
   private mutating func skip(_ gaps: [Gap]) {
-    for gap in gaps where partitions.indices.contains(Int(gap.partition)) {
+    for gap in gaps {
+      // One that was added, and that no epoch has read yet.
+      while partitions.count <= Int(gap.partition) { partitions.append(PartitionProgress(next: 0, lastRecordAt: monotonic)) }
       lossEnds[gap.partition] = max(lossEnds[gap.partition] ?? 0, gap.next)
       let next = partitions[Int(gap.partition)].next
       if gap.start <= next { partitions[Int(gap.partition)].next = max(next, gap.next) }
@@ -283,9 +286,15 @@ extension Core {
       }
       if !checkPlan() { return }
     }
-    guard start.removals.isEmpty else { return }
+    guard start.removals.isEmpty else { return removeCheckpoints() }
     source = look
     prepare()
+  }
+
+  private mutating func removeCheckpoints() {
+    guard !start.removesCheckpoints else { return }
+    start.removesCheckpoints = true
+    for name in start.removals.sorted() { commands.append(.removeCheckpoint(name: name)) }
   }
 
   var tokenPrefix: String { "mr-\(start.recovered ?? lineage)-\(options.sinkName)-" }
@@ -418,6 +427,7 @@ extension Core {
       end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
       return false
     }
+    if look.low.count > partitions.count { joinPartitions(look.low.count) }
     return checkBounds(look)
   }
 

@@ -73,6 +73,23 @@ private func result(_ intent: Intent) -> EpochResult {
     #expect(stop(further.look(witness: nil, low: [6]))?.message.contains("--accept-loss 't/0:4-5'") == true)
   }
 
+  @Test func `what has been deleted of a partition that was added while stopped is a loss too (K3, K7)`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    #expect(stop(start.look(witness: nil, low: [0, 4], end: [10, 9]))?.message.contains("--accept-loss 't/1:0-3'") == true)
+    var accepting = Start(losses: [gap(0, 4, partition: 1)])
+    _ = accepting.open([whole(accepting)])
+    #expect(gaps(accepting.look(witness: nil, low: [0, 4], end: [10, 9])) == [gap(0, 4, partition: 1)])
+    var commands = accepting.core.step(.logBegun(end: 5, durableEnd: 5), now: accepting.now)
+    commands += accepting.core.step(.witnessCommitted, now: accepting.now)
+    commands += accepting.core.step(.stateOpened, now: accepting.now)
+    #expect(commands.contains { if case .assign([0, 4]) = $0 { true } else { false } })
+    // The next start finds the gap in the log, and no epoch that knows the partition.
+    var next = Start()
+    _ = next.open([whole(next)], records: [.gap(gap(0, 4, partition: 1))], end: 3)
+    #expect(gaps(next.look(witness: nil, low: [0, 4], end: [10, 9])) == [])
+  }
+
   @Test func `epochs from before a gap are replayed without what is gone and not compared, later ones are (K3, R4)`() {
     var start = Start()
     let (before, after) = (intent(1, 0, 4), intent(2, 6, 8))
@@ -184,6 +201,12 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     // Nothing is pending and the newest checkpoint stands at this epoch.
     let found = stop(commands)
     #expect(found?.rule == "K3" && found?.message.contains("--accept-loss 't/0:0-4'") == true)
+  }
+
+  @Test func `a partition that is added while running is read from offset 0, whatever is left of it (K7)`() {
+    var running = Running()
+    let commands = running.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0, 4], stableEnd: [9, 9])), after: 30_000)
+    #expect(commands.contains { if case .assign([0, 0]) = $0 { true } else { false } })
   }
 
   @Test func `a position that is there, with the records that were read, is fetched again`() {

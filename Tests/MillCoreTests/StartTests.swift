@@ -61,6 +61,10 @@ func stop(_ commands: [Command]) -> Stop? {
   return nil
 }
 
+private func removed(_ commands: [Command]) -> [String] {
+  commands.compactMap { if case .removeCheckpoint(let name) = $0 { name } else { nil } }
+}
+
 func begins(_ commands: [Command]) -> Bool {
   commands.contains { if case .beginLog = $0 { true } else { false } }
 }
@@ -118,12 +122,23 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
   @Test func `a new lineage goes on from the newest checkpoint within what is left of the log (R15, R17)`() {
     var start = Start(newLineage: true)
     let commands = start.open([whole(start, epoch: 3, position: 9), whole(start, epoch: 1, position: 1)], end: 5)
-    #expect(stop(commands) == nil)
+    #expect(stop(commands) == nil && removed(commands).isEmpty)
     #expect(start.core.epoch == 1)
     // The other one is gone before the log uses its position again.
-    #expect(commands.contains { if case .removeCheckpoint("c3") = $0 { true } else { false } })
-    #expect(!begins(start.look(witness: "millrace:\(Start.lineage):9")))
+    let looked = start.look(witness: "millrace:\(Start.lineage):9")
+    #expect(removed(looked) == ["c3"] && !begins(looked))
     #expect(begins(start.core.step(.checkpointRemoved(name: "c3"), now: start.now)))
+  }
+
+  @Test func `a new lineage that can't start removes no checkpoint (R15, R17)`() {
+    var damaged = Start(newLineage: true)
+    let found = damaged.open([whole(damaged, epoch: 3, position: 9), whole(damaged, epoch: 1, position: 7)], end: 5)
+    #expect(stop(found)?.rule == "R17" && removed(found).isEmpty)
+    #expect(stop(found)?.message.contains("c1: it needs the log up to position 7") == true)
+    var elsewhere = Start(newLineage: true)
+    _ = elsewhere.open([whole(elsewhere, epoch: 3, position: 9), whole(elsewhere, epoch: 1, position: 1)], end: 5)
+    let looked = elsewhere.look(witness: nil, cluster: "other")
+    #expect(stop(looked)?.rule == "K16" && removed(looked).isEmpty)
   }
 
   @Test func `a corrupt newest checkpoint falls back to the one before (R17)`() {

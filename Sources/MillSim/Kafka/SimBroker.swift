@@ -56,8 +56,9 @@ package final class SimBroker {
   }
 
   /// Makes one more partition, empty.
-  package func addPartition() {
-    let base = draws.chance(0.3) ? draws.within(Int64(1)...5000) : 0
+  /// - Parameter isNew: it has never had a record.
+  package func addPartition(isNew: Bool = false) {
+    let base = draws.chance(0.3) && !isNew ? draws.within(Int64(1)...5000) : 0
     partitions.append(Partition(base: partitions.isEmpty ? base : draws.chance(0.5) ? 0 : base, low: base))
     let last = partitions.count - 1
     partitions[last].low = partitions[last].base

@@ -31,7 +31,7 @@ package final class Workload {
     if scenario.partitionIsAdded {
       scheduler.after(draws.within(0...scenario.inputMilliseconds)) { [self] in
         trace.hit(.kafkaPartitionAdded)
-        broker.addPartition()
+        broker.addPartition(isNew: true)
       }
     }
     next()
