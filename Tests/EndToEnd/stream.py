@@ -29,6 +29,12 @@ SMALL = {
 }
 
 
+def later(second: int) -> str:
+    """So long after that, within SMALL's window, and not so long that what comes after it is late."""
+    second += 55
+    return f"2026-01-31T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+
+
 class Stream:
     """What the topic holds, and what the table must hold after it.
 
@@ -45,6 +51,7 @@ class Stream:
         draws = random.Random(9)
         noise = base64.b64encode(draws.randbytes(3 << 20)).decode()  # LZ4 finds nothing in it
         payloads = [[] for _ in range(PARTITIONS)]
+        self.later = [b""] * PARTITIONS
         for number in range(self.events):
             partition = number % PARTITIONS
             start = draws.randrange(len(noise) - 1200)
@@ -53,6 +60,8 @@ class Stream:
             event = {"event_id": f"{number:032x}", "user_id": number % 97, "amount": number / 100, "created_at": moment,
                      "name": f"name {number % 10}", "text": noise[start:start + 1200]}
             line = json.dumps(event, separators=(",", ":")).encode()
+            # A duplicate by its id, whose time lets buckets expire.
+            self.later[partition] = json.dumps(event | {"created_at": later(second)}, separators=(",", ":")).encode()
             payloads[partition] += [line, line] if number % 5 == 0 else [line]
             if number % GARBAGE == 0:
                 self.broken.add((partition, len(payloads[partition])))
@@ -80,13 +89,17 @@ def pipeline_of(lab, stream, mode: str):
 
 def strike(lab, stream, engine, name: str, hit: int, seconds: float = 60):
     """One life that the fault point ends; fails when it did not. The engine is given another duplicate now and then, so that it has
-    epochs to cut and checkpoints to take until the point has come."""
+    epochs to cut, checkpoints to take and buckets to drop until the point has come."""
     life = engine.start(MILLRACE_FAULT=f"{name}:{hit}")
-    deadline, feed = time.monotonic() + seconds, time.monotonic() + 1
+    deadline, feed, expiry = time.monotonic() + seconds, time.monotonic() + 1, time.monotonic() + 3
     while not life.ended() and time.monotonic() < deadline:
         if time.monotonic() > feed:
             lab.produce(stream.topic, [stream.last])
             feed = time.monotonic() + 0.3
+        if time.monotonic() > expiry:
+            for partition, payload in enumerate(stream.later):
+                lab.produce(stream.topic, [payload], partition)
+            expiry = deadline
         time.sleep(0.01)
     if not life.ended():
         life.kill()
