@@ -85,6 +85,7 @@ let targets: [Target] = [
     ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]
       + (isForThreads ? ["CThreadSanitizer"] : [])),
   tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
+  tests("MillVerifyTests", ["MillBase", "MillLog", "MillTestKit", "MillVerify"]),
   tests("MillAdminTests", ["MillBase", "MillAdmin"]),
   tests("MillSimTests", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillState", "MillClickHouse", "MillSim"]),
   tests("MillraceTests", ["millrace", "MillConfig"]),

@@ -19,7 +19,8 @@ package struct BatchRows: Hashable, Sendable {
 package final class BatchQuestions {
   private let options: SinkOptions
   private let transport: any Transport
-  private let provenance: String
+  /// The column that names each row's batch.
+  package let provenance: String
   private var requests: Requests
   /// Columns that the table has now.
   private let columns: Set<String>

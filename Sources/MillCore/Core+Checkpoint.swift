@@ -299,7 +299,8 @@ extension Core {
     if let windUp { return end(windUp) }
     // A stop that was asked for doesn't wait for the table.
     let isAllAcked = deliveries.allSatisfy(\.isAcked) && deadLetters.waiting.isEmpty
-    end(Stop(.done, options.untilEnd && hasReachedEnd && isAllAcked ? "all records up to the end are in the table" : "stopped after a checkpoint"))
+    let isEnd = options.untilEnd && hasReachedEnd && isAllAcked
+    end(Stop(.done, isEnd ? "all records up to the end are in the table" : "stopped after a checkpoint"))
   }
 
   /// `--until-end`: all rows acked, the acks durable, then a last checkpoint unless the newest stands there.

@@ -49,7 +49,7 @@ extension Core {
       Reach.mark(.k3ReplayedWithLoss)
       say(
         .warning,
-        "records of epochs \(first.epoch) to \(replay.last?.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten"
+        "records of epochs \(first.epoch) to \(replay.last?.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten, and of those that were late or undecodable dead letters may be missing"
       )
     }
     return true

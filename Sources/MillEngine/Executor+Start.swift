@@ -130,6 +130,13 @@ extension Executor {
           }
           opening.ledger = ledger
         }
+        if let tail = contents.droppedTail, opening.begun == nil {
+          // After a crash nothing was promised of it.
+          say(
+            parts.core.newLineage ? .warning : .info,
+            "the epoch log goes on from position \(contents.end): what stands behind it in \(tail.path) is no whole record (\(tail.why)) and is dropped"
+          )
+        }
         let log: EpochLog
         if let begun = opening.begun {
           log = begun

@@ -33,24 +33,62 @@ package final class StateLook {
     _ disk: any Disk, checkpoints directory: String, pipeline: String, plan: DeduplicatePlan, stores: RocksDBStoreOpener, name: String
   ) throws(StateLookError) -> StateLook {
     let checkpoints = CheckpointStore(disk, directory: directory)
+    let clone = directory + "/" + name + ".tmp"
     // A running pipeline removes old checkpoints, and publishes new ones, while they are read.
     for _ in 0..<5 {
-      let (id, manifest) = try newest(checkpoints)
-      guard manifest.pipeline == pipeline else {
-        throw .unusable("\(checkpoints.path(of: id)) is the state of pipeline \"\(manifest.pipeline)\", the file's is \"\(pipeline)\"")
+      var problems: [String] = []
+      var isGone = false
+      for checkpoint in try listed(checkpoints) where !isGone {
+        guard case .valid(let manifest) = checkpoint.state else {
+          problems.append(problem(checkpoint))
+          continue
+        }
+        guard manifest.pipeline == pipeline else {
+          throw .unusable("\(checkpoint.path) is the state of pipeline \"\(manifest.pipeline)\", the file's is \"\(pipeline)\"")
+        }
+        do {
+          // Links first: what is verified after them stays, however long that takes.
+          try disk.removeTree(clone)
+          try Executor.clone(disk, checkpoint.path + "/" + part, to: clone)
+          guard let why = try checkpoints.problem(of: manifest, part: part, linkedTo: clone) else {
+            return StateLook(disk, clone, manifest, plan, try stores.openStore(clone))
+          }
+          isGone = !checkpoints.isThere(checkpoint.id)
+          problems.append("\(checkpoint.path): \(why)")
+        } catch DiskError.notFound where !checkpoints.isThere(checkpoint.id) {
+          isGone = true
+        } catch DiskError.notFound(let path) {
+          problems.append("\(path) is missing")
+        } catch {
+          throw .failed("\(checkpoint.path) can't be opened: \(error)")
+        }
       }
-      let clone = directory + "/" + name + ".tmp"
-      do {
-        try disk.removeTree(clone)
-        try Executor.clone(disk, checkpoints.path(of: id) + "/shard-0/store", to: clone)
-        return StateLook(disk, clone, manifest, plan, try stores.openStore(clone))
-      } catch DiskError.notFound {
-        continue
-      } catch {
-        throw .failed("checkpoint \(id) can't be opened: \(error)")
-      }
+      try? disk.removeTree(clone)
+      if isGone { continue }
+      guard problems.isEmpty else { throw .unusable("no checkpoint verifies: \(problems.joined(separator: "; "))") }
+      throw .nothing("there is no checkpoint in \(directory): has the pipeline run?")
     }
     throw .failed("the checkpoints in \(directory) change faster than they can be read: try again")
+  }
+
+  private static let part = "shard-0/store"
+
+  /// Newest first.
+  private static func listed(_ checkpoints: CheckpointStore) throws(StateLookError) -> [CheckpointStore.Checkpoint] {
+    do throws(CheckpointError) {
+      var known = KnownDigests()
+      return try checkpoints.list(.manifestOnly, known: &known)
+    } catch {
+      throw .failed("\(error)")
+    }
+  }
+
+  private static func problem(_ checkpoint: CheckpointStore.Checkpoint) -> String {
+    switch checkpoint.state {
+    case .valid: ""
+    case .invalid(let why): why
+    case .newerVersion(let found, let supported): "\(checkpoint.path) has format \(found), this program reads up to \(supported)"
+    }
   }
 
   private init(_ disk: any Disk, _ directory: String, _ manifest: Manifest, _ plan: DeduplicatePlan, _ store: RocksDBStore) {
@@ -63,26 +101,6 @@ package final class StateLook {
     state = DeduplicateState(
       options: plan.options, store: store, filters: DeduplicateLane(options: plan.options, store: store, disk: disk).filters)
     _ = state.expire(watermark: clock)
-  }
-
-  private static func newest(_ checkpoints: CheckpointStore) throws(StateLookError) -> (CheckpointID, Manifest) {
-    var problems: [String] = []
-    do throws(CheckpointError) {
-      var known = KnownDigests()
-      for checkpoint in try checkpoints.list(.manifestOnly, known: &known).sorted(by: { $0.id.epoch > $1.id.epoch }) {
-        guard checkpoint.manifest != nil else { continue }
-        switch try checkpoints.verify(checkpoint.id, .full, &known) {
-        case .valid(let manifest): return (checkpoint.id, manifest)
-        case .invalid(let why): problems.append(why)
-        case .newerVersion(let found, let supported):
-          problems.append("\(checkpoint.path) has format \(found), this program reads up to \(supported)")
-        }
-      }
-    } catch {
-      throw .failed("\(error)")
-    }
-    guard problems.isEmpty else { throw .unusable("no checkpoint verifies: \(problems.joined(separator: "; "))") }
-    throw .nothing("there is no checkpoint in \(checkpoints.directory): has the pipeline run?")
   }
 
   /// What expiry goes by, ms: the watermark, or the epochs' clock.

@@ -1,8 +1,8 @@
 internal import MillBase
-internal import MillLog
+package import MillLog
 
 /// What history comes to as a whole: the first of two looks at it. Memory: a few bytes for each batch that isn't finished.
-struct HistoryTally {
+package struct HistoryTally {
   private(set) var walk = HistoryWalk()
   private(set) var lineages: [Lineage] = []
   /// Tokens begin so; of batches for the table.
@@ -16,13 +16,18 @@ struct HistoryTally {
   /// Rows that the server refused, one by one: sealed for the table, in the dead letters now (R11).
   private(set) var refusedRowCount: UInt64 = 0
   private var retired: Set<Ack> = []
+  /// Rows that a seal has counted, that no batch has, and that may never be made: their records were given up. Index: destination.
+  package private(set) var givenUpMax: [UInt64] = [0, 0]
   /// Where counters and rows part, at the first seals that show it.
-  private(set) var disagreements: [String] = []
+  package private(set) var disagreements: [String] = []
   /// Sealed in the log (what is in the ledger only is finished) and not acked.
   private(set) var inFlight: [Ack: HistoryBatch] = [:]
 
+  package init() {}
+
   /// `isInLog`: the entry is the log's, not the ledger's.
-  mutating func take(_ entry: HistoryEntry, isInLog: Bool) {
+  package mutating func take(_ entry: HistoryEntry, isInLog: Bool) {
+    if case .gap(let range) = entry, range.start < walk.positions[range.partition] ?? 0 { noteGivenUp() }
     var seals: [HistorySeal] = []
     walk.take(entry) { seal, _ in seals.append(seal) }
     for seal in seals { take(seal, isInLog: isInLog) }
@@ -36,7 +41,7 @@ struct HistoryTally {
       batchCount[Int(destination.rawValue)] -= 1
       for batch in replacements {
         take(batch, isInLog: isInLog)
-        if batch.destination == .deadLetters { refusedRowCount += batch.rowCount }
+        if batch.destination == .deadLetters { refusedRowCount &+= batch.rowCount }
       }
     case .epochs, .seal, .gap: break
     }
@@ -53,7 +58,7 @@ struct HistoryTally {
 
   private mutating func take(_ seal: HistorySeal, isInLog: Bool) {
     for batch in seal.batches {
-      rowCount[Int(batch.destination.rawValue)] += batch.rowCount
+      rowCount[Int(batch.destination.rawValue)] &+= batch.rowCount
       take(batch, isInLog: isInLog)
     }
     guard let added = seal.counters else {
@@ -64,18 +69,35 @@ struct HistoryTally {
     guard countersAreKnown else { return }
     if !added.isWhole { disagree(seal, "its records don't add up: \(added)") }
     let covered = Set(seal.covered.map(\.destination))
-    if covered.contains(.table), counters.emitted != rowCount[0] {
+    if covered.contains(.table), !agrees(counters.emitted, .table) {
       disagree(seal, "\(counters.emitted) rows were emitted, \(rowCount[0]) are sealed for the table")
     }
-    let letters = counters.late + counters.deadLettered
-    if covered.contains(.deadLetters), letters != rowCount[1] {
+    let letters = counters.late &+ counters.deadLettered
+    if covered.contains(.deadLetters), !agrees(letters, .deadLetters) {
       disagree(seal, "\(letters) records were late or dead-lettered, \(rowCount[1]) are sealed for the dead letters")
+    }
+  }
+
+  private func agrees(_ counted: UInt64, _ destination: Destination) -> Bool {
+    let index = Int(destination.rawValue)
+    return rowCount[index] <= counted && counted - rowCount[index] <= givenUpMax[index]
+  }
+
+  /// What a seal of the other destination has counted is made again in a replay, of the records that are still there.
+  private mutating func noteGivenUp() {
+    for (index, counted) in [counters.emitted, counters.late &+ counters.deadLettered].enumerated() {
+      givenUpMax[index] = max(givenUpMax[index], counted - min(counted, rowCount[index]))
     }
   }
 
   private mutating func disagree(_ seal: HistorySeal, _ what: String) {
     if disagreements.count < 5 { disagreements.append("up to epoch \(seal.epoch): \(what)") }
   }
+
+  /// Rows that are to be in the table; where history is lost it may know the dead letters of refused rows and not the rows.
+  package var tableRows: UInt64 { rowCount[0] - min(rowCount[0], refusedRowCount) }
+
+  package var deadLetterRows: UInt64 { rowCount[1] &+ refusedRowCount }
 
   /// Of the oldest and newest offsets taken, in order of the partitions.
   var offsets: [OffsetRange] {

@@ -17,11 +17,15 @@ final class TableCheck {
   private var chunk: [String: Expected] = [:]
   private var shape: BatchShape?
   private var prefix = ""
+  /// What the tokens begin with that were asked for.
+  private(set) var prefixes: Set<String> = []
   private var after = ""
   private var isInclusive = true
   private var newest = ""
   /// Rows of tokens that history doesn't know, with their table.
   private(set) var unknown: [String: UInt64] = [:]
+  /// Batches that were sealed without the provenance column: when it had another name, or there was none.
+  private(set) var unnamed: (batches: Int, rows: UInt64) = (0, 0)
   /// Wrong batches, to be looked into: rows found.
   private(set) var wrong: [(batch: HistoryBatch, found: UInt64)] = []
 
@@ -37,6 +41,11 @@ final class TableCheck {
 
   /// The next batch, in the order of their seals.
   func add(_ batch: HistoryBatch, isInFlight: Bool) {
+    guard batch.shape.columns.contains(where: { $0.name == questions.provenance }) else {
+      unnamed.batches += 1
+      unnamed.rows += batch.rowCount
+      return
+    }
     let itsPrefix = TokenParts(batch.token)?.prefix ?? batch.token
     if itsPrefix != prefix || batch.shape != shape || chunk.count >= Self.chunkMax {
       ask(isLast: itsPrefix != prefix || batch.shape.target != shape?.target)
@@ -46,6 +55,7 @@ final class TableCheck {
       isInclusive = true
     }
     prefix = itsPrefix
+    prefixes.insert(itsPrefix)
     shape = batch.shape
     newest = max(newest, batch.token)
     chunk[batch.token] = Expected(batch: batch, isInFlight: isInFlight)

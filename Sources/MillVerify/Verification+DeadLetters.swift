@@ -14,7 +14,7 @@ extension Verification {
         let name = "\(parts.pipeline)-\(batch.token).jsonl"
         let isThere = unknown.remove(name) != nil
         let isInFlight = tally.inFlight[Ack(destination: .deadLetters, batch: batch.number)] != nil
-        if let problem = try problem(batch, directory + "/" + name, isThere: isThere, isInFlight: isInFlight) {
+        if let problem = problem(batch, directory + "/" + name, isThere: isThere, isInFlight: isInFlight) {
           found.add(VerifyReport.Finding(kind: .deadLetters, rows: batch.rowCount, text: problem, token: batch.token))
         }
       }
@@ -30,10 +30,15 @@ extension Verification {
     report = found
   }
 
-  private func problem(_ batch: HistoryBatch, _ path: String, isThere: Bool, isInFlight: Bool) throws -> String? {
+  private func problem(_ batch: HistoryBatch, _ path: String, isThere: Bool, isInFlight: Bool) -> String? {
     guard isThere else { return isInFlight ? nil : "\(path) with \(batch.rowCount) records is not there" }
     guard let parts = TokenParts(batch.token) else { return "\(batch.token) is no token" }
-    let bytes = try self.parts.disk.read(path)
+    let bytes: [UInt8]
+    do throws(DiskError) {
+      bytes = try self.parts.disk.read(path)
+    } catch {
+      return "\(path) can't be read: \(error)"
+    }
     let digest = unsafe bytes.withRawBytes { unsafe cityHash128($0) }
     return digest == parts.digest ? nil : "\(path) has other bytes than were sealed"
   }

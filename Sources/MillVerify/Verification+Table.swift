@@ -28,11 +28,17 @@ extension Verification {
     }
     check.finish()
     let prefixes = tally.prefixes.union(tally.lineages.map { tokenPrefix(lineage: $0, destination: parts.sinkName) }).sorted()
-    for prefix in prefixes where !tally.prefixes.contains(prefix) { check.addUnsealed(parts.sink.table, prefix: prefix) }
+    // Nothing sealed, or all of it retired.
+    for prefix in prefixes where !check.prefixes.contains(prefix) { check.addUnsealed(parts.sink.table, prefix: prefix) }
     report = check.report
     if let failure = check.failure {
       report.unproven.append("the table did not answer all that was asked: \(failure)")
       return
+    }
+    if check.unnamed.batches > 0 {
+      report.unproven.append(
+        "\(check.unnamed.batches) batches with \(check.unnamed.rows) rows were sealed without column \(questions.provenance): whether the table has them can't be told"
+      )
     }
     if case .success(let rows) = questions.otherRows(parts.sink.table, prefixes: prefixes) { report.otherRows = rows }
     try tellUnknown(&report, check.unknown, tally)
@@ -98,8 +104,10 @@ extension Verification {
     if found > 0, case .success(let answer) = questions.doubled(table, token: batch.token, batch.shape, limit: Self.samplesMax) {
       doubled = answer
     }
-    // Rows may be equal by right where nothing removes duplicates.
-    let copies = parts.rowsAreDistinct ? doubled.count : min(doubled.count, found > batch.rowCount ? found - batch.rowCount : 0)
+    // Rows may be equal by right where nothing removes duplicates; as many as were sealed and of another content, and it is likelier that one
+    // is gone and another there twice.
+    let surplus = found > batch.rowCount ? found - batch.rowCount : 0
+    let copies = parts.rowsAreDistinct || found == batch.rowCount ? doubled.count : min(doubled.count, surplus)
     let kept = found - min(copies, found)
     var findings: [VerifyReport.Finding] = []
     if kept < batch.rowCount {

@@ -92,9 +92,9 @@ package struct Verification {
     report.givenUp = tally.walk.givenUp
     report.counters = tally.countersAreKnown ? tally.counters : nil
     report.tableBatches = tally.batchCount[0]
-    report.tableRows = tally.rowCount[0] - tally.refusedRowCount
+    report.tableRows = tally.tableRows
     report.deadLetterBatches = tally.batchCount[1]
-    report.deadLetterRows = tally.rowCount[1] + tally.refusedRowCount
+    report.deadLetterRows = tally.deadLetterRows
     report.inFlightBatches = tally.inFlight.count
   }
 
@@ -108,6 +108,13 @@ package struct Verification {
     }
     // Where history has holes its sums mean nothing.
     guard report.lostHistory.isEmpty else { return }
+    let lacking = [tally.counters.emitted, tally.counters.late &+ tally.counters.deadLettered].enumerated().map { index, counted in
+      min(tally.givenUpMax[index], counted - min(counted, tally.rowCount[index]))
+    }
+    if lacking.contains(where: { $0 > 0 }), tally.countersAreKnown {
+      report.notes.append(
+        "\(lacking[0]) rows and \(lacking[1]) dead letters were counted and never made: their records were given up before (--accept-loss)")
+    }
     for text in tally.disagreements { report.add(VerifyReport.Finding(kind: .counters, text: text)) }
     if !tally.countersAreKnown { report.unproven.append("seals of an older release don't say where their records ended") }
   }

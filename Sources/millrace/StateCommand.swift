@@ -10,7 +10,8 @@ internal import MillState
 func showStateStats(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   return withState(pipeline) { look, _ in
-    let buckets = look.store.buckets().map { bucket in
+    // Coarser buckets come after finer ones there.
+    let buckets = look.store.buckets().sorted { look.start(of: $0) < look.start(of: $1) }.map { bucket in
       BucketStats(
         start: look.start(of: bucket), keys: look.store.keyCount(of: bucket), bytes: UInt64(look.store.byteCount(of: bucket)))
     }

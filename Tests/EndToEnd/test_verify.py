@@ -160,6 +160,19 @@ def test_while_the_pipeline_runs_nothing_is_called_missing_or_extra(lab):
     assert counts(result) == (0, 0, 0, 0, 0), result
 
 
+def test_batches_that_were_sealed_under_another_column_are_not_called_missing(lab, whole):
+    alter(lab, f"ALTER TABLE {whole.table} ADD COLUMN batch2 String, MODIFY COLUMN _millrace_batch DEFAULT ''")
+    whole.more = FAST | {"sinks": {"table": {"clickhouse": FAST["sinks"]["table"]["clickhouse"] | {"provenance_column": "batch2"}}}}
+    whole.write()
+    lab.produce_events(whole.topic, range(EVENTS, EVENTS + 1000))
+    # A database that isn't Atomic has no uuids: an ALTER makes another table of it (C8).
+    life = lab.engine(whole).run("--until-end", "--new-lineage", seconds=60)
+    assert life.code == 0, life.tail()
+    result = verify(lab, whole, 1)
+    assert counts(result) == (0, 0, 0, 0, 0) and not result["proven"], result
+    assert "were sealed without column batch2" in result["unproven"][0] and str(EVENTS) in result["unproven"][0], result
+
+
 def test_with_the_server_down_or_without_the_column_it_says_what_is_not_proven(lab, whole):
     lab.server.kill()
     try:

@@ -148,7 +148,7 @@ package struct CheckpointStore: Sendable {
     guard disk.exists(directory) else { return [] }
     var checkpoints: [Checkpoint] = []
     for name in try stored({ () throws(DiskError) in try disk.list(directory) }) {
-      guard let id = CheckpointID(name), disk.exists(path(of: id) + "/" + Self.manifestName) else { continue }
+      guard let id = CheckpointID(name), isThere(id) else { continue }
       checkpoints.append(Checkpoint(id: id, path: path(of: id), state: try verify(id, verification, &known)))
     }
     return checkpoints.sorted {
@@ -156,8 +156,11 @@ package struct CheckpointStore: Sendable {
     }
   }
 
+  /// Whether a checkpoint counts still: its manifest is what goes first.
+  package func isThere(_ id: CheckpointID) -> Bool { disk.exists(path(of: id) + "/" + Self.manifestName) }
+
   /// Looks at one checkpoint. An error that isn't the checkpoint's own fault is thrown.
-  package func verify(
+  private func verify(
     _ id: CheckpointID, _ verification: Verification, _ known: inout KnownDigests
   ) throws(CheckpointError) -> Checkpoint.State {
     let path = path(of: id)
@@ -182,16 +185,25 @@ package struct CheckpointStore: Sendable {
     let named = CheckpointID(lineage: manifest.lineage, epoch: manifest.epoch)
     guard named == id else { return .invalid(why: "\(manifestPath) is that of checkpoint \(named)") }
     for file in manifest.files {
-      if let why = try problem(of: file, in: path, verification, &known) { return .invalid(why: why) }
+      if let why = try problem(of: file, at: path + "/" + file.path, verification, &known) { return .invalid(why: why) }
     }
     return .valid(manifest)
   }
 
+  /// What is wrong with the files of a checkpoint that stood in its directory `part`, where they have been linked to; nil: nothing.
+  package func problem(of manifest: Manifest, part: String, linkedTo directory: String) throws(CheckpointError) -> String? {
+    var known = KnownDigests()
+    for file in manifest.files where file.path.hasPrefix(part + "/") {
+      let path = directory + file.path.dropFirst(part.utf8.count)
+      if let why = try problem(of: file, at: path, .full, &known) { return why }
+    }
+    return nil
+  }
+
   /// nil for a file that is as the manifest says.
   private func problem(
-    of file: Manifest.File, in directory: String, _ verification: Verification, _ known: inout KnownDigests
+    of file: Manifest.File, at path: String, _ verification: Verification, _ known: inout KnownDigests
   ) throws(CheckpointError) -> String? {
-    let path = directory + "/" + file.path
     do throws(DiskError) {
       guard disk.exists(path) else { return "\(path) is missing" }
       let byteCount = try disk.byteCount(path)

@@ -25,7 +25,7 @@ package enum LogFormat {
   /// Offsets within a segment are kept in 32 bits.
   static let segmentByteCountMax = 1 << 31
   /// Positions and generations in names are below it, so that none that is counted from them overflows.
-  static let numberLimit: UInt64 = 1 << 62
+  static let numberLimit: UInt64 = 1 << 50
 
   /// What stands for a pipeline's name in headers.
   package static func pipelineHash(_ name: String) -> UInt64 {
