@@ -24,9 +24,35 @@ package final class BatchQuestions {
   private var requests: Requests
   /// Columns that the table has now.
   private let columns: Set<String>
+  private let family: DeliveryChoice.Family
 
-  /// Looks at the server and the table; `options` name them, with a provenance column.
-  package static func open(_ options: SinkOptions, _ transport: any Transport) -> Result<BatchQuestions, QuestionFailure> {
+  /// Looks at the servers and the table; `options` name them, with a provenance column. The first replica that answers is asked from then
+  /// on, once it has all that was committed at any.
+  /// - Parameter transports: one for each of the options' URLs.
+  package static func open(_ options: SinkOptions, _ transports: [any Transport]) -> Result<BatchQuestions, QuestionFailure> {
+    var silent: [String] = []
+    for (url, transport) in zip(options.urls, transports) {
+      switch open(options, transport) {
+      case .success(let questions): return questions.caughtUp()
+      case .failure(.denied(let reason)): return .failure(.denied(reason))
+      case .failure(.unanswered(let reason)): silent.append(transports.count == 1 ? reason : "\(url): \(reason)")
+      }
+    }
+    return .failure(.unanswered(silent.joined(separator: "; ")))
+  }
+
+  private func caughtUp() -> Result<BatchQuestions, QuestionFailure> {
+    guard options.urls.count > 1 else { return .success(self) }
+    switch family {
+    case .plain:
+      let each = "rows may be at any of them, and no question sees them all"
+      return .failure(.denied("\(options.table) is a table of its own at each of \(options.urls.count) servers: \(each)"))
+    case .shared: return .success(self)
+    case .replicated: return ask(requests.question(Statements.catchUp(options.table))).map { _ in self }
+    }
+  }
+
+  private static func open(_ options: SinkOptions, _ transport: any Transport) -> Result<BatchQuestions, QuestionFailure> {
     guard let provenance = options.provenanceColumn else { return .failure(.denied("there is no provenance column")) }
     let answers = BlockingQueue<Looking.Outcome>()
     Looking(options: options, transport: transport).look { answers.put($0) }
@@ -49,6 +75,7 @@ package final class BatchQuestions {
     self.transport = transport
     self.provenance = provenance
     self.columns = columns
+    family = DeliveryChoice.family(of: look.engine)
     requests = Requests(options: options, dialect: look.dialect, isShared: look.engine.hasPrefix("Shared"))
   }
 

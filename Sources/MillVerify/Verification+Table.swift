@@ -14,7 +14,7 @@ extension Verification {
       return
     }
     let questions: BatchQuestions
-    switch BatchQuestions.open(parts.sink, parts.transport) {
+    switch BatchQuestions.open(parts.sink, parts.transports) {
     case .success(let opened): questions = opened
     case .failure(let reason):
       report.unproven.append("the table can't be asked: \(reason)")

@@ -15,13 +15,14 @@ package struct VerifyParts: Sendable {
   /// Whether no two rows of a batch can be equal: records are deduplicated.
   package var rowsAreDistinct: Bool
   package var sink: SinkOptions
-  package var transport: any Transport
+  /// One for each of the sink's URLs.
+  package var transports: [any Transport]
   /// Waits between two looks at a log that is being written.
   package var pause: @Sendable () -> Void
 
   package init(
     disk: any Disk, pipeline: String, stateDirectory: String, deadLetterDirectory: String, source: any Source,
-    sinkName: String, rowsAreDistinct: Bool, sink: SinkOptions, transport: any Transport, pause: @escaping @Sendable () -> Void
+    sinkName: String, rowsAreDistinct: Bool, sink: SinkOptions, transports: [any Transport], pause: @escaping @Sendable () -> Void
   ) {
     self.disk = disk
     self.pipeline = pipeline
@@ -31,7 +32,7 @@ package struct VerifyParts: Sendable {
     self.sinkName = sinkName
     self.rowsAreDistinct = rowsAreDistinct
     self.sink = sink
-    self.transport = transport
+    self.transports = transports
     self.pause = pause
   }
 }

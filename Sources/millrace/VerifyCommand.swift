@@ -27,7 +27,7 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     VerifyParts(
       disk: RealDisk(), pipeline: pipeline.name, stateDirectory: pipeline.state.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinkName: pipeline.sink.name,
-      rowsAreDistinct: rowsAreDistinct, sink: sink, transport: assembly.transports[0], pause: { usleep(200_000) })
+      rowsAreDistinct: rowsAreDistinct, sink: sink, transports: assembly.transports, pause: { usleep(200_000) })
   ).run()
   Output.out(arguments.flag("--json") ? json(report) + "\n" : text(report))
   if report.isProven { return .done }

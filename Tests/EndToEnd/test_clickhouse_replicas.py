@@ -2,6 +2,7 @@
 simulated transport (ReplicaTests); here it is what is refused, and at least once, which takes servers with tables of their own."""
 
 import signal
+import subprocess
 
 import pytest
 
@@ -81,6 +82,15 @@ def test_the_first_server_is_used_as_long_as_it_answers_then_the_second_takes_ov
     assert life.wait(60) == 0, life.tail()
     lab.server.start()
     assert lab.count(table) == EVENTS
+
+
+def test_verify_does_not_call_rows_missing_that_another_server_has(lab, pair, second):
+    make, _, table = pair
+    pipeline = make(delivery="at_least_once")
+    assert lab.engine(pipeline).run("--until-end", seconds=90).code == 0
+    done = subprocess.run([lab.binary, "verify", pipeline.file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "missing 0, extra 0" in done.stdout, done.stdout + done.stderr
+    assert "is a table of its own at each of 2 servers" in done.stdout, done.stdout
 
 
 def test_with_both_servers_down_the_engine_waits_for_either(lab, pair, second):

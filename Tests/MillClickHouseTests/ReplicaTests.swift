@@ -178,6 +178,18 @@ private final class Replica: Transport {
     #expect(replicas[1].asked("SELECT count() FROM `db`") == 0 && inserts() == [2, 0, 0])
   }
 
+  @Test func `verify asks the first replica that answers, once it has caught up`() throws {
+    replicas[0].change { [refused] in $0.failure = refused }
+    let table = TableName(database: "db", table: "t")
+    let options = SinkOptions(urls: ["http://a", "http://b", "http://c"], table: table)
+    let questions = try BatchQuestions.open(options, replicas).get()
+    #expect(replicas.map { $0.asked("SYSTEM SYNC REPLICA `db`.`t`") } == [0, 1, 0])
+    #expect(questions.otherRows(table, prefixes: []) == .success(12))
+    #expect(replicas.map { $0.asked("SELECT count() FROM `db`") } == [0, 1, 0])
+    replicas[1].change { $0.answers["SYSTEM SYNC"] = HTTPResponse(status: 408, headers: [:], body: Array("Code: 159. DB::Exception: t".utf8)) }
+    guard case .failure(.unanswered)? = Optional(BatchQuestions.open(options, replicas)) else { return #expect(Bool(false)) }
+  }
+
   @Test func `replicas of different tables are refused by name, an ALTER on its way is waited for`() {
     let sink = makeSink()
     replicas[2].change { $0.uuid = "0b4c1b1e-0000-4000-8000-000000000002" }
