@@ -105,6 +105,7 @@ let fuzzers: [Target] =
     .target(name: "FuzzDriver", dependencies: ["MillBase", "CFuzzer"], path: "Tests/Fuzz/FuzzDriver", swiftSettings: strict),
     fuzzer("answers", ["MillClickHouse", "MillCore"]),
     fuzzer("json", ["MillBase", "MillFlow"]),
+    fuzzer("ledger", ["MillBase", "MillLog", "MillTestKit", "MillVerify"]),
     fuzzer("log", ["MillBase", "MillLog", "MillTestKit"]),
     fuzzer("manifest", ["MillBase", "MillLog", "MillTestKit"]),
     fuzzer("native", ["MillBase", "MillFlow", "MillClickHouse"]),
