@@ -27,13 +27,13 @@ help:
 	@echo "make build     the release binary: .build/release/millrace"
 	@echo "make install   build it without need of Swift's libraries and put it below PREFIX, with completion and a systemd unit"
 	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
-	@echo "make test      every test: Swift, then servers, proof and end to end"
-	@echo "make long      what takes too long for that: every fault point twice in each mode, kills, more seeds, fuzzing; 2 hours at most"
+	@echo "make test      all tests but the long ones: Swift, then servers, proof and end to end"
+	@echo "make long      what takes too long for that: every fault point twice in each mode, kills, more seeds, mutants, fuzzing; 2 hours at most"
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
-	@echo "make fuzz      log, manifest, JSON and Native readers against libFuzzer, FUZZ_SECONDS each"
-	@echo "make kills     exactness under kill -9 at full size, in all three delivery modes"
+	@echo "make fuzz      readers of log, manifest, JSON, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"
+	@echo "make kills     exactness under kill -9 at full size: token + provenance, and read-back on both servers"
 	@echo "make bench     rate and CPU per event, each part alone, stalls of checkpoints, recovery"
 	@echo "make format    lay the sources out"
 	@echo "make ci        what continuous integration runs"
@@ -115,7 +115,7 @@ tsan: toolchain setup
 fuzz: toolchain setup
 	Tests/Fuzz/run $(FUZZ_SECONDS)
 
-# The three modes one after the other, each whole; any wrong row ends it.
+# Token + provenance, read-back on 26.9, read-back on 18.16, each whole; any wrong row ends it.
 kills: build
 	$(PYTHON) Tests/Kills/kills --mode token --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
 	$(PYTHON) Tests/Kills/kills --mode readback --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
