@@ -45,6 +45,8 @@ struct CheckpointProgress {
   var knownWitnesses: [String] = []
   /// The process ends when the checkpoint under way is published and its witness was tried.
   var isLast = false
+  /// The one under way, or due now, is of what was replayed; no new epoch is cut before it is published.
+  var settlesReplay = false
 
   func isDue(_ monotonic: Int64) -> Bool { stage == .idle && dueAt.map { $0 <= monotonic } == true }
 
@@ -196,6 +198,7 @@ extension Core {
     Reach.mark(.r14Published)
     foundSpace(.publish)
     checkpoint.stage = .idle
+    checkpoint.settlesReplay = false
     checkpoint.lastEpoch = published
     checkpoint.lastPublishedAt = monotonic
     checkpoint.publishedCount += 1

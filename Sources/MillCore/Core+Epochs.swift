@@ -61,7 +61,7 @@ extension Core {
   private mutating func cutWhenDue(_ polled: Polled) {
     let rows = polled.rows.reduce(0, +)
     let moved = zip(polled.next, partitions).contains { $0 > $1.next }
-    guard moved, !stopRequested, !isCutting, cutNotBefore <= monotonic else { return }
+    guard moved, !stopRequested, !isCutting, cutNotBefore <= monotonic, !checkpoint.settlesReplay else { return }
     let since = bufferedSince ?? monotonic
     bufferedSince = since
     guard
@@ -223,6 +223,10 @@ extension Core {
     guard phase == .replaying, replayNext == replay.count else { return }
     if pendingRows.contains(where: { $0 > 0 }) { Reach.mark(.r4PendingAfterReplay) }
     if let lastPolled { fetch(only: nil, lastPolled) }
+    if options.checkpointsReplay {
+      checkpoint.settlesReplay = true
+      checkpoint.dueAt = monotonic
+    }
     beginLive()
   }
 

@@ -476,7 +476,7 @@ extension Core {
     end(
       Stop(
         .promise, rule: "R4",
-        "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM, then with the new one"
+        "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM (where on_error: fail stopped it, it ends by itself), then with the new one"
       ))
     return false
   }

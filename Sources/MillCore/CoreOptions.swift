@@ -24,6 +24,9 @@ package struct CoreOptions: Sendable {
 
   package var checkpointIntervalMilliseconds: Int64 = 10_000
   package var checkpointsRetained = 3
+  /// Nothing new is read before what was replayed is in a checkpoint. Where a record can end the process, another file that takes it
+  /// otherwise could never begin: the old one, with which it is to be replayed (R4), would end at that record again.
+  package var checkpointsReplay = false
   package var unackedMaxBytes: UInt64 = 4 << 30
 
   package var settleMilliseconds: Int64 = 5_000

@@ -104,8 +104,8 @@ extension Verification {
     if found > 0, case .success(let answer) = questions.doubled(table, token: batch.token, batch.shape, limit: Self.samplesMax) {
       doubled = answer
     }
-    // Rows may be equal by right where nothing removes duplicates; as many as were sealed and of another content, and it is likelier that one
-    // is gone and another there twice.
+    // Rows may be equal by right where nothing removes duplicates. With as many as were sealed, but another content, it is likelier that
+    // one is gone and another there twice.
     let surplus = found > batch.rowCount ? found - batch.rowCount : 0
     let copies = parts.rowsAreDistinct || found == batch.rowCount ? doubled.count : min(doubled.count, surplus)
     let kept = found - min(copies, found)

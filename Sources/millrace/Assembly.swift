@@ -82,6 +82,7 @@ struct Assembly {
     core.deadLetterMaxDelayMilliseconds = pipeline.deadLetters.delayMaxMilliseconds
     core.checkpointIntervalMilliseconds = pipeline.checkpoint.intervalMilliseconds
     core.checkpointsRetained = pipeline.checkpoint.retainCount
+    core.checkpointsReplay = pipeline.source.plan.onError == .fail
     core.unackedMaxBytes = UInt64(pipeline.unackedByteCountMax)
     core.settleMilliseconds = pipeline.sink.settleMilliseconds
     core.windowReserve = pipeline.sink.windowReserve

@@ -214,6 +214,28 @@ def test_a_record_that_can_not_be_decoded_ends_the_run_where_the_file_says_so(la
     run(lab, pipeline, 1, topic, "offset 1")
 
 
+def test_a_file_that_takes_such_a_record_goes_on_where_the_old_one_has_ended(lab):
+    topic = lab.topic(1)
+    lab.produce(topic, [payload(number) for number in range(100)])
+    more = {"checkpoint": {"interval": "1h"}, "sources": {"events": {"on_error": "fail"}}}
+    pipeline = lab.pipeline(topic, lab.table(), more=more)
+    life = lab.engine(pipeline).start()
+    lab.until(lambda: lab.count(pipeline.table) == 100, life)
+    lab.produce(topic, [b"not json", payload(100)])
+    assert life.wait(60) == 1, life.tail()
+    pipeline.more = more | {"sources": {"events": {"on_error": "dead_letter"}}}
+    pipeline.write()
+    # Sealed under the old file: with that it is replayed.
+    run(lab, pipeline, 4, "R4", "start once with the old file")
+    pipeline.more = more
+    pipeline.write()
+    run(lab, pipeline, 1, topic, "offset 100")
+    pipeline.more = more | {"sources": {"events": {"on_error": "dead_letter"}}}
+    pipeline.write()
+    run(lab, pipeline, 0)
+    lab.assert_exact(pipeline, unique=101)
+
+
 @pytest.mark.parametrize("field, value", [
     ("user_id", -1), ("user_id", 2**64), ("user_id", 1.5), ("user_id", "x"), ("user_id", None), ("amount", "1.239"), ("amount", 1e17),
     ("created_at", "2026-02-30T00:00:00Z"), ("created_at", "2026-01-01T00:00:00.1234Z"), ("created_at", 5), ("name", 5),

@@ -124,6 +124,35 @@ private func result(_ intent: Intent) -> EpochResult {
   }
 }
 
+@Suite struct ReplayCheckpointTests {
+  @Test func `where a record can end the process, nothing new is cut before what was replayed is in a checkpoint`() {
+    var start = Start(checkpointsReplay: true)
+    _ = start.open([whole(start)], records: [.intent(intent(1, 0, 4)), seal(1)], end: 4)
+    _ = start.look(witness: "millrace:\(Start.lineage):2")
+    _ = start.core.step(.logBegun(end: 6, durableEnd: 6), now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    let later = Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: 2_000)
+    let all = Polled(next: [9], rows: [5], byteCount: 9, stop: nil)
+    _ = start.core.step(.polled(all), now: start.now)
+    _ = start.core.step(.processed(result(intent(1, 0, 4))), now: start.now)
+    var commands = start.core.step(.sealCompared(mismatch: nil), now: start.now)
+    commands += start.core.step(.polled(all), now: later)
+    let freeze: UInt64? = commands.lazy.compactMap { if case .freeze(let id, 1) = $0 { id } else { nil } }.first
+    #expect(freeze != nil && !cuts(commands))
+    commands = start.core.step(.frozen(id: freeze ?? 0, position: 7), now: later)
+    commands += start.core.step(.synced(durableEnd: 7), now: later)
+    for work in [StateWork.flush(id: freeze ?? 0), .checkpoint(epoch: 1, name: "\(Start.lineage)-00000000000000000001")] {
+      commands += start.core.step(.stateWorkDone(work), now: later)
+    }
+    #expect(published(commands)?.epoch == 1 && !cuts(commands))
+    _ = start.core.step(.published(1, name: "\(Start.lineage)-00000000000000000001"), now: later)
+    commands = [2_100, 2_200].flatMap { start.core.step(.polled(all), now: Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: $0)) }
+    #expect(cuts(commands))
+  }
+
+  private func cuts(_ commands: [Command]) -> Bool { commands.contains { if case .cut = $0 { true } else { false } } }
+}
+
 /// A core that has come to live reading, of one partition.
 private struct Running: ~Copyable {
   var start = Start()

@@ -10,11 +10,12 @@ struct Start: ~Copyable {
   let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)
   static let lineage = Lineage(0xabc)
 
-  init(newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = []) {
+  init(newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false) {
     var options = CoreOptions(
       pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan"), sinkName: "out")
     options.newLineage = newLineage
     options.acceptedLosses = losses
+    options.checkpointsReplay = checkpointsReplay
     core = Core(options: options)
     _ = core.step(.started, now: now)
   }

@@ -54,6 +54,7 @@ enum Job {
     options.deadLetterMaxDelayMilliseconds = scenario.deadLetterDelay
     options.checkpointIntervalMilliseconds = scenario.checkpointInterval
     options.checkpointsRetained = scenario.retain
+    options.checkpointsReplay = scenario.checkpointsReplay
     options.unackedMaxBytes = UInt64(scenario.unackedBytes)
     options.settleMilliseconds = scenario.settle
     options.windowReserve = scenario.windowReserve

@@ -15,6 +15,7 @@ extension Scenario {
     default: break
     }
     if draws.chance(0.03), beyond == nil { (beyond, checkpointInterval) = (.topicAnew, min(checkpointInterval, long)) }
+    checkpointsReplay = draws.chance(0.15)
     // State is flushed again and again beside a slow seal, a checkpoint's too.
     if draws.chance(0.1) { (stateMemory, slowestJob, slowestSync) = (1024, 5, 1000) }
   }

@@ -66,6 +66,7 @@ package struct Scenario: Sendable {
   package var batchDelay: Int64 = 200
   package var deadLetterDelay: Int64 = 1000
   package var checkpointInterval: Int64 = 2000
+  package var checkpointsReplay = false
   package var retain = 3
   package var segmentBytes = 49_152
   package var stateMemory = 65_536
