@@ -98,6 +98,7 @@ struct KafkaSecurity {
       requires(
         ["sasl.oauthbearer.method", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.token.endpoint.url"],
         mechanism)
+    case "GSSAPI": requires(["sasl.kerberos.keytab"], mechanism)
     default: break
     }
     let foreign: (prefix: String, of: String)? =
@@ -110,7 +111,10 @@ struct KafkaSecurity {
 
   private func requires(_ names: [String], _ mechanism: String) {
     for name in names where !map.has(name) {
-      let example = ["sasl.oauthbearer.method": "oidc (the client credentials grant)", "sasl.password": "best ${file:PATH}"][name]
+      let example = [
+        "sasl.oauthbearer.method": "oidc (the client credentials grant)", "sasl.password": "best ${file:PATH}",
+        "sasl.kerberos.keytab": "PATH",
+      ][name]
       report(name, "\(name) is missing, \(mechanism) needs it", "write \(name): \(example ?? "...")")
     }
   }

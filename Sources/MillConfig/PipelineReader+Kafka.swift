@@ -63,10 +63,15 @@ extension PipelineReader {
   /// The value as it is handed on: paths absolute. A file that isn't there is reported.
   private func foundFile(_ name: String, _ text: String, _ node: ConfigNode, _ map: Section) -> String {
     let kind = KafkaProperties.allowed[name] ?? KafkaProperties.tokens[name]
-    guard kind == .file || kind == .place else { return text }
+    guard let kind, [.file, .commandFile, .place].contains(kind) else { return text }
     // librdkafka's word for "look in the usual places".
     if name == "ssl.ca.location", text == "probe" { return text }
     let path = absolutePath(text, base: baseDirectory)
+    // The directory before it, too, stands in the command.
+    if let refusal = KafkaProperties.refusal(of: path, kind: kind) {
+      problems.add(node, map.child(name), "\(refusal.message), which is \(path)", remedy: refusal.remedy)
+      return path
+    }
     if case .failure(let problem) = environment.file(path, 1), !(problem.isDirectory && kind == .place) {
       problems.add(node, map.child(name), "can't read \(path): \(problem.reason)", remedy: "create the file or make it readable")
     }
