@@ -17,6 +17,11 @@ extension PipelineReader {
     }
     checkName(entry, sinks)
     let path = sinks.child(entry.key)
+    if entry.key == source?.name || operators.names.contains(entry.key) {
+      problems.add(
+        entry.keyMark, path, "\(entry.key == source?.name ? "a source" : "an operator") has this name already",
+        remedy: "give each source, operator and sink a name of its own")
+    }
     let kinds = Section(
       entry.value, path: path, mark: entry.keyMark, known: ["clickhouse"], later: ["files": "use clickhouse", "kafka": "use clickhouse"],
       problems)
