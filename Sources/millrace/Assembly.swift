@@ -39,7 +39,7 @@ struct Assembly {
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
       windowReserve: settings.windowReserve)
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
-      SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
+      SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
     sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
   }

@@ -19,13 +19,13 @@ package struct PipelineGraph: Hashable, Sendable {
     package var value: String
   }
 
-  /// The way of one field, from the record to the table.
+  /// The way of one field, from the record to one column of the table.
   package struct FieldPath: Hashable, Sendable {
     package var field: String
     package var type: String
     /// `user.id`, or a name of metadata such as `$offset`.
     package var from: String
-    package var column: String?
+    package var column: String
   }
 
   package var pipeline: String
@@ -42,10 +42,9 @@ package struct PipelineGraph: Hashable, Sendable {
     if let deduplicate = pipeline.deduplicate { nodes.append(Self.node(deduplicate, pipeline)) }
     nodes.append(Self.sink(pipeline))
     nodes.append(Self.deadLetters(pipeline))
-    fields = pipeline.source.plan.fields.enumerated().map { index, field in
-      FieldPath(
-        field: field.name, type: "\(field.type)", from: "\(field.source)",
-        column: pipeline.sink.columns.first { $0.field == index }?.column)
+    fields = pipeline.sink.columns.map { mapping in
+      let field = pipeline.source.plan.fields[mapping.field]
+      return FieldPath(field: field.name, type: "\(field.type)", from: "\(field.source)", column: mapping.column)
     }
     plan = planText(pipeline)
     planHash = MillConfig.planHash(plan)
