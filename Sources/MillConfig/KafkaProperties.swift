@@ -94,6 +94,9 @@ package enum KafkaProperties {
     package var nearest: String?
   }
 
+  /// Whether a pipeline file may set it, to one value or another.
+  static func isKnown(_ name: String) -> Bool { allowed[name] != nil || tokens[name] != nil }
+
   /// Why `name` can't be set, or not to this value; nil where it can. Whether files are there is not looked at.
   static func refusal(of name: String, value: String) -> Refusal? {
     if name == "ssl.endpoint.identification.algorithm", value != "https" {

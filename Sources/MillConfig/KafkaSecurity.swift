@@ -58,7 +58,7 @@ struct KafkaSecurity {
       let far = brokers.first { !MillConfig.isLoopback(host: hostPart($0)) } ?? ""
       return report(
         "security.protocol", "\(far) is another machine, and nothing says how to talk to it",
-        "kafka: {properties: {security.protocol: ssl}} or sasl_ssl; plaintext, where the network is trusted, must be written too")
+        "set security.protocol to ssl or sasl_ssl; plaintext, where the network is trusted, must be written too")
     }
     if !written.hasPrefix("sasl_"), let sasl = first("sasl.") {
       report(

@@ -22,7 +22,7 @@ package struct Pipeline: Hashable, Sendable {
   /// Shard threads; always 1 in this version.
   package var workerCount: Int
   /// What must not be seen in any output, whatever setting it is the value of.
-  package var secrets: [Secret] = []
+  package var secrets = Secrets()
   /// The HTTP interface; nil: none.
   package var admin: AdminSettings?
 

@@ -111,9 +111,9 @@ extension PipelineReader {
     }
     let rest = text.dropFirst(scheme.count)
     let authority = rest.prefix { $0 != "/" }
-    if authority.contains("@") {
+    if rest.contains("@") {
       problems.add(
-        node.mark, path, value: Secret.mask, "a URL with credentials would show them in messages", remedy: "use user and password")
+        node, path, "a URL with credentials would show them in messages", remedy: "use user and password")
       return nil
     }
     let port = authority.last == "]" ? nil : authority.lastIndex(of: ":")

@@ -192,8 +192,9 @@ extension PipelineReader {
     }
     do throws(TypeProblem) { return try DataType.parse(scalar.text) } catch {
       problems.add(
-        node, path, error.message, remedy: "a type such as String, Int64, Decimal(18, 2), DateTime64(3) or Nullable(String)",
-        nearest: error.nearest)
+        node, path, node.isSecret ? "this is no type" : error.message,
+        remedy: "a type such as String, Int64, Decimal(18, 2), DateTime64(3) or Nullable(String)",
+        nearest: node.isSecret ? nil : error.nearest)
       return nil
     }
   }

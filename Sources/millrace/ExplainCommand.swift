@@ -14,7 +14,7 @@ func explainFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
   switch format {
   case .text: Output.out(graph.text())
   case .mermaid: Output.out(graph.mermaid())
-  case .json: Output.out(json(graph) + "\n")
+  case .json: Output.json(json(graph) + "\n")
   }
   return .done
 }

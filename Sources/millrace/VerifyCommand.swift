@@ -26,7 +26,7 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
       deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinkName: pipeline.sink.name,
       rowsAreDistinct: pipeline.deduplicate != nil, sink: sink, transport: assembly.transports[0], pause: { usleep(200_000) })
   ).run()
-  Output.out(arguments.flag("--json") ? json(report) + "\n" : text(report))
+  if arguments.flag("--json") { Output.json(json(report) + "\n") } else { Output.out(text(report)) }
   if report.isProven { return .done }
   return report.lostHistory.isEmpty ? .failed : .stopped
 }

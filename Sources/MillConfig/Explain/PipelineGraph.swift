@@ -48,6 +48,19 @@ package struct PipelineGraph: Hashable, Sendable {
     }
     plan = planText(pipeline)
     planHash = MillConfig.planHash(plan)
+    conceal(pipeline.secrets)
+  }
+
+  /// Here, before a form of it escapes anything.
+  private mutating func conceal(_ secrets: Secrets) {
+    for node in nodes.indices {
+      for fact in nodes[node].facts.indices { nodes[node].facts[fact].value = secrets.conceal(nodes[node].facts[fact].value) }
+    }
+    for field in fields.indices {
+      fields[field].type = secrets.conceal(fields[field].type)
+      fields[field].from = secrets.conceal(fields[field].from)
+    }
+    plan = secrets.conceal(plan)
   }
 
   private static func source(_ pipeline: Pipeline) -> Node {
