@@ -44,6 +44,14 @@ struct Assembly {
     sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
   }
 
+  /// The ends of `pipeline`; nil, after the reason, where librdkafka refuses one of its properties: the file is invalid.
+  static func make(_ pipeline: Pipeline, _ logger: Logger) -> Assembly? {
+    do throws(SourceError) { return try Assembly(pipeline, logger) } catch {
+      logger.error("kafka.properties: \(describe(error))")
+      return nil
+    }
+  }
+
   /// Drops requests under way and joins the threads of HTTP.
   func close() {
     for transport in transports { transport.close() }

@@ -9,13 +9,7 @@ internal import MillVerify
 /// `millrace verify FILE`.
 func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
-  let assembly: Assembly
-  do throws(SourceError) {
-    assembly = try Assembly(pipeline, logger)
-  } catch {
-    Output.error("kafka.properties: \(error)\n")
-    return .failed
-  }
+  guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   defer { assembly.close() }
   var sink = assembly.sink.options
   // A look at all batches of a year reads a column of all rows.

@@ -83,6 +83,18 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
   #expect(missing.code == 3 && missing.error.contains("/none/such.yaml: can't read the pipeline file: No such file or directory"))
 }
 
+@Test(arguments: ["fetch.max.bytes: 1000", "reconnect.backoff.ms: 60000", "security.protocol: ssl, ssl.ca.pem: junk"])
+func `a property that only librdkafka knows to be wrong makes the file invalid too`(property: String) throws {
+  let right = try String(contentsOfFile: example, encoding: .utf8)
+  try withFile(right.replacingOccurrences(of: "kafka:\n", with: "kafka:\n  properties: {\(property)}\n")) { file in
+    for arguments in [["run", file], ["check", file, "--connect"], ["verify", file]] {
+      let outcome = try Running(arguments).finish()
+      #expect(outcome.code == 3, "\(outcome.error)")
+      #expect(outcome.error.contains("kafka.properties: refused: ") && !outcome.error.contains("refused(\""), "\(outcome.error)")
+    }
+  }
+}
+
 @Test func `checkpoints of a pipeline that has not run end with 1 and the directory`() throws {
   let text = try String(contentsOfFile: example, encoding: .utf8)
   try withFile(text) { file in
