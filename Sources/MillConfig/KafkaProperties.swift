@@ -7,6 +7,8 @@ package enum KafkaProperties {
   /// What a property's value may be.
   package enum Kind: Hashable, Sendable {
     case text
+    /// A text of several lines, such as a certificate.
+    case lines
     /// A text that librdkafka puts into a command, kinit's, which it hands to a shell.
     case commandWord
     case flag
@@ -39,7 +41,8 @@ package enum KafkaProperties {
     "sasl.kerberos.service.name": .commandWord, "sasl.kerberos.principal": .commandWord, "sasl.kerberos.keytab": .commandFile,
     "sasl.kerberos.min.time.before.relogin": .count(0...86_400_000),
     "ssl.cipher.suites": .text, "ssl.curves.list": .text, "ssl.sigalgs.list": .text, "ssl.key.location": .file, "ssl.key.password": .text,
-    "ssl.key.pem": .text, "ssl.certificate.location": .file, "ssl.certificate.pem": .text, "ssl.ca.location": .place, "ssl.ca.pem": .text,
+    "ssl.key.pem": .lines, "ssl.certificate.location": .file, "ssl.certificate.pem": .lines, "ssl.ca.location": .place,
+    "ssl.ca.pem": .lines,
     "ssl.crl.location": .file, "ssl.keystore.location": .file, "ssl.keystore.password": .text,
     "ssl.endpoint.identification.algorithm": .choice(["https"]),
   ]
@@ -113,8 +116,13 @@ package enum KafkaProperties {
   /// Why a value can't be one of this kind.
   static func refusal(of value: String, kind: Kind) -> Refusal? {
     switch kind {
-    case .text, .commandWord, .file, .commandFile, .place:
+    case .text, .lines, .commandWord, .file, .commandFile, .place:
       if value.isEmpty { return Refusal(message: "the value is empty", remedy: "write a value, or leave the property out") }
+      // A zero byte ends a text for librdkafka: the rest would be lost silently.
+      let breaks: [Unicode.Scalar] = kind == .lines ? ["\n", "\r", "\t"] : []
+      guard value.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f || breaks.contains($0) }) else {
+        return Refusal(message: "the value has control characters", remedy: "a text without them")
+      }
       guard kind == .commandWord || kind == .commandFile else { return nil }
       // Nothing that a shell takes for more than a letter, and no option of kinit.
       let isPlain = value.utf8.allSatisfy { byte in

@@ -188,9 +188,9 @@ func hostPart(_ authority: String) -> String {
   return String(authority.prefix { $0 != ":" })
 }
 
-/// Whether `host` is this machine whatever the network does: `localhost`, 127.0.0.0/8, ::1.
+/// Whether `host` is this machine whatever the network does: `localhost`, 127.0.0.0/8, ::1. For `a.localhost` glibc asks the network.
 func isLoopback(host: String) -> Bool {
-  if host == "localhost" || host.hasSuffix(".localhost") || host == "::1" { return true }
+  if host == "localhost" || host == "::1" { return true }
   let parts = host.split(separator: ".", omittingEmptySubsequences: false)
   return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
 }

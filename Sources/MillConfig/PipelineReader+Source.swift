@@ -104,12 +104,12 @@ extension PipelineReader {
     case .list: problems.add(node, path, "a list stands where a start is wanted", remedy: remedy)
     case .map(let entries):
       let map = section.section("start", known: ["timestamp", "offsets"])
-      guard entries.count == 1 else {
+      if entries.count == 1, map.node("timestamp") != nil { return readMoment(map) }
+      if entries.count == 1, map.node("offsets") != nil { return readOffsets(map.map("offsets")) }
+      // An unknown key alone is reported already.
+      if entries.count != 1 || entries[0].value.isNull {
         problems.add(node.mark, path, "timestamp or offsets, one of the two, is wanted", remedy: remedy)
-        return nil
       }
-      if map.node("timestamp") != nil { return readMoment(map) }
-      if map.node("offsets") != nil { return readOffsets(map.map("offsets")) }
     }
     return nil
   }

@@ -24,7 +24,9 @@ enum YAMLParser {
         Mark(line: line, column: 1), "", "byte \(bad) is not valid UTF-8", remedy: "save the file as UTF-8 text")
       return nil
     }
-    return unsafe bytes.withUnsafeBufferPointer { buffer in
+    // Editors on Windows begin a file with a byte order mark, which libyaml takes for text where it is told the encoding.
+    let text = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? bytes.dropFirst(3) : bytes[...]
+    return unsafe text.withUnsafeBufferPointer { buffer in
       var reader = unsafe EventReader(buffer, problems)
       defer { reader.close() }
       return reader.readDocument()
