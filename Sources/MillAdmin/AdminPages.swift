@@ -12,15 +12,12 @@ package struct AdminViews: Sendable {
 }
 
 /// One answer, whole.
-struct AdminAnswer: Hashable, Sendable {
+struct AdminAnswer: Sendable {
   var status: Int
   var contentType: String
   var body: String
   /// A header beside the content type.
   var header: (name: String, value: String)?
-
-  static func == (a: AdminAnswer, b: AdminAnswer) -> Bool { a.status == b.status && a.contentType == b.contentType && a.body == b.body }
-  func hash(into hasher: inout Hasher) { hasher.combine(body) }
 }
 
 /// Which request gets which answer. Any thread.

@@ -12,8 +12,8 @@ package struct AdminError: Error, Hashable, Sendable {
   package var isTaken: Bool { code == EADDRINUSE }
 }
 
-/// Serves ``AdminPages`` by libmicrohttpd, on one thread of the library. Bounded in all that a client decides: connections, bytes of a
-/// request's line and headers (a body is never read), and how long it may say nothing.
+/// Serves ``AdminPages`` by libmicrohttpd, on one thread of the library. Bounded in all that a client decides: connections (one too many
+/// closes the oldest), bytes of a request's line and headers (a body is never read), and how long it may say nothing.
 @safe package final class AdminServer: @unchecked Sendable {
   private static let connectionsMax: UInt32 = 32
   private static let silenceSecondsMax: UInt32 = 10
@@ -30,9 +30,12 @@ package struct AdminError: Error, Hashable, Sendable {
     let listener = try listen(host, port)
     unsafe self.pages = Unmanaged.passRetained(PagesBox(pages))
     unsafe handler = .allocate(capacity: 1)
-    unsafe handler.initialize(to: mr_mhd_handler(answer: answerRequest, context: self.pages.toOpaque()))
+    unsafe handler.initialize(to: mr_mhd_handler())
+    unsafe handler.pointee.answer = answerRequest
+    unsafe handler.pointee.context = self.pages.toOpaque()
+    unsafe handler.pointee.connections = Self.connectionsMax
     guard
-      let daemon = unsafe mr_mhd_start(listener, handler, Self.connectionsMax, Self.silenceSecondsMax, Self.connectionByteCount)
+      let daemon = unsafe mr_mhd_start(listener, handler, Self.silenceSecondsMax, Self.connectionByteCount)
     else {
       Glibc.close(listener)
       unsafe handler.deallocate()

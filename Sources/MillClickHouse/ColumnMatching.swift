@@ -1,17 +1,17 @@
 package import MillFlow
 package import MillLog
 
-/// A field of the rows and the column it is meant for; in the order of the RowBlock's columns.
+/// A field of the rows and the columns it is meant for; in the order of the RowBlock's columns.
 package struct SinkField: Hashable, Sendable {
   /// The field's name in the pipeline file.
   package var field: String
-  /// The column that it goes into.
-  package var column: String
+  /// The columns that it goes into, each; never empty.
+  package var columns: [String]
   package var type: DataType
 
-  package init(field: String, column: String? = nil, type: DataType) {
+  package init(field: String, columns: [String]? = nil, type: DataType) {
     self.field = field
-    self.column = column ?? field
+    self.columns = columns ?? [field]
     self.type = type
   }
 }
@@ -25,11 +25,11 @@ package enum ColumnMatching {
   ) -> (columns: [TargetColumn], problems: [String]) {
     var matched: [TargetColumn] = []
     var problems: [String] = []
-    for field in fields {
-      guard let column = columns.first(where: { $0.name == field.column }) else {
+    for (field, name) in fields.flatMap({ field in field.columns.map { (field, $0) } }) {
+      guard let column = columns.first(where: { $0.name == name }) else {
         problems.append(
-          "field \(field.field) has no column \(SQL.name(field.column)) in \(table): "
-            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(field.column)) \(field.type), or leave the field out")
+          "field \(field.field) has no column \(SQL.name(name)) in \(table): "
+            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(name)) \(field.type), or leave the field out")
         continue
       }
       if !column.isInsertable {
@@ -40,7 +40,7 @@ package enum ColumnMatching {
       }
     }
     for column in columns where column.isInsertable && column.name != provenance {
-      let feeding = fields.indices.filter { fields[$0].column == column.name }
+      let feeding = fields.indices.filter { fields[$0].columns.contains(column.name) }
       if feeding.count > 1 {
         problems.append(
           "column \(SQL.name(column.name)) of \(table) is fed by \(feeding.map { fields[$0].field }.joined(separator: " and ")): one field each"
@@ -73,7 +73,7 @@ package enum ColumnMatching {
   /// What encodes today's fields as a batch of these columns was encoded, also where the table has been altered since.
   package static func encoder(of sealed: [BatchColumn], fields: [SinkField], table: TableName) -> Result<BlockEncoder, Refusal> {
     // Where there is one it stands last, and no field feeds it.
-    let provenance = sealed.last.flatMap { last in fields.contains { $0.column == last.name } ? nil : last }
+    let provenance = sealed.last.flatMap { last in fields.contains { $0.columns.contains(last.name) } ? nil : last }
     let columns = sealed.dropLast(provenance == nil ? 0 : 1).map { DescribedColumn(name: $0.name, type: $0.type) }
     let (matched, problems) = match(fields, columns, provenance: nil, isReplicated: false, table: table)
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }

@@ -32,10 +32,20 @@ struct ConfigNode: Sendable {
     var text: String
     /// Written without quotes: only such a one can be null, a number or a truth value.
     var isPlain: Bool
-    /// Prints as `***`.
-    var isSecret: Bool
+    /// Part of it came from elsewhere: that is a text, whatever it holds, and never null.
+    var isSubstituted = false
+    var secrecy = Secrecy.open
 
-    var isNull: Bool { isPlain && ["", "~", "null", "Null", "NULL"].contains(text) }
+    var isNull: Bool { isPlain && !isSubstituted && ["", "~", "null", "Null", "NULL"].contains(text) }
+  }
+
+  /// Whether and why a value prints as `***`.
+  enum Secrecy: Sendable {
+    case open
+    /// Part of it came from a file.
+    case ofFile
+    /// Its key says so: no message of ours shows it.
+    case ofKey
   }
 
   /// A key of a map with its value.
@@ -58,17 +68,34 @@ struct ConfigNode: Sendable {
   /// The value for a message: short, secrets masked; nil for lists and maps.
   var shownValue: String? {
     guard case .scalar(let scalar) = content else { return nil }
-    if scalar.isSecret { return Secret.mask }
-    return scalar.text.count <= 80 ? scalar.text : scalar.text.prefix(77) + "..."
+    return shown(scalar.text.count <= 80 ? scalar.text : scalar.text.prefix(77) + "...")
   }
 
-  /// The texts of all secrets below it, those alone that are long enough not to stand in other texts by chance.
-  var secrets: [Secret] {
+  /// `text`, the value or what a message quotes of it; `***` where it is a secret or, as in `http://user:password@host`, may hold one.
+  func shown(_ text: String) -> String {
+    guard case .scalar(let scalar) = content else { return text }
+    let at = scalar.text.lastIndex(of: "@")
+    return isSecret || at.map { scalar.text[..<$0].contains(":") } == true ? Secret.mask : text
+  }
+
+  var isSecret: Bool {
+    if case .scalar(let scalar) = content { return scalar.secrecy != .open }
+    return false
+  }
+
+  /// All secrets below it.
+  var secrets: Secrets {
+    var found: [(text: String, secrecy: Secrecy)] = []
+    gather(into: &found)
+    return Secrets(hidden: found.filter { $0.secrecy == .ofKey }.map(\.text), shown: found.filter { $0.secrecy == .ofFile }.map(\.text))
+  }
+
+  private func gather(into found: inout [(text: String, secrecy: Secrecy)]) {
     switch content {
-    case .scalar(let scalar): scalar.isSecret && scalar.text.utf8.count >= Secret.byteCountToConceal ? [Secret(scalar.text)] : []
-    case .list(let items): items.flatMap(\.secrets)
-    case .map(let entries): entries.flatMap(\.value.secrets)
-    case .invalid: []
+    case .scalar(let scalar): if scalar.secrecy != .open { found.append((scalar.text, scalar.secrecy)) }
+    case .list(let items): for item in items { item.gather(into: &found) }
+    case .map(let entries): for entry in entries { entry.value.gather(into: &found) }
+    case .invalid: break
     }
   }
 

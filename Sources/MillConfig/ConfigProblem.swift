@@ -34,7 +34,17 @@ package struct ConfigProblem: Hashable, Sendable {
     if let value { head += " = \(quoted(value))" }
     if !path.isEmpty || value != nil { head += ": " }
     let hint = nearest.map { "did you mean \($0)? " } ?? ""
-    return head + message + "\n    " + hint + remedy
+    return printable(head + message) + "\n    " + printable(hint + remedy)
+  }
+
+  func concealing(_ secrets: Secrets) -> ConfigProblem {
+    var problem = self
+    problem.path = secrets.conceal(path)
+    problem.value = value.map(secrets.conceal)
+    problem.message = secrets.conceal(message)
+    problem.remedy = secrets.conceal(remedy)
+    problem.nearest = nearest.map(secrets.conceal)
+    return problem
   }
 }
 
@@ -57,9 +67,11 @@ final class ProblemList {
   private(set) var problems: [ConfigProblem] = []
 
   var isEmpty: Bool { problems.isEmpty }
-  var sorted: [ConfigProblem] {
+
+  /// By line and column, none of them quoting a secret.
+  func sorted(concealing secrets: Secrets) -> [ConfigProblem] {
     problems.enumerated().sorted { ($0.element.line, $0.element.column, $0.offset) < ($1.element.line, $1.element.column, $1.offset) }
-      .map(\.element)
+      .map { $0.element.concealing(secrets) }
   }
 
   func add(_ mark: Mark, _ path: String, value: String? = nil, _ message: String, remedy: String, nearest: String? = nil) {
@@ -75,18 +87,30 @@ final class ProblemList {
 }
 
 /// `text` in double quotes on one line: quotes, backslashes and control characters escaped.
-package func quoted(_ text: String) -> String {
-  var result = "\""
-  for scalar in text.unicodeScalars {
+package func quoted(_ text: String) -> String { "\"" + escaped(text) + "\"" }
+
+/// The inside of ``quoted(_:)``. Plans kept with a state are written by it: it never changes.
+func escaped(_ text: String) -> String {
+  text.unicodeScalars.map { scalar in
     switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case "\n": result += "\\n"
-    case "\r": result += "\\r"
-    case "\t": result += "\\t"
-    case _ where scalar.value < 0x20 || scalar.value == 0x7f: result += "\\u{\(String(scalar.value, radix: 16))}"
-    default: result.unicodeScalars.append(scalar)
+    case "\"": "\\\""
+    case "\\": "\\\\"
+    case _ where scalar.value < 0x20 || scalar.value == 0x7f: shownControl(scalar)
+    default: String(scalar)
     }
+  }.joined()
+}
+
+/// `text` on one line: nothing of it steers a terminal.
+func printable(_ text: String) -> String {
+  text.unicodeScalars.map { $0.properties.generalCategory == .control ? shownControl($0) : String($0) }.joined()
+}
+
+private func shownControl(_ scalar: Unicode.Scalar) -> String {
+  switch scalar {
+  case "\n": "\\n"
+  case "\r": "\\r"
+  case "\t": "\\t"
+  default: "\\u{\(String(scalar.value, radix: 16))}"
   }
-  return result + "\""
 }

@@ -7,11 +7,17 @@ package enum KafkaProperties {
   /// What a property's value may be.
   package enum Kind: Hashable, Sendable {
     case text
+    /// A text of several lines, such as a certificate.
+    case lines
+    /// A text that librdkafka puts into a command, kinit's, which it hands to a shell.
+    case commandWord
     case flag
     case count(ClosedRange<Int>)
     case choice([String])
     /// The path of a file that is there, relative to the pipeline file.
     case file
+    /// Of a file whose path stands in that command.
+    case commandFile
     /// Of a file or a directory.
     case place
   }
@@ -22,8 +28,8 @@ package enum KafkaProperties {
     "client.id": .text, "client.rack": .text,
     "metadata.max.age.ms": .count(1...86_400_000), "topic.metadata.refresh.interval.ms": .count(-1...3_600_000),
     "topic.metadata.refresh.fast.interval.ms": .count(1...60_000), "broker.address.ttl": .count(0...86_400_000),
-    "broker.address.family": .choice(["any", "v4", "v6"]), "broker.version.fallback": .text, "api.version.request": .flag,
-    "api.version.request.timeout.ms": .count(1...300_000), "connections.max.idle.ms": .count(0...2_147_483_647),
+    "broker.address.family": .choice(["any", "v4", "v6"]), "api.version.request.timeout.ms": .count(1...300_000),
+    "connections.max.idle.ms": .count(0...2_147_483_647),
     "reconnect.backoff.ms": .count(0...3_600_000), "reconnect.backoff.max.ms": .count(0...3_600_000),
     "receive.message.max.bytes": .count(1000...2_147_483_647), "fetch.wait.max.ms": .count(0...300_000),
     "fetch.message.max.bytes": .count(1...1_000_000_000), "max.partition.fetch.bytes": .count(1...1_000_000_000),
@@ -32,10 +38,11 @@ package enum KafkaProperties {
     "socket.receive.buffer.bytes": .count(0...100_000_000), "socket.keepalive.enable": .flag, "socket.nagle.disable": .flag,
     "socket.max.fails": .count(0...1_000_000), "socket.connection.setup.timeout.ms": .count(1000...2_147_483_647),
     "sasl.mechanism": .choice(mechanisms), "sasl.mechanisms": .choice(mechanisms), "sasl.username": .text, "sasl.password": .text,
-    "sasl.kerberos.service.name": .text, "sasl.kerberos.principal": .text, "sasl.kerberos.keytab": .file,
+    "sasl.kerberos.service.name": .commandWord, "sasl.kerberos.principal": .commandWord, "sasl.kerberos.keytab": .commandFile,
     "sasl.kerberos.min.time.before.relogin": .count(0...86_400_000),
     "ssl.cipher.suites": .text, "ssl.curves.list": .text, "ssl.sigalgs.list": .text, "ssl.key.location": .file, "ssl.key.password": .text,
-    "ssl.key.pem": .text, "ssl.certificate.location": .file, "ssl.certificate.pem": .text, "ssl.ca.location": .place, "ssl.ca.pem": .text,
+    "ssl.key.pem": .lines, "ssl.certificate.location": .file, "ssl.certificate.pem": .lines, "ssl.ca.location": .place,
+    "ssl.ca.pem": .lines,
     "ssl.crl.location": .file, "ssl.keystore.location": .file, "ssl.keystore.password": .text,
     "ssl.endpoint.identification.algorithm": .choice(["https"]),
   ]
@@ -60,6 +67,8 @@ package enum KafkaProperties {
     "enable.auto.offset.store": "offsets live in the checkpoint",
     "isolation.level": "it is read_committed: aborted records are no input",
     "auto.offset.reset": "it is error: a lost position stops the pipeline; use start for the first one",
+    "api.version.request": "it is on: what librdkafka asks of a broker whose version it doesn't know would bring aborted records too",
+    "broker.version.fallback": "brokers tell their version; an older protocol would bring aborted records too",
     "check.crcs": "it is on: a damaged record must not become a row",
     "enable.partition.eof": "the engine needs it on",
     "allow.auto.create.topics": "it is off: a pipeline reads topics that are there",
@@ -88,6 +97,9 @@ package enum KafkaProperties {
     package var nearest: String?
   }
 
+  /// Whether a pipeline file may set it, to one value or another.
+  static func isKnown(_ name: String) -> Bool { allowed[name] != nil || tokens[name] != nil }
+
   /// Why `name` can't be set, or not to this value; nil where it can. Whether files are there is not looked at.
   static func refusal(of name: String, value: String) -> Refusal? {
     if name == "ssl.endpoint.identification.algorithm", value != "https" {
@@ -101,11 +113,24 @@ package enum KafkaProperties {
       nearest: nearestKnown(to: name, among: (Array(allowed.keys) + Array(tokens.keys)).sorted()))
   }
 
-  private static func refusal(of value: String, kind: Kind) -> Refusal? {
+  /// Why a value can't be one of this kind.
+  static func refusal(of value: String, kind: Kind) -> Refusal? {
     switch kind {
-    case .text, .file, .place:
-      if !value.isEmpty { return nil }
-      return Refusal(message: "the value is empty", remedy: "write a value, or leave the property out")
+    case .text, .lines, .commandWord, .file, .commandFile, .place:
+      if value.isEmpty { return Refusal(message: "the value is empty", remedy: "write a value, or leave the property out") }
+      // A zero byte ends a text for librdkafka: the rest would be lost silently.
+      let breaks: [Unicode.Scalar] = kind == .lines ? ["\n", "\r", "\t"] : []
+      guard value.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f || breaks.contains($0) }) else {
+        return Refusal(message: "the value has control characters", remedy: "a text without them")
+      }
+      guard kind == .commandWord || kind == .commandFile else { return nil }
+      // Nothing that a shell takes for more than a letter, and no option of kinit.
+      let isPlain = value.utf8.allSatisfy { byte in
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+          || "._/@-".utf8.contains(byte)
+      }
+      if isPlain, !value.hasPrefix("-") { return nil }
+      return Refusal(message: "a shell could run a part of this value", remedy: "letters, digits and . _ / @ - only, no - in front")
     case .flag:
       if ["true", "false"].contains(value) { return nil }
       return Refusal(message: "this is neither true nor false", remedy: "true or false")

@@ -58,7 +58,7 @@ struct KafkaSecurity {
       let far = brokers.first { !MillConfig.isLoopback(host: hostPart($0)) } ?? ""
       return report(
         "security.protocol", "\(far) is another machine, and nothing says how to talk to it",
-        "kafka: {properties: {security.protocol: ssl}} or sasl_ssl; plaintext, where the network is trusted, must be written too")
+        "set security.protocol to ssl or sasl_ssl; plaintext, where the network is trusted, must be written too")
     }
     if !written.hasPrefix("sasl_"), let sasl = first("sasl.") {
       report(
@@ -98,6 +98,7 @@ struct KafkaSecurity {
       requires(
         ["sasl.oauthbearer.method", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.token.endpoint.url"],
         mechanism)
+    case "GSSAPI": requires(["sasl.kerberos.keytab"], mechanism)
     default: break
     }
     let foreign: (prefix: String, of: String)? =
@@ -110,7 +111,10 @@ struct KafkaSecurity {
 
   private func requires(_ names: [String], _ mechanism: String) {
     for name in names where !map.has(name) {
-      let example = ["sasl.oauthbearer.method": "oidc (the client credentials grant)", "sasl.password": "best ${file:PATH}"][name]
+      let example = [
+        "sasl.oauthbearer.method": "oidc (the client credentials grant)", "sasl.password": "best ${file:PATH}",
+        "sasl.kerberos.keytab": "PATH",
+      ][name]
       report(name, "\(name) is missing, \(mechanism) needs it", "write \(name): \(example ?? "...")")
     }
   }
@@ -184,9 +188,9 @@ func hostPart(_ authority: String) -> String {
   return String(authority.prefix { $0 != ":" })
 }
 
-/// Whether `host` is this machine whatever the network does: `localhost`, 127.0.0.0/8, ::1.
+/// Whether `host` is this machine whatever the network does: `localhost`, 127.0.0.0/8, ::1. For `a.localhost` glibc asks the network.
 func isLoopback(host: String) -> Bool {
-  if host == "localhost" || host.hasSuffix(".localhost") || host == "::1" { return true }
+  if host == "localhost" || host == "::1" { return true }
   let parts = host.split(separator: ".", omittingEmptySubsequences: false)
   return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
 }

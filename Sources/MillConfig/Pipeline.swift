@@ -22,7 +22,7 @@ package struct Pipeline: Hashable, Sendable {
   /// Shard threads; always 1 in this version.
   package var workerCount: Int
   /// What must not be seen in any output, whatever setting it is the value of.
-  package var secrets: [Secret] = []
+  package var secrets = Secrets()
   /// The HTTP interface; nil: none.
   package var admin: AdminSettings?
 
@@ -165,8 +165,11 @@ package struct ClickHouseSettings: Hashable, Sendable {
   package var password: Secret
   package var database: String
   package var table: String
-  /// Every field and the column it goes into, in the order of the fields; no column twice.
+  /// Every field with each column it goes into, in the order of the fields; no field without one, no column twice.
   package var columns: [ColumnMapping]
+
+  /// The columns that the field of this index goes into, in the file's order.
+  package func columns(of field: Int) -> [String] { columns.filter { $0.field == field }.map(\.column) }
   package var batchRowCountMax: Int
   package var batchByteCountMax: Int
   package var batchDelayMaxMilliseconds: Int64

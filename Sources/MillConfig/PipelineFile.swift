@@ -8,12 +8,14 @@ package enum PipelineFile {
     _ bytes: [UInt8], directory: String, environment: ConfigEnvironment
   ) throws(ConfigProblems) -> Pipeline {
     let problems = ProblemList()
+    var secrets = Secrets()
     if let root = YAMLParser.parse(bytes, into: problems) {
       let substitution = Substitution(environment: environment, baseDirectory: directory, problems: problems)
       let tree = substitution.apply(root)
+      secrets = tree.secrets
       let reader = PipelineReader(baseDirectory: directory, environment: environment, problems: problems)
       if var pipeline = reader.read(tree), problems.isEmpty {
-        pipeline.secrets = tree.secrets
+        pipeline.secrets = secrets
         return pipeline
       }
     }
@@ -21,29 +23,29 @@ package enum PipelineFile {
       // A gap in the reader (the fuzz test looks for it); to refuse is still right.
       problems.add(Mark(line: 0, column: 0), "", unnamedProblem, remedy: "please report the file as a defect of millrace")
     }
-    throw ConfigProblems(problems: problems.sorted)
+    throw ConfigProblems(problems: problems.sorted(concealing: secrets))
   }
 
-  /// The kafka section of a command line: the same rules as in a file. Relative paths begin at `directory`, which is absolute.
+  /// The kafka section of a command line: the same rules and substitutions as in a file. Relative paths begin at `directory`, which is
+  /// absolute.
   package static func kafka(
     brokers: String, properties: [(name: String, value: String)], directory: String, environment: ConfigEnvironment
-  ) throws(ConfigProblems) -> KafkaSettings {
+  ) throws(ConfigProblems) -> (settings: KafkaSettings, secrets: Secrets) {
     let problems = ProblemList()
     let mark = Mark(line: 0, column: 0)
     func entry(_ name: String, _ content: ConfigNode.Content) -> ConfigNode.Entry {
       ConfigNode.Entry(key: name, keyMark: mark, value: ConfigNode(mark: mark, content: content))
     }
-    let written = properties.map { property in
-      let isSecret = Secret.isSecretKey(property.name)
-      return entry(property.name, .scalar(.init(text: property.value, isPlain: false, isSecret: isSecret)))
-    }
-    let address = ConfigNode.Scalar(text: brokers, isPlain: false, isSecret: false)
+    let written = properties.map { entry($0.name, .scalar(.init(text: $0.value, isPlain: false))) }
+    let address = ConfigNode.Scalar(text: brokers, isPlain: false)
     let kafka = entry("kafka", .map([entry("brokers", .scalar(address)), entry("properties", .map(written))]))
-    let top = Section(ConfigNode(mark: mark, content: .map([kafka])), path: "", mark: mark, known: ["kafka"], problems)
+    let substitution = Substitution(environment: environment, baseDirectory: directory, problems: problems)
+    let tree = substitution.apply(ConfigNode(mark: mark, content: .map([kafka])))
+    let top = Section(tree, path: "", mark: mark, known: ["kafka"], problems)
     let reader = PipelineReader(baseDirectory: directory, environment: environment, problems: problems)
     let settings = reader.readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)), top)
-    guard problems.isEmpty, let settings else { throw ConfigProblems(problems: problems.sorted) }
-    return settings
+    guard problems.isEmpty, let settings else { throw ConfigProblems(problems: problems.sorted(concealing: tree.secrets)) }
+    return (settings, tree.secrets)
   }
 
   /// Reads the file at `path`; where that is relative, it begins at `workingDirectory`, which is absolute.

@@ -9,7 +9,10 @@ extension PipelineReader {
     for entry in map.keys where !entry.value.isInvalid {
       guard let (node, text) = section.scalar(entry.value, map.child(entry.key), wanted: "a property's value") else { continue }
       if let refusal = KafkaProperties.refusal(of: entry.key, value: text) {
-        problems.add(node, map.child(entry.key), refusal.message, remedy: refusal.remedy, nearest: refusal.nearest)
+        // Under a name that isn't known, or mistyped, anything may stand: a password too.
+        let value = KafkaProperties.isKnown(entry.key) ? node.shownValue : nil
+        problems.add(
+          node.mark, map.child(entry.key), value: value, refusal.message, remedy: refusal.remedy, nearest: refusal.nearest)
       } else {
         properties[entry.key] = KafkaSecurity.Property(text: foundFile(entry.key, text, node, map), node: node)
       }
@@ -32,7 +35,7 @@ extension PipelineReader {
         } else {
           isWhole = false
           problems.add(
-            node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(broker)) is not host:port",
+            node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(node.shown(broker))) is not host:port",
             remedy: "such as kafka-1:9092,kafka-2:9092; ports are 1 to 65535; no scheme (security.protocol says that)")
         }
       }
@@ -63,12 +66,18 @@ extension PipelineReader {
   /// The value as it is handed on: paths absolute. A file that isn't there is reported.
   private func foundFile(_ name: String, _ text: String, _ node: ConfigNode, _ map: Section) -> String {
     let kind = KafkaProperties.allowed[name] ?? KafkaProperties.tokens[name]
-    guard kind == .file || kind == .place else { return text }
+    guard let kind, [.file, .commandFile, .place].contains(kind) else { return text }
     // librdkafka's word for "look in the usual places".
     if name == "ssl.ca.location", text == "probe" { return text }
     let path = absolutePath(text, base: baseDirectory)
+    // The directory before it, too, stands in the command.
+    if let refusal = KafkaProperties.refusal(of: path, kind: kind) {
+      problems.add(node, map.child(name), "\(refusal.message), which is \(node.shown(path))", remedy: refusal.remedy)
+      return path
+    }
     if case .failure(let problem) = environment.file(path, 1), !(problem.isDirectory && kind == .place) {
-      problems.add(node, map.child(name), "can't read \(path): \(problem.reason)", remedy: "create the file or make it readable")
+      problems.add(
+        node, map.child(name), "can't read \(node.shown(path)): \(problem.reason)", remedy: "create the file or make it readable")
     }
     return path
   }

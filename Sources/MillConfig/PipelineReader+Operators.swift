@@ -18,7 +18,7 @@ extension PipelineReader {
       checkName(entry, operators)
       let path = operators.child(entry.key)
       if entry.key == source?.name {
-        problems.add(entry.keyMark, path, "a source has this name already", remedy: "give each source and operator a name of its own")
+        problems.add(entry.keyMark, path, "a source has this name already", remedy: "give each source, operator and sink a name of its own")
       }
       guard case .map(let kinds) = entry.value.content else {
         if !entry.value.isInvalid {

@@ -17,11 +17,16 @@ extension PipelineReader {
     }
     checkName(entry, sinks)
     let path = sinks.child(entry.key)
+    if entry.key == source?.name || operators.names.contains(entry.key) {
+      problems.add(
+        entry.keyMark, path, "\(entry.key == source?.name ? "a source" : "an operator") has this name already",
+        remedy: "give each source, operator and sink a name of its own")
+    }
     let kinds = Section(
       entry.value, path: path, mark: entry.keyMark, known: ["clickhouse"], later: ["files": "use clickhouse", "kafka": "use clickhouse"],
       problems)
     guard kinds.node("clickhouse") != nil else {
-      if kinds.keys.isEmpty, !entry.value.isInvalid {
+      if kinds.keys.allSatisfy(\.value.isNull), !entry.value.isInvalid {
         problems.add(entry.keyMark, path, "the sink has no kind", remedy: "write clickhouse: below it, with input, url and table")
       }
       return nil
@@ -40,7 +45,8 @@ extension PipelineReader {
     let urls = readURLs(section)
     let tls = readTLS(section, urls: urls)
     let user = section.text("user", default: "default", wanted: "a user's name")
-    let password = section.scalar("password", wanted: "a password")?.text ?? ""
+    // Both stand in a header: a line break in them would begin another one.
+    let password = section.text("password", default: "", wanted: "a password", counts: 0...4096)
     let database = section.text("database", default: "default", wanted: "a database's name")
     let table = section.requires("table", "the table to insert into") ? section.text("table", wanted: "a table's name") : nil
     var provenance: String? = "_millrace_batch"
@@ -51,7 +57,8 @@ extension PipelineReader {
     let delivery = section.choice("delivery", default: Delivery.exactlyOnce)
     let settle = section.duration(Settings.settle)
     let reserve = section.count(Settings.windowReserve)
-    guard let input, let urls, let user, let database, let table, let rows, let bytes, let delay, let delivery, let settle, let reserve
+    guard let input, let urls, let user, let password, let database, let table, let rows, let bytes, let delay, let delivery, let settle,
+      let reserve
     else { return nil }
     return ClickHouseSettings(
       name: name, input: input, urls: urls, tls: tls, user: user, password: Secret(password), database: database, table: table,
@@ -106,9 +113,9 @@ extension PipelineReader {
     }
     let rest = text.dropFirst(scheme.count)
     let authority = rest.prefix { $0 != "/" }
-    if authority.contains("@") {
+    if rest.contains("@") {
       problems.add(
-        node.mark, path, value: Secret.mask, "a URL with credentials would show them in messages", remedy: "use user and password")
+        node, path, "a URL with credentials would show them in messages", remedy: "use user and password")
       return nil
     }
     let port = authority.last == "]" ? nil : authority.lastIndex(of: ":")
@@ -138,7 +145,7 @@ extension PipelineReader {
   }
 
   private func readFile(_ section: Section, _ key: String) -> String? {
-    guard let node = section.node(key), let text = section.text(key, wanted: "a path", countMax: 1000) else { return nil }
+    guard let node = section.node(key), let text = section.text(key, wanted: "a path", counts: 1...1000) else { return nil }
     let path = absolutePath(text, base: baseDirectory)
     guard unsafe access(path, R_OK) == 0 else {
       problems.add(node, section.child(key), "this file can't be read: \(unsafe String(cString: strerror(errno)))", remedy: "a PEM file")

@@ -104,12 +104,12 @@ extension PipelineReader {
     case .list: problems.add(node, path, "a list stands where a start is wanted", remedy: remedy)
     case .map(let entries):
       let map = section.section("start", known: ["timestamp", "offsets"])
-      guard entries.count == 1 else {
+      if entries.count == 1, map.node("timestamp") != nil { return readMoment(map) }
+      if entries.count == 1, map.node("offsets") != nil { return readOffsets(map.map("offsets")) }
+      // An unknown key alone is reported already.
+      if entries.count != 1 || entries[0].value.isNull {
         problems.add(node.mark, path, "timestamp or offsets, one of the two, is wanted", remedy: remedy)
-        return nil
       }
-      if map.node("timestamp") != nil { return readMoment(map) }
-      if map.node("offsets") != nil { return readOffsets(map.map("offsets")) }
     }
     return nil
   }
@@ -192,8 +192,9 @@ extension PipelineReader {
     }
     do throws(TypeProblem) { return try DataType.parse(scalar.text) } catch {
       problems.add(
-        node, path, error.message, remedy: "a type such as String, Int64, Decimal(18, 2), DateTime64(3) or Nullable(String)",
-        nearest: error.nearest)
+        node, path, node.isSecret ? "this is no type" : error.message,
+        remedy: "a type such as String, Int64, Decimal(18, 2), DateTime64(3) or Nullable(String)",
+        nearest: node.isSecret ? nil : error.nearest)
       return nil
     }
   }

@@ -85,7 +85,7 @@ struct PipelineReader {
 
   /// An absolute path out of a section; nil after a problem.
   private func path(_ section: Section, _ key: String, default value: String) -> String? {
-    guard let text = section.text(key, default: value, wanted: "a path", countMax: 1000) else { return nil }
+    guard let text = section.text(key, default: value, wanted: "a path", counts: 1...1000) else { return nil }
     if text.contains("://"), let node = section.node(key) {
       problems.add(node, section.child(key), "places other than directories are not in this version", remedy: "the path of a directory")
       return nil

@@ -91,12 +91,13 @@ struct Section {
     }
   }
 
-  /// A text without control characters of 1 to `countMax` UTF-8 bytes, or the default where absent.
-  func text(_ key: String, default value: String? = nil, wanted: String, countMax: Int = 1024) -> String? {
+  /// A text without control characters of `counts` UTF-8 bytes, or the default where absent.
+  func text(_ key: String, default value: String? = nil, wanted: String, counts: ClosedRange<Int> = 1...1024) -> String? {
     guard node(key) != nil else { return value }
     guard let (node, text) = scalar(key, wanted: wanted) else { return nil }
-    guard !text.isEmpty, text.utf8.count <= countMax, text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f }) else {
-      problems.add(node, child(key), "this is not \(wanted)", remedy: "1 to \(countMax) bytes without control characters")
+    guard counts.contains(text.utf8.count), text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f }) else {
+      problems.add(
+        node, child(key), "this is not \(wanted)", remedy: "\(counts.lowerBound) to \(counts.upperBound) bytes without control characters")
       return nil
     }
     return text

@@ -53,7 +53,7 @@ package struct ConfigEnvironment: Sendable {
 
 /// Replaces `${NAME}`, `${NAME:-default}` and `${file:PATH}` in every scalar of a tree; keys are left as they are.
 ///
-/// A scalar is a secret when part of it came from a file or when its key names a password, secret or token.
+/// A scalar is a secret when part of it came from a file or when its key, one of the format's, names a password, secret or token.
 struct Substitution {
   /// Bytes of a file that a scalar may name.
   static let fileByteCountMax = 64 << 10
@@ -63,18 +63,20 @@ struct Substitution {
   let baseDirectory: String
   let problems: ProblemList
 
-  func apply(_ node: ConfigNode, path: String = "", isSecret: Bool = false) -> ConfigNode {
+  func apply(_ node: ConfigNode, path: String = "", keys: [String] = [], isSecret: Bool = false) -> ConfigNode {
     var result = node
     switch node.content {
     case .scalar(let scalar): result.content = substituted(scalar, node.mark, path, isSecret)
     case .list(let items):
-      result.content = .list(items.enumerated().map { apply($1, path: "\(path)[\($0)]", isSecret: isSecret) })
+      result.content = .list(items.enumerated().map { apply($1, path: "\(path)[\($0)]", keys: keys, isSecret: isSecret) })
     case .map(let entries):
+      let areNames = Self.holdsNames(keys)
       result.content = .map(
         entries.map { entry in
           var entry = entry
           let entryPath = path.isEmpty ? entry.key : path + "." + entry.key
-          entry.value = apply(entry.value, path: entryPath, isSecret: isSecret || Secret.isSecretKey(entry.key))
+          entry.value = apply(
+            entry.value, path: entryPath, keys: keys + [entry.key], isSecret: isSecret || !areNames && Secret.isSecretKey(entry.key))
           return entry
         })
     case .invalid: break
@@ -82,8 +84,18 @@ struct Substitution {
     return result
   }
 
+  /// Whether the keys below this place are the user's own names, which say nothing of secrets: a source may be called token_events.
+  private static func holdsNames(_ keys: [String]) -> Bool {
+    switch (keys.first, keys.count) {
+    case ("sources", 1), ("operators", 1), ("sinks", 1): true
+    case ("sources", 3): keys[2] == "fields"
+    case ("sinks", 4): keys[3] == "columns"
+    default: false
+    }
+  }
+
   private func substituted(_ scalar: ConfigNode.Scalar, _ mark: Mark, _ path: String, _ isSecret: Bool) -> ConfigNode.Content {
-    var result = ConfigNode.Scalar(text: "", isPlain: scalar.isPlain, isSecret: isSecret)
+    var result = ConfigNode.Scalar(text: "", isPlain: scalar.isPlain, secrecy: isSecret ? .ofKey : .open)
     var rest = Substring(scalar.text)
     while let start = rest.firstRange(of: "${") {
       result.text += rest[..<start.lowerBound]
@@ -93,22 +105,20 @@ struct Substitution {
           remedy: "write ${NAME}, ${NAME:-default} or ${file:PATH}")
         return .invalid
       }
-      guard let value = value(of: rest[start.upperBound..<end], mark, path, &result.isSecret) else { return .invalid }
+      guard let value = value(of: rest[start.upperBound..<end], mark, path, &result.secrecy) else { return .invalid }
       result.text += value
+      result.isSubstituted = true
       rest = rest[rest.index(after: end)...]
     }
     result.text += rest
-    // An empty variable is an empty text, not nothing.
-    if result.text.isEmpty, !scalar.text.isEmpty { result.isPlain = false }
     return .scalar(result)
   }
 
   /// What stands for the inside of one `${}`; nil after a problem.
-  private func value(of inside: Substring, _ mark: Mark, _ path: String, _ isSecret: inout Bool) -> String? {
-    let shown = "${\(inside)}"
+  private func value(of inside: Substring, _ mark: Mark, _ path: String, _ secrecy: inout ConfigNode.Secrecy) -> String? {
     if inside.hasPrefix("file:") {
-      isSecret = true
-      return fileValue(String(inside.dropFirst(5)), mark, path, shown)
+      if secrecy == .open { secrecy = .ofFile }
+      return fileValue(String(inside.dropFirst(5)), mark, path, "${\(inside)}")
     }
     let separator = inside.firstRange(of: ":-")
     let name = inside[..<(separator?.lowerBound ?? inside.endIndex)]
@@ -116,7 +126,7 @@ struct Substitution {
       name.utf8.allSatisfy({ isNameByte($0) })
     else {
       problems.add(
-        mark, path, value: shown, "this names no environment variable",
+        mark, path, value: secrecy == .open ? "${\(inside)}" : Secret.mask, "this names no environment variable",
         remedy: "write ${NAME}, ${NAME:-default} or ${file:PATH}; a name has letters, digits and _")
       return nil
     }
@@ -124,7 +134,7 @@ struct Substitution {
     if let separator { return value.flatMap { $0.isEmpty ? nil : $0 } ?? String(inside[separator.upperBound...]) }
     if value == nil {
       problems.add(
-        mark, path, value: shown, "the environment variable \(name) is not set",
+        mark, path, value: "${\(name)}", "the environment variable \(name) is not set",
         remedy: "set \(name), or give a default: ${\(name):-default}")
     }
     return value

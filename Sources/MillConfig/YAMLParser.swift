@@ -24,7 +24,9 @@ enum YAMLParser {
         Mark(line: line, column: 1), "", "byte \(bad) is not valid UTF-8", remedy: "save the file as UTF-8 text")
       return nil
     }
-    return unsafe bytes.withUnsafeBufferPointer { buffer in
+    // Editors on Windows begin a file with a byte order mark, which libyaml takes for text where it is told the encoding.
+    let text = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? bytes.dropFirst(3) : bytes[...]
+    return unsafe text.withUnsafeBufferPointer { buffer in
       var reader = unsafe EventReader(buffer, problems)
       defer { reader.close() }
       return reader.readDocument()
@@ -142,22 +144,30 @@ enum YAMLParser {
 
   /// Reads the node that `event` begins; nil after a problem.
   private func readNode(_ event: Event, path: String, depth: Int) -> ConfigNode? {
+    // A password that begins with one of these signs and lacks its quotes.
+    let isSecret = Secret.isSecretKey(path)
+    func shown(_ text: String) -> String { isSecret ? Secret.mask : text }
     if event.type == YAML_ALIAS_EVENT {
       problems.add(
-        event.mark, path, value: "*\(event.anchor ?? "")", "aliases are not taken", remedy: "write the value out in this place")
+        event.mark, path, value: shown("*\(event.anchor ?? "")"), "aliases are not taken",
+        remedy: "write the value out in this place, in quotes where it begins with *")
       return nil
     }
     if let anchor = event.anchor {
-      problems.add(event.mark, path, value: "&\(anchor)", "anchors are not taken", remedy: "remove &\(anchor) and write values out")
+      problems.add(
+        event.mark, path, value: shown("&\(anchor)"), "anchors are not taken",
+        remedy: "remove \(shown("&\(anchor)")) and write values out, in quotes where they begin with &")
       return nil
     }
     if let tag = event.tag {
-      problems.add(event.mark, path, value: tag, "tags are not taken", remedy: "remove the tag: the key decides what a value means")
+      problems.add(
+        event.mark, path, value: shown(tag), "tags are not taken",
+        remedy: "remove the tag: the key decides what a value means; quotes where it begins with !")
       return nil
     }
     switch event.type {
     case YAML_SCALAR_EVENT:
-      return ConfigNode(mark: event.mark, content: .scalar(.init(text: event.text, isPlain: event.isPlain, isSecret: false)))
+      return ConfigNode(mark: event.mark, content: .scalar(.init(text: event.text, isPlain: event.isPlain)))
     case YAML_SEQUENCE_START_EVENT, YAML_MAPPING_START_EVENT:
       guard depth < YAMLParser.depthMax else {
         problems.add(event.mark, path, "nested deeper than \(YAMLParser.depthMax) levels", remedy: "no key of a pipeline file needs that")

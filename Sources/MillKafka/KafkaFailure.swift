@@ -22,7 +22,7 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   package var kind: Kind
-  /// librdkafka's words, without secrets.
+  /// librdkafka's words; who prints them masks secrets.
   package var text: String
   /// The text is the code's alone; what the client hears next may say more.
   var isBare = false

@@ -68,11 +68,4 @@ package struct KafkaOptions: Hashable, Sendable {
 
   /// Names that newer versions of librdkafka know.
   static let optionalSettings: [Setting] = [("fetch.queue.backoff.ms", "10")]
-
-  /// Values of properties that must never be shown.
-  var secrets: [String] {
-    properties.filter { name, _ in
-      ["password", "secret", "pem", "oauthbearer.config", "token"].contains { name.contains($0) }
-    }.values.sorted()
-  }
 }

@@ -15,27 +15,19 @@ final class KafkaSignals: Sendable {
   }
 
   private let state = Mutex(State())
-  private let secrets: [String]
   private let sink: KafkaLog
 
   /// What the client shows under SASL OAUTHBEARER; nil under another mechanism.
   let tokens: TokenCache?
 
-  /// `secrets` never appear in what is handed on.
-  init(secrets: [String], tokens: TokenCache? = nil, log: @escaping KafkaLog) {
+  init(tokens: TokenCache? = nil, log: @escaping KafkaLog) {
     self.tokens = tokens
-    self.secrets = secrets.filter { !$0.isEmpty }
     sink = log
   }
 
-  /// `text` without the secrets.
-  func redact(_ text: String) -> String {
-    secrets.reduce(text) { $0.contains($1) ? $0.replacing($1, with: "***") : $0 }
-  }
-
-  /// A reason as it is handed on: without secrets, without what differs from try to try, and with what is wrong with a certificate.
+  /// A reason as it is handed on: without what differs from try to try, and with what is wrong with a certificate.
   func told(_ reason: String) -> String {
-    var text = redact(reason)
+    var text = reason
     // librdkafka adds "(after 3ms in state CONNECT, 4 identical error(s) suppressed)".
     if text.hasSuffix(")"), let start = text.firstRange(of: " (after ") { text.removeSubrange(start.lowerBound...) }
     // "ssl://host:9093/bootstrap: ..." and "ssl://host:9093/1: ..." are the same broker.
@@ -73,7 +65,7 @@ final class KafkaSignals: Sendable {
   /// How many messages could not be delivered, and why the first could not.
   var failures: (count: Int, first: KafkaFailure?) { state.withLock { ($0.failedCount, $0.fatal ?? $0.firstFailure) } }
 
-  func log(_ level: Int, _ line: String) { sink(level, redact(line)) }
+  func log(_ level: Int, _ line: String) { sink(level, line) }
 
   func report(_ news: News, _ failure: KafkaFailure) {
     state.withLock {

@@ -35,7 +35,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
     do {
       control = try KafkaClient(
         .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
-        signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
+        signals: KafkaSignals(tokens: tokens, log: log))
     } catch { throw .refused("topic \(options.topic): \(error.text)") }
   }
 
@@ -113,7 +113,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
   /// Reads with a client of its own, so that the poll isn't disturbed and nothing else can come out of its queue.
   func readAnchor(_ partition: Int32, _ offset: Int64) throws(KafkaFailure) -> Anchor? {
     let client = try KafkaClient(
-      .consumer, required: options.anchorSettings(), signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
+      .consumer, required: options.anchorSettings(), signals: KafkaSignals(tokens: tokens, log: log))
     var offsets = [Int64?](repeating: nil, count: Int(partition) + 1)
     offsets[Int(partition)] = offset
     let queue = try FetchQueue(client, topic: options.topic, offsets: offsets, readsHeaders: false)
@@ -217,7 +217,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
       do throws(KafkaFailure) {
         let client = try KafkaClient(
           .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
-          signals: KafkaSignals(secrets: options.secrets, tokens: tokens, log: log))
+          signals: KafkaSignals(tokens: tokens, log: log))
         let session = FetchSession(
           try FetchQueue(client, topic: options.topic, offsets: offsets, readsHeaders: options.readsHeaders), offsets: offsets)
         $0.session = session

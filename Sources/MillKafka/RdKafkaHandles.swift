@@ -24,7 +24,7 @@ internal import MillFlow
       let result = unsafe rd_kafka_conf_set(conf, setting.name, setting.value, &text, text.count)
       guard result == RD_KAFKA_CONF_OK else {
         unsafe rd_kafka_conf_destroy(conf)
-        throw KafkaFailure(.rejected, "property \(setting.name): \(signals.redact(words(text)))")
+        throw KafkaFailure(.rejected, "property \(setting.name): \(words(text))")
       }
     }
     for setting in optional {
@@ -51,7 +51,7 @@ internal import MillFlow
     unsafe setSecurity(conf)
     guard let handle = unsafe rd_kafka_new(role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, &text, text.count) else {
       unsafe rd_kafka_conf_destroy(conf)
-      throw KafkaFailure(.rejected, signals.redact(words(text)))
+      throw KafkaFailure(.rejected, words(text))
     }
     unsafe self.handle = handle
     if role == .consumer { unsafe rd_kafka_poll_set_consumer(handle) }
@@ -575,7 +575,7 @@ extension KafkaClient {
   private let cluster: OpaquePointer
 
   init(brokerCount: Int, log: @escaping KafkaLog) throws(KafkaFailure) {
-    client = try KafkaClient(.producer, required: [("client.id", "mock")], signals: KafkaSignals(secrets: [], log: log))
+    client = try KafkaClient(.producer, required: [("client.id", "mock")], signals: KafkaSignals(log: log))
     guard let cluster = unsafe rd_kafka_mock_cluster_new(client.handle, Int32(brokerCount)) else {
       throw KafkaFailure(.rejected, "librdkafka can't open sockets for \(brokerCount) mock brokers")
     }

@@ -35,10 +35,9 @@ package final class TopicWriter {
     ]
     if let id = options.transactionalID { settings["transactional.id"] = id }
     settings.merge(options.properties) { $1 }
-    let secrets = KafkaOptions(brokers: "", topic: "", group: "", properties: options.properties).secrets
     client = try KafkaClient(
       .producer, required: settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
-      signals: KafkaSignals(secrets: secrets, tokens: tokens, log: log))
+      signals: KafkaSignals(tokens: tokens, log: log))
     topic = try ProducedTopic(client, options.topic)
     if options.transactionalID != nil { try client.transaction(.initialise, timeoutMilliseconds: 15_000) }
   }

@@ -39,9 +39,17 @@ struct Assembly {
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
       windowReserve: settings.windowReserve)
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
-      SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
+      SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
     sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
+  }
+
+  /// The ends of `pipeline`; nil, after the reason, where librdkafka refuses one of its properties: the file is invalid.
+  static func make(_ pipeline: Pipeline, _ logger: Logger) -> Assembly? {
+    do throws(SourceError) { return try Assembly(pipeline, logger) } catch {
+      logger.error("kafka.properties: \(describe(error))")
+      return nil
+    }
   }
 
   /// Drops requests under way and joins the threads of HTTP.

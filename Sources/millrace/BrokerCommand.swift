@@ -20,7 +20,7 @@ func runBroker(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> E
     for topic in topics { try broker.createTopic(topic.name, partitions: topic.partitions, replication: 1) }
     if arguments.flag("--json") {
       let list = topics.map { "{\"name\":\(jsonText($0.name)),\"partitions\":\($0.partitions)}" }.joined(separator: ",")
-      Output.out("{\"brokers\":\(jsonText(broker.address)),\"topics\":[\(list)]}\n")
+      Output.json("{\"brokers\":\(jsonText(broker.address)),\"topics\":[\(list)]}\n")
     } else {
       Output.out("export KAFKA_BROKERS=\(broker.address)\n")
     }

@@ -8,13 +8,7 @@ internal import MillKafka
 /// `millrace check FILE --connect`: asks Kafka for the topic and ClickHouse for the table, and prints what would keep the pipeline from
 /// running, or what would make it run better.
 func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
-  let assembly: Assembly
-  do throws(SourceError) {
-    assembly = try Assembly(pipeline, logger)
-  } catch {
-    Output.error("kafka.properties: \(describe(error))\n")
-    return .failed
-  }
+  guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   defer { assembly.close() }
   let kafka = checkTopic(pipeline, assembly)
   let table = checkTable(pipeline, assembly)
@@ -57,7 +51,7 @@ private func checkPolicy(_ topic: TopicDescription, _ pipeline: Pipeline) -> Exi
   }
 }
 
-private func describe(_ error: SourceError) -> String {
+func describe(_ error: SourceError) -> String {
   switch error {
   case .unavailable(let reason): "no answer: \(reason). Are the brokers up, and is kafka.brokers right?"
   case .topicMissing(let topic, let nearest):

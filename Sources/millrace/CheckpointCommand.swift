@@ -7,7 +7,7 @@ func listCheckpoints(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   guard let found = checkpoints(of: pipeline, .manifestOnly, logger) else { return .failed }
   if arguments.flag("--json") {
-    Output.out("[" + found.map(summaryJSON).joined(separator: ",\n ") + "]\n")
+    Output.json("[" + found.map(summaryJSON).joined(separator: ",\n ") + "]\n")
   } else {
     Output.out("EPOCH                 LINEAGE           SAVED AT                  BYTES            STATE\n")
     for checkpoint in found { Output.out(summaryLine(checkpoint) + "\n") }
@@ -20,7 +20,7 @@ func verifyCheckpoints(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   guard let found = checkpoints(of: pipeline, .full, logger) else { return .failed }
   if arguments.flag("--json") {
-    Output.out("[" + found.map(summaryJSON).joined(separator: ",\n ") + "]\n")
+    Output.json("[" + found.map(summaryJSON).joined(separator: ",\n ") + "]\n")
   } else {
     for checkpoint in found { Output.out("\(checkpoint.id): \(stateText(checkpoint.state))\n") }
   }
@@ -47,7 +47,7 @@ func showCheckpoint(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
     logger.error("the checkpoint can't be used", ["path": .text(wanted.path), "reason": .text(stateText(wanted.state))])
     return .failed
   }
-  Output.out(arguments.flag("--json") ? json(manifest) + "\n" : text(manifest))
+  if arguments.flag("--json") { Output.json(json(manifest) + "\n") } else { Output.out(text(manifest)) }
   return .done
 }
 

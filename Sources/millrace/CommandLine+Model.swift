@@ -123,7 +123,8 @@ let commandModels: [CommandModel] = [
       .init("--spread-duplicates", "Send duplicates to any partition, not to that of their original"),
       .init("--disorder", "MS", default: "0", "created_at stands up to so many milliseconds before the time of writing"),
       .init(
-        "--property", "NAME=VALUE", "As in kafka.properties of a pipeline file, such as security.protocol=ssl; may stand several times"),
+        "--property", "NAME=VALUE",
+        "As in kafka.properties of a pipeline file, such as security.protocol=ssl or 'sasl.password=${file:PATH}'; may stand several times"),
       .init("--pipeline", "FILE", "Take brokers, properties and topic of this pipeline file"),
       json,
     ],

@@ -29,7 +29,7 @@ func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError
     }
   }
   if arguments.flag("--json") {
-    for letter in newest.inOrder { Output.out(letter.line + "\n") }
+    for letter in newest.inOrder { Output.json(letter.line + "\n") }
   } else {
     Output.out(summary(counts, files: paths.count, directory: pipeline.deadLetters.directory) + table(newest.inOrder))
   }

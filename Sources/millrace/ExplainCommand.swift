@@ -14,7 +14,7 @@ func explainFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
   switch format {
   case .text: Output.out(graph.text())
   case .mermaid: Output.out(graph.mermaid())
-  case .json: Output.out(json(graph) + "\n")
+  case .json: Output.json(json(graph) + "\n")
   }
   return .done
 }
@@ -27,7 +27,7 @@ private func json(_ graph: PipelineGraph) -> String {
   }
   let fields = graph.fields.map { field in
     "{\"field\":\(jsonText(field.field)),\"type\":\(jsonText(field.type)),\"from\":\(jsonText(field.from)),"
-      + "\"column\":\(field.column.map(jsonText) ?? "null")}"
+      + "\"column\":\(jsonText(field.column))}"
   }
   return "{\"pipeline\":\(jsonText(graph.pipeline)),\"nodes\":[\(nodes.joined(separator: ","))],"
     + "\"fields\":[\(fields.joined(separator: ","))],\"plan\":\(jsonText(graph.plan)),\"plan_hash\":\"\(graph.planHash.paddedHex)\"}"

@@ -45,7 +45,7 @@ func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
 private func target(_ arguments: Arguments) throws(UsageError) -> (kafka: KafkaSettings, topic: String)? {
   var properties: [(name: String, value: String)] = []
   for property in arguments.all("--property") {
-    guard let equals = property.firstIndex(of: "=") else { throw arguments.usage("--property \(property): must be NAME=VALUE") }
+    guard let equals = property.firstIndex(of: "=") else { throw arguments.usage("--property must be NAME=VALUE") }
     properties.append((String(property[..<equals]), String(property[property.index(after: equals)...])))
   }
   var pipeline: Pipeline?
@@ -61,12 +61,19 @@ private func target(_ arguments: Arguments) throws(UsageError) -> (kafka: KafkaS
     let brokers = arguments.text("--brokers") ?? "localhost:9092"
     let kafka = try PipelineFile.kafka(
       brokers: brokers, properties: properties, directory: workingDirectory(), environment: .process)
-    Output.conceal(kafka.properties.filter { Secret.isSecretKey($0.key) }.map(\.value) + (kafka.tokens.map { [$0.clientSecret] } ?? []))
-    return (kafka, topic)
+    Output.conceal(kafka.secrets)
+    return (kafka.settings, topic)
   } catch {
-    Output.error(error.text(file: "millrace generate"))
-    return nil
+    throw arguments.usage(error.problems.map(optionText).joined(separator: "\n    "))
   }
+}
+
+/// A problem of the kafka section in the words of the command line.
+private func optionText(_ problem: ConfigProblem) -> String {
+  let properties = "kafka.properties."
+  let option = problem.path.hasPrefix(properties) ? "--property \(problem.path.dropFirst(properties.count))" : "--brokers"
+  let value = problem.value.map { "=\($0)" } ?? ""
+  return "\(option)\(value): \(problem.message); \(problem.nearest.map { "did you mean \($0)? " } ?? "")\(problem.remedy)"
 }
 
 /// Makes the topic where it isn't there, warns where it can't hold what will be written, and returns its number of partitions.
@@ -127,7 +134,7 @@ private func write(_ count: Int, rate: Int, _ generator: EventGenerator, _ write
 private func report(_ result: Generated, _ target: TopicWriter.Options, partitions: Int, asJSON: Bool) {
   let count = result.originalCount + result.duplicateCount + result.garbageCount
   if asJSON {
-    Output.out(
+    Output.json(
       "{\"topic\":\(jsonText(target.topic)),\"partitions\":\(partitions),\"events\":\(count),\"originals\":\(result.originalCount),"
         + "\"duplicates\":\(result.duplicateCount),\"garbage\":\(result.garbageCount),\"bytes\":\(result.byteCount),"
         + "\"milliseconds\":\(result.milliseconds)}\n")

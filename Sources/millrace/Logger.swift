@@ -36,7 +36,8 @@ struct Logger: Sendable {
 
   func log(_ level: LogLevel, _ message: String, _ values: KeyValuePairs<String, LogValue> = [:]) {
     guard level >= self.level else { return }
-    Output.error(Self.line(level, message, values.map { ($0.key, $0.value) }, format: format, time: utcNow()) + "\n")
+    Output.error(
+      Self.line(level, message, values.map { ($0.key, $0.value) }, format: format, time: utcNow()) + "\n", isJSON: format == .json)
   }
 
   func info(_ message: String, _ values: KeyValuePairs<String, LogValue> = [:]) { log(.info, message, values) }

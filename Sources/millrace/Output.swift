@@ -5,15 +5,22 @@ internal import Synchronization
 /// The process's own two streams, written whole and without buffers of ours.
 enum Output {
   /// What no text may hold from now on, whoever words it: `***` stands in its place.
-  static func conceal(_ secrets: [Secret]) { concealed.withLock { $0 = secrets } }
+  static func conceal(_ secrets: Secrets) { concealed.withLock { $0 = secrets } }
 
-  private static let concealed = Mutex<[Secret]>([])
+  /// `text` without secrets.
+  static func concealing(_ text: String) -> String { concealed.withLock(\.self).conceal(text) }
+
+  private static let concealed = Mutex(Secrets())
 
   /// Results: what a command was asked for.
-  static func out(_ text: String) { write(text, to: STDOUT_FILENO) }
+  static func out(_ text: String) { write(concealing(text), to: STDOUT_FILENO) }
+
+  /// Results as JSON: ``jsonText(_:)`` has masked its texts, before it escaped them. Records go out as they came.
+  static func json(_ text: String) { write(text, to: STDOUT_FILENO) }
 
   /// Everything else: errors and logs; above the live line, where there is one. `text` ends its line.
-  static func error(_ text: String) {
+  static func error(_ text: String, isJSON: Bool = false) {
+    let text = isJSON ? text : concealing(text)
     liveLine.withLock { line in
       write(line.isEmpty ? text : eraseLine + text + line, to: STDERR_FILENO)
     }
@@ -21,6 +28,7 @@ enum Output {
 
   /// Replaces the line at the bottom of the terminal; empty removes it.
   static func live(_ text: String) {
+    let text = concealing(text)
     liveLine.withLock { line in
       if !line.isEmpty || !text.isEmpty { write(eraseLine + text, to: STDERR_FILENO) }
       line = text
@@ -36,7 +44,7 @@ enum Output {
 
   /// Writes all of `text`. A reader that went away (EPIPE) or a full disk ends the writing: there is no one left to tell.
   private static func write(_ text: String, to descriptor: Int32) {
-    let bytes = Array(Secret.conceal(concealed.withLock(\.self), in: text).utf8)
+    let bytes = Array(text.utf8)
     var count = 0
     while count < bytes.count {
       let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress! + count, $0.count - count) }
@@ -47,8 +55,11 @@ enum Output {
   }
 }
 
+/// `text` without secrets as a JSON string, quotes included.
+func jsonText(_ text: String) -> String { jsonLiteral(Output.concealing(text)) }
+
 /// `text` as a JSON string, quotes included. Valid for every Swift string.
-func jsonText(_ text: String) -> String {
+func jsonLiteral(_ text: String) -> String {
   var result = "\""
   for scalar in text.unicodeScalars {
     switch scalar {

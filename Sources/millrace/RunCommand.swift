@@ -51,13 +51,7 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   // Before any other thread is begun: threads inherit the signals' mask.
   let target = StopTarget()
   _ = StopSignals.install { target.stop() }
-  let assembly: Assembly
-  do throws(SourceError) {
-    assembly = try Assembly(pipeline, logger)
-  } catch {
-    logger.error("Kafka's client can't be made: \(error)")
-    return .failed
-  }
+  guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   let (clock, board, metrics) = (SystemClock(), SnapshotBoard(), EngineMetrics())
   let admin: Admin
   do throws(AdminError) {
@@ -132,8 +126,7 @@ private func report(_ stop: Stop, _ logger: Logger) -> ExitCode {
   case .done:
     logger.info(stop.message)
     return .done
-  case .failed: logger.error(stop.message, ["rule": .text(stop.rule)])
-  case .invalidPipeline, .promise, .inUse: logger.error(stop.message, ["rule": .text(stop.rule)])
+  case .failed, .invalidPipeline, .promise, .inUse: logger.error(stop.message, ["rule": .text(stop.rule)])
   }
   return ExitCode(rawValue: stop.kind.rawValue) ?? .failed
 }

@@ -17,7 +17,7 @@ func showStateStats(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     }
     let filters = look.manifest.files.filter { $0.path.contains("/filters/") }.reduce(0) { $0 + $1.byteCount }
     let stats = StateStats(buckets: buckets, filterBytes: filters, memoryBytes: pipeline.state.memoryByteCount)
-    Output.out(arguments.flag("--json") ? stats.json(look) + "\n" : stats.text(look))
+    if arguments.flag("--json") { Output.json(stats.json(look) + "\n") } else { Output.out(stats.text(look)) }
     return .done
   }
 }
@@ -58,7 +58,7 @@ func getState(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Ex
     do throws(StateLookError) {
       let origin = try look.origin(hash: hashes[0], key: settings.isExact ? unsafe Array(bytes.raw) : [])
       let answer = StateAnswer(key: key, origin: origin, settings: settings, topic: pipeline.source.plan.topic)
-      Output.out(arguments.flag("--json") ? answer.json(look) + "\n" : answer.text(look))
+      if arguments.flag("--json") { Output.json(answer.json(look) + "\n") } else { Output.out(answer.text(look)) }
       return .done
     } catch {
       Output.error("millrace: \(error)\n")
@@ -118,7 +118,7 @@ enum KeyText {
 
   /// As a JSON string, which most types take; else as it stands: numbers of a unix format, true and false, null.
   private static func json(_ value: String, _ field: FieldPlan, key: String) throws(Problem) -> String {
-    let text = jsonText(value)
+    let text = jsonLiteral(value)
     let asText = decode("{\"\(key)\":\(text)}", [field])
     guard case .failure(let problem) = asText else { return text }
     if case .success = decode("{\"\(key)\":\(value)}", [field]) { return value }

@@ -9,13 +9,7 @@ internal import MillVerify
 /// `millrace verify FILE`.
 func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
-  let assembly: Assembly
-  do throws(SourceError) {
-    assembly = try Assembly(pipeline, logger)
-  } catch {
-    Output.error("kafka.properties: \(error)\n")
-    return .failed
-  }
+  guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   defer { assembly.close() }
   var sink = assembly.sink.options
   // A look at all batches of a year reads a column of all rows.
@@ -29,7 +23,7 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
       deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinkName: pipeline.sink.name,
       rowsAreDistinct: rowsAreDistinct, sink: sink, transports: assembly.transports, pause: { usleep(200_000) })
   ).run()
-  Output.out(arguments.flag("--json") ? json(report) + "\n" : text(report))
+  if arguments.flag("--json") { Output.json(json(report) + "\n") } else { Output.out(text(report)) }
   if report.isProven { return .done }
   return report.lostHistory.isEmpty ? .failed : .stopped
 }

@@ -82,3 +82,20 @@ def test_a_control_character_in_a_name_is_refused(lab, character, place):
     pipeline = lab.pipeline("no-topic", "default.unnamed", more={"sinks": {"table": {"clickhouse": keys}}})
     done = subprocess.run([lab.binary, "check", pipeline.file], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3 and "control character" in done.stderr, done.stderr
+
+
+def test_a_field_fills_every_column_that_names_it(lab):
+    fields = {"event_id": "String", "user_id": "UInt64"}
+    table = lab.table(fields={"event_id": "String", "twin": "String DEFAULT 'nobody'", "user_id": "UInt64", "wide": "Nullable(UInt128)"})
+    topic = lab.topic()
+    lab.produce_events(topic, range(50))
+    columns = {"event_id": "event_id", "twin": "event_id", "user_id": "user_id", "wide": "user_id"}
+    pipeline = lab.pipeline(topic, table, fields=fields, more={"sinks": {"table": {"clickhouse": {"columns": columns}}}})
+    drawn = subprocess.run([lab.binary, "explain", pipeline.file, "--format", "json"], capture_output=True, text=True, check=True)
+    assert [(path["field"], path["column"]) for path in json.loads(drawn.stdout)["fields"]] == [(f, c) for c, f in columns.items()]
+    checked = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    life = lab.engine(pipeline).run("--until-end", seconds=90)
+    assert life.code == 0, life.tail()
+    assert lab.count(table) == 50
+    assert lab.count(table, "countIf(twin = event_id AND wide = user_id AND user_id > 0)") == 50

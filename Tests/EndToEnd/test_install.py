@@ -34,4 +34,6 @@ def test_the_unit_is_not_restarted_where_a_person_is_needed():
     assert service["Restart"] == "on-failure"
     # 2 wrong usage, 3 invalid file, 4 stopped to keep the promise, 5 already running; 1 may pass by itself.
     assert service["RestartPreventExitStatus"].split() == ["2", "3", "4", "5"]
+    # Only the main process's status counts for that: a check before it that fails would be repeated without end.
+    assert "ExecStartPre" not in service and service["ExecStart"].split()[1:] == ["run", "/etc/millrace/%i.yaml"]
     assert service["KillSignal"] == "SIGTERM" and service["LimitCORE"] == "0"

@@ -185,6 +185,28 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     #expect(try ask(port, "GET /health").hasPrefix("HTTP/1.1 200 "))
   }
 
+  @Test func `clients that send a byte now and then keep nobody out`() throws {
+    let (server, port) = try serve(token: "s3cret-token")
+    defer { server.close() }
+    var slow: [Int32] = []
+    defer { for descriptor in slow { close(descriptor) } }
+    func trickle() {
+      for descriptor in slow { _ = unsafe send(descriptor, "G", 1, Int32(MSG_NOSIGNAL)) }
+    }
+    // More than there may be, none of them silent for as long as the time-out.
+    for _ in 0..<100 {
+      slow.append(try connection(port))
+      trickle()
+    }
+    for _ in 0..<5 {
+      let before = time(nil)
+      #expect(try ask(port, "GET /health", "Authorization: Bearer s3cret-token").hasPrefix("HTTP/1.1 200 "))
+      #expect(time(nil) - before < 5)
+      sleep(1)
+      trickle()
+    }
+  }
+
   @Test func `garbage on the socket neither ends nor blocks it`() throws {
     let (server, port) = try serve(token: "s3cret-token")
     defer { server.close() }

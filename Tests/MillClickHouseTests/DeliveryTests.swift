@@ -142,7 +142,7 @@ internal import Testing
       DescribedColumn(name: "_millrace_batch", type: "Nullable(String)"),
     ]
     let found = problems(
-      choose(other, nil, fields + [SinkField(field: "m", type: .uint8), SinkField(field: "x", column: "tags", type: .string)]))
+      choose(other, nil, fields + [SinkField(field: "m", type: .uint8), SinkField(field: "x", columns: ["tags"], type: .string)]))
     #expect(found.contains { $0.contains("field id is UInt64") && $0.contains("UInt32") })
     #expect(found.contains { $0.contains("field name has no column `name`") })
     #expect(found.contains { $0.contains("`m`") && $0.contains("MATERIALIZED") })

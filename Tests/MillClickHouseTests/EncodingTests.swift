@@ -165,6 +165,16 @@ internal import Testing
     #expect(throws: Refusal.self) { try ColumnMatching.encoder(of: sealed.batchColumns, fields: [fields[0]], table: table).get() }
   }
 
+  @Test func `a field goes into each of its columns, and a column of its that the table hasn't is named`() throws {
+    let fields = [SinkField(field: "id", columns: ["a", "b"], type: .int32)]
+    let table = try #require(TableName("default.t"))
+    let columns = ["a", "b"].map { DescribedColumn(name: $0, type: "Int32", defaultKind: $0 == "b" ? "DEFAULT" : "") }
+    let both = ColumnMatching.match(fields, columns, provenance: nil, isReplicated: false, table: table)
+    #expect(both.problems == [] && both.columns.map(\.name) == ["a", "b"] && both.columns.map(\.source) == [0, 0])
+    let one = ColumnMatching.match(fields, [columns[0]], provenance: nil, isReplicated: false, table: table)
+    #expect(one.problems.count == 1 && one.problems[0].hasPrefix("field id has no column `b` in"))
+  }
+
   @Test func `the provenance column stands last and holds the token in every row`() throws {
     let (encoder, block) = twoColumns()
     let rows = encoder.encode(block, rows: 0..<3)

@@ -22,6 +22,18 @@ import Testing
   for line in planText(pipeline).split(separator: "\n") { #expect(text.contains("  \(line)\n")) }
 }
 
+@Test(arguments: ["unique", "transactions"])
+func `a sink can't have the name of a source or operator: the graph would run in a circle`(_ name: String) {
+  let found = problems(changed("  table:\n", "  \(name):\n"))
+  #expect(found.map(\.path) == ["sinks.\(name)"] && found.first?.message.contains("has this name already") == true, "\(found)")
+}
+
+@Test func `a field that feeds two columns has a way to each`() throws {
+  let graph = PipelineGraph(try read(changed("table: payments", "table: t\n      columns: {a: amount, b: amount}")))
+  #expect(graph.fields.map(\.field) == ["transaction_id", "amount", "amount", "paid_at"])
+  #expect(graph.fields.map(\.column) == ["transaction_id", "a", "b", "paid_at"])
+}
+
 @Test func `Mermaid gets every edge, and no name can end a label`() throws {
   let mermaid = PipelineGraph(try read(changed("topic: transactions-topic", "topic: a.b_c-d"))).mermaid()
   #expect(mermaid.hasPrefix("flowchart LR\n"))

@@ -14,7 +14,7 @@ private let tokens = [
 ].joined(separator: ", ")
 
 @Test(arguments: [
-  "localhost", "localhost:9093", "127.0.0.1:1", "127.8.9.1", "\"[::1]:9092\"", "a.localhost:1", "\"127.0.0.1,localhost:2\"",
+  "localhost", "localhost:9093", "127.0.0.1:1", "127.8.9.1", "\"[::1]:9092\"", "\"127.0.0.1,localhost:2\"",
 ])
 func `plaintext is free on loopback`(_ brokers: String) {
   #expect(problems(changed("localhost:9092", brokers)) == [])
@@ -22,6 +22,7 @@ func `plaintext is free on loopback`(_ brokers: String) {
 
 @Test(arguments: [
   "kafka-1:9092", "10.0.0.1", "127.0.0.1.example:1", "\"localhost,kafka-1:9092\"", "\"[fe80::1]:9092\"", "1270.0.0.1", "127.0.0",
+  "a.localhost:1",
 ])
 func `another machine is not talked to in plaintext unless the file says so`(_ brokers: String) {
   let found = problems(changed("localhost:9092", brokers))
@@ -52,9 +53,12 @@ func `another machine is not talked to in plaintext unless the file says so`(_ b
     ["security.protocol: ssl", "ssl.endpoint.identification.algorithm: none"], "ssl.endpoint.identification.algorithm", "always checked",
     "https"
   ),
+  ([sasl, "sasl.mechanism: GSSAPI"], "sasl.kerberos.keytab", "is missing, GSSAPI needs it", "write sasl.kerberos.keytab"),
   (["security.protocol: plaintext", "socket.timeout.ms: 5"], "socket.timeout.ms", "out of range", "10 to 300000"),
   (["security.protocol: plaintext", "socket.timeout.ms: 5s"], "socket.timeout.ms", "not a whole number", "10 to 300000"),
   (["security.protocol: plaintext", "socket.keepalive.enable: yes"], "socket.keepalive.enable", "neither true nor false", "true or false"),
+  ([sasl, "sasl.mechanism: PLAIN, sasl.username: u, sasl.password: \"hunter2\\0x\""], "sasl.password", "control characters", "without"),
+  (["security.protocol: plaintext", "client.id: \"a\\nb\""], "client.id", "control characters", "without"),
   (["security.protocol: plaintext", "client.id: ''"], "client.id", "is empty", "leave the property out"),
 ])
 func `properties that don't fit together are named, with what would be right`(
@@ -64,6 +68,35 @@ func `properties that don't fit together are named, with what would be right`(
   let match = found.first { $0.path == "kafka.properties." + name }
   #expect(match?.message.contains(message) == true && match?.remedy.contains(remedy) == true, "\(found)")
   #expect(!"\(found)".contains("hunter2"))
+}
+
+@Test(arguments: [
+  "x; touch /tmp/PWNED #", "a$(id)", "a`id`", "a|b", "a&b", "a b", "a\"b", "a'b", "a\nb", "a>b", "a*", "a\\b", "%{client.id}", "-c", "ä",
+])
+func `no value can run a command: principal, service name and key table go into one`(_ value: String) {
+  let files = ["/srv/pipelines/kt": "", "/srv/pipelines/\(value)": ""]
+  let gssapi = "\(sasl), sasl.mechanism: GSSAPI"
+  for name in ["principal", "service.name", "keytab"] {
+    let keytab = name == "keytab" ? "" : "sasl.kerberos.keytab: kt, "
+    let found = problems(kafka("h", gssapi, keytab + "sasl.kerberos.\(name): \(quoted(value))"), surroundings(files: files))
+    #expect(found.map(\.path) == ["kafka.properties.sasl.kerberos.\(name)"], "\(found)")
+    #expect(found.first.map { $0.message.contains("shell") || $0.message.contains("control characters") } == true)
+  }
+}
+
+@Test func `plain principals and key tables are taken, but for a directory that a shell would read`() throws {
+  let text = kafka(
+    "h", sasl, "sasl.mechanism: GSSAPI, sasl.kerberos.keytab: kt, sasl.kerberos.principal: mill-race/host_1.a@REALM.EXAMPLE",
+    "sasl.kerberos.service.name: kafka")
+  let files = surroundings(files: ["/srv/pipelines/kt": "", "/srv/a b/kt": ""])
+  #expect(try read(text, files).kafka.properties["sasl.kerberos.keytab"]?.revealed == "/srv/pipelines/kt")
+  #expect(throws: ConfigProblems.self) { try PipelineFile.parse(Array(text.utf8), directory: "/srv/a b", environment: files) }
+}
+
+@Test(arguments: ["api.version.request: false", "api.version.request: true", "broker.version.fallback: 0.9.0"])
+func `no property brings in a protocol that knows nothing of aborted records`(_ property: String) {
+  let found = problems(kafka("h", "security.protocol: plaintext", property))
+  #expect(found.count == 1 && found[0].message.contains("engine sets") && found[0].remedy.contains("aborted records"), "\(found)")
 }
 
 @Test func `all problems of the properties are reported at once`() {

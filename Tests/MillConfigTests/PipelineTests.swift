@@ -120,7 +120,7 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
   for wrong in ["64", "64MB", "64mib", "9223372036854775807KiB", "1.5GiB"] { #expect(ScalarText.size(wrong) == nil, "\(wrong)") }
 }
 
-// MARK: Substitution and secrets
+// MARK: Substitution
 
 @Test func `variables, defaults and files are put into scalars`() throws {
   let text = changed("localhost:9092", "${HOST}:${PORT:-9093},${NONE:-b}:1\n  properties: {security.protocol: plaintext}")
@@ -128,33 +128,6 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
   let pipeline = try read(text, surroundings(["HOST": "kafka", "EMPTY": ""], files: ["/srv/pipelines/secrets/ch": "pa:ss #1\n"]))
   #expect(pipeline.kafka.brokers == "kafka:9093,b:1" && pipeline.sink.user == "me")
   #expect(pipeline.sink.password.revealed == "pa:ss #1")
-}
-
-@Test func `a secret prints as stars, in a pipeline and in a problem`() throws {
-  let text = changed(
-    "brokers: localhost:9092",
-    "brokers: h\n  properties: {security.protocol: sasl_ssl, sasl.mechanism: PLAIN, sasl.username: u, sasl.password: hunter2}"
-  )
-  .replacingOccurrences(of: "table: payments", with: "table: t\n      password: hunter2")
-  let pipeline = try read(text)
-  var dumped = ""
-  dump(pipeline, to: &dumped)
-  #expect(!dumped.contains("hunter2") && !"\(pipeline)".contains("hunter2") && !String(reflecting: pipeline).contains("hunter2"))
-  #expect(pipeline.kafka.properties["sasl.password"]?.revealed == "hunter2")
-
-  let wrong = changed("brokers: localhost:9092", "brokers: localhost\n  properties: {api.token: hunter2}")
-    .replacingOccurrences(of: "within: 24h", with: "within: \"${file:/secret}\"")
-  let found = problems(wrong, surroundings(files: ["/secret": "hunter2"]))
-  #expect(found.map(\.value) == ["***", "***"])
-  #expect(!ConfigProblems(problems: found).text(file: "p.yaml").contains("hunter2"))
-}
-
-@Test func `a pipeline knows what must be concealed in texts of others, and short words are left alone`() throws {
-  let text = changed("localhost:9092", "${file:/hosts}\n  properties: {security.protocol: plaintext}")
-    .replacingOccurrences(of: "table: payments", with: "table: t\n      password: rows")
-  let pipeline = try read(text, surroundings(files: ["/hosts": "broker-of-ours:9092"]))
-  #expect(pipeline.secrets == [Secret("broker-of-ours:9092")])
-  #expect(Secret.conceal(pipeline.secrets, in: "broker-of-ours:9092: 7 rows") == "***: 7 rows")
 }
 
 // MARK: Plan

@@ -77,25 +77,24 @@ private let kafka: [Wrong] = [
   Wrong("brokers: localhost:9092", "brokers: h:70000", 3, "kafka.brokers", "h:70000", "\"h:70000\" is not host:port", "1 to 65535"),
   Wrong("brokers: localhost:9092", "brokers: h,,i", 3, "kafka.brokers", "h,,i", "\"\" is not host:port", "kafka-1:9092"),
   Wrong(
-    "brokers: localhost:9092", "brokers: localhost\n  properties: {group.id: x}", 4, "kafka.properties.group.id", "x",
+    "brokers: localhost:9092", "brokers: localhost\n  properties: {group.id: x}", 4, "kafka.properties.group.id", nil,
     "engine sets this property",
     "millrace-<pipeline>"),
   Wrong(
     "brokers: localhost:9092", "brokers: localhost\n  properties: {isolation.level: read_uncommitted}", 4,
-    "kafka.properties.isolation.level",
-    "read_uncommitted", "engine sets", "read_committed"),
+    "kafka.properties.isolation.level", nil, "engine sets", "read_committed"),
   Wrong(
     "brokers: localhost:9092", "brokers: localhost\n  properties: {plugin.library.paths: x.so}", 4, "kafka.properties.plugin.library.paths",
-    "x.so",
+    nil,
     "engine sets", "no code is loaded"),
   Wrong(
     "brokers: localhost:9092", "brokers: localhost\n  properties: {enable.ssl.certificate.verification: false}", 4,
-    "kafka.properties.enable.ssl.certificate.verification", "false", "engine sets", "certificates are always checked"),
+    "kafka.properties.enable.ssl.certificate.verification", nil, "engine sets", "certificates are always checked"),
   Wrong(
     "brokers: localhost:9092", "brokers: localhost\n  properties: {ssl.endpoint.identification.algorithm: none}", 4,
     "kafka.properties.ssl.endpoint.identification.algorithm", "none", "host names are always checked", "https"),
   Wrong(
-    "brokers: localhost:9092", "brokers: localhost\n  properties: {securty.protocol: ssl}", 4, "kafka.properties.securty.protocol", "ssl",
+    "brokers: localhost:9092", "brokers: localhost\n  properties: {securty.protocol: ssl}", 4, "kafka.properties.securty.protocol", nil,
     "not on the list", "security.protocol", "security.protocol"),
   Wrong(
     "brokers: localhost:9092", "brokers: localhost\n  properties: {client.id: [a]}", 4, "kafka.properties.client.id", nil,
@@ -127,6 +126,12 @@ private let source: [Wrong] = [
   Wrong(
     "topic: transactions-topic", "topic: t\n    on_error: drop", 7, "sources.transactions.on_error", "drop", "none of the choices",
     "dead_letter, skip, fail"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    start: {timestamp: }", 7, "sources.transactions.start", nil, "timestamp or offsets",
+    "earliest"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    start: {offsets: ~}", 7, "sources.transactions.start", nil, "timestamp or offsets",
+    "earliest"),
   Wrong("amount: Decimal(18, 2)", "amount:", 9, "sources.transactions.fields.amount", nil, "no type", "amount: String"),
   Wrong("amount: Decimal(18, 2)", "amount: {from: a}", 9, "sources.transactions.fields.amount.type", nil, "type is missing", "String"),
   Wrong(
@@ -242,6 +247,9 @@ private let operatorsAndSink: [Wrong] = [
   Wrong(
     "      table: payments", "      table: t\n      delivery: exactly-once", 21, "sinks.table.clickhouse.delivery", "exactly-once",
     "none of the choices", "at_least_once", "exactly_once"),
+  Wrong(
+    "      table: payments", "      table: t\n      password: \"abcdefgh\\nX-Evil: 1\"", 21, "sinks.table.clickhouse.password", "***",
+    "this is not a password", "without control characters"),
   Wrong("    clickhouse:", "    click_house:", 17, "sinks.table.click_house", nil, "unknown key", "clickhouse", "clickhouse"),
 ]
 
@@ -296,6 +304,33 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
       p.yaml:14:46: operators.unique.deduplicate.key[0] = "transactoin_id": there is no field of this name
           did you mean transaction_id? one of transaction_id, amount, paid_at
       """)
+}
+
+@Test func `a byte order mark begins a file like any other`() {
+  #expect(problems([0xef, 0xbb, 0xbf] + Array(plain.utf8)) == [])
+  let found = problems([0xef, 0xbb, 0xbf] + Array(changed("pipeline: payments", "pipeline: P").utf8))
+  #expect(found.map(\.line) == [1] && found.map(\.column) == [11])
+}
+
+@Test(arguments: ["", "~", "{}", "[]", "''", "[~]"])
+func `whatever is left empty, the file is taken or something says why not`(_ empty: String) {
+  let lines = Reference.render().split(separator: "\n").filter { !$0.drop(while: { $0 == " " }).hasPrefix("#") }.map(String.init)
+  let more = [
+    "pipeline: p", "sinks:", "  transactions_table:", "sources:", "  transactions:", "    start: {timestamp: 1}", "    start: {offsets: 1}",
+  ]
+  for index in lines.indices + more.indices.map({ -1 - $0 }) {
+    var text = lines
+    // A line of the reference, with all below it, or one in its place.
+    let line = index >= 0 ? lines[index] : more[-1 - index]
+    let place = index >= 0 ? index : lines.firstIndex { line.hasPrefix($0.prefix { $0 != ":" } + ":") } ?? 0
+    let margin = line.prefix { $0 == " " }.count
+    let below = lines[(place + 1)...].prefix { $0.prefix { $0 == " " }.count > margin }.count
+    let colon = line.lastIndex(of: "{").flatMap { line[$0...].firstIndex(of: ":") } ?? line.firstIndex(of: ":")!
+    let end = line.contains("{") && index < 0 ? "}" : ""
+    text.replaceSubrange(place...(place + below), with: [line[...colon] + " " + empty + end])
+    let found = problems(text.joined(separator: "\n"))
+    #expect(!found.contains { $0.message == PipelineFile.unnamedProblem }, "\(line): \(found)")
+  }
 }
 
 @Test func `a file that is no pipeline at all says so`() {

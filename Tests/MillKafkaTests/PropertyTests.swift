@@ -26,7 +26,7 @@ private func isTaken(_ name: String, _ value: String) -> Bool {
     case .choice(let choices):
       for choice in choices where !choice.hasPrefix("sasl") { #expect(isTaken(name, choice), "\(name) \(choice)") }
       #expect(!isTaken(name, "nonsense"), "\(name)")
-    case .text, .file, .place: #expect(isTaken(name, "x"), "\(name)")
+    case .text, .lines, .commandWord, .file, .commandFile, .place: #expect(isTaken(name, "x"), "\(name)")
     }
   }
 }

@@ -17,6 +17,9 @@ private let example = root.appendingPathComponent("config/examples/deduplicate.y
   (["generate", "--rate", "x"], "--rate x: must be a whole number from 0"),
   (["generate", "--duplicates", "101"], "--duplicates 101: must be from 0 to 100"),
   (["generate", "--duplicates", "60", "--garbage", "60"], "100 % together"),
+  (["generate", "--brokers", "kafka-1"], "--property security.protocol: kafka-1:9092 is another machine"),
+  (["generate", "--property", "client.id=${NO_SUCH_VARIABLE}"], "the environment variable NO_SUCH_VARIABLE is not set"),
+  (["generate", "--property", "sasl.pasword=x"], "--property sasl.pasword: this property is not on the list"),
   (["broker", "--topic", "t"], "must be TOPIC:PARTITIONS"),
   (["checkpoint"], "one of: checkpoint list, checkpoint show, checkpoint verify"),
   (["checkpoint", "lst", "a"], "did you mean checkpoint list?"),
@@ -78,6 +81,18 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
   }
   let missing = try millrace("check", "/none/such.yaml")
   #expect(missing.code == 3 && missing.error.contains("/none/such.yaml: can't read the pipeline file: No such file or directory"))
+}
+
+@Test(arguments: ["fetch.max.bytes: 1000", "reconnect.backoff.ms: 60000", "security.protocol: ssl, ssl.ca.pem: junk"])
+func `a property that only librdkafka knows to be wrong makes the file invalid too`(property: String) throws {
+  let right = try String(contentsOfFile: example, encoding: .utf8)
+  try withFile(right.replacingOccurrences(of: "kafka:\n", with: "kafka:\n  properties: {\(property)}\n")) { file in
+    for arguments in [["run", file], ["check", file, "--connect"], ["verify", file]] {
+      let outcome = try Running(arguments).finish()
+      #expect(outcome.code == 3, "\(outcome.error)")
+      #expect(outcome.error.contains("kafka.properties: refused: ") && !outcome.error.contains("refused(\""), "\(outcome.error)")
+    }
+  }
 }
 
 @Test func `checkpoints of a pipeline that has not run end with 1 and the directory`() throws {

@@ -67,6 +67,25 @@ private func letter(_ offset: Int, _ reason: String, _ more: String = "") -> Str
   }
 }
 
+@Test func `a secret with quotes is masked in JSON, and a record that holds one goes out as it came`() throws {
+  let text = try String(contentsOfFile: example, encoding: .utf8)
+    .replacingOccurrences(of: "      table: transactions", with: "      table: ${file:table}\n      password: canary-7281")
+  try withFile(text) { file in
+    let directory = URL(fileURLWithPath: file).deletingLastPathComponent()
+    try Data("ca\"nary-7281".utf8).write(to: directory.appendingPathComponent("table"))
+    let explained = try millrace("explain", file, "--format", "json")
+    #expect(explained.code == 0 && !explained.out.contains("nary-7281") && explained.out.contains("\"default.***\""))
+    let missing = try millrace("state", "stats", file, "--log-format", "json")
+    #expect(!(missing.error + missing.out).contains("nary-7281"))
+    let letters = directory.appendingPathComponent("dead-letters")
+    try FileManager.default.createDirectory(at: letters, withIntermediateDirectories: true)
+    let line = letter(1, "late", ",\"detail\":\"canary-7281\"")
+    try Data(line.utf8).write(to: letters.appendingPathComponent("deduplicate-mr-00000000000000aa-dead-0001-x.jsonl"))
+    #expect(try millrace("dead-letters", "list", file, "--json").out == line)
+    #expect(try !millrace("dead-letters", "list", file).out.contains("canary-7281"))
+  }
+}
+
 @Test(arguments: ["bash", "zsh", "fish"])
 func `completion knows every command and option, and the shell can read it`(shell: String) throws {
   let outcome = try millrace("completion", shell)

@@ -7,7 +7,7 @@ extension PipelineGraph {
     for root in nodes where root.input == nil && root.kind != .deadLetters { append(root, depth: 0, to: &lines) }
     for letters in nodes where letters.kind == .deadLetters { append(letters, depth: 0, to: &lines) }
     lines += ["fields"]
-    let rows = [["FIELD", "TYPE", "FROM", "COLUMN"]] + fields.map { [$0.field, $0.type, $0.from, $0.column ?? "-"] }
+    let rows = [["FIELD", "TYPE", "FROM", "COLUMN"]] + fields.map { [$0.field, $0.type, $0.from, $0.column] }
     let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
     for row in rows {
       let cells = row.enumerated().map { index, cell in

@@ -19,13 +19,13 @@ package struct PipelineGraph: Hashable, Sendable {
     package var value: String
   }
 
-  /// The way of one field, from the record to the table.
+  /// The way of one field, from the record to one column of the table.
   package struct FieldPath: Hashable, Sendable {
     package var field: String
     package var type: String
     /// `user.id`, or a name of metadata such as `$offset`.
     package var from: String
-    package var column: String?
+    package var column: String
   }
 
   package var pipeline: String
@@ -42,13 +42,25 @@ package struct PipelineGraph: Hashable, Sendable {
     if let deduplicate = pipeline.deduplicate { nodes.append(Self.node(deduplicate, pipeline)) }
     nodes.append(Self.sink(pipeline))
     nodes.append(Self.deadLetters(pipeline))
-    fields = pipeline.source.plan.fields.enumerated().map { index, field in
-      FieldPath(
-        field: field.name, type: "\(field.type)", from: "\(field.source)",
-        column: pipeline.sink.columns.first { $0.field == index }?.column)
+    fields = pipeline.sink.columns.map { mapping in
+      let field = pipeline.source.plan.fields[mapping.field]
+      return FieldPath(field: field.name, type: "\(field.type)", from: "\(field.source)", column: mapping.column)
     }
     plan = planText(pipeline)
     planHash = MillConfig.planHash(plan)
+    conceal(pipeline.secrets)
+  }
+
+  /// Here, before a form of it escapes anything.
+  private mutating func conceal(_ secrets: Secrets) {
+    for node in nodes.indices {
+      for fact in nodes[node].facts.indices { nodes[node].facts[fact].value = secrets.conceal(nodes[node].facts[fact].value) }
+    }
+    for field in fields.indices {
+      fields[field].type = secrets.conceal(fields[field].type)
+      fields[field].from = secrets.conceal(fields[field].from)
+    }
+    plan = secrets.conceal(plan)
   }
 
   private static func source(_ pipeline: Pipeline) -> Node {
