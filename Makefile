@@ -64,6 +64,7 @@ install-files: toolchain
 	$(static) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/millrace
 	$(static) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_millrace
 	$(static) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/millrace.fish
+	install -d -m 755 $(DESTDIR)/etc/millrace
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' config/systemd/millrace@.service > $(DESTDIR)$(UNITDIR)/millrace@.service
 
 # Configuration and state are the user's: they stay.

@@ -33,7 +33,8 @@ package struct ConfigProblem: Hashable, Sendable {
     if !path.isEmpty { head += path }
     if let value { head += " = \(quoted(value))" }
     if !path.isEmpty || value != nil { head += ": " }
-    let hint = nearest.map { "did you mean \($0)? " } ?? ""
+    // A type's message has it already.
+    let hint = message.contains("did you mean") ? "" : nearest.map { "did you mean \($0)? " } ?? ""
     return printable(head + message) + "\n    " + printable(hint + remedy)
   }
 

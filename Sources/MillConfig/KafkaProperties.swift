@@ -137,7 +137,7 @@ package enum KafkaProperties {
     case .count(let range):
       if let number = plainInteger(value), range.contains(number) { return nil }
       return Refusal(
-        message: plainInteger(value) == nil ? "this is not a whole number" : "this is out of range",
+        message: isInteger(value) ? "this is out of range" : "this is not a whole number",
         remedy: "a whole number from \(range.lowerBound) to \(range.upperBound)")
     case .choice(let choices):
       if choices.contains(value) { return nil }

@@ -154,7 +154,9 @@ struct KafkaSecurity {
     let scheme = ["https://", "http://"].first { url.hasPrefix($0) }
     let rest = url.dropFirst(scheme?.count ?? 0)
     let authority = rest.prefix { !"/?#".contains($0) }
-    guard let scheme, !hostPart(String(authority)).isEmpty, !authority.contains("@"),
+    let end = authority.lastIndex(of: "]") ?? authority.startIndex
+    let port = authority[end...].firstIndex(of: ":").map { authority[authority.index(after: $0)...] }
+    guard let scheme, !hostPart(String(authority)).isEmpty, !authority.contains("@"), port.map(isPort) ?? true,
       url.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f })
     else { return report(name, "this is no address of a token endpoint", "https://HOST/PATH, without user and password") }
     if scheme == "http://", !MillConfig.isLoopback(host: hostPart(String(authority))) {

@@ -111,7 +111,7 @@ package enum PipelineKeys {
     ConfigKey(Settings.windowReserve, "Entries of the table's deduplication window that are left to other writers."),
     ConfigKey(
       "provenance_column", "_millrace_batch",
-      "The String or LowCardinality(String) column that names each row's batch; null: none (Replicated tables only).",
+      "The String or LowCardinality(String) column that names each row's batch; null: none (Replicated or Shared tables, or at_least_once).",
       "Default _millrace_batch."),
   ]
 
@@ -148,7 +148,9 @@ package enum PipelineKeys {
 
   static let checkpoint: [ConfigKey] = [
     ConfigKey(Settings.checkpointInterval, "How often."),
-    ConfigKey("location", "state/checkpoints", "The directory, on the file system of state.path. Default: checkpoints in state.path."),
+    ConfigKey(
+      "location", "state/checkpoints", "The directory; on another file system than state.path each start copies instead of linking.",
+      "Default: checkpoints in state.path."),
     ConfigKey(Settings.retain, "How many are kept."),
   ]
 

@@ -43,19 +43,19 @@ extension PipelineReader {
     if host == "localhost" { return ("127.0.0.1", UInt16(port)) }
     if host.hasPrefix("["), host.hasSuffix("]") {
       let inside = String(host.dropFirst().dropLast())
-      return bytes(inside, AF_INET6) == nil ? nil : (inside, UInt16(port))
+      return addressBytes(inside, AF_INET6) == nil ? nil : (inside, UInt16(port))
     }
-    return bytes(host, AF_INET) == nil ? nil : (host, UInt16(port))
+    return addressBytes(host, AF_INET) == nil ? nil : (host, UInt16(port))
   }
 
   private static func isLoopback(_ host: String) -> Bool {
-    if let four = bytes(host, AF_INET) { return four[0] == 127 }
-    return bytes(host, AF_INET6) == Array(repeating: 0, count: 15) + [1]
+    if let four = addressBytes(host, AF_INET) { return four[0] == 127 }
+    return addressBytes(host, AF_INET6) == Array(repeating: 0, count: 15) + [1]
   }
+}
 
-  /// An address in network order; nil where the text is none of the family.
-  private static func bytes(_ text: String, _ family: Int32) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: family == AF_INET ? 4 : 16)
-    return unsafe bytes.withUnsafeMutableBytes { unsafe inet_pton(family, text, $0.baseAddress) } == 1 ? bytes : nil
-  }
+/// An address in network order; nil where the text is none of the family.
+func addressBytes(_ text: some StringProtocol, _ family: Int32) -> [UInt8]? {
+  var bytes = [UInt8](repeating: 0, count: family == AF_INET ? 4 : 16)
+  return unsafe bytes.withUnsafeMutableBytes { unsafe inet_pton(family, String(text), $0.baseAddress) } == 1 ? bytes : nil
 }

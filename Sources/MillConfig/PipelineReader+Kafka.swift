@@ -1,3 +1,4 @@
+internal import Glibc
 internal import MillFlow
 
 extension PipelineReader {
@@ -47,18 +48,19 @@ extension PipelineReader {
 
   /// `host:port` with the port filled in; nil where it is none.
   private func brokerAddress(_ text: String) -> String? {
-    guard !text.contains("/"), !text.contains(" "), text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f }) else {
-      return nil
-    }
     if text.hasPrefix("[") {
-      // An IPv6 address in brackets.
-      guard let end = text.firstIndex(of: "]") else { return nil }
+      // An IPv6 address in brackets, perhaps with the interface it is reached by: [fe80::1%eth0].
+      guard let end = text.firstIndex(of: "]"), addressBytes(text[..<end].dropFirst().prefix { $0 != "%" }, AF_INET6) != nil else {
+        return nil
+      }
       let rest = text[text.index(after: end)...]
       if rest.isEmpty { return text + ":9092" }
       return rest.first == ":" && isPort(rest.dropFirst()) ? text : nil
     }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard let host = parts.first, !host.isEmpty, parts.count <= 2 else { return nil }
+    guard let host = parts.first, !host.isEmpty, parts.count <= 2,
+      host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) })
+    else { return nil }
     if parts.count == 1 { return text + ":9092" }
     return isPort(parts[1]) ? text : nil
   }
@@ -75,10 +77,6 @@ extension PipelineReader {
       problems.add(node, map.child(name), "\(refusal.message), which is \(node.shown(path))", remedy: refusal.remedy)
       return path
     }
-    if case .failure(let problem) = environment.file(path, 1), !(problem.isDirectory && kind == .place) {
-      problems.add(
-        node, map.child(name), "can't read \(node.shown(path)): \(problem.reason)", remedy: "create the file or make it readable")
-    }
-    return path
+    return readablePath(text, node, map.child(name), takesDirectory: kind == .place)
   }
 }

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import MillBase
 
 extension PipelineReader {
@@ -74,7 +73,7 @@ extension PipelineReader {
     if !names.contains(text) {
       if !names.isEmpty {
         problems.add(
-          node, section.child("input"), "there is no source or operator of this name", remedy: "one of \(names.joined(separator: ", "))",
+          node, section.child("input"), "there is no source or operator of this name", remedy: "one of \(listed(names))",
           nearest: nearestKnown(to: text, among: names))
       }
     } else if let entry = operators.entry, text != entry.key {
@@ -146,12 +145,7 @@ extension PipelineReader {
 
   private func readFile(_ section: Section, _ key: String) -> String? {
     guard let node = section.node(key), let text = section.text(key, wanted: "a path", counts: 1...1000) else { return nil }
-    let path = absolutePath(text, base: baseDirectory)
-    guard unsafe access(path, R_OK) == 0 else {
-      problems.add(node, section.child(key), "this file can't be read: \(unsafe String(cString: strerror(errno)))", remedy: "a PEM file")
-      return nil
-    }
-    return path
+    return readablePath(text, node, section.child(key))
   }
 
   /// Every field's column, out of `columns: {column: field}` and the fields' own names.

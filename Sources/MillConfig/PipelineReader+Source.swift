@@ -231,8 +231,9 @@ extension PipelineReader {
     // Where there are no fields, that is the problem to report.
     if !names.isEmpty {
       problems.add(
-        node, path, "there is no field of this name", remedy: "one of \(names.joined(separator: ", "))",
-        nearest: nearestKnown(to: name, among: names))
+        node, path, "there is no field of this name", remedy: "one of \(listed(names))",
+        // Of thousands, for each of thousands, the search would take minutes.
+        nearest: names.count <= 500 ? nearestKnown(to: name, among: names) : nil)
     }
     return nil
   }

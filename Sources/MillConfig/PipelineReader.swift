@@ -94,6 +94,23 @@ struct PipelineReader {
   }
 }
 
+extension PipelineReader {
+  /// `text` as an absolute path; a file that can't be read is reported.
+  func readablePath(_ text: String, _ node: ConfigNode, _ place: String, takesDirectory: Bool = false) -> String {
+    let path = absolutePath(text, base: baseDirectory)
+    if case .failure(let problem) = environment.file(path, 1), !(problem.isDirectory && takesDirectory) {
+      problems.add(node, place, "can't read \(node.shown(path)): \(problem.reason)", remedy: "create the file or make it readable")
+    }
+    return path
+  }
+}
+
+/// Names for a remedy, the first of very many.
+func listed(_ names: [String]) -> String {
+  let shown = names.prefix(30).joined(separator: ", ")
+  return names.count > 30 ? "\(shown) and \(names.count - 30) more" : shown
+}
+
 /// Whether `text` is a port number, 1 to 65535.
 func isPort(_ text: Substring) -> Bool {
   plainInteger(String(text)).map { (1...65_535).contains($0) } ?? false

@@ -128,7 +128,7 @@ struct Section {
     guard let (node, text) = scalar(setting.key, wanted: "a whole number") else { return nil }
     if let number = plainInteger(text), setting.range.contains(number) { return number }
     problems.add(
-      node, child(setting.key), plainInteger(text) == nil ? "this is not a whole number" : "this is out of range",
+      node, child(setting.key), isInteger(text) ? "this is out of range" : "this is not a whole number",
       remedy: "a whole number from \(setting.range.lowerBound) to \(setting.range.upperBound), such as \(setting.value)")
     return nil
   }
@@ -155,7 +155,7 @@ struct Section {
     let high = ScalarText.sizeText(setting.range.upperBound)
     problems.add(
       node, child(setting.key), value == nil ? "this is not a size" : "this is out of range",
-      remedy: "a whole number with B, KiB, MiB or GiB, from \(low) to \(high), such as \(ScalarText.sizeText(setting.value))")
+      remedy: "a whole number with B, KiB, MiB, GiB or TiB, from \(low) to \(high), such as \(ScalarText.sizeText(setting.value))")
     return nil
   }
 
@@ -171,6 +171,12 @@ struct Section {
       return nil
     }
   }
+}
+
+/// Whether `text` is written as ``plainInteger(_:)`` wants it, however large it may be.
+func isInteger(_ text: String) -> Bool {
+  let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+  return !digits.isEmpty && digits.allSatisfy { $0.isASCII && $0.isNumber } && (text == "0" || digits.first != "0")
 }
 
 /// A decimal integer without plus sign or leading zeros; nil for anything else.

@@ -53,10 +53,13 @@ enum YAMLParser {
 @safe private struct EventReader {
   private let parser: UnsafeMutablePointer<yaml_parser_t>
   private let problems: ProblemList
+  /// Outlives the reader.
+  private let input: UnsafeBufferPointer<UInt8>
 
   init(_ buffer: UnsafeBufferPointer<UInt8>, _ problems: ProblemList) {
     unsafe self.parser = .allocate(capacity: 1)
     self.problems = problems
+    unsafe input = buffer
     precondition(unsafe yaml_parser_initialize(parser) == 1, "libyaml: out of memory")
     unsafe yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
     unsafe yaml_parser_set_input_string(parser, buffer.baseAddress, buffer.count)
@@ -108,6 +111,12 @@ enum YAMLParser {
 
   private func place(_ mark: yaml_mark_t) -> Mark { Mark(line: mark.line + 1, column: mark.column + 1) }
 
+  private func place(offset: Int) -> Mark {
+    let before = unsafe String(decoding: input[..<min(offset, input.count)], as: UTF8.self)
+    let lines = before.split(separator: "\n", omittingEmptySubsequences: false)
+    return Mark(line: lines.count, column: lines[lines.count - 1].unicodeScalars.count + 1)
+  }
+
   private func text(_ pointer: UnsafeMutablePointer<UInt8>?) -> String? {
     guard let pointer = unsafe pointer else { return nil }
     return unsafe String(cString: pointer)
@@ -120,10 +129,13 @@ enum YAMLParser {
     var mark = unsafe place(state.problem_mark)
     // What was begun and never ended is looked for where it begins.
     if let context, context.hasPrefix("while scanning a ") { mark = unsafe place(state.context_mark) }
-    if unsafe state.error == YAML_READER_ERROR { mark = unsafe Mark(line: state.mark.line + 1, column: state.mark.column + 1) }
+    // It reads ahead, so that its own mark is where it has parsed to.
+    if unsafe state.error == YAML_READER_ERROR { mark = unsafe place(offset: state.problem_offset) }
     problems.add(
       mark, "", "this is not YAML: \(problem)" + (context.map { " (\($0))" } ?? ""),
-      remedy: "check indentation (spaces, no tabs), quotes and brackets on this line and the one before")
+      remedy:
+        "check indentation (spaces, no tabs), quotes and brackets on this line and the one before; inside { } and [ ] a value with ${...} stands in quotes"
+    )
   }
 
   /// Reads the whole stream: one document and its end.

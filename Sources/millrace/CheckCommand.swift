@@ -20,7 +20,9 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     Output.out("  serves  metrics and health at http://\(admin.address)\(admin.token == nil ? "" : ", with a token")\n")
   }
   Output.out("  plan    \(planHash(plan).paddedHex)\n")
-  return arguments.flag("--connect") ? checkConnections(pipeline, logger) : .done
+  if arguments.flag("--connect") { return checkConnections(pipeline, logger) }
+  for warning in pipeline.kafka.warnings { logger.warning(warning) }
+  return .done
 }
 
 /// Reads the file; prints its problems to stderr and returns nil where it has any.

@@ -76,7 +76,10 @@ let commandModels: [CommandModel] = [
     examples: ["millrace run pipeline.yaml", "millrace run pipeline.yaml --until-end   # a backfill"]),
   CommandModel(
     name: "check", summary: "Check a pipeline file, and with --connect its topic and table",
-    discussion: ["Prints every problem with its line and what is allowed. Ends with 0 when there is none, else with 3."],
+    discussion: [
+      "Prints every problem with its line and what is allowed. Ends with 0 when there is none, else with 3; with --connect also with 1,"
+        + " where Kafka or ClickHouse doesn't answer or a right is missing."
+    ],
     arguments: [file],
     options: [.init("--connect", "Also ask Kafka and ClickHouse: topic, columns, types, and which delivery can be kept")],
     examples: ["millrace check pipeline.yaml", "millrace check pipeline.yaml --connect"]),
@@ -106,7 +109,7 @@ let commandModels: [CommandModel] = [
   CommandModel(
     name: "generate", summary: "Write synthetic events into a topic",
     discussion: [
-      "JSON events of about 195 bytes with event_id, user_id, amount, created_at and text; the same seed gives the"
+      "JSON events of about 195 bytes with event_id, user_id, amount, created_at, name and text; the same seed gives the"
         + " same ids, users, amounts and duplicates. The topic"
         + " is created where it isn't there."
     ],

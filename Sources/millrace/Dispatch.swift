@@ -18,6 +18,12 @@ func runCommand(_ words: [String]) -> ExitCode {
       Output.out(Help.overview)
       return .done
     }
+    let asked = first == "help" ? words.dropFirst() + ["--help"] : words[...]
+    let group = commandModels.filter { $0.name.hasPrefix("\(asked.first ?? "") ") }
+    if !group.isEmpty, asked.count == 2, ["--help", "-h"].contains(asked.last) {
+      Output.out(Help.text(of: group))
+      return .done
+    }
     let command = try findCommand(first == "help" ? Array(words.dropFirst()) : words)
     let rest = Array(words.dropFirst(command.name.split(separator: " ").count + (first == "help" ? 1 : 0)))
     let arguments = try Arguments.parse(first == "help" ? ["--help"] : rest, for: command)

@@ -29,6 +29,11 @@ enum Help {
     return text
   }
 
+  /// What `millrace checkpoint --help` prints: the commands that begin with a word.
+  static func text(of group: [CommandModel]) -> String {
+    "Commands:\n" + table(group.map { ($0.name, $0.summary) }) + "\nEach has its own help: millrace \(group[0].name) --help\n"
+  }
+
   /// What `millrace COMMAND --help` prints.
   static func text(_ command: CommandModel) -> String {
     var text = command.summary + ".\n\nUsage: millrace \(command.name)"

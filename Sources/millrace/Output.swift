@@ -13,16 +13,29 @@ enum Output {
   private static let concealed = Mutex(Secrets())
 
   /// Results: what a command was asked for.
-  static func out(_ text: String) { write(concealing(text), to: STDOUT_FILENO) }
+  static func out(_ text: String) { result(concealing(text)) }
 
   /// Results as JSON: ``jsonText(_:)`` has masked its texts, before it escaped them. Records go out as they came.
-  static func json(_ text: String) { write(text, to: STDOUT_FILENO) }
+  static func json(_ text: String) { result(text) }
+
+  private static func result(_ text: String) {
+    let code = write(text, to: STDOUT_FILENO)
+    if code != 0 { lost.withLock { $0 = code } }
+  }
+
+  private static let lost = Mutex<Int32>(0)
+
+  /// The system's words for why a result did not reach stdout whole; nil where all did, or a reader has had enough (EPIPE).
+  static var lostResult: String? {
+    let code = lost.withLock(\.self)
+    return code == 0 || code == EPIPE ? nil : unsafe String(cString: strerror(code))
+  }
 
   /// Everything else: errors and logs; above the live line, where there is one. `text` ends its line.
   static func error(_ text: String, isJSON: Bool = false) {
     let text = isJSON ? text : concealing(text)
     liveLine.withLock { line in
-      write(line.isEmpty ? text : eraseLine + text + line, to: STDERR_FILENO)
+      _ = write(line.isEmpty ? text : eraseLine + text + line, to: STDERR_FILENO)
     }
   }
 
@@ -30,7 +43,7 @@ enum Output {
   static func live(_ text: String) {
     let text = concealing(text)
     liveLine.withLock { line in
-      if !line.isEmpty || !text.isEmpty { write(eraseLine + text, to: STDERR_FILENO) }
+      if !line.isEmpty || !text.isEmpty { _ = write(eraseLine + text, to: STDERR_FILENO) }
       line = text
     }
   }
@@ -42,16 +55,17 @@ enum Output {
   /// Whether people read stderr.
   static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-  /// Writes all of `text`. A reader that went away (EPIPE) or a full disk ends the writing: there is no one left to tell.
-  private static func write(_ text: String, to descriptor: Int32) {
+  /// Writes all of `text`. A reader that went away (EPIPE) or a full disk ends the writing; the system's error number, 0: none.
+  private static func write(_ text: String, to descriptor: Int32) -> Int32 {
     let bytes = Array(text.utf8)
     var count = 0
     while count < bytes.count {
       let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress! + count, $0.count - count) }
       if written < 0, errno == EINTR || errno == EAGAIN { continue }
-      if written <= 0 { return }
+      if written <= 0 { return written < 0 ? errno : EIO }
       count += written
     }
+    return 0
   }
 }
 

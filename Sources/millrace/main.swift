@@ -2,4 +2,9 @@ internal import Glibc
 
 // A reader of ours that goes away is an error of that write, not the end of the process.
 signal(SIGPIPE, SIG_IGN)
-exit(runCommand(Array(CommandLine.arguments.dropFirst())).rawValue)
+var code = runCommand(Array(CommandLine.arguments.dropFirst()))
+if let reason = Output.lostResult {
+  Output.error("millrace: can't write to stdout: \(reason)\n")
+  if code == .done { code = .failed }
+}
+exit(code.rawValue)

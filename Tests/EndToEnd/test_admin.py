@@ -363,10 +363,13 @@ def test_every_series_of_the_readme_and_of_the_alert_rules_is_there(lab: Lab, po
         assert re.search(r"\b(millrace|process)_[a-z_]+|up\{", rule["expr"]) and rule["expr"].count("(") == rule["expr"].count(")"), rule
 
 
-def test_the_alert_for_no_checkpoint_has_a_series_before_the_first_one(lab: Lab, port):
+def test_the_alert_for_no_checkpoint_has_a_series_before_a_process_has_taken_one(lab: Lab, port):
     topic, client = lab.topic(1), Client(port)
     lab.produce(topic, [payload(number) for number in range(100)])
-    life = lab.engine(lab.pipeline(topic, lab.table(), more=admin(port) | {"checkpoint": {"interval": "1h"}})).start()
+    pipeline = lab.pipeline(topic, lab.table(), more=admin(port) | {"checkpoint": {"interval": "1h"}})
+    assert lab.engine(pipeline).run("--until-end").code == 0
+    lab.produce(topic, [payload(number) for number in range(100, 200)])
+    life = lab.engine(pipeline).start()
     page = lab.until(settled(client, 100), life)
     rule, = [rule for rule in alerts() if rule["alert"] == "MillraceNoCheckpoint"]
     age, fallback = re.fullmatch(r"\((\w+) or on \(instance\) time\(\) - (.+)\) > 600 and .+", rule["expr"]).groups()

@@ -130,6 +130,7 @@ func `no property brings in a protocol that knows nothing of aborted records`(_ 
 @Test(arguments: [
   ("http://idp.example/token", "unencrypted"), ("idp.example/token", "no address"), ("https:///token", "no address"),
   ("https://me:secret@idp.example/token", "no address"), ("ftp://idp.example", "no address"),
+  ("https://idp.example:99999/token", "no address"),
 ])
 func `a token endpoint that would give the secret away is refused`(_ url: String, _ message: String) {
   let found = problems(kafka("h", sasl, tokens.replacing("https://idp.example/token?x=1", with: url)))

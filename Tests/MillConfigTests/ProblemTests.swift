@@ -52,7 +52,7 @@ private let topLevel: [Wrong] = [
   Wrong("pipeline: payments", "pipeline: p\nworkers: many", 2, "workers", "many", "neither auto nor", "auto or 1"),
   Wrong(
     "pipeline: payments", "pipeline: p\nprefetch: 64", 2, "prefetch", "64", "not a size",
-    "KiB, MiB or GiB, from 1MiB to 16GiB, such as 64MiB"),
+    "KiB, MiB, GiB or TiB, from 1MiB to 16GiB, such as 64MiB"),
   Wrong("pipeline: payments", "pipeline: p\nlog: {unacked_max: 1KiB}", 2, "log.unacked_max", "1KiB", "out of range", "16MiB"),
   Wrong("pipeline: payments", "pipeline: p\nstate: {path: s3://b}", 2, "state.path", "s3://b", "not in this version", "directory"),
   Wrong("pipeline: payments", "pipeline: p\nstate: full", 2, "state", "full", "a single value stands where a map", "indented"),
@@ -65,6 +65,9 @@ private let topLevel: [Wrong] = [
     "pipeline: payments", "pipeline: p\ncheckpoint: {interval: 10}", 2, "checkpoint.interval", "10", "not a duration",
     "100ms to 1h, such as 10s"),
   Wrong("pipeline: payments", "pipeline: p\ncheckpoint: {retain: 0}", 2, "checkpoint.retain", "0", "out of range", "1 to 1000"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nepoch: {max_rows: 99999999999999999999}", 2, "epoch.max_rows", "99999999999999999999",
+    "out of range", "such as 65536"),
   Wrong("pipeline: payments", "pipeline: p\nepoch: {max_rows: 1e3}", 2, "epoch.max_rows", "1e3", "not a whole number", "such as 65536"),
   Wrong(
     "pipeline: payments", "pipeline: p\nepoch: {maxrows: 1}", 2, "epoch.maxrows", nil, "unknown key", "max_rows, max_bytes", "max_rows"),
@@ -75,6 +78,8 @@ private let kafka: [Wrong] = [
   Wrong("brokers: localhost:9092", "properties: {}", 2, "kafka.brokers", nil, "brokers is missing", "host:port"),
   Wrong("brokers: localhost:9092", "brokers: kafka://h:1", 3, "kafka.brokers", "kafka://h:1", "is not host:port", "no scheme"),
   Wrong("brokers: localhost:9092", "brokers: h:70000", 3, "kafka.brokers", "h:70000", "\"h:70000\" is not host:port", "1 to 65535"),
+  Wrong("brokers: localhost:9092", "brokers: '[nonsense]'", 3, "kafka.brokers", "[nonsense]", "is not host:port", "kafka-1:9092"),
+  Wrong("brokers: localhost:9092", "brokers: a;b", 3, "kafka.brokers", "a;b", "is not host:port", "kafka-1:9092"),
   Wrong("brokers: localhost:9092", "brokers: h,,i", 3, "kafka.brokers", "h,,i", "\"\" is not host:port", "kafka-1:9092"),
   Wrong(
     "brokers: localhost:9092", "brokers: localhost\n  properties: {group.id: x}", 4, "kafka.properties.group.id", nil,
@@ -222,7 +227,10 @@ private let operatorsAndSink: [Wrong] = [
   Wrong("url: http://localhost:8123", "url: []", 19, "sinks.table.clickhouse.url", nil, "list is empty", "one server"),
   Wrong(
     "url: http://localhost:8123", "url: https://a:1\n      tls: {ca: /no/such/file.pem}", 20, "sinks.table.clickhouse.tls.ca",
-    "/no/such/file.pem", "can't be read", "PEM"),
+    "/no/such/file.pem", "can't read /no/such/file.pem: No such file", "readable"),
+  Wrong(
+    "url: http://localhost:8123", "url: https://a:1\n      tls: {ca: /etc}", 20, "sinks.table.clickhouse.tls.ca", "/etc",
+    "can't read /etc: Is a directory", "readable"),
   Wrong(
     "url: http://localhost:8123", "url: https://a:1\n      tls: {key: /etc/hostname}", 20, "sinks.table.clickhouse.tls", nil,
     "key is given without certificate", "both"),
@@ -263,6 +271,8 @@ private let structure: [Wrong] = [
     "keep one"),
   Wrong("brokers: localhost:9092", "? [a]\n  : b", 3, "kafka", nil, "a key must be a name", "key: value"),
   Wrong("brokers: localhost:9092", "brokers: 'h", 3, "", nil, "this is not YAML", "quotes"),
+  Wrong("brokers: localhost:9092", "brokers: h\n  properties: {client.id: ${ID}}", 4, "", nil, "this is not YAML", "stands in quotes"),
+  Wrong("brokers: localhost:9092", "brokers: h\u{0}", 3, "", nil, "control characters are not allowed", "check"),
   Wrong("brokers: localhost:9092", "\tbrokers: h", 3, "", nil, "this is not YAML", "no tabs"),
   Wrong("brokers: localhost:9092", "brokers: ${KAFKA}", 3, "kafka.brokers", "${KAFKA}", "KAFKA is not set", "${KAFKA:-default}"),
   Wrong("brokers: localhost:9092", "brokers: ${1A}", 3, "kafka.brokers", "${1A}", "names no environment variable", "letters"),
@@ -304,6 +314,26 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
       p.yaml:14:46: operators.unique.deduplicate.key[0] = "transactoin_id": there is no field of this name
           did you mean transaction_id? one of transaction_id, amount, paid_at
       """)
+}
+
+@Test func `control characters of a file don't reach the terminal, and a hint is given once`() throws {
+  let text = ConfigProblems(problems: problems(changed("pipeline: payments", "pipeline: p\n\"a\\e[2J\\nb\": 1"))).text(file: "p.yaml")
+  #expect(text.hasPrefix("p.yaml:2:1: a\\u{1b}[2J\\nb: unknown key"), "\(text)")
+  let type = ConfigProblems(problems: problems(changed("amount: Decimal(18, 2)", "amount: Strng"))).text(file: "p.yaml")
+  #expect(type.components(separatedBy: "did you mean String?").count == 2, "\(type)")
+}
+
+@Test(.timeLimit(.minutes(1))) func `of thousands of names a remedy shows some, and no search for the nearest goes on for minutes`() throws
+{
+  let fields = (0..<4000).map { "        field_\($0): String\n" }.joined()
+  let keys = (0..<3000).map { "feild_\($0)" }.joined(separator: ", ")
+  let text = changed(
+    "      amount: Decimal(18, 2)\n", "      amount: Decimal(18, 2)\n" + fields.replacingOccurrences(of: "        ", with: "      ")
+  )
+  .replacingOccurrences(of: "[transaction_id]", with: "[\(keys)]")
+  let found = problems(text)
+  #expect(found.count == 3000 && found.allSatisfy { $0.remedy.utf8.count < 1000 }, "\(found.count)")
+  #expect(found.first?.remedy.hasSuffix("field_27 and 3973 more") == true, "\(found.first?.remedy ?? "")")
 }
 
 @Test func `a byte order mark begins a file like any other`() {

@@ -101,6 +101,11 @@ func `no problem of a wrong file quotes a secret`(_ old: String, _ new: String) 
   #expect(!graph.contains("***"))
 }
 
+@Test func `a text out of a file is never null: a token that says null is one`() throws {
+  let text = changed("pipeline: payments", "pipeline: p\nadmin:\n  listen: 127.0.0.1:80\n  token: ${file:/n}")
+  #expect(try read(text, surroundings(files: ["/n": "null\n"])).admin?.token?.revealed == "null")
+}
+
 @Test func `a graph shows nothing that came from a file, however it is drawn`() throws {
   let text = changed("table: payments", "table: ${file:/t}\n      database: ${file:/d}")
   let graph = PipelineGraph(try read(text, surroundings(files: ["/t": "se\"cret#table", "/d": "payroll"])))

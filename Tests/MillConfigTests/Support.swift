@@ -5,10 +5,13 @@ import MillConfig
 let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
 /// Variables and files that tests say are there.
-func surroundings(_ variables: [String: String] = [:], files: [String: String] = [:]) -> ConfigEnvironment {
+func surroundings(_ variables: [String: String] = [:], files: [String: String] = ["/etc/hostname": "host"]) -> ConfigEnvironment {
   ConfigEnvironment(
     variable: { variables[$0] },
-    file: { path, _ in files[path].map { .success(Array($0.utf8)) } ?? .failure(.init(reason: "No such file or directory")) })
+    file: { path, _ in
+      if path == "/etc" { return .failure(.init(reason: "Is a directory", isDirectory: true)) }
+      return files[path].map { .success(Array($0.utf8)) } ?? .failure(.init(reason: "No such file or directory"))
+    })
 }
 
 /// A pipeline file with nothing but what is required, and an event time. Tests change one place of it.

@@ -83,6 +83,31 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
   #expect(missing.code == 3 && missing.error.contains("/none/such.yaml: can't read the pipeline file: No such file or directory"))
 }
 
+@Test func `a word that commands begin with has help too`() throws {
+  for words in [["checkpoint", "--help"], ["help", "checkpoint"], ["state", "-h"], ["help", "dead-letters"]] {
+    let outcome = try Running(words).finish()
+    #expect(outcome.code == 0 && outcome.error.isEmpty && outcome.out.contains("  \(words.first { $0 != "help" }!) "), "\(outcome)")
+  }
+}
+
+@Test func `a result that can't be written ends with 1`() throws {
+  let shell = Process()
+  shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+  shell.arguments = ["-c", "'\(binary.path)' reference > /dev/full 2> /dev/null; test $? = 1 && '\(binary.path)' reference | true"]
+  try shell.run()
+  shell.waitUntilExit()
+  #expect(shell.terminationStatus == 0)
+}
+
+@Test func `check warns of credentials that go unencrypted to another machine`() throws {
+  let right = try String(contentsOfFile: example, encoding: .utf8)
+  let properties = "security.protocol: sasl_plaintext, sasl.mechanism: PLAIN, sasl.username: u, sasl.password: p"
+  try withFile(right.replacingOccurrences(of: "kafka:\n", with: "kafka:\n  properties: {\(properties)}\n")) { file in
+    let outcome = try millrace("check", file, environment: ["KAFKA_BROKERS": "kafka-1:9092"])
+    #expect(outcome.code == 0 && outcome.error.contains("warning security.protocol is sasl_plaintext"), "\(outcome)")
+  }
+}
+
 @Test(arguments: ["fetch.max.bytes: 1000", "reconnect.backoff.ms: 60000", "security.protocol: ssl, ssl.ca.pem: junk"])
 func `a property that only librdkafka knows to be wrong makes the file invalid too`(property: String) throws {
   let right = try String(contentsOfFile: example, encoding: .utf8)
