@@ -146,7 +146,9 @@ private func result(_ intent: Intent) -> EpochResult {
     }
     #expect(published(commands)?.epoch == 1 && !cuts(commands))
     _ = start.core.step(.published(1, name: "\(Start.lineage)-00000000000000000001"), now: later)
-    commands = [2_100, 2_200].flatMap { start.core.step(.polled(all), now: Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: $0)) }
+    commands = [2_100, 2_200].flatMap { milliseconds in
+      start.core.step(.polled(all), now: Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: milliseconds))
+    }
     #expect(cuts(commands))
   }
 

@@ -161,6 +161,21 @@ private struct Writer {
     #expect(try writer.disk.read("s/ledger.old-1/00000000000000000000.led") == old)
   }
 
+  @Test func `the ledger of another log that has gone as far tells nothing of this one's batches`() throws {
+    var (writer, other) = (try Writer(), try Writer())
+    other.positions[0] += 1
+    for _ in 0..<40 {
+      try writer.writeEpoch()
+      try other.writeEpoch()
+    }
+    try writer.truncate()
+    try other.truncate()
+    let path = try writer.ledgerFiles()[0]
+    try writer.write(try other.disk.read(path), to: path)
+    let gaps = try writer.history().gaps
+    #expect(gaps.map(\.positions) == [0..<writer.log.firstPosition] && gaps[0].why.contains("another log"))
+  }
+
   @Test func `of what crashed between ledger and removal each batch is told once`() throws {
     var writer = try Writer()
     for _ in 0..<100 { try writer.writeEpoch() }

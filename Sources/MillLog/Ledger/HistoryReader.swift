@@ -70,6 +70,7 @@ package struct HistoryReader {
     var gaps: [Gap] = []
     var end: LogPosition = 0
     var damage: String?
+    var logChain: UInt32?
     func reach(_ next: LogPosition) {
       if next > end { gaps.append(Gap(positions: end..<next, why: damage ?? "the ledger has nothing of them")) }
       end = max(end, next)
@@ -84,10 +85,14 @@ package struct HistoryReader {
         reach(block.first)
         try LedgerPayload.decode(bytes, payload, body)
         end = block.end
+        logChain = block.logChain
       }
       damage = file.damage.map { "\(path): \($0)" }
     }
     reach(log.firstPosition)
+    if gaps.isEmpty, let logChain, let first = log.segments.first, logChain != first.chain {
+      gaps.append(Gap(positions: 0..<end, why: "the ledger tells of another log, whose last record before position \(end) was another"))
+    }
     return gaps
   }
 }
