@@ -89,12 +89,13 @@ package enum ErrorTable {
     368,  // bad cast of a column (18.16)
   ]
 
+  /// Constraints are looked at before the block is cut into parts, and no expression raises their code.
   private static let rowsOfTheWholeBlock = [
-    349,  // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
-    469,  // VIOLATED_CONSTRAINT
+    469  // VIOLATED_CONSTRAINT
   ]
 
-  /// Raised by expressions over the rows; that of the sorting key is computed part by part.
+  /// Raised by expressions over the rows; those of sorting keys, skip indexes and TTLs are computed part by part, when the parts before are
+  /// committed.
   private static let rowsPartByPart = [
     6,  // CANNOT_PARSE_TEXT
     27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
@@ -108,6 +109,7 @@ package enum ErrorTable {
     153,  // ILLEGAL_DIVISION
     190,  // SIZES_OF_ARRAYS_DONT_MATCH
     321,  // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    349,  // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN: by a CAST, as rows are sent with the types of DESCRIBE
     376,  // CANNOT_PARSE_UUID
     395,  // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
     407,  // DECIMAL_OVERFLOW

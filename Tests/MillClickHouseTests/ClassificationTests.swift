@@ -122,7 +122,7 @@ internal import Testing
       #expect(isUnknown(failed(code, onePart: false)), "\(code)")
     }
     // Before these lead to a bisection the core counts (R11).
-    for code in [6, 72, 407] { #expect(kind(failed(code, onePart: false)) == .dataAmidst, "\(code)") }
+    for code in [6, 72, 349, 407] { #expect(kind(failed(code, onePart: false)) == .dataAmidst, "\(code)") }
     for code in [60, 202, 252, 469] { #expect(!isUnknown(failed(code, onePart: false)), "\(code)") }
   }
 
