@@ -37,15 +37,16 @@ package enum Classification {
         return response.body.isEmpty ? .committed : .unknown(reason: "HTTP 200 with an unexpected body: \(excerpt(response.body))")
       case .unreadable(let reason): return .unknown(reason: reason)
       case .failed(let error):
+        let text = ending(response)
         // The table took the rows before the view was asked.
-        if String(decoding: response.body, as: UTF8.self).contains("while pushing to view") {
+        if text.contains("while pushing to view") {
           return .viewFailed(code: error.code, message: error.message)
         }
         if error.message.contains(Statements.alteredText), response.status != 200 {
           return .refused(.schema, code: error.code, message: error.message)
         }
         if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
-        return outcome(of: withGrant(error, user: user), isOnePart: isOnePart)
+        return outcome(of: withGrant(error, user: user), ErrorTable.meaning(of: error.code, text), isOnePart: isOnePart)
       }
     }
   }
@@ -60,7 +61,7 @@ package enum Classification {
       case .unreadable(let reason): return .failure(.unanswered(reason))
       case .failed(let plain):
         let error = withGrant(plain, user: user)
-        switch ErrorTable.meaning(of: error) {
+        switch ErrorTable.meaning(of: error.code, ending(response)) {
         case .refusedBefore(.configuration), .refusedBefore(.schema): return .failure(.denied("code \(error.code): \(error.message)"))
         default: return .failure(.unanswered("code \(error.code): \(error.message)"))
         }
@@ -82,8 +83,8 @@ package enum Classification {
     return .unreadable("HTTP \(response.status): \(excerpt(response.body))")
   }
 
-  private static func outcome(of error: ServerError, isOnePart: Bool) -> SinkAnswer {
-    switch ErrorTable.meaning(of: error) {
+  private static func outcome(of error: ServerError, _ meaning: ErrorMeaning, isOnePart: Bool) -> SinkAnswer {
+    switch meaning {
     case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
     // The core counts before it acts on these.
     case .refusedAmidst(.data): .refused(isOnePart ? .data : .dataAmidst, code: error.code, message: error.message)
@@ -124,6 +125,9 @@ package enum Classification {
     }
     return ServerError(code: code, message: text)
   }
+
+  /// The end of an answer, where the server says how its message came about: the message itself may quote a whole record before.
+  private static func ending(_ response: HTTPResponse) -> String { String(decoding: response.body.suffix(64 << 10), as: UTF8.self) }
 
   private static func message(_ body: [UInt8]) -> String {
     let text = String(decoding: body.prefix(4096), as: UTF8.self)

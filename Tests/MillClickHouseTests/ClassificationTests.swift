@@ -58,7 +58,7 @@ internal import Testing
   @Test func `each kind of refusal has its codes`() {
     for code in [202, 241, 242, 285, 745] { #expect(kind(failed(code)) == .transient, "\(code)") }
     for code in [16, 47, 53, 60, 81, 117, 218, 368] { #expect(kind(failed(code)) == .schema, "\(code)") }
-    for code in [6, 27, 69, 131, 349, 407, 469, 691] { #expect(kind(failed(code)) == .data, "\(code)") }
+    for code in [6, 26, 27, 69, 130, 131, 349, 407, 469, 691] { #expect(kind(failed(code)) == .data, "\(code)") }
     for code in [115, 164, 192, 193, 194, 452, 497, 516, 764, 774] { #expect(kind(failed(code)) == .configuration, "\(code)") }
   }
 
@@ -83,8 +83,41 @@ internal import Testing
       #expect(isUnknown(answer) || kind(answer) == .transient, "\(code)")
     }
     for code in stopping { #expect([.schema, .configuration].contains(kind(failed(code))), "\(code)") }
-    // 33 says that the body was cut; 53 and 117 that the table isn't the one whose types were described.
+    // 33 alone says that the body was cut; 53, and 117 alone, that the table isn't the one whose types were described.
     for code in rows where ![33, 53, 117].contains(code) { #expect(kind(failed(code)) == .data, "\(code)") }
+  }
+
+  /// 33 and 117 without these words are said of the body and of its header, 32 of either (`clickhouse.md` B.7).
+  @Test(arguments: [32, 33, 117])
+  func `a code of bodies and functions is blamed on the rows only where a function was at work`(code: Int) {
+    let function = "Cannot parse: while executing 'FUNCTION CAST(s :: 0, 'JSON'_String :: 2) -> CAST(s, 'JSON'_String) JSON : 1'"
+    #expect(kind(failed(code, function)) == .data)
+    #expect(kind(failed(code, function, onePart: false)) == .dataAmidst)
+    // A message that quotes a whole record: the words come last.
+    #expect(kind(failed(code, String(repeating: "y", count: 10_000) + function)) == .data)
+    for torn in ["Attempt to read after eof: While executing Native", "while executing function CAST on arguments s String(size = 0)"] {
+      #expect(![.data, .dataAmidst].contains(kind(failed(code, torn))), "\(torn)")
+      #expect(![.data, .dataAmidst].contains(kind(failed(code, torn, onePart: false))), "\(torn)")
+    }
+  }
+
+  @Test func `18.16 says of code 32 only whether a text was too short`() {
+    func old(_ text: String) -> SinkAnswer { insert(500, "Code: 32, e.displayText() = DB::Exception: \(text), e.what() = DB::Exception") }
+    #expect(kind(old("Attempt to read after eof: Cannot parse Int32 from String, because value is too short")) == .data)
+    #expect(isUnknown(old("Attempt to read after eof")))
+    #expect(isUnknown(old("Attempt to read after eof: while executing 'FUNCTION toInt32(")))
+  }
+
+  @Test func `an error out of a dictionary is the server's, whatever its code`() {
+    let parsing = "Cannot parse string 'x' as UInt64: while executing 'FUNCTION toUInt64(s : 0) -> toUInt64(s) UInt64 : 1'"
+    let loading = parsing + ": while executing 'FUNCTION dictGet('db.d'_String :: 1, 'v'_String :: 2) -> dictGet('db.d', 'v') UInt64 : 5'"
+    for onePart in [true, false] {
+      #expect(isUnknown(failed(6, loading, onePart: onePart)))
+      #expect(!isUnknown(failed(6, parsing, onePart: onePart)))
+    }
+    // A record's own text comes before the server's words.
+    let quoted = "Cannot parse string 'while executing 'FUNCTION dictGet(': while executing 'FUNCTION toUInt64(s : 0) -> n UInt64 : 1'"
+    #expect(kind(failed(6, quoted)) == .data)
   }
 
   @Test func `a guarded insert into an altered table is a matter of the table, not of its rows`() {
@@ -122,7 +155,7 @@ internal import Testing
       #expect(isUnknown(failed(code, onePart: false)), "\(code)")
     }
     // Before these lead to a bisection the core counts (R11).
-    for code in [6, 72, 349, 407] { #expect(kind(failed(code, onePart: false)) == .dataAmidst, "\(code)") }
+    for code in [6, 26, 72, 130, 349, 407] { #expect(kind(failed(code, onePart: false)) == .dataAmidst, "\(code)") }
     for code in [60, 202, 252, 469] { #expect(!isUnknown(failed(code, onePart: false)), "\(code)") }
   }
 
