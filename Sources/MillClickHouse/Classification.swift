@@ -38,17 +38,34 @@ package enum Classification {
       case .unreadable(let reason): return .unknown(reason: reason)
       case .failed(let error):
         let text = ending(response)
+        let meaning = ErrorTable.meaning(of: error.code, text)
+        let place = viewPlace(text, quotesRows: [.refusedBefore(.data), .refusedAmidst(.data)].contains(meaning))
         // The table took the rows before the view was asked.
-        if text.contains("while pushing to view") {
-          return .viewFailed(code: error.code, message: error.message)
-        }
-        if error.message.contains(Statements.alteredText), response.status != 200 {
+        if place == .certain { return .viewFailed(code: error.code, message: error.message) }
+        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
+        if place == .possible { return .refused(.dataAmidst, code: error.code, message: error.message) }
+        if error.code == thrown, error.message.contains(Statements.alteredText) {
           return .refused(.schema, code: error.code, message: error.message)
         }
-        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
-        return outcome(of: withGrant(error, user: user), ErrorTable.meaning(of: error.code, text), isOnePart: isOnePart)
+        return outcome(of: withGrant(error, user: user), meaning, isOnePart: isOnePart)
       }
     }
+  }
+
+  /// FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, which says no more than the statement makes it say.
+  private static let thrown = 395
+
+  private enum ViewPlace { case none, possible, certain }
+
+  /// Whether an error was raised while pushing to a view. The server says so at the end.
+  /// - Parameter quotesRows: the error may be of a row's value and quote it: before the last quote the words may be the value's. A quote
+  ///   in a view's name has its closing backtick behind it.
+  private static func viewPlace(_ text: String, quotesRows: Bool) -> ViewPlace {
+    let words = "while pushing to view"
+    guard text.contains(words) else { return .none }
+    guard quotesRows, let quote = text.lastIndex(of: "'") else { return .certain }
+    let rest = text[quote...]
+    return rest.contains(words) || !rest.count(where: { $0 == "`" }).isMultiple(of: 2) ? .certain : .possible
   }
 
   /// A question's answer: the bytes, or what the core is told instead.

@@ -123,6 +123,7 @@ internal import Testing
   @Test func `a guarded insert into an altered table is a matter of the table, not of its rows`() {
     #expect(kind(failed(395, "\(Statements.alteredText): while executing 'FUNCTION throwIf", onePart: false)) == .schema)
     #expect(kind(failed(395, "amount is negative: while executing 'FUNCTION throwIf")) == .data)
+    #expect(kind(failed(469, "violated at row 1. Column values: note = '\(Statements.alteredText)'")) == .data)
   }
 
   @Test func `what may come after a part was written proves nothing where there can be two parts`() {
@@ -164,6 +165,27 @@ internal import Testing
     let long = "There are only columns: " + String(repeating: "a_column_with_a_name, ", count: 500) + "while pushing to view default.v"
     guard case .viewFailed(10, _) = failed(10, long) else { return #expect(Bool(false)) }
     guard case .viewFailed(53, _) = failed(53, "while pushing to view default.v") else { return #expect(Bool(false)) }
+  }
+
+  @Test func `a record's own text is not taken for a view's failure`() {
+    let violated = "Constraint `c` for table db.t is violated at row 1. Expression: (length(note) < 10). Column values: "
+    let note = "note = 'it broke while pushing to view x\\'y'"
+    // What a view's name may hold is not known for sure: the rows are counted before they are blamed.
+    for onePart in [true, false] {
+      #expect(kind(failed(469, violated + note, onePart: onePart)) == .dataAmidst)
+      #expect(kind(failed(469, violated + note + ", n = 1", onePart: onePart)) == .dataAmidst)
+    }
+    let parsing = "Cannot parse string 'while pushing to view x' as Int32: while executing 'FUNCTION toInt32(s : 0) -> n Int32 : 2'"
+    #expect(kind(failed(6, parsing)) == .dataAmidst)
+    for view in ["v (uuid)", "`v'w`"] {
+      for text in [violated + note, violated + note + ", `b c` = 1", parsing, violated + "n = 1"] {
+        let answer = failed(469, "\(text): while pushing to view default.\(view)")
+        guard case .viewFailed = answer else { return #expect(Bool(false), "\(text)") }
+      }
+    }
+    // A name of which it can't be told: counted, and found.
+    #expect(kind(failed(469, violated + note + ": while pushing to view default.`v'\\`w`")) == .dataAmidst)
+    #expect(kind(failed(469, violated + "note = 'while pushing to view `x', `b c` = 1")) == .dataAmidst)
   }
 
   @Test func `each code stands in one list only`() {
