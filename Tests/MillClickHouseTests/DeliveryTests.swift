@@ -124,6 +124,28 @@ internal import Testing
     #expect(try warnings("http://db.example:8123", "").isEmpty)
   }
 
+  @Test func `only an INSERT that is ever sent has to fit the server's requests`() throws {
+    func wide(_ count: Int, _ engine: String, _ dialect: Dialect, hasProvenance: Bool) -> (look: TableLook, fields: [SinkField]) {
+      var look = self.look(engine, dialect: dialect)
+      let names = (0..<count).map { "a_column_of_some_length_\($0)" }
+      look.columns = names.map { DescribedColumn(name: $0, type: "UInt64") }
+      if hasProvenance { look.columns.append(DescribedColumn(name: "_millrace_batch", type: "String")) }
+      return (look, names.map { SinkField(field: $0, type: .uint64) })
+    }
+    func found(_ count: Int, delivery: Delivery = .exactlyOnce, hasProvenance: Bool = true) -> [String] {
+      let (look, fields) = wide(count, "MergeTree", old, hasProvenance: hasProvenance)
+      return problems(choose(look, SinkOptions(urls: ["u"], table: table, delivery: delivery), fields))
+    }
+    #expect(found(200).contains { $0.contains("this server takes 16384") })
+    #expect(found(200, delivery: .atLeastOnce) == [])
+    #expect(found(200, delivery: .atLeastOnce, hasProvenance: false) == [])
+    #expect(found(600, delivery: .atLeastOnce).contains { $0.contains("the INSERT for 601 columns") })
+    // Token only, which an old server never is: as many columns as its plain INSERT takes.
+    let new = Dialect(major: 22, minor: 2, settings: new.settings)
+    let (look, fields) = wide(12_000, "ReplicatedMergeTree", new, hasProvenance: false)
+    #expect(try choose(look, nil, fields).get().facts.mode == .tokenOnly)
+  }
+
   @Test func `a partition key over a column that isn't sent is refused`() {
     var keyed = look(key: "toYYYYMM(`d d`), name")
     keyed.columns.append(DescribedColumn(name: "d d", type: "Date", defaultKind: "MATERIALIZED", defaultExpression: "today()"))
