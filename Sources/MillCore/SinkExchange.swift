@@ -54,7 +54,7 @@ package enum SinkRequest: Hashable, Sendable {
   case running(prefix: String)
   /// KILL QUERY … SYNC for ids that begin with `prefix`.
   case kill(prefix: String)
-  /// The greatest provenance that begins with `prefix`, and that is greater than `above` (R15).
+  /// The greatest provenance that begins with `prefix` (R15).
   case greatestToken(target: String, prefix: String)
 }
 

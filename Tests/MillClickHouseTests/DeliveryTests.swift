@@ -115,7 +115,10 @@ internal import Testing
     func warnings(_ url: String, _ password: String = "secret") throws -> [String] {
       try choose(look(), SinkOptions(urls: [url], user: "u", password: password, table: table)).get().facts.warnings
     }
-    for url in ["http://db.example:8123", "http://10.0.0.1:8123/x", "http://localhost.example:1", "http://[2001:db8::1]:8123"] {
+    for url in [
+      "http://db.example:8123", "http://10.0.0.1:8123/x", "http://localhost.example:1", "http://127.evil.example:1",
+      "http://[2001:db8::1]:8123",
+    ] {
       #expect(try warnings(url).contains { $0.contains("unencrypted") && $0.contains(url) && !$0.contains("secret") }, "\(url)")
     }
     for url in ["https://db.example:8443", "http://localhost:8123", "http://127.0.0.1:8123", "http://[::1]:8123"] {
