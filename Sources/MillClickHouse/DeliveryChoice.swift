@@ -51,8 +51,8 @@ package enum DeliveryChoice {
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
     let facts = TableFacts(
       mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, windowSeconds: choice.windowSeconds,
-      identity: namesOneTable(options) ? identity(look) : "", hasProvenance: provenance != nil && !look.lacking.contains(.rows),
-      warnings: choice.warnings)
+      identity: namesOneTable(options) ? identity(look) : "",
+      hasProvenance: provenance != nil && look.lacking.isDisjoint(with: [.rows, .catchUp]), warnings: choice.warnings)
     return .success(
       ChosenTable(
         facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey, family: family(of: look.engine)))

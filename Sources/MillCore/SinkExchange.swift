@@ -97,6 +97,6 @@ package enum SinkAnswer: Hashable, Sendable {
   case greatestToken(String?)
   /// A question (not an INSERT) was not answered; ask again.
   case unanswered(reason: String)
-  /// A question was answered with an error that no waiting mends (rights).
+  /// A question, or one that an INSERT waits for, was answered with an error that no waiting mends (rights). Nothing was sent.
   case denied(reason: String)
 }

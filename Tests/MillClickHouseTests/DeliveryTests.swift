@@ -91,7 +91,9 @@ internal import Testing
 
   @Test(arguments: [
     (Right.insert, "GRANT INSERT ON `db`.`t` TO `default`"), (.rows, "GRANT SELECT ON `db`.`t` TO `default`"),
-    (.processes, "GRANT SELECT ON system.processes TO `default`"), (.settings, "GRANT SELECT ON system.merge_tree_settings TO `default`"),
+    (.processes, "GRANT SELECT ON system.processes TO `default`"),
+    (.settings, "GRANT SELECT ON system.merge_tree_settings TO `default`"),
+    (.catchUp, "GRANT SYSTEM SYNC REPLICA ON `db`.`t` TO `default`"),
   ])
   func `each right that is missing is named with its GRANT`(right: Right, grant: String) {
     var look = look()
