@@ -125,10 +125,11 @@ package final class BatchQuestions {
     let names = comparable(shape)
     guard !names.isEmpty else { return .success((0, [])) }
     let list = names.map(SQL.name).joined(separator: ", ")
-    let grouped = "FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token)) GROUP BY \(list) HAVING copies > 1"
-    let total = number("SELECT sum(copies - 1) FROM (SELECT count() AS copies \(grouped)) FORMAT TabSeparated")
+    let copies = alias("copies", shape)
+    let grouped = "FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token)) GROUP BY \(list) HAVING \(copies) > 1"
+    let total = number("SELECT sum(\(copies) - 1) FROM (SELECT count() AS \(copies) \(grouped)) FORMAT TabSeparated")
     return total.flatMap { count in
-      ask("SELECT \(list), count() AS copies \(grouped) LIMIT \(limit) FORMAT TabSeparated").map { rows in
+      ask("SELECT \(list), count() AS \(copies) \(grouped) LIMIT \(limit) FORMAT TabSeparated").map { rows in
         (
           count,
           rows.map { row in
@@ -148,9 +149,10 @@ package final class BatchQuestions {
     let names = comparable(shape)
     guard !names.isEmpty else { return .success([]) }
     let list = names.map(SQL.name).joined(separator: ", ")
+    let number = alias("number", shape)
     let statement =
-      "SELECT n FROM (SELECT rowNumberInAllBlocks() AS n, \(list) FROM batch) WHERE (\(list)) NOT IN (SELECT \(list) FROM \(table.quoted) "
-      + "WHERE \(SQL.name(provenance)) = \(SQL.text(token))) ORDER BY n LIMIT \(limit) FORMAT TabSeparated"
+      "SELECT \(number) FROM (SELECT rowNumberInAllBlocks() AS \(number), \(list) FROM batch) WHERE (\(list)) NOT IN (SELECT \(list) "
+      + "FROM \(table.quoted) WHERE \(SQL.name(provenance)) = \(SQL.text(token))) ORDER BY \(number) LIMIT \(limit) FORMAT TabSeparated"
     return ask(requests.question(statement, over: block, shape.columns, token: token)).map {
       $0.compactMap { $0.first.flatMap { Int($0) } }
     }
@@ -165,6 +167,13 @@ package final class BatchQuestions {
       let isFrail = type.contains("Float") || type.contains("Map(") || (!requests.dialect.isAtLeast(20, 1) && type.contains("Decimal"))
       return !isFrail
     }.map(\.name)
+  }
+
+  /// A name for something computed that no column has.
+  private func alias(_ word: String, _ shape: BatchShape) -> String {
+    var name = word
+    while columns.contains(name) || shape.columns.contains(where: { $0.name == name }) { name += "_" }
+    return SQL.name(name)
   }
 
   private func number(_ statement: String) -> Result<UInt64, QuestionFailure> {

@@ -37,17 +37,35 @@ package enum Classification {
         return response.body.isEmpty ? .committed : .unknown(reason: "HTTP 200 with an unexpected body: \(excerpt(response.body))")
       case .unreadable(let reason): return .unknown(reason: reason)
       case .failed(let error):
+        let text = ending(response)
+        let meaning = ErrorTable.meaning(of: error.code, text)
+        let place = viewPlace(text, quotesRows: [.refusedBefore(.data), .refusedAmidst(.data)].contains(meaning))
         // The table took the rows before the view was asked.
-        if String(decoding: response.body, as: UTF8.self).contains("while pushing to view") {
-          return .viewFailed(code: error.code, message: error.message)
-        }
-        if error.message.contains(Statements.alteredText), response.status != 200 {
+        if place == .certain { return .viewFailed(code: error.code, message: error.message) }
+        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
+        if place == .possible { return .refused(.dataAmidst, code: error.code, message: error.message) }
+        if error.code == thrown, error.message.contains(Statements.alteredText) {
           return .refused(.schema, code: error.code, message: error.message)
         }
-        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
-        return outcome(of: withGrant(error, user: user), isOnePart: isOnePart)
+        return outcome(of: withGrant(error, user: user), meaning, isOnePart: isOnePart)
       }
     }
+  }
+
+  /// FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, which says no more than the statement makes it say.
+  private static let thrown = 395
+
+  private enum ViewPlace { case none, possible, certain }
+
+  /// Whether an error was raised while pushing to a view. The server says so at the end.
+  /// - Parameter quotesRows: the error may be of a row's value and quote it: before the last quote the words may be the value's. A quote
+  ///   in a view's name has its closing backtick behind it.
+  private static func viewPlace(_ text: String, quotesRows: Bool) -> ViewPlace {
+    let words = "while pushing to view"
+    guard text.contains(words) else { return .none }
+    guard quotesRows, let quote = text.lastIndex(of: "'") else { return .certain }
+    let rest = text[quote...]
+    return rest.contains(words) || !rest.count(where: { $0 == "`" }).isMultiple(of: 2) ? .certain : .possible
   }
 
   /// A question's answer: the bytes, or what the core is told instead.
@@ -60,7 +78,7 @@ package enum Classification {
       case .unreadable(let reason): return .failure(.unanswered(reason))
       case .failed(let plain):
         let error = withGrant(plain, user: user)
-        switch ErrorTable.meaning(of: error) {
+        switch ErrorTable.meaning(of: error.code, ending(response)) {
         case .refusedBefore(.configuration), .refusedBefore(.schema): return .failure(.denied("code \(error.code): \(error.message)"))
         default: return .failure(.unanswered("code \(error.code): \(error.message)"))
         }
@@ -82,8 +100,8 @@ package enum Classification {
     return .unreadable("HTTP \(response.status): \(excerpt(response.body))")
   }
 
-  private static func outcome(of error: ServerError, isOnePart: Bool) -> SinkAnswer {
-    switch ErrorTable.meaning(of: error) {
+  private static func outcome(of error: ServerError, _ meaning: ErrorMeaning, isOnePart: Bool) -> SinkAnswer {
+    switch meaning {
     case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
     // The core counts before it acts on these.
     case .refusedAmidst(.data): .refused(isOnePart ? .data : .dataAmidst, code: error.code, message: error.message)
@@ -124,6 +142,9 @@ package enum Classification {
     }
     return ServerError(code: code, message: text)
   }
+
+  /// The end of an answer, where the server says how its message came about: the message itself may quote a whole record before.
+  private static func ending(_ response: HTTPResponse) -> String { String(decoding: response.body.suffix(64 << 10), as: UTF8.self) }
 
   private static func message(_ body: [UInt8]) -> String {
     let text = String(decoding: body.prefix(4096), as: UTF8.self)

@@ -45,7 +45,10 @@ extension ClickHouseSink {
       }
     }
     var look = first.look
-    for other in seen.dropFirst() { look.dialect.narrow(to: other.look.dialect) }
+    for other in seen.dropFirst() {
+      look.dialect.narrow(to: other.look.dialect)
+      look.lacking.formUnion(other.look.lacking)
+    }
     return take(look, at: Set(seen.map(\.replica)), silent: silent, pending)
   }
 

@@ -89,7 +89,8 @@ package final class ClickHouseSink: Sendable {
     guard looks else { return replicas.send(request, done: take) }
     whereAllIsSeen { [self] place in
       switch place {
-      case .failure(let failure): done(.notSent(reason: failure.reason))
+      case .failure(.unanswered(let reason)): done(.notSent(reason: reason))
+      case .failure(.denied(let reason)): done(.denied(reason: reason))
       case .success(let replica): replicas.send(request, to: replica, done: take)
       }
     }
@@ -197,12 +198,6 @@ extension QuestionFailure {
     switch self {
     case .unanswered(let reason): .unanswered(reason: reason)
     case .denied(let reason): .denied(reason: reason)
-    }
-  }
-
-  var reason: String {
-    switch self {
-    case .unanswered(let reason), .denied(let reason): reason
     }
   }
 }

@@ -51,6 +51,8 @@ extension ColumnEncoder {
   /// Open addressing; 0 is free, else key number + 1.
   private var slots = [UInt32](repeating: 0, count: 1024)
   private var hashes: [UInt64] = []
+  /// So that nobody can send texts that all come to one slot; a hash without a key would let him compute them.
+  private let secret = Digest128(low: systemRandomUInt64(), high: systemRandomUInt64())
   private var starts: [Int] = []
   private var lengths: [Int] = []
 
@@ -68,7 +70,7 @@ extension ColumnEncoder {
 
   /// The number of a value, as it stands in a column of its type.
   mutating func index(of key: UnsafeRawBufferPointer) -> UInt32 {
-    let hash = unsafe cityHash128(key).low
+    let hash = unsafe siphash128(key: secret, key).low
     var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while slots[slot] != 0 {
       let number = Int(slots[slot]) - 1

@@ -47,12 +47,12 @@ package enum DeliveryChoice {
     problems += choice.problems
     if choice.mode != .atLeastOnce { problems += keyProblems(look, sent: Set(batchColumns.map(\.name)), table) }
     if provenance != nil || choice.mode == .readBack { problems += nameProblems(batchColumns, look.dialect, table) }
-    problems += lengthProblems(batchColumns, look, options)
+    problems += lengthProblems(batchColumns, look, options, mode: choice.mode)
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
     let facts = TableFacts(
       mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, windowSeconds: choice.windowSeconds,
-      identity: namesOneTable(options) ? identity(look) : "", hasProvenance: provenance != nil && !look.lacking.contains(.rows),
-      warnings: choice.warnings)
+      identity: namesOneTable(options) ? identity(look) : "",
+      hasProvenance: provenance != nil && look.lacking.isDisjoint(with: [.rows, .catchUp]), warnings: choice.warnings)
     return .success(
       ChosenTable(
         facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey, family: family(of: look.engine)))
@@ -157,14 +157,25 @@ package enum DeliveryChoice {
   }
 
   /// A statement stands in the request's target, whose length servers bound.
-  private static func lengthProblems(_ columns: [BatchColumn], _ look: TableLook, _ options: SinkOptions) -> [String] {
+  private static func lengthProblems(
+    _ columns: [BatchColumn], _ look: TableLook, _ options: SinkOptions, mode: DeliveryMode
+  ) -> [String] {
     let batch = SealedBatch(
       destination: .table, number: 1, rowStart: 0, rowCount: 1, digest: Digest128(low: 0, high: 0),
       token: String(repeating: "x", count: 128),
       chunks: [], originChunkCount: 0, byteCount: 0, target: "", columns: columns)
-    let request = Requests(options: options, dialect: look.dialect).guardedInsert(
-      batch, into: options.table, attempt: 1_000_000, deadline: 4_102_444_800, looks: true, partitionsMax: options.partitionsMax,
-      partitionKey: look.partitionKey, provenance: options.provenanceColumn ?? "", block: [])
+    let requests = Requests(options: options, dialect: look.dialect)
+    // The longest one that the mode ever sends.
+    let request =
+      switch mode {
+      case .atLeastOnce, .tokenOnly:
+        requests.insert(
+          batch, into: options.table, attempt: 1_000_000, token: mode == .tokenOnly, partitionsMax: options.partitionsMax, frames: [])
+      case .tokenAndProvenance, .readBack:
+        requests.guardedInsert(
+          batch, into: options.table, attempt: 1_000_000, deadline: 4_102_444_800, looks: true, partitionsMax: options.partitionsMax,
+          partitionKey: look.partitionKey, provenance: options.provenanceColumn ?? "", block: [])
+      }
     let length = request.target.utf8.count
     guard length > look.dialect.targetBytesMax else { return [] }
     return [

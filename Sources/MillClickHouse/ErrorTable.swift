@@ -15,12 +15,28 @@ package enum ErrorMeaning: Hashable, Sendable {
 /// Where it isn't certain that a code is raised before the first row is written, the weaker meaning stands here: it costs a count, the
 /// stronger one would cost rows. An error raised by a view after the table took the rows is told by its text, before this table is asked.
 package enum ErrorTable {
-  package static func meaning(of error: ServerError) -> ErrorMeaning {
-    if error.code == tooManyParts {
-      return .refusedBefore(error.message.contains("Too many partitions") ? .tooManyPartitions : .transient)
+  /// - Parameter text: what the server says, to its end.
+  package static func meaning(of code: Int, _ text: String) -> ErrorMeaning {
+    if code == tooManyParts { return .refusedBefore(text.contains("Too many partitions") ? .tooManyPartitions : .transient) }
+    let meaning = meanings[code] ?? .unknownOutcome
+    let isOfBodiesToo = ofBodiesAndFunctions.contains(code)
+    guard isOfBodiesToo || meaning == .refusedAmidst(.data) else { return meaning }
+    // Said of what was computed over rows, only then with the function; one nested in another is named first. Old servers name none, so
+    // that there the words are a value's.
+    let isOld = text.contains(", e.what() = ")
+    guard !isOld, let place = text.lastRange(ofText: "while executing 'FUNCTION ") else {
+      return isOfBodiesToo && !text.contains(tooShort) ? meaning : .refusedAmidst(.data)
     }
-    return meanings[error.code] ?? .unknownOutcome
+    // A dictionary that doesn't load answers with the code of what is wrong with its source.
+    return text[place.upperBound...].hasPrefix("dict") ? .unknownOutcome : .refusedAmidst(.data)
   }
+
+  /// Raised by functions over values, and for bodies and their headers too: 32 ATTEMPT_TO_READ_AFTER_EOF, 33 CANNOT_READ_ALL_DATA,
+  /// 117 INCORRECT_DATA. The rows are to blame only where the server names a function.
+  private static let ofBodiesAndFunctions: Set<Int> = [32, 33, 117]
+
+  /// What 18.16, which names no function, says of a text only.
+  private static let tooShort = "because value is too short"
 
   /// TOO_MANY_PARTS, which goes by its message.
   package static let tooManyParts = 252
@@ -89,14 +105,16 @@ package enum ErrorTable {
     368,  // bad cast of a column (18.16)
   ]
 
+  /// Constraints are looked at before the block is cut into parts, and no expression raises their code.
   private static let rowsOfTheWholeBlock = [
-    349,  // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
-    469,  // VIOLATED_CONSTRAINT
+    469  // VIOLATED_CONSTRAINT
   ]
 
-  /// Raised by expressions over the rows; that of the sorting key is computed part by part.
+  /// Raised by expressions over the rows; those of sorting keys, skip indexes and TTLs are computed part by part, when the parts before are
+  /// committed.
   private static let rowsPartByPart = [
     6,  // CANNOT_PARSE_TEXT
+    26,  // CANNOT_PARSE_QUOTED_STRING
     27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
     38,  // CANNOT_PARSE_DATE
     41,  // CANNOT_PARSE_DATETIME
@@ -104,10 +122,12 @@ package enum ErrorTable {
     70,  // CANNOT_CONVERT_TYPE
     72,  // CANNOT_PARSE_NUMBER
     128,  // TOO_LARGE_ARRAY_SIZE
+    130,  // CANNOT_READ_ARRAY_FROM_TEXT
     131,  // TOO_LARGE_STRING_SIZE
     153,  // ILLEGAL_DIVISION
     190,  // SIZES_OF_ARRAYS_DONT_MATCH
     321,  // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    349,  // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN: by a CAST, as rows are sent with the types of DESCRIBE
     376,  // CANNOT_PARSE_UUID
     395,  // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
     407,  // DECIMAL_OVERFLOW

@@ -40,17 +40,29 @@ struct Looking: Sendable {
       let columns = Self.columns(described)
       askRight(requests, Statements.Look.windows, done) { windows in
         askRight(requests, Statements.Look.processes, done) { processes in
-          askRight(requests, countable(columns, found["partition_key"] ?? ""), done) { counted in
-            askRight(requests, requests.dialect.checksGrants ? Statements.Look.mayInsert(options.table) : nil, done) { granted in
-              var look = Self.look(requests.dialect, found, columns, windows ?? [])
-              if windows == nil { look.lacking.insert(.settings) }
-              if processes == nil { look.lacking.insert(.processes) }
-              if counted == nil { look.lacking.insert(.rows) }
-              if granted?.first?.first == "0" { look.lacking.insert(.insert) }
-              done(.success(look))
-            }
+          let countable = countable(columns, found["partition_key"] ?? "")
+          askRight(requests, countable, done) { counted in
+            var look = Self.look(requests.dialect, found, columns, windows ?? [])
+            if windows == nil { look.lacking.insert(.settings) }
+            if processes == nil { look.lacking.insert(.processes) }
+            if counted == nil { look.lacking.insert(.rows) }
+            askGrants(requests, look, mayCount: countable != nil, done)
           }
         }
+      }
+    }
+  }
+
+  /// Rights that no question can try out without doing something.
+  private func askGrants(_ requests: Requests, _ look: TableLook, mayCount: Bool, _ done: @escaping @Sendable (Outcome) -> Void) {
+    guard requests.dialect.checksGrants else { return done(.success(look)) }
+    let catchesUp = mayCount && options.urls.count > 1 && DeliveryChoice.family(of: look.engine) == .replicated
+    askRight(requests, Statements.Look.mayInsert(options.table), done) { insert in
+      askRight(requests, catchesUp ? Statements.Look.mayCatchUp(options.table) : nil, done) { catchUp in
+        var look = look
+        if insert?.first?.first == "0" { look.lacking.insert(.insert) }
+        if catchUp?.first?.first == "0" { look.lacking.insert(.catchUp) }
+        done(.success(look))
       }
     }
   }

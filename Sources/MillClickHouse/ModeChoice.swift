@@ -97,7 +97,8 @@ struct ModeChoice {
   private static func isLoopback(_ url: String) -> Bool {
     let authority = url.dropFirst("http://".count).prefix { $0 != "/" }
     let host = authority.hasPrefix("[") ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
-    return host == "localhost" || host == "::1" || host.hasPrefix("127.")
+    let isNumber = host.allSatisfy { $0 == "." || $0.isASCII && $0.isNumber }
+    return host == "localhost" || host == "::1" || host.hasPrefix("127.") && isNumber
   }
 
   private func engineProblem() -> String? {

@@ -8,6 +8,8 @@ package enum Right: Hashable, Sendable, CaseIterable {
   case processes
   /// The deduplication window that tables have unless they say otherwise.
   case settings
+  /// Making a replica catch up before rows are counted there; asked for only where a list of replicas is served.
+  case catchUp
 
   package func grant(_ table: TableName, to user: String) -> String {
     switch self {
@@ -15,6 +17,7 @@ package enum Right: Hashable, Sendable, CaseIterable {
     case .rows: "GRANT SELECT ON \(table.quoted) TO \(SQL.name(user))"
     case .processes: "GRANT SELECT ON system.processes TO \(SQL.name(user))"
     case .settings: "GRANT SELECT ON system.merge_tree_settings TO \(SQL.name(user))"
+    case .catchUp: "GRANT SYSTEM SYNC REPLICA ON \(table.quoted) TO \(SQL.name(user))"
     }
   }
 
@@ -26,6 +29,7 @@ package enum Right: Hashable, Sendable, CaseIterable {
       case .rows: "read \(table), without which the rows of a batch can't be counted after a lost answer"
       case .processes: "read system.processes, without which a lost INSERT can't be settled"
       case .settings: "read system.merge_tree_settings, without which the table's deduplication window isn't known"
+      case .catchUp: "make a replica of \(table) catch up, without which its rows can't be counted while another is ahead of it"
       }
     return "user \(user) may not \(what): \(grant(table, to: user))"
   }

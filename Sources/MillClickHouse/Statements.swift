@@ -108,6 +108,9 @@ package enum Statements {
     /// 1, or 0 where the user may not. It takes no FORMAT.
     package static func mayInsert(_ table: TableName) -> String { "CHECK GRANT INSERT ON \(table.quoted)" }
 
+    /// The same of ``Statements/catchUp(_:)``.
+    package static func mayCatchUp(_ table: TableName) -> String { "CHECK GRANT SYSTEM SYNC REPLICA ON \(table.quoted)" }
+
     /// One row, or none where there is no such table. `columns`: out of ``tablesColumns``.
     package static func table(_ table: TableName, columns: [String]) -> String {
       let list = columns.map(SQL.name).joined(separator: ", ")

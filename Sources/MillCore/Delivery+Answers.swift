@@ -153,8 +153,8 @@ extension Core {
     }
   }
 
-  /// A batch's count was refused. The table may be gone or changed, which has its own words (R6, C8): it is described first, and
-  /// if it is as it was, the refusal stands.
+  /// A batch's count was refused, or what its guarded insert waits for. The table may be gone or changed, which has its own words (R6,
+  /// C8): it is described first, and if it is as it was, the refusal stands.
   private mutating func denied(_ index: Int, _ step: Delivery.Step, _ reason: String) {
     guard !deliveries[index].wasDenied else { return end(Stop(.failed, rule: "R7", reason)) }
     deliveries[index].wasDenied = true
@@ -235,6 +235,8 @@ extension Core {
           .promise, rule: "R7",
           "a view on \(batch.target) refuses batch \(batch.token) (code \(code): \(message)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
         ))
+    // What goes before the insert was denied.
+    case .denied(let reason): denied(index, .timeBeforeGuard, reason)
     // Nothing of this attempt can be written: a new deadline, as this one's time is running.
     case .notSent(let reason): again(index, .timeBeforeGuard, reason)
     case .refused(let kind, let code, let message):

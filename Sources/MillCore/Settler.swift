@@ -2,8 +2,7 @@ internal import MillBase
 internal import MillLog
 
 /// R7 for plain inserts: when are the open attempts dead? The server has answered a probe each second for `settle`, and a look into the
-/// process
-/// list after that finds none of them; or it has started since.
+/// process list after that finds none of them; or it has started since.
 struct Settler {
   /// The oldest batch that the log held at start; nil once the look has been made (or nothing was there).
   var oldestInLog: BatchNumber?

@@ -54,7 +54,7 @@ package enum SinkRequest: Hashable, Sendable {
   case running(prefix: String)
   /// KILL QUERY … SYNC for ids that begin with `prefix`.
   case kill(prefix: String)
-  /// The greatest provenance that begins with `prefix`, and that is greater than `above` (R15).
+  /// The greatest provenance that begins with `prefix` (R15).
   case greatestToken(target: String, prefix: String)
 }
 
@@ -97,6 +97,6 @@ package enum SinkAnswer: Hashable, Sendable {
   case greatestToken(String?)
   /// A question (not an INSERT) was not answered; ask again.
   case unanswered(reason: String)
-  /// A question was answered with an error that no waiting mends (rights).
+  /// A question, or one that an INSERT waits for, was answered with an error that no waiting mends (rights). Nothing was sent.
   case denied(reason: String)
 }

@@ -51,9 +51,8 @@ package import MillBase
 /// Writes records that gave no row as lines of JSON; the same record in the same epoch always gives the same bytes.
 ///
 /// Keys in this order: pipeline, source, topic, partition, offset, timestamp (ISO 8601 in UTC with milliseconds, or null), epoch, reason,
-/// field and
-/// detail (absent where there is none), key (or key_base64 where it is no UTF-8; null where there is none), payload (or payload_base64;
-/// absent for tombstones).
+/// field and detail (absent where there is none), key (or key_base64 where it is no UTF-8; null where there is none), payload (or
+/// payload_base64; absent for tombstones).
 package struct DeadLetterEncoder: Sendable {
   /// What is the same for all lines, up to the partition's value.
   private let opening: [UInt8]

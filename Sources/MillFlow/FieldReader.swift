@@ -170,8 +170,9 @@ struct FieldReader {
   func storeUnix(_ number: DecimalNumber, digits: Int, _ slot: ValueSlot, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
     let all = try number.integer(shift: Int(scale) - digits, drop: truncate, at: slot.start)
     let unit = Self.ticksPerSecond(Int(scale))
-    let seconds = floorDivide(all, by: unit)
-    try storeSeconds(seconds, all - seconds * unit, slot, into: &writer, row: row)
+    // Not what the quotient leaves: multiplied back, a quotient that was rounded down may be beyond Int64.
+    let remainder = all % unit
+    try storeSeconds(floorDivide(all, by: unit), remainder < 0 ? remainder + unit : remainder, slot, into: &writer, row: row)
   }
 
   private static func ticksPerSecond(_ precision: Int) -> Int64 {
@@ -187,7 +188,7 @@ struct FieldReader {
     switch kind {
     case .date, .date32:
       let days = floorDivide(seconds, by: 86_400)
-      guard truncate || days * 86_400 == seconds else { throw fault(.losesDigits, slot) }
+      guard truncate || seconds % 86_400 == 0 else { throw fault(.losesDigits, slot) }
       // Date32's bounds: 1900-01-01 to 2299-12-31.
       guard kind == .date ? days >= 0 && days <= 65_535 : days >= -25_567 && days <= 120_529 else { throw fault(.outOfRange, slot) }
       writer.store(UInt64(bitPattern: days), row: row)

@@ -6,8 +6,7 @@ package import MillBase
 /// A row's key is, for each field in order: a tag byte of the field's type (0xFF for NULL, then nothing more); then a fixed value's bytes
 /// as the column has them, or a text's byte count as u32 and its bytes. Tags differ between types, so the String "1" isn't the Int 1, and
 /// what a Nullable or LowCardinality wraps keeps its tag. -0.0 is equal to 0.0 and written as it (JSON has no NaN). DateTimes are equal
-/// where
-/// the ticks are: two precisions are two types, zones don't count.
+/// where the ticks are: two precisions are two types, zones don't count.
 package struct KeyHasher: Sendable {
   private let fields: [Field]
   private let seed: Digest128

@@ -151,3 +151,139 @@ def test_rows_that_an_expression_refuses_become_dead_letters_on_the_old_server(m
     finally:
         for engine in lab.engines:
             engine.end()
+
+
+# MARK: a few records that one expression, constraint or key of the table refuses one of
+
+NOTES = {"id": "UInt64", "note": "String", "x": "Nullable(Int32)"}
+NULLS = [{"id": number, "note": "n", "x": None if number == 3 else number} for number in range(6)]
+
+
+def few(lab, records: list[dict], columns: str = "", order_by: str = "id", window: int = 0):
+    """A pipeline of these records in one batch, each in a table partition of its own, into a table with more columns."""
+    topic = lab.topic(1)
+    lab.produce(topic, [json.dumps(record).encode() for record in records])
+    table = lab.table(window=0)
+    lab.server.client.execute(f"DROP TABLE {table}")
+    if lab.server.version != "18.16":
+        # A table with a uuid, which an ALTER doesn't make another one.
+        lab.server.client.execute("CREATE DATABASE IF NOT EXISTS known ENGINE = Atomic")
+        table = table.replace("default.", "known.")
+    settings = f" SETTINGS non_replicated_deduplication_window = {window}" if window else ""
+    lab.server.client.execute(f"CREATE TABLE {table} (id UInt64, note String, _millrace_batch String{columns}) ENGINE = MergeTree "
+                              f"PARTITION BY id ORDER BY {order_by}{settings}")
+    fields = {name: type for name, type in NOTES.items() if name in records[0]}
+    return lab.pipeline(topic, table, fields=fields, deduplicate=False)
+
+
+def rows(lab, pipeline, columns: str = "id, note") -> list[dict]:
+    return lab.server.client.rows(f"SELECT {columns} FROM {pipeline.table} ORDER BY id, note")
+
+
+def assert_one_refused(lab, pipeline, records: list[dict], refused: int, code: int):
+    """All rows save `refused` are in the table once, and that one is the only dead letter."""
+    assert rows(lab, pipeline) == [record for record in records if record["id"] != refused]
+    told = letters(pipeline)
+    assert [(letter["row"]["id"], letter["code"], letter["reason"], letter["offset"]) for letter in told] == [
+        (str(refused), code, "refused", refused)], told
+
+
+@WINDOWS
+@pytest.mark.parametrize("index, order_by", [(", INDEX i CAST(x AS Int32) TYPE minmax", "id"), ("", "CAST(x AS Int32)")],
+                         ids=["index", "key"])
+def test_a_null_that_an_expression_of_a_part_refuses_stops_where_other_parts_are_in(lab, window, index, order_by):
+    """Code 349 comes part by part, when those before are committed: halves would double them."""
+    pipeline = few(lab, NULLS, ", x Nullable(Int32)" + index, order_by, window)
+    life = lab.engine(pipeline).run("--until-end", seconds=120)
+    assert life.code == 4 and "R11" in life.tail() and "code 349" in life.tail(), life.tail()
+    found = [row["id"] for row in rows(lab, pipeline)]
+    assert found and found == sorted(set(found) - {3}) and letters(pipeline) == [], found
+    if index:
+        lab.server.client.execute(f"ALTER TABLE {pipeline.table} DROP INDEX i")
+        run_to_end(lab, pipeline)
+        assert rows(lab, pipeline, "id, note, x") == NULLS and letters(pipeline) == []
+
+
+def test_a_null_that_a_sorting_key_refuses_on_the_old_server_stops_where_other_parts_are_in(laboratory):
+    lab = laboratory("readback18")
+    pipeline = few(lab, NULLS, ", x Nullable(Int32)", order_by="CAST(x AS Int32)")
+    life = lab.engine(pipeline).run("--until-end", seconds=120)
+    assert life.code == 4 and "R11" in life.tail() and "code 349" in life.tail(), life.tail()
+    found = [row["id"] for row in rows(lab, pipeline)]
+    assert found and found == sorted(set(found) - {3}) and letters(pipeline) == [], found
+
+
+REFUSING = {  # expression over `note` → (what it takes, what it refuses, the code)
+    "toInt32(note)": ("7", "", 32),
+    "CAST(note AS Array(UInt8))": ("[7]", "", 130),
+    "CAST(note AS Array(String))": ("['a']", "['a", 26),
+    "CAST(note AS JSON)": ("{}", "x" * 9000, 117),
+    "base64Decode(note)": ("eA==", "x%", 117),
+    "finalizeAggregation(CAST(note AS AggregateFunction(sum, UInt64)))": ("\0" * 8, "x", 33),
+}
+
+
+@pytest.mark.parametrize("expression", REFUSING)
+def test_a_value_that_a_function_refuses_becomes_a_dead_letter(lab, expression):
+    good, bad, code = REFUSING[expression]
+    records = [{"id": number, "note": bad if number == 3 else good} for number in range(6)]
+    pipeline = few(lab, records, f", n MATERIALIZED {expression}")
+    run_to_end(lab, pipeline)
+    assert_one_refused(lab, pipeline, records, 3, code)
+
+
+@pytest.mark.parametrize("expression, good, bad, code", [
+    ("toInt32(note)", "7", "", 32), ("CAST(note AS Array(UInt8))", "[7]", "[1,x]", 130),
+    ("CAST(note AS Array(String))", "['a']", "['a", 26),
+], ids=[32, 130, 26])
+def test_a_value_that_a_function_refuses_becomes_a_dead_letter_on_the_old_server(laboratory, expression, good, bad, code):
+    lab = laboratory("readback18")
+    records = [{"id": number, "note": bad if number == 3 else good} for number in range(6)]
+    pipeline = few(lab, records, f", n MATERIALIZED {expression}")
+    run_to_end(lab, pipeline)
+    assert_one_refused(lab, pipeline, records, 3, code)
+
+
+@WINDOWS
+@pytest.mark.parametrize("column, code", [(", CONSTRAINT c CHECK length(note) < 10", 469), (", n MATERIALIZED toInt32(note)", 6)],
+                         ids=["constraint", "function"])
+@pytest.mark.parametrize("note", ["it broke while pushing to view x", "millrace: the columns are not those of the batch"],
+                         ids=["view", "altered"])
+def test_a_record_that_speaks_like_the_server_is_refused_for_what_it_is(lab, window, column, code, note):
+    records = [{"id": number, "note": note if number == 3 else "7"} for number in range(6)]
+    pipeline = few(lab, records, column, window=window)
+    life = run_to_end(lab, pipeline)
+    assert "a view on the table failed" not in life.tail(10_000)
+    assert_one_refused(lab, pipeline, records, 3, code)
+
+
+@pytest.mark.parametrize("view", ["seen", "it's"])
+def test_a_views_constraint_is_the_views_whatever_the_record_says(lab, view):
+    """The table has the rows, of which none may be taken for refused."""
+    records = [{"id": number, "note": "it broke while pushing to view x" if number == 3 else "7"} for number in range(6)]
+    pipeline = few(lab, records)
+    lab.server.client.execute(f"CREATE TABLE {pipeline.table}_v (note String, CONSTRAINT c CHECK length(note) < 10) "
+                              "ENGINE = MergeTree ORDER BY note")
+    name = f"{pipeline.table}_{view}".replace(".", ".`") + "`"
+    lab.server.client.execute(f"CREATE MATERIALIZED VIEW {name} TO {pipeline.table}_v AS SELECT note FROM {pipeline.table}")
+    life = lab.engine(pipeline).run("--until-end", seconds=120)
+    assert life.code == 4 and "R7" in life.tail() and "sending it in halves" not in life.tail(10_000), life.tail()
+    lab.server.client.execute(f"DROP TABLE {name}")
+    run_to_end(lab, pipeline)
+    assert rows(lab, pipeline) == records and letters(pipeline) == []
+
+
+def test_a_dictionary_that_does_not_load_is_waited_for_and_no_row_is_blamed(lab):
+    """Its error has the code of a value that can't be read, which isn't one of the batch's."""
+    lab.server.client.execute("CREATE OR REPLACE TABLE default.words (id UInt64, v String) ENGINE = MergeTree ORDER BY id")
+    lab.server.client.execute("INSERT INTO default.words VALUES (1, 'x')")
+    lab.server.client.execute("CREATE OR REPLACE DICTIONARY default.book (id UInt64, v UInt64) PRIMARY KEY id LIFETIME(0) LAYOUT(FLAT()) "
+                              "SOURCE(CLICKHOUSE(QUERY 'SELECT id, toUInt64(v) AS v FROM default.words'))")
+    records = [{"id": number, "note": "7"} for number in range(6)]
+    pipeline = few(lab, records, ", n UInt64 MATERIALIZED dictGet('default.book', 'v', toUInt64(length(note)))")
+    life = lab.engine(pipeline).start("--until-end")
+    lab.until(lambda: "waiting for ClickHouse" in life.log.read_text(errors="replace"), life)
+    lab.server.client.execute("TRUNCATE TABLE default.words")
+    lab.server.client.execute("SYSTEM RELOAD DICTIONARY default.book")
+    assert life.wait(120) == 0, life.tail()
+    assert rows(lab, pipeline) == records and letters(pipeline) == []

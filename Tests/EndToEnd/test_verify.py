@@ -87,6 +87,25 @@ def test_a_row_gone_and_another_doubled_in_the_same_batch_are_both_found(lab, wh
     assert f"event_id={ids[0]}" in kinds(result, "double")[0]["samples"][0]
 
 
+def test_columns_named_as_the_questions_own_words_are_asked_for_like_any_other(lab):
+    topic, table = lab.topic(1), lab.table()
+    lab.server.client.execute(f"DROP TABLE {table}")
+    lab.server.client.execute(f"CREATE TABLE {table} (event_id String, n UInt64, copies UInt64, _millrace_batch LowCardinality(String)) "
+                              "ENGINE = MergeTree ORDER BY event_id")
+    lab.produce(topic, [json.dumps({"event_id": f"e{number}", "n": number + 3, "copies": 9}).encode() for number in range(6)])
+    pipeline = lab.pipeline(topic, table, fields={"event_id": "String", "n": "UInt64", "copies": "UInt64"})
+    life = lab.engine(pipeline).run("--until-end", seconds=120)
+    assert life.code == 0, life.tail()
+    verify(lab, pipeline, 0)
+    lab.server.client.execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE event_id = 'e1'")
+    alter(lab, f"ALTER TABLE {table} DELETE WHERE event_id = 'e4'")
+    result = verify(lab, pipeline, 1)
+    assert counts(result) == (1, 0, 1, 0, 0), result
+    [double], [missing] = kinds(result, "double"), kinds(result, "missing")
+    assert double["samples"] == ["event_id=e1, n=4, copies=9 (2 times)"], double
+    assert missing["samples"] == ["row 4: partition 0, offset 4"], missing
+
+
 def test_a_row_with_another_value_is_found_by_its_content(lab, whole):
     batch = lab.server.client.row(f"SELECT max(_millrace_batch) AS b FROM {whole.table}")["b"]
     event_id = lab.server.client.row(f"SELECT min(event_id) AS e FROM {whole.table} WHERE _millrace_batch = '{batch}'")["e"]

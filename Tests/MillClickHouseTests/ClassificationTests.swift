@@ -58,7 +58,7 @@ internal import Testing
   @Test func `each kind of refusal has its codes`() {
     for code in [202, 241, 242, 285, 745] { #expect(kind(failed(code)) == .transient, "\(code)") }
     for code in [16, 47, 53, 60, 81, 117, 218, 368] { #expect(kind(failed(code)) == .schema, "\(code)") }
-    for code in [6, 27, 69, 131, 349, 407, 469, 691] { #expect(kind(failed(code)) == .data, "\(code)") }
+    for code in [6, 26, 27, 69, 130, 131, 349, 407, 469, 691] { #expect(kind(failed(code)) == .data, "\(code)") }
     for code in [115, 164, 192, 193, 194, 452, 497, 516, 764, 774] { #expect(kind(failed(code)) == .configuration, "\(code)") }
   }
 
@@ -83,13 +83,47 @@ internal import Testing
       #expect(isUnknown(answer) || kind(answer) == .transient, "\(code)")
     }
     for code in stopping { #expect([.schema, .configuration].contains(kind(failed(code))), "\(code)") }
-    // 33 says that the body was cut; 53 and 117 that the table isn't the one whose types were described.
+    // 33 alone says that the body was cut; 53, and 117 alone, that the table isn't the one whose types were described.
     for code in rows where ![33, 53, 117].contains(code) { #expect(kind(failed(code)) == .data, "\(code)") }
+  }
+
+  /// 33 and 117 without these words are said of the body and of its header, 32 of either (`clickhouse.md` B.7).
+  @Test(arguments: [32, 33, 117])
+  func `a code of bodies and functions is blamed on the rows only where a function was at work`(code: Int) {
+    let function = "Cannot parse: while executing 'FUNCTION CAST(s :: 0, 'JSON'_String :: 2) -> CAST(s, 'JSON'_String) JSON : 1'"
+    #expect(kind(failed(code, function)) == .data)
+    #expect(kind(failed(code, function, onePart: false)) == .dataAmidst)
+    // A message that quotes a whole record: the words come last.
+    #expect(kind(failed(code, String(repeating: "y", count: 10_000) + function)) == .data)
+    for torn in ["Attempt to read after eof: While executing Native", "while executing function CAST on arguments s String(size = 0)"] {
+      #expect(![.data, .dataAmidst].contains(kind(failed(code, torn))), "\(torn)")
+      #expect(![.data, .dataAmidst].contains(kind(failed(code, torn, onePart: false))), "\(torn)")
+    }
+  }
+
+  @Test func `18.16 says of code 32 only whether a text was too short`() {
+    func old(_ text: String) -> SinkAnswer { insert(500, "Code: 32, e.displayText() = DB::Exception: \(text), e.what() = DB::Exception") }
+    #expect(kind(old("Attempt to read after eof: Cannot parse Int32 from String, because value is too short")) == .data)
+    #expect(isUnknown(old("Attempt to read after eof")))
+    #expect(isUnknown(old("Attempt to read after eof: while executing 'FUNCTION toInt32(")))
+  }
+
+  @Test func `an error out of a dictionary is the server's, whatever its code`() {
+    let parsing = "Cannot parse string 'x' as UInt64: while executing 'FUNCTION toUInt64(s : 0) -> toUInt64(s) UInt64 : 1'"
+    let loading = parsing + ": while executing 'FUNCTION dictGet('db.d'_String :: 1, 'v'_String :: 2) -> dictGet('db.d', 'v') UInt64 : 5'"
+    for onePart in [true, false] {
+      #expect(isUnknown(failed(6, loading, onePart: onePart)))
+      #expect(!isUnknown(failed(6, parsing, onePart: onePart)))
+    }
+    // A record's own text comes before the server's words.
+    let quoted = "Cannot parse string 'while executing 'FUNCTION dictGet(': while executing 'FUNCTION toUInt64(s : 0) -> n UInt64 : 1'"
+    #expect(kind(failed(6, quoted)) == .data)
   }
 
   @Test func `a guarded insert into an altered table is a matter of the table, not of its rows`() {
     #expect(kind(failed(395, "\(Statements.alteredText): while executing 'FUNCTION throwIf", onePart: false)) == .schema)
     #expect(kind(failed(395, "amount is negative: while executing 'FUNCTION throwIf")) == .data)
+    #expect(kind(failed(469, "violated at row 1. Column values: note = '\(Statements.alteredText)'")) == .data)
   }
 
   @Test func `what may come after a part was written proves nothing where there can be two parts`() {
@@ -122,7 +156,7 @@ internal import Testing
       #expect(isUnknown(failed(code, onePart: false)), "\(code)")
     }
     // Before these lead to a bisection the core counts (R11).
-    for code in [6, 72, 407] { #expect(kind(failed(code, onePart: false)) == .dataAmidst, "\(code)") }
+    for code in [6, 26, 72, 130, 349, 407] { #expect(kind(failed(code, onePart: false)) == .dataAmidst, "\(code)") }
     for code in [60, 202, 252, 469] { #expect(!isUnknown(failed(code, onePart: false)), "\(code)") }
   }
 
@@ -131,6 +165,27 @@ internal import Testing
     let long = "There are only columns: " + String(repeating: "a_column_with_a_name, ", count: 500) + "while pushing to view default.v"
     guard case .viewFailed(10, _) = failed(10, long) else { return #expect(Bool(false)) }
     guard case .viewFailed(53, _) = failed(53, "while pushing to view default.v") else { return #expect(Bool(false)) }
+  }
+
+  @Test func `a record's own text is not taken for a view's failure`() {
+    let violated = "Constraint `c` for table db.t is violated at row 1. Expression: (length(note) < 10). Column values: "
+    let note = "note = 'it broke while pushing to view x\\'y'"
+    // What a view's name may hold is not known for sure: the rows are counted before they are blamed.
+    for onePart in [true, false] {
+      #expect(kind(failed(469, violated + note, onePart: onePart)) == .dataAmidst)
+      #expect(kind(failed(469, violated + note + ", n = 1", onePart: onePart)) == .dataAmidst)
+    }
+    let parsing = "Cannot parse string 'while pushing to view x' as Int32: while executing 'FUNCTION toInt32(s : 0) -> n Int32 : 2'"
+    #expect(kind(failed(6, parsing)) == .dataAmidst)
+    for view in ["v (uuid)", "`v'w`"] {
+      for text in [violated + note, violated + note + ", `b c` = 1", parsing, violated + "n = 1"] {
+        let answer = failed(469, "\(text): while pushing to view default.\(view)")
+        guard case .viewFailed = answer else { return #expect(Bool(false), "\(text)") }
+      }
+    }
+    // A name of which it can't be told: counted, and found.
+    #expect(kind(failed(469, violated + note + ": while pushing to view default.`v'\\`w`")) == .dataAmidst)
+    #expect(kind(failed(469, violated + "note = 'while pushing to view `x', `b c` = 1")) == .dataAmidst)
   }
 
   @Test func `each code stands in one list only`() {

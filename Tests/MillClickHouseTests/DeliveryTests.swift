@@ -91,7 +91,9 @@ internal import Testing
 
   @Test(arguments: [
     (Right.insert, "GRANT INSERT ON `db`.`t` TO `default`"), (.rows, "GRANT SELECT ON `db`.`t` TO `default`"),
-    (.processes, "GRANT SELECT ON system.processes TO `default`"), (.settings, "GRANT SELECT ON system.merge_tree_settings TO `default`"),
+    (.processes, "GRANT SELECT ON system.processes TO `default`"),
+    (.settings, "GRANT SELECT ON system.merge_tree_settings TO `default`"),
+    (.catchUp, "GRANT SYSTEM SYNC REPLICA ON `db`.`t` TO `default`"),
   ])
   func `each right that is missing is named with its GRANT`(right: Right, grant: String) {
     var look = look()
@@ -115,13 +117,38 @@ internal import Testing
     func warnings(_ url: String, _ password: String = "secret") throws -> [String] {
       try choose(look(), SinkOptions(urls: [url], user: "u", password: password, table: table)).get().facts.warnings
     }
-    for url in ["http://db.example:8123", "http://10.0.0.1:8123/x", "http://localhost.example:1", "http://[2001:db8::1]:8123"] {
+    for url in [
+      "http://db.example:8123", "http://10.0.0.1:8123/x", "http://localhost.example:1", "http://127.evil.example:1",
+      "http://[2001:db8::1]:8123",
+    ] {
       #expect(try warnings(url).contains { $0.contains("unencrypted") && $0.contains(url) && !$0.contains("secret") }, "\(url)")
     }
     for url in ["https://db.example:8443", "http://localhost:8123", "http://127.0.0.1:8123", "http://[::1]:8123"] {
       #expect(try warnings(url).isEmpty, "\(url)")
     }
     #expect(try warnings("http://db.example:8123", "").isEmpty)
+  }
+
+  @Test func `only an INSERT that is ever sent has to fit the server's requests`() throws {
+    func wide(_ count: Int, _ engine: String, _ dialect: Dialect, hasProvenance: Bool) -> (look: TableLook, fields: [SinkField]) {
+      var look = self.look(engine, dialect: dialect)
+      let names = (0..<count).map { "a_column_of_some_length_\($0)" }
+      look.columns = names.map { DescribedColumn(name: $0, type: "UInt64") }
+      if hasProvenance { look.columns.append(DescribedColumn(name: "_millrace_batch", type: "String")) }
+      return (look, names.map { SinkField(field: $0, type: .uint64) })
+    }
+    func found(_ count: Int, delivery: Delivery = .exactlyOnce, hasProvenance: Bool = true) -> [String] {
+      let (look, fields) = wide(count, "MergeTree", old, hasProvenance: hasProvenance)
+      return problems(choose(look, SinkOptions(urls: ["u"], table: table, delivery: delivery), fields))
+    }
+    #expect(found(200).contains { $0.contains("this server takes 16384") })
+    #expect(found(200, delivery: .atLeastOnce) == [])
+    #expect(found(200, delivery: .atLeastOnce, hasProvenance: false) == [])
+    #expect(found(600, delivery: .atLeastOnce).contains { $0.contains("the INSERT for 601 columns") })
+    // Token only, which an old server never is: as many columns as its plain INSERT takes.
+    let new = Dialect(major: 22, minor: 2, settings: new.settings)
+    let (look, fields) = wide(12_000, "ReplicatedMergeTree", new, hasProvenance: false)
+    #expect(try choose(look, nil, fields).get().facts.mode == .tokenOnly)
   }
 
   @Test func `a partition key over a column that isn't sent is refused`() {

@@ -69,6 +69,16 @@ internal import Testing
     }
   }
 
+  /// In quadratic time this many take minutes.
+  @Test(.timeLimit(.minutes(1)))
+  func `texts that CityHash can't tell apart are as quick to number as any`() throws {
+    let texts = (0..<40_000).map { collidingText(UInt64($0)) }
+    let hashes = texts.map { text in unsafe text.withRawBytes { unsafe cityHash128($0) } }
+    try #require(Set(hashes).count == 1 && Set(texts).count == texts.count)
+    let bytes = try encoded(.string, texts.map { .bytes($0) }, into: "LowCardinality(String)")
+    #expect(bytes.count > texts.count * (texts[0].count + 1))
+  }
+
   @Test func `a recorded LowCardinality column also comes out of a field that isn't LowCardinality`() throws {
     for entry in try recorded("native-18.16.json") {
       let text = try #require(entry["type"] as? String)

@@ -186,8 +186,49 @@ private final class Replica: Transport {
     #expect(replicas.map { $0.asked("SYSTEM SYNC REPLICA `db`.`t`") } == [0, 1, 0])
     #expect(questions.otherRows(table, prefixes: []) == .success(12))
     #expect(replicas.map { $0.asked("SELECT count() FROM `db`") } == [0, 1, 0])
-    replicas[1].change { $0.answers["SYSTEM SYNC"] = HTTPResponse(status: 408, headers: [:], body: Array("Code: 159. DB::Exception: t".utf8)) }
-    guard case .failure(.unanswered)? = Optional(BatchQuestions.open(options, replicas)) else { return #expect(Bool(false)) }
+    let late = HTTPResponse(status: 408, headers: [:], body: Array("Code: 159. DB::Exception: t".utf8))
+    replicas[1].change { $0.answers["SYSTEM SYNC"] = late }
+    guard case .failure(.unanswered) = BatchQuestions.open(options, replicas) else { return #expect(Bool(false)) }
+  }
+
+  private func denied(_ answer: SinkAnswer?) -> String? {
+    if case .denied(let reason)? = answer { reason } else { nil }
+  }
+
+  @Test func `the right to catch up is asked for at each replica, and missed by name before anything is sent`() {
+    let sink = makeSink()
+    let no = HTTPResponse(status: 200, headers: [:], body: Array("0\n".utf8))
+    replicas[1].change { $0.answers["CHECK GRANT SYSTEM SYNC REPLICA ON `db`.`t`"] = no }
+    guard case .unfit(let problems)? = ask(sink, .describe(pending: [])) else { return #expect(Bool(false)) }
+    #expect(problems.count == 1 && problems[0].hasSuffix("GRANT SYSTEM SYNC REPLICA ON `db`.`t` TO `default`"), "\(problems)")
+    // At least once counts nothing: what needs the right isn't asked then.
+    let facts = described(ask(makeSink(.atLeastOnce), .describe(pending: [])))
+    #expect(facts?.mode == .atLeastOnce && facts?.hasProvenance == false)
+  }
+
+  @Test func `the right to catch up isn't asked for where nothing waits for another replica`() {
+    let alone = ClickHouseSink(
+      options: SinkOptions(urls: ["http://a"], table: TableName(database: "db", table: "t")),
+      fields: [SinkField(field: "id", type: .uint64)], transport: replicas[0], clock: StandingClock())
+    #expect(described(ask(alone, .describe(pending: [])))?.mode == .tokenAndProvenance)
+    #expect(replicas[0].asked("CHECK GRANT SYSTEM") == 0)
+    for replica in replicas { replica.change { $0.engine = "SharedMergeTree" } }
+    #expect(described(ask(makeSink(), .describe(pending: [])))?.mode == .tokenAndProvenance)
+    #expect(replicas.map { $0.asked("CHECK GRANT SYSTEM") } == [0, 0, 0])
+  }
+
+  @Test func `a right to catch up that is lost while running is said with its GRANT, before a count and before an insert`() throws {
+    let sink = makeSink()
+    _ = ask(sink, .describe(pending: []))
+    let (batch, chunks) = try batch(sink)
+    let text =
+      "Code: 497. DB::Exception: u: Not enough privileges. To execute this query, it's necessary to have the grant "
+      + "SYSTEM SYNC REPLICA ON db.t. (ACCESS_DENIED)"
+    replicas[0].change { $0.answers["SYSTEM SYNC"] = HTTPResponse(status: 403, headers: [:], body: Array(text.utf8)) }
+    let count = denied(ask(sink, .count(target: "db.t", token: batch.token)))
+    #expect(count?.hasSuffix("GRANT SYSTEM SYNC REPLICA ON db.t TO `default`") == true)
+    let insert = denied(ask(sink, .guardedInsert(batch, attempt: 1, deadline: 9, looks: true, partitionsMax: 1), chunks))
+    #expect(insert == count && inserts() == [0, 0, 0])
   }
 
   @Test func `replicas of different tables are refused by name, an ALTER on its way is waited for`() {

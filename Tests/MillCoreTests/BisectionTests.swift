@@ -150,6 +150,31 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     #expect(ended.kind == .promise && ended.rule == "R6" && ended.message.contains("there is no table d.t"))
   }
 
+  @Test func `a guarded insert that is denied a right is tried once more, then ends the process (R7)`() throws {
+    var sealing = Sealing(mode: .readBack)
+    _ = sealing.live()
+    var commands = sealing.seal(batch(1, rows: 5))
+    let reason = "code 497: not enough privileges; to mend it: GRANT SYSTEM SYNC REPLICA ON d.t TO `u`"
+    for isLast in [false, true] {
+      let time = try #require(exchange(commands) { $0 == .serverTime })
+      commands = sealing.step(.sink(exchange: time, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 9, tookMilliseconds: 1)))
+      commands += sealing.appended()
+      let guarded = try #require(exchange(commands) { if case .guardedInsert = $0 { true } else { false } })
+      commands = sealing.step(.sink(exchange: guarded, .denied(reason: reason)))
+      guard !isLast else { break }
+      #expect(stop(commands) == nil)
+      // The table may be gone, which has its own words.
+      let describe = try #require(exchange(commands) { if case .describe = $0 { true } else { false } })
+      let facts = TableFacts(
+        mode: .readBack, window: 0, partitionsMax: 1, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: [])
+      commands = sealing.step(.sink(exchange: describe, .described(facts)))
+      sealing.clock += 10_000
+      commands += sealing.step(.wake)
+    }
+    let ended = try #require(stop(commands))
+    #expect(ended.kind == .failed && ended.rule == "R7" && ended.message == reason)
+  }
+
   /// After an attempt of unknown outcome and a refusal, up to the count of the batch's rows.
   private func counted(_ rows: UInt64) throws -> [Command] {
     var sealing = Sealing()
