@@ -18,6 +18,8 @@ struct CommandModel: Sendable {
   struct Argument: Sendable {
     var name: String
     var help: String
+    /// What it must be one of, for completion; empty: anything.
+    var choices: [String] = []
   }
 
   /// `--name` or `--name VALUE`.
@@ -28,6 +30,8 @@ struct CommandModel: Sendable {
     /// As the help shows it; nil: none.
     var defaultText: String?
     var help: String
+    /// What the value must be one of, for completion; empty: anything.
+    var choices: [String] = []
 
     /// A flag.
     init(_ name: String, _ help: String) {
@@ -36,8 +40,9 @@ struct CommandModel: Sendable {
     }
 
     /// An option with a value.
-    init(_ name: String, _ value: String, default defaultText: String? = nil, _ help: String) {
+    init(_ name: String, _ value: String, default defaultText: String? = nil, _ help: String, choices: [String] = []) {
       self.name = name
+      self.choices = choices
       self.value = value
       self.defaultText = defaultText
       self.help = help
@@ -47,8 +52,10 @@ struct CommandModel: Sendable {
 
 /// Options that every command takes.
 let commonOptions: [CommandModel.Option] = [
-  .init("--log-level", "LEVEL", default: "info", "How much is logged: trace, debug, info, warning or error"),
-  .init("--log-format", "FORMAT", default: "text", "How it is logged: text or json"),
+  .init(
+    "--log-level", "LEVEL", default: "info", "How much is logged: trace, debug, info, warning or error",
+    choices: LogLevel.allCases.map(\.rawValue)),
+  .init("--log-format", "FORMAT", default: "text", "How it is logged: text or json", choices: LogFormat.allCases.map(\.rawValue)),
   .init("--help", "Show help for this command"),
 ]
 
@@ -86,7 +93,9 @@ let commandModels: [CommandModel] = [
   CommandModel(
     name: "explain", summary: "Draw a pipeline: its graph, its fields, its plan",
     discussion: ["Connects to nothing. Secrets are not in it."], arguments: [file],
-    options: [.init("--format", "FORMAT", default: "text", "text, mermaid (for Markdown) or json")],
+    options: [
+      .init("--format", "FORMAT", default: "text", "text, mermaid (for Markdown) or json", choices: GraphFormat.allCases.map(\.rawValue))
+    ],
     examples: ["millrace explain pipeline.yaml", "millrace explain pipeline.yaml --format mermaid"]),
   CommandModel(
     name: "dead-letters list", summary: "Count a pipeline's dead letters by reason and show the newest",
@@ -104,7 +113,7 @@ let commandModels: [CommandModel] = [
     examples: ["millrace reference > pipeline.yaml"]),
   CommandModel(
     name: "completion", summary: "Print the completion script of a shell", discussion: [],
-    arguments: [.init(name: "SHELL", help: "bash, zsh or fish")],
+    arguments: [.init(name: "SHELL", help: "bash, zsh or fish", choices: Shell.allCases.map(\.rawValue))],
     examples: ["source <(millrace completion bash)", "millrace completion fish | source"]),
   CommandModel(
     name: "generate", summary: "Write synthetic events into a topic",

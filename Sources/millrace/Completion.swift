@@ -32,7 +32,7 @@ enum Completion {
     var text = """
       # Completion of millrace: source <(millrace completion bash)
       _millrace() {
-        local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} options
+        local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} options words files
         if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "\(firstWords.joined(separator: " ")) --help --version" -- "$word")); return; fi
         case "$command" in
 
@@ -46,12 +46,25 @@ enum Completion {
       text += "      command=\"$command ${COMP_WORDS[2]}\" ;;\n"
     }
     text += "  esac\n  case \"$command\" in\n"
-    for command in commandModels { text += "    '\(command.name)') options='\(optionNames(command))' ;;\n" }
+    for command in commandModels {
+      let argument = command.arguments.first.map { $0.name == "FILE" ? " files=1" : " words='\($0.choices.joined(separator: " "))'" } ?? ""
+      text += "    '\(command.name)') options='\(optionNames(command))'\(argument) ;;\n"
+    }
+    text += "  esac\n  case \"${COMP_WORDS[COMP_CWORD-1]}\" in\n"
+    var known: Set<String> = []
+    for option in commandModels.flatMap(\.options) + commonOptions where option.value != nil && known.insert(option.name).inserted {
+      text +=
+        "    \(option.name)) options= words='\(option.choices.joined(separator: " "))' files=\(option.value == "FILE" ? "1" : "") ;;\n"
+    }
     text += """
         esac
         case "$word" in
           -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
-          *) COMPREPLY=($(compgen -f -- "$word")) ;;
+          *)
+            COMPREPLY=($(compgen -W "$words" -- "$word"))
+            # A name with a blank is one.
+            local IFS=$'\\n'
+            if [ -n "$files" ]; then COMPREPLY=($(compgen -f -- "$word")); fi ;;
         esac
       }
       complete -o filenames -F _millrace millrace
@@ -71,9 +84,13 @@ enum Completion {
       }
     }
     for command in commandModels {
+      if let choices = command.arguments.first?.choices, !choices.isEmpty {
+        text += "complete -c millrace -n '__fish_seen_subcommand_from \(command.name)' -f -a '\(choices.joined(separator: " "))'\n"
+      }
       let condition = command.name.split(separator: " ").map { "__fish_seen_subcommand_from \($0)" }.joined(separator: "; and ")
       for option in command.options + commonOptions {
-        text += "complete -c millrace -n '\(condition)' -l \(option.name.dropFirst(2))\(option.value == nil ? "" : " -r")"
+        text += "complete -c millrace -n '\(condition)' -l \(option.name.dropFirst(2))"
+        if option.value != nil { text += option.value == "FILE" ? " -r" : " -x -a '\(option.choices.joined(separator: " "))'" }
         text += " -d '\(quoted(option.help))'\n"
       }
     }

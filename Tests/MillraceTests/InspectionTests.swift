@@ -96,12 +96,20 @@ func `completion knows every command and option, and the shell can read it`(shel
   bash.executableURL = URL(fileURLWithPath: "/bin/bash")
   let asked =
     "COMP_WORDS=(millrace dead-letters list x --r); COMP_CWORD=4; _millrace; echo \"${COMPREPLY[@]}\"; "
-    + "COMP_WORDS=(millrace checkpoint s); COMP_CWORD=2; _millrace; echo \"${COMPREPLY[@]}\""
+    + "COMP_WORDS=(millrace checkpoint s); COMP_CWORD=2; _millrace; echo \"${COMPREPLY[@]}\"; "
+    + "cd \"$(mktemp -d)\"; touch 'a b.yaml'; show() { _millrace; printf '%s|' \"${COMPREPLY[@]}\"; echo; }; "
+    + "COMP_WORDS=(millrace run a); COMP_CWORD=2; show; "
+    + "COMP_WORDS=(millrace completion ''); COMP_CWORD=2; show; "
+    + "COMP_WORDS=(millrace run x --log-level ''); COMP_CWORD=4; show; "
+    + "COMP_WORDS=(millrace generate --pipeline a); COMP_CWORD=3; show; "
+    + "COMP_WORDS=(millrace generate --topic a); COMP_CWORD=3; show; rm -r \"$PWD\""
   bash.arguments = ["-c", outcome.out + asked]
   let pipe = Pipe()
   bash.standardOutput = pipe
   try bash.run()
   let answer = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
   bash.waitUntilExit()
-  #expect(answer == "--reason\nshow\n")
+  #expect(
+    answer
+      == "--reason\nshow\na b.yaml|\nbash|zsh|fish|\ntrace|debug|info|warning|error|\na b.yaml|\n|\n")
 }
