@@ -13,7 +13,7 @@ PREFETCH, BATCH = 16, 4
 
 def bound(prefetch: int, memory: int, batch: int) -> int:
     """MiB, as README's section on memory gives it."""
-    return prefetch * 9 // 4 + memory + 8 * batch + 128
+    return prefetch * 9 // 4 + memory + 8 * batch + 160
 
 
 def resident(pid: int) -> int:
