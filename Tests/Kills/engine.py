@@ -157,20 +157,21 @@ class Feed:
     """
 
     def __init__(self, binary: Path, brokers: str, topic: str, count: int, *, rate: int, seed: int, duplicates: int):
-        self._round = 0
+        self._round, self._is_over = 0, False
         self._start = lambda: generate(binary, brokers, topic, max(1, count if self._round == 0 else count // 4), rate=rate,
                                        seed=seed + self._round, duplicates=duplicates)
         self._generator = self._start()
 
     def keep(self):
         """Starts the next round where one is over; EngineError when it has failed."""
-        if self._generator.poll() is not None:
+        if not self._is_over and self._generator.poll() is not None:
             generated(self._generator)
             self._round += 1
             self._generator = self._start()
 
     def finish(self):
-        """Waits for the first `count` events; a later round is broken off."""
+        """Waits for the first `count` events; a later round is broken off. Nothing more is written then."""
+        self._is_over = True
         if self._round == 0:
             generated(self._generator)
         else:
@@ -178,6 +179,7 @@ class Feed:
 
     def end(self):
         """Leaves nothing running."""
+        self._is_over = True
         if self._generator.poll() is None:
             self._generator.kill()
         self._generator.wait()
