@@ -25,6 +25,9 @@ struct CheckpointProgress {
   /// Whether the topic is still the one that the checkpoint before was made of (K6).
   enum TopicCheck { case due, asked, done }
   var topicCheck = TopicCheck.done
+  /// The newest one was made with nothing to ask for: the topic may have been made anew amid what it remembers, so that each partition is
+  /// asked for next time.
+  var mayRememberTwoTopics = false
   var publishRetryAt: Int64?
   /// Checkpoints that verify, newest first.
   var retained: [(name: String, manifest: Manifest)] = []

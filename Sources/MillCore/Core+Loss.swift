@@ -120,6 +120,8 @@ extension Core {
         Reach.mark(.k6CheckpointRefused)
         stop.message += ". Records that came since the topic was made anew may be in the table"
         end(stop)
+      } else {
+        checkpoint.mayRememberTwoTopics = false
       }
       return
     }
@@ -140,21 +142,23 @@ extension Core {
     guard checkpoint.topicCheck == .due, !asking.contains(.anchors) else { return }
     let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
     let order = known.indices.map { (Int(checkpoint.publishedCount % UInt64(known.count)) + $0) % known.count }
-    guard phase == .live, source.isCompacted != true,
-      let index = order.first(where: { known[$0].anchorOffset >= max(0, source.low[$0]) })
-    else {
+    let standing = order.filter { known[$0].anchorOffset >= max(0, source.low[$0]) }
+    guard phase == .live, source.isCompacted != true, !standing.isEmpty else {
       checkpoint.topicCheck = .done
+      checkpoint.mayRememberTwoTopics = true
       return
     }
     guard lost == nil, windUp == nil else { return keepKnownAnchors() }
     checkpoint.topicCheck = .asked
     asking.insert(.anchors)
-    let anchor = known[index]
+    let asked = checkpoint.mayRememberTwoTopics ? standing : [standing[0]]
     commands.append(
-      .checkAnchors([
-        AnchorOf(
-          partition: Int32(index), offset: anchor.anchorOffset, timestamp: anchor.anchorTimestamp, checksum: anchor.anchorChecksum)
-      ]))
+      .checkAnchors(
+        asked.map { index in
+          AnchorOf(
+            partition: Int32(index), offset: known[index].anchorOffset, timestamp: known[index].anchorTimestamp,
+            checksum: known[index].anchorChecksum)
+        }))
   }
 
   /// Nobody has said whose records have been read since the checkpoint before: this one remembers that one's.

@@ -280,6 +280,47 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     #expect(partition?.anchorOffset == 3 && partition?.nextOffset == 6 && words(commands, .warning).isEmpty)
   }
 
+  @Test func `after a checkpoint that had nothing to ask for, each partition is asked for (K6)`() {
+    var manifest = Start().manifest()
+    manifest.sources[0].partitions.append(manifest.sources[0].partitions[0])
+    var start = Start()
+    _ = start.open([FoundCheckpoint(name: "c0", manifest: manifest, problem: nil)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2", low: [0, 0], end: [10, 10])
+    var clock: Int64 = 2_000
+    func step(_ event: Event, after milliseconds: Int64 = 0) -> [Command] {
+      clock += milliseconds
+      return start.core.step(event, now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+    }
+    _ = step(.logBegun(end: 4, durableEnd: 4))
+    _ = step(.stateOpened)
+    /// What is asked for when a checkpoint of an epoch that has read both partitions is made; then it is published.
+    func asked(_ number: EpochNumber) -> [Int32]? {
+      var read = intent(number, Int64(number) * 2 - 2, Int64(number) * 2)
+      read.ranges.append(PartitionRange(partition: 1, start: read.ranges[0].start, next: read.ranges[0].next))
+      for index in 0...1 { read.ranges[index].anchorOffset = read.ranges[index].next - 1 }
+      var both = result(read)
+      both.maxEventTimes = [Int64.min, Int64.min]
+      _ = step(.processed(both))
+      var commands: [Command] = []
+      for case .freeze(let id, _) in step(.wake, after: 10_000) { commands += step(.frozen(id: id, position: 9)) }
+      let anchors = checked(commands)
+      if anchors != nil { commands += step(.anchorsChecked([])) }
+      commands += step(.synced(durableEnd: 9))
+      while case .stateWork(let work)? = commands.last(where: { if case .stateWork = $0 { true } else { false } }) {
+        let more = step(.stateWorkDone(work))
+        commands = more
+        if let name = more.lazy.compactMap({ if case .publish(_, let name) = $0 { name } else { nil } }).first {
+          _ = step(.published(number, name: name))
+          break
+        }
+      }
+      return anchors?.map(\.partition)
+    }
+    #expect(asked(1) == nil)
+    #expect(asked(2) == [1, 0])
+    #expect(asked(3) == [0])
+  }
+
   @Test func `a record that retention has taken since is not asked for`() {
     var running = Running(lastRead: 3)
     _ = running.look(low: 4, end: 9, after: 30_000)

@@ -94,7 +94,9 @@ extension World {
     var problems: [String] = []
     for (index, partition) in broker.partitions.enumerated() {
       let next = epochs.last?.ranges.first { $0.partition == Int32(index) }?.next ?? partition.low
-      for offset in next..<max(next, partition.stableEnd) where broker.record(Origin(partition: Int32(index), offset: offset)) != nil {
+      // What was deleted before it was read has been given up, or there would have been another end.
+      let first = max(next, partition.low)
+      for offset in first..<max(first, partition.stableEnd) where broker.record(Origin(partition: Int32(index), offset: offset)) != nil {
         // A partition that was made after the last start has its turn at the next look.
         problems.append("record \(index)/\(offset) was never read (stopped at \(next))")
         break
