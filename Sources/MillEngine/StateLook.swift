@@ -63,6 +63,7 @@ package final class StateLook {
           throw .failed("\(checkpoint.path) can't be opened: \(error)")
         }
       }
+      // What stays of it the next try, or the pipeline's next start, removes.
       try? disk.removeTree(clone)
       if isGone { continue }
       guard problems.isEmpty else { throw .unusable("no checkpoint verifies: \(problems.joined(separator: "; "))") }

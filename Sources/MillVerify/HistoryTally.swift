@@ -69,26 +69,27 @@ package struct HistoryTally {
     guard countersAreKnown else { return }
     if !added.isWhole { disagree(seal, "its records don't add up: \(added)") }
     let covered = Set(seal.covered.map(\.destination))
-    if covered.contains(.table), !agrees(counters.emitted, .table) {
+    if covered.contains(.table), !agrees(.table) {
       disagree(seal, "\(counters.emitted) rows were emitted, \(rowCount[0]) are sealed for the table")
     }
-    let letters = counters.late &+ counters.deadLettered
-    if covered.contains(.deadLetters), !agrees(letters, .deadLetters) {
-      disagree(seal, "\(letters) records were late or dead-lettered, \(rowCount[1]) are sealed for the dead letters")
+    if covered.contains(.deadLetters), !agrees(.deadLetters) {
+      disagree(seal, "\(counted[1]) records were late or dead-lettered, \(rowCount[1]) are sealed for the dead letters")
     }
   }
 
-  private func agrees(_ counted: UInt64, _ destination: Destination) -> Bool {
+  /// Rows as the seals have counted them; index: destination's raw value.
+  private var counted: [UInt64] { [counters.emitted, counters.late &+ counters.deadLettered] }
+
+  /// Of these, how many no batch has so far.
+  var unsealed: [UInt64] { zip(counted, rowCount).map { $0 - min($0, $1) } }
+
+  private func agrees(_ destination: Destination) -> Bool {
     let index = Int(destination.rawValue)
-    return rowCount[index] <= counted && counted - rowCount[index] <= givenUpMax[index]
+    return rowCount[index] <= counted[index] && unsealed[index] <= givenUpMax[index]
   }
 
   /// What a seal of the other destination has counted is made again in a replay, of the records that are still there.
-  private mutating func noteGivenUp() {
-    for (index, counted) in [counters.emitted, counters.late &+ counters.deadLettered].enumerated() {
-      givenUpMax[index] = max(givenUpMax[index], counted - min(counted, rowCount[index]))
-    }
-  }
+  private mutating func noteGivenUp() { givenUpMax = zip(givenUpMax, unsealed).map { max($0, $1) } }
 
   private mutating func disagree(_ seal: HistorySeal, _ what: String) {
     if disagreements.count < 5 { disagreements.append("up to epoch \(seal.epoch): \(what)") }

@@ -12,7 +12,7 @@ package struct VerifyParts: Sendable {
   package var source: any Source
   /// The destination's name in tokens.
   package var sinkName: String
-  /// Whether no two rows of a batch can be equal: records are deduplicated.
+  /// Whether no two rows of a batch can be equal: records are deduplicated by an event time that the table has.
   package var rowsAreDistinct: Bool
   package var sink: SinkOptions
   /// One for each of the sink's URLs.
@@ -109,9 +109,7 @@ package struct Verification {
     }
     // Where history has holes its sums mean nothing.
     guard report.lostHistory.isEmpty else { return }
-    let lacking = [tally.counters.emitted, tally.counters.late &+ tally.counters.deadLettered].enumerated().map { index, counted in
-      min(tally.givenUpMax[index], counted - min(counted, tally.rowCount[index]))
-    }
+    let lacking = zip(tally.givenUpMax, tally.unsealed).map { min($0, $1) }
     if lacking.contains(where: { $0 > 0 }), tally.countersAreKnown {
       report.notes.append(
         "\(lacking[0]) rows and \(lacking[1]) dead letters were counted and never made: their records were given up before (--accept-loss)")
