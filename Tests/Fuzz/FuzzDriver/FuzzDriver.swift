@@ -43,6 +43,25 @@ package func demand(_ holds: Bool, _ message: @autoclosure () -> String) {
   if !holds { fail(message()) }
 }
 
+/// Several files in one input, each with its length u16 before it: what ``joined(_:)`` has written, or anything. Of the last one the length
+/// may be wrong.
+package func pieces(of bytes: ArraySlice<UInt8>) -> [[UInt8]] {
+  var pieces: [[UInt8]] = []
+  var rest = bytes
+  while !rest.isEmpty {
+    let length = rest.count > 2 ? Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8 : 0
+    rest = rest.dropFirst(2)
+    let isLast = length >= rest.count
+    pieces.append(Array(isLast ? rest : rest.prefix(length)))
+    rest = isLast ? [] : rest.dropFirst(length)
+  }
+  return pieces
+}
+
+package func joined(_ pieces: [[UInt8]]) -> [UInt8] {
+  pieces.flatMap { [UInt8(truncatingIfNeeded: $0.count), UInt8($0.count >> 8)] + $0 }
+}
+
 private func write(_ seeds: [[UInt8]], into directory: String) {
   let disk = RealDisk()
   do {

@@ -17,14 +17,7 @@ struct LedgerFiles {
 
   init(_ bytes: [UInt8]) {
     guard bytes.count > 1 else { return }
-    var rest = bytes[1...]
-    while !rest.isEmpty {
-      let length = rest.count > 2 ? Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8 : 0
-      rest = rest.dropFirst(2)
-      let isLast = length >= rest.count
-      files.append(Array(isLast ? rest : rest.prefix(length)))
-      rest = isLast ? [] : rest.dropFirst(length)
-    }
+    files = pieces(of: bytes[1...])
     if bytes[0] & 1 != 0 { repair() }
   }
 
@@ -93,9 +86,7 @@ struct LedgerFiles {
   }
 
   private static func join(_ control: UInt8, _ files: [[UInt8]]) -> [UInt8] {
-    var bytes = [control]
-    for file in files { bytes += [UInt8(truncatingIfNeeded: file.count), UInt8(file.count >> 8)] + file }
-    return bytes
+    [control] + joined(files)
   }
 
   /// A log of which all but the end has gone into a ledger of several files.

@@ -17,14 +17,7 @@ struct LogFiles {
   init(_ bytes: [UInt8]) {
     guard bytes.count > 2 else { return }
     vouched = LogPosition(bytes[1])
-    var rest = bytes[2...]
-    while !rest.isEmpty {
-      let length = rest.count > 2 ? Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8 : 0
-      rest = rest.dropFirst(2)
-      let isLast = length >= rest.count
-      segments.append(Array(isLast ? rest : rest.prefix(length)))
-      rest = isLast ? [] : rest.dropFirst(length)
-    }
+    segments = pieces(of: bytes[2...])
     if bytes[0] & 1 != 0 { repair(numbers: bytes[0] & 2 != 0) }
   }
 
@@ -114,9 +107,7 @@ struct LogFiles {
   }
 
   private static func join(_ control: UInt8, _ segments: [[UInt8]]) -> [UInt8] {
-    var bytes: [UInt8] = [control, 2]
-    for segment in segments { bytes += [UInt8(truncatingIfNeeded: segment.count), UInt8(segment.count >> 8)] + segment }
-    return bytes
+    [control, 2] + joined(segments)
   }
 
   private static func makeSegments() throws -> [[UInt8]] {
