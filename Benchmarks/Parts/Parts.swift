@@ -192,7 +192,7 @@ final class Parts {
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: .atLeastOnce)
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
-      SinkField(field: field.name, column: settings.columns.first { $0.field == index }?.column, type: field.type)
+      SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
     let sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
     let found: SinkAnswer = answer { sink.perform(.describe(pending: []), body: { [] }, done: $0) }
