@@ -47,7 +47,7 @@ private func acceptedLosses(_ arguments: Arguments, topic: String) throws(UsageE
 
 /// Builds the engine's parts for `pipeline` and runs them on this thread until they are done or told to stop.
 func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) -> ExitCode {
-  returnLargeMemory()
+  returnLargeMemory(stateByteCount: pipeline.state.memoryByteCount)
   // Before any other thread is begun: threads inherit the signals' mask.
   let target = StopTarget()
   _ = StopSignals.install { target.stop() }

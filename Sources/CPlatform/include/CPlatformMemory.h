@@ -1,5 +1,5 @@
 #pragma once
 
-/// From now on what is allocated in pieces of 256 KiB and more goes back to the system when it is freed. By itself the C library raises that
-/// bound up to 32 MiB, and keeps what has been freed between pieces that live.
-void mr_return_large_memory(void);
+/// From now on what is allocated in pieces of `from` bytes and more (32 MiB at most) goes back to the system when it is freed. By itself the
+/// C library raises that bound up to 32 MiB, and keeps what has been freed between pieces that live.
+void mr_return_large_memory(int from);
