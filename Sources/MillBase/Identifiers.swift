@@ -41,8 +41,13 @@ package struct Digest128: Hashable, Sendable, CustomStringConvertible {
 
 extension UInt64 {
   /// 16 lower-case hex digits.
-  package var paddedHex: String {
-    let digits = String(self, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-  }
+  package var paddedHex: String { zeroPadded(String(self, radix: 16), 16) }
+
+  /// 20 decimal digits, as many as the largest has: texts of numbers sort as the numbers do.
+  package var paddedDecimal: String { zeroPadded(String(self), 20) }
+}
+
+/// `digits` (ASCII) behind as many zeros as make `count` characters; more than that stay as they are.
+package func zeroPadded(_ digits: String, _ count: Int) -> String {
+  String(repeating: "0", count: max(0, count - digits.utf8.count)) + digits
 }

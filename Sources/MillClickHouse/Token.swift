@@ -1,4 +1,5 @@
 package import MillBase
+internal import MillLog
 
 /// What names a batch at ClickHouse: `mr-<lineage>-<destination>-<batch, 20 digits>-<digest>`. Sortable by batch within a destination.
 /// - Parameters:
@@ -6,13 +7,8 @@ package import MillBase
 ///   - digest: of the rows, so that one token never names two contents.
 package func makeToken(lineage: Lineage, destination: String, batch: BatchNumber, digest: Digest128) -> String {
   let digest = mutated(.tokenWithoutDigest) ? Digest128(low: 0, high: 0) : digest
-  return tokenPrefix(lineage: lineage, destination: destination) + padded(batch) + "-" + digest.description
+  return TokenParts(prefix: tokenPrefix(lineage: lineage, destination: destination), number: batch, digest: digest).text
 }
 
 /// How the tokens of a lineage and destination begin.
 package func tokenPrefix(lineage: Lineage, destination: String) -> String { "mr-\(lineage)-\(destination)-" }
-
-private func padded(_ batch: BatchNumber) -> String {
-  let digits = String(batch)
-  return String(repeating: "0", count: 20 - digits.utf8.count) + digits
-}

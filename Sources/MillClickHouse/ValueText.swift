@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillFlow
 
 /// Texts of single values out of their bytes in Native (little endian).
@@ -13,7 +14,7 @@ enum ValueText {
     }
     var digits = (isNegative ? value.negated : value).digits
     if scale > 0 {
-      digits = String(repeating: "0", count: max(scale + 1 - digits.utf8.count, 0)) + digits
+      digits = zeroPadded(digits, scale + 1)
       let point = digits.index(digits.endIndex, offsetBy: -scale)
       digits = digits[..<point] + "." + digits[point...]
     }
@@ -63,11 +64,7 @@ enum ValueText {
     return longest.isEmpty ? text(groups[...]) : text(groups[..<longest.lowerBound]) + "::" + text(groups[longest.upperBound...])
   }
 
-  private static func hex(_ value: UInt16, digits: Int) -> String { leftPadded(String(value, radix: 16), digits) }
+  private static func hex(_ value: UInt16, digits: Int) -> String { zeroPadded(String(value, radix: 16), digits) }
 
-  private static func padded(_ value: Int64, _ count: Int) -> String { leftPadded(String(value), count) }
-
-  private static func leftPadded(_ text: String, _ count: Int) -> String {
-    String(repeating: "0", count: max(count - text.utf8.count, 0)) + text
-  }
+  private static func padded(_ value: Int64, _ count: Int) -> String { zeroPadded(String(value), count) }
 }

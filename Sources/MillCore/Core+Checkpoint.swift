@@ -143,7 +143,7 @@ extension Core {
     let unacked =
       deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
     if !unacked.isEmpty { Reach.mark(.r14UnackedInManifest) }
-    checkpoint.name = "\(lineage)-\(paddedEpoch)"
+    checkpoint.name = CheckpointID(lineage: lineage, epoch: epoch).description
     checkpoint.manifest = Manifest(
       pipeline: options.pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clockMilliseconds,
       watermark: watermark,
@@ -170,11 +170,6 @@ extension Core {
     }
     // No seal's range crosses c, also over epochs without output.
     firstUncovered = [epoch + 1, epoch + 1]
-  }
-
-  private var paddedEpoch: String {
-    let digits = String(epoch)
-    return String(repeating: "0", count: 20 - digits.utf8.count) + digits
   }
 
   private func listed(_ batch: SealedBatch, _ seal: LogPosition) -> Manifest.UnackedBatch {

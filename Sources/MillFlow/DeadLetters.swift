@@ -152,7 +152,4 @@ package func isoDate(daysSince1970 days: Int) -> String {
   return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))"
 }
 
-private func padded(_ value: Int, _ count: Int) -> String {
-  let digits = String(value)
-  return String(repeating: "0", count: max(count - digits.utf8.count, 0)) + digits
-}
+private func padded(_ value: Int, _ count: Int) -> String { zeroPadded(String(value), count) }

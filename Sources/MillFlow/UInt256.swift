@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// A whole number of 256 bits without a sign; signed ones are kept as two's complement.
 package struct UInt256: Hashable, Sendable, Comparable {
   package var low: UInt128
@@ -54,7 +56,7 @@ package struct UInt256: Hashable, Sendable, Comparable {
       let text = String(group)
       rest = quotient
       let isFirst = rest == UInt256(low: 0)
-      groups.append(isFirst ? text : String(repeating: "0", count: 18 - text.utf8.count) + text)
+      groups.append(isFirst ? text : zeroPadded(text, 18))
     } while rest != UInt256(low: 0)
     return groups.reversed().joined()
   }

@@ -39,6 +39,16 @@ package final class KafkaSource: Source, @unchecked Sendable {
     } catch { throw .refused("topic \(options.topic): \(error.text)") }
   }
 
+  /// Checks the properties and reads the files that they name, without a connection: a client of no brokers is made for a moment.
+  ///
+  /// - Throws: ``SourceError/refused(_:)``, as ``init(_:tokens:log:)`` does.
+  package static func check(_ options: KafkaOptions) throws(SourceError) {
+    do {
+      let settings = try options.consumerSettings().filter { $0.name != "bootstrap.servers" }
+      _ = try KafkaClient(.consumer, required: settings, optional: KafkaOptions.optionalSettings, signals: KafkaSignals { _, _ in })
+    } catch { throw .refused("topic \(options.topic): \(error.text)") }
+  }
+
   // MARK: Control lane
 
   package func describe() throws(SourceError) -> TopicDescription {

@@ -86,7 +86,7 @@ extension Verification {
       }
     }
     for (batch, found) in wrong {
-      for var finding in findings(batch, found, history, questions) {
+      for var finding in findings(&report, batch, found, history, questions) {
         finding.token = batch.token
         finding.epochs = extents[batch.token]?.epochs
         finding.ranges = extents[batch.token]?.ranges ?? []
@@ -97,12 +97,18 @@ extension Verification {
 
   /// What is wrong with a batch: rows missing, doubled, or others than were sealed.
   private func findings(
-    _ batch: HistoryBatch, _ found: UInt64, _ history: HistoryReader, _ questions: BatchQuestions
+    _ report: inout VerifyReport, _ batch: HistoryBatch, _ found: UInt64, _ history: HistoryReader, _ questions: BatchQuestions
   ) -> [VerifyReport.Finding] {
     guard let table = TableName(batch.shape.target) else { return [] }
     var doubled: (count: UInt64, samples: [String]) = (0, [])
-    if found > 0, case .success(let answer) = questions.doubled(table, token: batch.token, batch.shape, limit: Self.samplesMax) {
-      doubled = answer
+    var surplusWords = ", none a copy"
+    if found > 0 {
+      switch questions.doubled(table, token: batch.token, batch.shape, limit: Self.samplesMax) {
+      case .success(let answer): doubled = answer
+      case .failure(let reason):
+        surplusWords = ""
+        report.unproven.append("which rows of batch \(batch.token) stand there again can't be told: \(reason)")
+      }
     }
     // Rows may be equal by right where nothing removes duplicates. With as many as were sealed, but another content, it is likelier that
     // one is gone and another there twice.
@@ -124,7 +130,8 @@ extension Verification {
     if kept > batch.rowCount {
       let count = kept - batch.rowCount
       findings.append(
-        VerifyReport.Finding(kind: .extra, rows: count, text: "\(count) rows more than the \(batch.rowCount) that were sealed, none a copy")
+        VerifyReport.Finding(
+          kind: .extra, rows: count, text: "\(count) rows more than the \(batch.rowCount) that were sealed\(surplusWords)")
       )
     }
     if findings.isEmpty {

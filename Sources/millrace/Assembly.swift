@@ -19,15 +19,10 @@ struct Assembly {
 
   /// Connects to nothing yet.
   init(_ pipeline: Pipeline, _ logger: Logger) throws(SourceError) {
-    let kafka = KafkaOptions(
-      brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: pipeline.consumerGroup,
-      properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
-      clientID: "millrace-" + pipeline.name,
-      readsHeaders: pipeline.source.plan.readsHeaders)
     tokens = pipeline.kafka.tokens.map(TokenClient.init)
     for warning in pipeline.kafka.warnings { logger.warning(warning) }
     // What matters of it comes again as the reason of a wait, once; the library repeats it at each try.
-    source = try KafkaSource(kafka, tokens: tokens?.cache) { level, line in
+    source = try KafkaSource(Self.kafka(pipeline), tokens: tokens?.cache) { level, line in
       logger.log(level <= 2 ? .warning : .debug, line, ["from": "librdkafka"])
     }
     let settings = pipeline.sink
@@ -47,9 +42,29 @@ struct Assembly {
   /// The ends of `pipeline`; nil, after the reason, where librdkafka refuses one of its properties: the file is invalid.
   static func make(_ pipeline: Pipeline, _ logger: Logger) -> Assembly? {
     do throws(SourceError) { return try Assembly(pipeline, logger) } catch {
-      logger.error("kafka.properties: \(describe(error))")
+      tell(error, logger)
       return nil
     }
+  }
+
+  /// Whether librdkafka takes all properties, without a connection; tells the first one that it doesn't.
+  static func takesProperties(_ pipeline: Pipeline, _ logger: Logger) -> Bool {
+    do throws(SourceError) {
+      try KafkaSource.check(kafka(pipeline))
+      return true
+    } catch {
+      tell(error, logger)
+      return false
+    }
+  }
+
+  private static func tell(_ error: SourceError, _ logger: Logger) { logger.error("kafka.properties: \(describe(error))") }
+
+  private static func kafka(_ pipeline: Pipeline) -> KafkaOptions {
+    KafkaOptions(
+      brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: pipeline.consumerGroup,
+      properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
+      clientID: "millrace-" + pipeline.name, readsHeaders: pipeline.source.plan.readsHeaders)
   }
 
   /// Drops requests under way and joins the threads of HTTP.

@@ -7,6 +7,7 @@ internal import MillFlow
 func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   let file = arguments.positional[0]
   guard let pipeline = loadPipeline(file) else { return .invalidFile }
+  guard Assembly.takesProperties(pipeline, logger) else { return .invalidFile }
   let plan = planText(pipeline)
   Output.out("\(file): pipeline \(pipeline.name) is valid\n")
   Output.out("  reads   topic \(pipeline.source.plan.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)\n")

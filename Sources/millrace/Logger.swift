@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MillBase
 
 /// How much a log line matters, least first.
 enum LogLevel: String, CaseIterable, Comparable, Sendable {
@@ -89,10 +90,7 @@ func utcText(milliseconds: Int64) -> String {
   let rest = Int(milliseconds - Int64(seconds) * 1000)
   var parts = unsafe tm()
   unsafe gmtime_r(&seconds, &parts)
-  func digits(_ number: Int, _ count: Int) -> String {
-    let text = String(number)
-    return String(repeating: "0", count: max(0, count - text.count)) + text
-  }
+  func digits(_ number: Int, _ count: Int) -> String { zeroPadded(String(number), count) }
   let year = unsafe Int(parts.tm_year) + 1900
   let date = unsafe "\(digits(year, 4))-\(digits(Int(parts.tm_mon) + 1, 2))-\(digits(Int(parts.tm_mday), 2))"
   let time = unsafe "\(digits(Int(parts.tm_hour), 2)):\(digits(Int(parts.tm_min), 2)):\(digits(Int(parts.tm_sec), 2))"

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MillBase
 internal import MillConfig
 internal import Synchronization
 
@@ -83,8 +84,7 @@ func jsonLiteral(_ text: String) -> String {
     case "\r": result += "\\r"
     case "\t": result += "\\t"
     case _ where scalar.value < 0x20:
-      let digits = String(scalar.value, radix: 16)
-      result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      result += "\\u" + zeroPadded(String(scalar.value, radix: 16), 4)
     default: result.unicodeScalars.append(scalar)
     }
   }

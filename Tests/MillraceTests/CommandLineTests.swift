@@ -112,7 +112,7 @@ func `wrong usage ends with 2 and says what would be right`(arguments: [String],
 func `a property that only librdkafka knows to be wrong makes the file invalid too`(property: String) throws {
   let right = try String(contentsOfFile: example, encoding: .utf8)
   try withFile(right.replacingOccurrences(of: "kafka:\n", with: "kafka:\n  properties: {\(property)}\n")) { file in
-    for arguments in [["run", file], ["check", file, "--connect"], ["verify", file]] {
+    for arguments in [["run", file], ["check", file], ["check", file, "--connect"], ["verify", file]] {
       let outcome = try Running(arguments).finish()
       #expect(outcome.code == 3, "\(outcome.error)")
       #expect(outcome.error.contains("kafka.properties: refused: ") && !outcome.error.contains("refused(\""), "\(outcome.error)")

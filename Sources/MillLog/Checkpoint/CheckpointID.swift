@@ -11,10 +11,7 @@ package struct CheckpointID: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// `<lineage>-<epoch, 20 digits>`.
-  package var description: String {
-    let digits = String(epoch)
-    return "\(lineage)-" + String(repeating: "0", count: 20 - digits.utf8.count) + digits
-  }
+  package var description: String { "\(lineage)-\(epoch.paddedDecimal)" }
 
   /// Reads what ``description`` writes; nil for anything else.
   package init?(_ text: String) {

@@ -16,7 +16,6 @@ package final class Ledger: Sendable {
   private struct State {
     /// The file that is appended to; nil: the next block begins one.
     var file: (any DiskFile)?
-    var path = ""
     var end: LogPosition
     /// CRC of the log record before `end`.
     var logChain: UInt32
@@ -42,7 +41,7 @@ package final class Ledger: Sendable {
     pipeline = start.pipeline
     missing = start.missing
     state = Mutex(
-      State(file: start.file, path: start.path, end: start.first, logChain: start.logChain, chain: start.chain, failure: nil))
+      State(file: start.file, end: start.first, logChain: start.logChain, chain: start.chain, failure: nil))
   }
 
   /// Positions that neither the ledger nor the log has any more; `verify` can't prove what was sealed there.
@@ -105,7 +104,6 @@ package final class Ledger: Sendable {
       try append(block, payload, to: file, &next)
       try disk.syncDirectory(directory)
       next.file = file
-      next.path = path
     } catch {
       if case .outOfSpace = error, disk.exists(path) {
         try disk.remove(path)
@@ -129,7 +127,6 @@ struct LedgerStart {
 
   /// The newest file that is gone on with; nil: none.
   private(set) var file: (any DiskFile)?
-  private(set) var path = ""
   /// CRC of its last block.
   private(set) var chain: UInt32 = 0
   private(set) var missing: Range<LogPosition>?
@@ -181,7 +178,6 @@ struct LedgerStart {
       return file
     }
     self.file = file
-    self.path = path
   }
 
   /// Whether the log agrees with the blocks that tell of positions which it still has: a log that was born again counts from 0 too.

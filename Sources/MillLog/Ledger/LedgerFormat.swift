@@ -17,10 +17,7 @@ package enum LedgerFormat {
   package static let blockHeaderByteCount = 28
   static let suffix = ".led"
 
-  static func name(_ first: LogPosition) -> String {
-    let digits = String(first)
-    return String(repeating: "0", count: 20 - digits.utf8.count) + digits + suffix
-  }
+  static func name(_ first: LogPosition) -> String { first.paddedDecimal + suffix }
 
   /// nil for anything that ``name(_:)`` doesn't give.
   static func firstPosition(_ name: String) -> LogPosition? {

@@ -1,6 +1,6 @@
 package import MillBase
 
-/// A batch's token taken apart: `mr-<lineage>-<destination>-<batch, 20 digits>-<digest>`.
+/// What names a batch at ClickHouse, taken apart: `mr-<lineage>-<destination>-<batch, 20 digits>-<digest>`.
 package struct TokenParts: Hashable, Sendable {
   /// `mr-<lineage>-<destination>-`
   package var prefix: String
@@ -13,10 +13,7 @@ package struct TokenParts: Hashable, Sendable {
     self.digest = digest
   }
 
-  package var text: String {
-    let digits = String(number)
-    return prefix + String(repeating: "0", count: 20 - digits.utf8.count) + digits + "-" + digest.description
-  }
+  package var text: String { prefix + number.paddedDecimal + "-" + digest.description }
 
   /// nil for what has no such end. Whether all of it is as ``text`` writes it is the caller's to compare.
   package init?(_ token: String) {

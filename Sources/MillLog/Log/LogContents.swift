@@ -30,8 +30,6 @@ package struct LogContents: Sendable {
   /// Everything before it is known to have been durable from what the log itself says.
   package internal(set) var durableEvidence: LogPosition = 0
   package internal(set) var droppedTail: DroppedTail?
-  /// Of the `restart` records, in order, each once.
-  package internal(set) var lineages: [Lineage] = []
 
   /// Oldest first; the last one is copied at ``EpochLog/begin(_:directory:pipeline:contents:options:)``.
   var segments: [LogSegment] = []

@@ -75,7 +75,7 @@ struct SegmentName: Hashable, Comparable {
   var firstPosition: LogPosition
   var generation: UInt64
 
-  var text: String { Self.padded(firstPosition) + "-" + Self.padded(generation) + LogFormat.segmentSuffix }
+  var text: String { firstPosition.paddedDecimal + "-" + generation.paddedDecimal + LogFormat.segmentSuffix }
 
   init(firstPosition: LogPosition, generation: UInt64) {
     self.firstPosition = firstPosition
@@ -93,11 +93,6 @@ struct SegmentName: Hashable, Comparable {
   }
 
   static func < (a: Self, b: Self) -> Bool { (a.firstPosition, a.generation) < (b.firstPosition, b.generation) }
-
-  private static func padded(_ value: UInt64) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: 20 - digits.utf8.count) + digits
-  }
 }
 
 /// A record's header.

@@ -162,9 +162,6 @@ struct LogReader {
         throw corrupt(window.path, "the payload of a \(kind) record, \(error)")
       }
     }
-    if case .record(.restart(let restart)) = item, !contents.lineages.contains(restart.lineage) {
-      contents.lineages.append(restart.lineage)
-    }
     contents.entries.append(LogContents.Entry(position: contents.end, item: item))
     contents.durableEvidence = max(contents.durableEvidence, header.durableEnd)
     contents.chain = header.checksum
