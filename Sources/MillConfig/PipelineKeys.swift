@@ -17,7 +17,7 @@ package enum PipelineKeys {
   static let eventTime: [ConfigKey] = [
     ConfigKey("field", "paid_at", "Required. A field of type Date, Date32, DateTime or DateTime64 that is not Nullable."),
     ConfigKey(Settings.outOfOrderness, "How far behind the highest event time of its partition a record may be without being late."),
-    ConfigKey(Settings.idleAfter, "A partition without records for this long no longer holds the watermark back."),
+    ConfigKey(Settings.idleAfter, "A partition at whose end nothing has come for this long no longer holds the watermark back."),
     ConfigKey(Settings.maxAhead, "An event time further ahead of the Kafka record's timestamp is an error of the record."),
   ]
 

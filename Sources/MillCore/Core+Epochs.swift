@@ -45,6 +45,7 @@ extension Core {
       boundBuffers(polled)
     case .live:
       lastPolled = polled
+      countQuiet(polled)
       if let lost = polled.lost { takeLost(lost) }
       cutWhenDue(polled)
     default: break
@@ -56,6 +57,21 @@ extension Core {
       .promise, rule: "K3",
       "partition \(lost.partition) of \(topic): offset \(lost.offset) is not there any more (\(lost.reason)), while epochs were replayed: it was deleted, or the topic was made anew. Start again to learn what is lost"
     )
+  }
+
+  /// Adds up for how long each partition has had nothing to take, while it was asked. Records may have come during a wait for ClickHouse or
+  /// for room, during an outage, or while the process was stopped, and those of another partition are often fetched first: a partition
+  /// called idle then would let the watermark run ahead, and its own records would be late.
+  private mutating func countQuiet(_ polled: Polled) {
+    guard let idle = options.idleAfterMilliseconds else { return }
+    let elapsed = monotonic - (lastPolledAt ?? monotonic)
+    lastPolledAt = monotonic
+    let isAsked = polled.trouble == nil && elapsed <= max(idle / 8, 1000)
+    for index in partitions.indices {
+      let isQuiet = isAsked && polled.isAtEnd[index] && polled.rows[index] == 0
+      partitions[index].quietMilliseconds = isQuiet ? partitions[index].quietMilliseconds + elapsed : 0
+      partitions[index].isIdle = partitions[index].quietMilliseconds >= idle
+    }
   }
 
   private mutating func cutWhenDue(_ polled: Polled) {
@@ -72,12 +88,6 @@ extension Core {
     bufferedSince = nil
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
     let ranges = partitions.indices.map { index in
-      if polled.rows[index] > 0 {
-        partitions[index].lastRecordAt = monotonic
-        partitions[index].isIdle = false
-      } else if let idle = options.idleAfterMilliseconds, monotonic - partitions[index].lastRecordAt >= idle {
-        partitions[index].isIdle = true
-      }
       let partition = partitions[index]
       return PartitionRange(
         partition: Int32(index), start: partition.next, next: max(partition.next, polled.next[index]), isIdle: partition.isIdle,

@@ -66,7 +66,7 @@ extension Core {
   mutating func joinPartitions(_ count: Int) {
     say(
       .info, "topic \(options.topic) has \(count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
-    while partitions.count < count { partitions.append(PartitionProgress(next: 0, lastRecordAt: monotonic)) }
+    while partitions.count < count { partitions.append(PartitionProgress(next: 0)) }
   }
 
   /// At an epoch's boundary.

@@ -121,7 +121,7 @@ extension Core {
     partitions = (manifest.sources.first?.partitions ?? []).map {
       PartitionProgress(
         next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
-        anchorChecksum: $0.anchorChecksum, lastRecordAt: monotonic)
+        anchorChecksum: $0.anchorChecksum)
     }
     readLog(found.log, manifest)
     start.recovered = lineage
@@ -221,7 +221,7 @@ extension Core {
   private mutating func joinReplayed() {
     for intent in replay {
       for range in intent.ranges where Int(range.partition) >= partitions.count {
-        partitions.append(PartitionProgress(next: range.start, lastRecordAt: monotonic))
+        partitions.append(PartitionProgress(next: range.start))
       }
     }
   }
@@ -230,7 +230,7 @@ extension Core {
   private mutating func skip(_ gaps: [Gap]) {
     for gap in gaps {
       // One that was added, and that no epoch has read yet.
-      while partitions.count <= Int(gap.partition) { partitions.append(PartitionProgress(next: 0, lastRecordAt: monotonic)) }
+      while partitions.count <= Int(gap.partition) { partitions.append(PartitionProgress(next: 0)) }
       lossEnds[gap.partition] = max(lossEnds[gap.partition] ?? 0, gap.next)
       let next = partitions[Int(gap.partition)].next
       if gap.start <= next { partitions[Int(gap.partition)].next = max(next, gap.next) }
@@ -327,7 +327,7 @@ extension Core {
   mutating func takeStarts(_ offsets: [Int64]) {
     answered(.starts)
     start.starts = offsets
-    partitions = offsets.map { PartitionProgress(next: $0, lastRecordAt: monotonic) }
+    partitions = offsets.map { PartitionProgress(next: $0) }
   }
 
   mutating func takeAnchors(_ problems: [String]) {

@@ -45,6 +45,8 @@ package struct Core {
   var replayNext = 0
   /// What the buffers hold while recorded intents are replayed.
   var lastPolled: Polled?
+  /// Monotonic time of the last poll while live.
+  var lastPolledAt: Int64?
   /// The partitions that are fetched while the others' buffers are full; nil: all.
   var fetchedOnly: Set<Int>?
   var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
@@ -301,7 +303,7 @@ struct PartitionProgress {
   var anchorOffset: Int64 = -1
   var anchorTimestamp: Int64 = -1
   var anchorChecksum: UInt32 = 0
-  /// Monotonic time of the last record taken; decides idleness.
-  var lastRecordAt: Int64
+  /// For how long it has been known to have no record to take; decides idleness.
+  var quietMilliseconds: Int64 = 0
   var isIdle = false
 }

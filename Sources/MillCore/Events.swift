@@ -142,15 +142,21 @@ package struct Polled: Sendable {
   package var next: [Int64]
   package var rows: [Int]
   package var byteCount: Int
+  /// Index: partition; whether the source had come to its end when it last heard of it.
+  package var isAtEnd: [Bool]
   package var lost: PositionLost?
   /// Why nothing, or not all, can be fetched now.
   package var trouble: String?
   package var stop: Stop?
 
-  package init(next: [Int64], rows: [Int], byteCount: Int, lost: PositionLost? = nil, trouble: String? = nil, stop: Stop?) {
+  /// `isAtEnd`: nil: none is.
+  package init(
+    next: [Int64], rows: [Int], byteCount: Int, isAtEnd: [Bool]? = nil, lost: PositionLost? = nil, trouble: String? = nil, stop: Stop?
+  ) {
     self.next = next
     self.rows = rows
     self.byteCount = byteCount
+    self.isAtEnd = isAtEnd ?? rows.map { _ in false }
     self.lost = lost
     self.trouble = trouble
     self.stop = stop

@@ -96,8 +96,8 @@ package final class Executor {
       }
     }
     return Polled(
-      next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount }, lost: lost,
-      trouble: sourceTrouble, stop: stop)
+      next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount },
+      isAtEnd: buffers.map(\.isAtEnd), lost: lost, trouble: sourceTrouble, stop: stop)
   }
 
   // MARK: - Log

@@ -50,6 +50,8 @@ package struct RecordEntry: Sendable {
     var head = 0
     var used = 0
     var nextOffset: Int64
+    /// Where the source last said that the partition ends.
+    var endOffset: Int64 = -1
   }
 
   /// All records since the memory was last emptied.
@@ -108,8 +110,12 @@ package struct RecordEntry: Sendable {
     unsafe state.pointee.nextOffset = offset + 1
   }
 
-  /// The source says that no record stands before `offset`.
-  package func advance(to offset: Int64) {
+  /// Whether the partition had no further record when the source last came to its end, and none has been appended since.
+  package var isAtEnd: Bool { unsafe state.pointee.endOffset == state.pointee.nextOffset }
+
+  /// The source says that the partition ends at `offset` for now: no record stands before it that hasn't been appended.
+  package func end(at offset: Int64) {
+    defer { unsafe state.pointee.endOffset = max(nextOffset, offset) }
     if mutated(.endIsLastRecordPlusOne) { return }
     unsafe state.pointee.nextOffset = max(nextOffset, offset)
   }

@@ -44,7 +44,7 @@ final class FetchSession: @unchecked Sendable {
     } onEvent: { event in
       switch progress.take(event) {
       case .nothing: break
-      case .advance(let partition, let offset): buffers[partition].advance(to: offset)
+      case .advance(let partition, let offset): buffers[partition].end(at: offset)
       case .tell(let notice): notices.append(notice)
       }
     }

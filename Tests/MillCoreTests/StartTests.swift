@@ -10,12 +10,13 @@ struct Start: ~Copyable {
   let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)
   static let lineage = Lineage(0xabc)
 
-  init(newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false) {
+  init(newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false, idleAfter: Int64? = nil) {
     var options = CoreOptions(
       pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan"), sinkName: "out")
     options.newLineage = newLineage
     options.acceptedLosses = losses
     options.checkpointsReplay = checkpointsReplay
+    options.idleAfterMilliseconds = idleAfter
     core = Core(options: options)
     _ = core.step(.started, now: now)
   }

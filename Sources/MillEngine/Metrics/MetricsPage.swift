@@ -45,7 +45,7 @@ package struct MetricsPage {
     page.gauge(
       "millrace_next_offset", "The next offset to be processed.", partitions.map { .init($1.next, ("partition", "\($0)")) })
     page.gauge(
-      "millrace_partition_idle", "1: no records for idle_after, so that the watermark doesn't wait for this partition.",
+      "millrace_partition_idle", "1: nothing came at its end for idle_after, so that the watermark doesn't wait for this partition.",
       partitions.map { .init($1.isIdle, ("partition", "\($0)")) })
     if let delay = progress.watermarkDelayMilliseconds {
       page.gauge("millrace_watermark_delay_seconds", "How far the watermark is behind the epoch's clock.", .init(Double(delay) / 1000))

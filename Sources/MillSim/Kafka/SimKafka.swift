@@ -120,7 +120,7 @@ package final class SimKafka: Source, @unchecked Sendable {
       }
       cursor += 1
     }
-    if cursor >= log.stableEnd { buffer.advance(to: cursor) }
+    if cursor >= log.stableEnd { buffer.end(at: cursor) }
     cursors[index] = cursor
   }
 
