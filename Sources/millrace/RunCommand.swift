@@ -45,6 +45,9 @@ private func acceptedLosses(_ arguments: Arguments, topic: String) throws(UsageE
   return losses
 }
 
+/// How often free memory goes back to the system.
+private let trimMilliseconds: Int64 = 5000
+
 /// Builds the engine's parts for `pipeline` and runs them on this thread until they are done or told to stop.
 func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) -> ExitCode {
   returnLargeMemory(stateByteCount: pipeline.state.memoryByteCount)
@@ -67,7 +70,16 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
   var loop = EngineLoop(lanes: lanes, clock: clock)
   var progress = ProgressReporter(
     logger, isLive: isatty(2) == 1 && logger.format == .text, now: clock.now().monotonicMilliseconds)
+  var trimAt = clock.now().monotonicMilliseconds + trimMilliseconds
   loop.report = { engine in
+    let now = clock.now().monotonicMilliseconds
+    if now >= trimAt {
+      trimAt = now + trimMilliseconds
+      lanes.run(.control) {
+        returnFreeMemory()
+        return nil
+      }
+    }
     let snapshot = engine.snapshot()
     board.put(snapshot)
     progress.report(snapshot)
