@@ -9,6 +9,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   case halvesShareToken, halvesKeepParentsToken, refusedRowForgotten, retireNumbersReused, truncateRetireEarly
   // K6
   case topicUnchecked
+  // Watermarks
+  case idleUnasked
 }
 
 /// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.

@@ -69,7 +69,8 @@ extension Core {
     let isAsked = polled.trouble == nil && elapsed <= max(idle / 8, 1000)
     for index in partitions.indices {
       let isQuiet = isAsked && polled.isAtEnd[index] && polled.rows[index] == 0
-      partitions[index].quietMilliseconds = isQuiet ? partitions[index].quietMilliseconds + elapsed : 0
+      let seemsQuiet = isQuiet || mutated(.idleUnasked) && polled.rows[index] == 0
+      partitions[index].quietMilliseconds = seemsQuiet ? partitions[index].quietMilliseconds + elapsed : 0
       partitions[index].isIdle = partitions[index].quietMilliseconds >= idle
     }
   }

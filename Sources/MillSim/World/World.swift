@@ -164,6 +164,7 @@ package final class World {
       trace.mix(UInt64(commands.count))
       invariants.observe(event, commands)
       noteLoss(commands)
+      for case .cut(let intent) in commands { judgeIdleness(intent) }
       if trace.isVerbose { noteStep(event, commands) }
     }
     let life = Life(engine, lanes: lanes, incarnation: incarnation, isUntilEnd: untilEnd, scheduler: scheduler, draws: laneDraws)
@@ -171,6 +172,23 @@ package final class World {
     self.life = life
     trace.note("life \(incarnation) begins\(untilEnd ? ", until the end" : "")")
     life.start()
+  }
+
+  /// A partition that is called idle has had nothing to read for long: records of it that wait would be late for nothing.
+  private func judgeIdleness(_ intent: Intent) {
+    for range in intent.ranges where range.isIdle {
+      let partition = broker.partitions[Int(range.partition)]
+      let waiting = (range.next..<max(range.next, partition.stableEnd)).lazy.compactMap { offset in
+        if case .record(let record, _)? = partition.slot(offset) { record.timestamp } else { nil }
+      }
+      guard let written = waiting.first else { continue }
+      let waited = Self.start + scheduler.now - written
+      // A fetch may leave a partition out now and then, and an open transaction holds records back for up to 3 s.
+      if waited > 2 * scenario.idleAfter + 5000 {
+        invariants.violate(
+          "epoch \(intent.epoch) calls partition \(range.partition) idle, where a record waits at \(range.next) for \(waited) ms")
+      }
+    }
   }
 
   private func noteStep(_ event: Event, _ commands: [Command]) {
