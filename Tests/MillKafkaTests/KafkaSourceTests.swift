@@ -29,6 +29,25 @@ import Testing
     #expect(!reading.poll(seconds: 1) { reading.recordCount > 15_000 })
   }
 
+  @Test func `a partition is at its end when the brokers say so, an empty one too, and no longer with the next record`() throws {
+    try broker.createTopic("t", partitions: 2)
+    let writer = try TopicWriter(broker.address, "t")
+    try writer.write(100, to: 0, prefix: "a")
+    try writer.flush()
+    let reading = Reading(try KafkaSource(broker.address, "t"), from: [0, 0])
+    #expect(!reading.buffers[0].isAtEnd && !reading.buffers[1].isAtEnd)
+    #expect(reading.poll(limit: 7) { reading.buffers[0].count > 0 })
+    #expect(!reading.buffers[0].isAtEnd, "\(reading.buffers[0].count) of 100 records are there")
+    #expect(reading.poll { reading.buffers[0].isAtEnd && reading.buffers[1].isAtEnd })
+    #expect(reading.buffers[0].count == 100)
+    try writer.write(50, to: 1, prefix: "b")
+    try writer.flush()
+    #expect(reading.poll(limit: 1) { reading.buffers[1].count > 0 })
+    #expect(reading.buffers[0].isAtEnd && !reading.buffers[1].isAtEnd)
+    #expect(reading.poll { reading.buffers[1].isAtEnd })
+    #expect(reading.buffers[1].count == 50)
+  }
+
   @Test func `an assignment to the middle begins there, and one back again leaks nothing of the one before`() throws {
     try fill(partitions: 2, count: 3000)
     let reading = Reading(try KafkaSource(broker.address, "t"), from: [2000, 2999])
