@@ -50,7 +50,7 @@ private let trimMilliseconds: Int64 = 5000
 
 /// Builds the engine's parts for `pipeline` and runs them on this thread until they are done or told to stop.
 func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) -> ExitCode {
-  returnLargeMemory(stateByteCount: pipeline.state.memoryByteCount)
+  let freeMemory = FreeMemory(stateByteCount: pipeline.state.memoryByteCount)
   // Before any other thread is begun: threads inherit the signals' mask.
   let target = StopTarget()
   _ = StopSignals.install { target.stop() }
@@ -76,7 +76,7 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
     if now >= trimAt {
       trimAt = now + trimMilliseconds
       lanes.run(.control) {
-        returnFreeMemory()
+        freeMemory.giveBack()
         return nil
       }
     }
