@@ -19,21 +19,32 @@ package enum ErrorTable {
   package static func meaning(of code: Int, _ text: String) -> ErrorMeaning {
     if code == tooManyParts { return .refusedBefore(text.contains("Too many partitions") ? .tooManyPartitions : .transient) }
     let meaning = meanings[code] ?? .unknownOutcome
-    let isOfBodiesToo = ofBodiesAndFunctions.contains(code)
-    guard isOfBodiesToo || meaning == .refusedAmidst(.data) else { return meaning }
+    let isOfMoreThanRows = ofRowsWhereAFunctionIsNamed.contains(code)
+    guard isOfMoreThanRows || meaning == .refusedAmidst(.data) else { return meaning }
     // Said of what was computed over rows, only then with the function; one nested in another is named first. Old servers name none, so
     // that there the words are a value's.
     let isOld = text.contains(", e.what() = ")
     guard !isOld, let place = text.lastRange(ofText: "while executing 'FUNCTION ") else {
-      return isOfBodiesToo && !text.contains(tooShort) ? meaning : .refusedAmidst(.data)
+      return isOfMoreThanRows && !text.contains(tooShort) ? meaning : .refusedAmidst(.data)
     }
     // A dictionary that doesn't load answers with the code of what is wrong with its source.
     return text[place.upperBound...].hasPrefix("dict") ? .unknownOutcome : .refusedAmidst(.data)
   }
 
-  /// Raised by functions over values, and for bodies and their headers too: 32 ATTEMPT_TO_READ_AFTER_EOF, 33 CANNOT_READ_ALL_DATA,
-  /// 117 INCORRECT_DATA. The rows are to blame only where the server names a function.
-  private static let ofBodiesAndFunctions: Set<Int> = [32, 33, 117]
+  /// Raised by functions over values, and for other reasons too: the rows are to blame only where the server names the function that it
+  /// was executing over them. An argument that is wrong for each row makes each a dead letter, as a constraint does that none meets.
+  private static let ofRowsWhereAFunctionIsNamed: Set<Int> = [
+    12,  // PARAMETER_OUT_OF_BOUND
+    25,  // CANNOT_PARSE_ESCAPE_SEQUENCE: of a LIKE
+    32,  // ATTEMPT_TO_READ_AFTER_EOF: of bodies too
+    33,  // CANNOT_READ_ALL_DATA: of bodies too
+    36,  // BAD_ARGUMENTS: of settings too
+    42,  // NUMBER_OF_ARGUMENTS_DOESNT_MATCH: arrays of other lengths
+    117,  // INCORRECT_DATA: of a block's header too
+    353,  // INDEX_OF_POSITIONAL_ARGUMENT_IS_OUT_OF_RANGE
+    427,  // CANNOT_COMPILE_REGEXP
+    454,  // OPENSSL_ERROR: what doesn't decrypt
+  ]
 
   /// What 18.16, which names no function, says of a text only.
   private static let tooShort = "because value is too short"
@@ -159,7 +170,7 @@ package enum ErrorTable {
   ]
 
   private static let argumentsOrSettings = [
-    36  // BAD_ARGUMENTS: of settings, but of functions over rows too
+    36  // BAD_ARGUMENTS
   ]
 
   private static let unknown = [

@@ -220,6 +220,11 @@ REFUSING = {  # expression over `note` → (what it takes, what it refuses, the 
     "CAST(note AS JSON)": ("{}", "x" * 9000, 117),
     "base64Decode(note)": ("eA==", "x%", 117),
     "finalizeAggregation(CAST(note AS AggregateFunction(sum, UInt64)))": ("\0" * 8, "x", 33),
+    "parseTimeDelta(note)": ("1 min", "soon", 36),
+    "match('text', note)": ("t.*", "t[(", 427),
+    "decrypt('aes-128-ecb', note, '1234567890123456')": ("", "x", 454),
+    "bitTest(1, length(note))": ("x", "x" * 99, 12),
+    "regexpExtract('text', '(t)', toInt32(length(note)))": ("x", "xxxxx", 353),
 }
 
 

@@ -87,9 +87,9 @@ internal import Testing
     for code in rows where ![33, 53, 117].contains(code) { #expect(kind(failed(code)) == .data, "\(code)") }
   }
 
-  /// 33 and 117 without these words are said of the body and of its header, 32 of either (`clickhouse.md` B.7).
-  @Test(arguments: [32, 33, 117])
-  func `a code of bodies and functions is blamed on the rows only where a function was at work`(code: Int) {
+  /// Without these words 33 and 117 are said of the body and of its header, 32 of either (`clickhouse.md` B.7), 36 of settings.
+  @Test(arguments: [12, 25, 32, 33, 36, 42, 117, 353, 427, 454])
+  func `a code of functions and of other things is blamed on the rows only where a function was at work`(code: Int) {
     let function = "Cannot parse: while executing 'FUNCTION CAST(s :: 0, 'JSON'_String :: 2) -> CAST(s, 'JSON'_String) JSON : 1'"
     #expect(kind(failed(code, function)) == .data)
     #expect(kind(failed(code, function, onePart: false)) == .dataAmidst)
