@@ -34,6 +34,13 @@ package final class RealDisk: Disk {
     return Int(status.st_size)
   }
 
+  /// When a file's bytes were last written, in nanoseconds since 1970.
+  package func modifiedAt(_ path: String) throws(DiskError) -> Int64 {
+    var status = stat()
+    try check(path, "stat") { unsafe stat(path, &status) }
+    return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+  }
+
   package func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
   package func list(_ directory: String) throws(DiskError) -> [String] {

@@ -90,7 +90,7 @@ package enum Classification {
     if let header = response.headers["x-clickhouse-exception-code"] {
       guard let code = Int(header) else { return .unreadable("X-ClickHouse-Exception-Code: \(header)") }
       // With 0 the rest of the answer has to say what happened.
-      if code != 0 { return .failed(ServerError(code: code, message: message(response.body))) }
+      if code != 0 { return .failed(ServerError(code: code, message: words(message(response.body)))) }
     }
     if response.status == 200 {
       guard let error = tail(of: response) else { return .success }
@@ -140,7 +140,13 @@ package enum Classification {
     guard let code = Int(digits), rest.hasPrefix(", e.displayText()") || rest.hasPrefix(". DB::") || rest.hasPrefix(", e.code()") else {
       return nil
     }
-    return ServerError(code: code, message: text)
+    return ServerError(code: code, message: words(text))
+  }
+
+  /// What the server says, without the code and the class of its exception in front, as each message of ours begins with the code.
+  private static func words(_ text: String) -> String {
+    guard text.hasPrefix("Code: "), let end = text.firstRange(of: "Exception: ")?.upperBound else { return text }
+    return String(text[end...])
   }
 
   /// The end of an answer, where the server says how its message came about: the message itself may quote a whole record before.

@@ -25,12 +25,12 @@ struct DeadLetterFiles {
 
   private static let blockByteCount = 1 << 20
 
-  let disk: any Disk
+  let disk: RealDisk
   let directory: String
   let pipeline: String
   private let plan: SourcePlan
 
-  init(disk: any Disk, directory: String, pipeline: String) {
+  init(disk: RealDisk, directory: String, pipeline: String) {
     self.disk = disk
     self.directory = directory
     self.pipeline = pipeline
@@ -47,10 +47,19 @@ struct DeadLetterFiles {
     }
   }
 
-  /// The files, in the order in which their batches were numbered, lineage by lineage.
+  /// The files, in the order in which their batches were numbered; of lineages first the one whose last file is the oldest.
   func paths() throws(DiskError) -> [String] {
     guard disk.exists(directory) else { return [] }
-    return try disk.list(directory).filter { $0.hasPrefix("\(pipeline)-mr-") && $0.hasSuffix(".jsonl") }.map { "\(directory)/\($0)" }
+    let opening = "\(pipeline)-mr-"
+    let names = try disk.list(directory).filter { $0.hasPrefix(opening) && $0.hasSuffix(".jsonl") }
+    var lineages: [(paths: [String], last: Int64)] = []
+    for (_, names) in Dictionary(grouping: names, by: { $0.dropFirst(opening.count).prefix { $0 != "-" } }) {
+      let paths = names.sorted().map { "\(directory)/\($0)" }
+      var last: Int64 = 0
+      for path in paths { last = max(last, try disk.modifiedAt(path)) }
+      lineages.append((paths, last))
+    }
+    return lineages.sorted { $0.last < $1.last }.flatMap(\.paths)
   }
 
   /// Hands every letter of a file to `body`.

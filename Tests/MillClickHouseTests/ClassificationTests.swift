@@ -47,6 +47,14 @@ internal import Testing
     #expect(kind(insert(500, "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)")) == .transient)
   }
 
+  @Test(arguments: ["Code: 60. DB::Exception: Table x", "Code: 60, e.displayText() = DB::Exception: Table x"])
+  func `a server's words are told without its code and class in front, which every message begins with`(body: String) {
+    for headers in [[:], ["x-clickhouse-exception-code": "60"]] {
+      #expect(insert(404, body, headers) == .refused(.schema, code: 60, message: "Table x"))
+    }
+    #expect(insert(404, "x: " + body, ["x-clickhouse-exception-code": "60"]) == .refused(.schema, code: 60, message: "x: " + body))
+  }
+
   @Test(arguments: [
     159, 203, 209, 210, 216, 236, 254, 279, 319, 364, 384, 394, 416, 425, 499, 529, 568, 574, 710, 999, 1000, 1001, 1002, 95, 244,
   ])

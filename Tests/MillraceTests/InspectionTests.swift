@@ -51,6 +51,23 @@ private func letter(_ offset: Int, _ reason: String, _ more: String = "") -> Str
   }
 }
 
+@Test func `the newest dead letters are those of the lineage that wrote last, whatever its name`() throws {
+  let files = [
+    "deduplicate-mr-00000000000000aa-dead-0001-x.jsonl": letter(1, "late"),
+    "deduplicate-mr-00000000000000bb-dead-0001-x.jsonl": letter(2, "late"),
+  ]
+  for newer in files.keys {
+    try withLetters(files) { file in
+      let directory = URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent("dead-letters").path
+      for name in files.keys {
+        let date = Date(timeIntervalSince1970: name == newer ? 1_800_000_000 : 1_700_000_000)
+        try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: "\(directory)/\(name)")
+      }
+      #expect(try millrace("dead-letters", "list", file, "--limit", "1", "--json").out == files[newer])
+    }
+  }
+}
+
 @Test func `a dead-letter file that is cut or foreign ends with 1, its place and all that can be read`() throws {
   try withLetters(["deduplicate-mr-00000000000000aa-dead-0001-x.jsonl": letter(1, "late") + "{\"partition\":1}\n" + letter(2, "late")]) {
     let outcome = try millrace("dead-letters", "list", $0)
