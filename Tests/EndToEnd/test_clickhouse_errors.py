@@ -1,7 +1,9 @@
 """What ClickHouse can answer and what can be done to the table, the user and the server while the engine runs, on a real 26.9:
 the engine waits or stops as the README says, goes on, and the rows are exact."""
 
+import json
 import signal
+import subprocess
 import threading
 import time
 
@@ -134,6 +136,25 @@ def test_a_memory_limit_is_waited_for(sick, moody, window):
     moody.profile("modest")
     moody.restart()
     trial.ends_exact()
+
+
+def test_verify_says_when_the_server_does_not_tell_which_rows_are_copies(sick, moody):
+    moody.profile("modest")
+    moody.user("modest", profile="modest")
+    moody.restart()
+    trial = Trial(sick, keys={"user": "modest"})
+    trial.start()
+    trial.ends_exact(rows=FEW)
+    trial.sql("INSERT INTO {t} SELECT * FROM {t} ORDER BY event_id LIMIT 1")
+    # Enough for counts by batch, too few for a batch's rows.
+    moody.profile("modest", max_rows_to_group_by=100)
+    moody.restart()
+    done = subprocess.run([sick.binary, "verify", trial.pipeline.file, "--json"], capture_output=True, text=True, timeout=300)
+    result = json.loads(done.stdout)
+    assert done.returncode == 1 and not result["proven"], done.stdout
+    assert any("can't be told" in reason and "code 158" in reason for reason in result["unproven"]), result["unproven"]
+    [finding] = result["findings"]
+    assert (finding["kind"], finding["rows"]) == ("extra", 1) and "copy" not in finding["text"], finding
 
 
 @both_modes
