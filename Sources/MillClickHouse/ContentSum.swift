@@ -54,7 +54,7 @@ package enum ContentSum {
     zip(indexes, sums).reduce(0) { $0 &+ $1.1 &* factor($1.0) }
   }
 
-  private static func factor(_ index: Int) -> UInt64 { 0x9e37_79b9_7f4a_7c15 &* UInt64(2 * index + 1) }
+  static func factor(_ index: Int) -> UInt64 { 0x9e37_79b9_7f4a_7c15 &* UInt64(2 * index + 1) }
 
   /// A column's part; nil where the field's type isn't one that counts.
   private static func part(of column: Column, _ rows: Range<Int>) -> UInt64? {

@@ -59,6 +59,17 @@ package struct NativeBlock: Sendable {
     return EncodedRows(rowCount: rows.count, columns: out)
   }
 
+  /// ``ContentSum`` of the rows in their first `columnCount` columns; nil: none of them counts.
+  package func contentSum(_ rows: Range<Int>, columnCount: Int) -> UInt64? {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
+    var sum: UInt64?
+    for index in 0..<columnCount where ContentSum.kind(of: columns[index].type) != nil {
+      let part = rows.reduce(0) { $0 &+ values[index].contentValue($1, of: bytes) }
+      sum = (sum ?? 0) &+ part &* ContentSum.factor(index)
+    }
+    return sum
+  }
+
   private func write(_ rows: Range<Int>, columnCount: Int, _ out: inout GrowableBytes) {
     precondition(rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
     for index in 0..<columnCount {

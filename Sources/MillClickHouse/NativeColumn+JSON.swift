@@ -42,7 +42,7 @@ extension NativeColumn {
   }
 
   /// What stands between `begin`, where the length is, and `end`.
-  private static func text(_ bytes: [UInt8], _ begin: Int, _ end: Int) -> ArraySlice<UInt8> {
+  static func text(_ bytes: [UInt8], _ begin: Int, _ end: Int) -> ArraySlice<UInt8> {
     var start = begin
     while bytes[start] >= 0x80 { start += 1 }
     return bytes[(start + 1)..<end]

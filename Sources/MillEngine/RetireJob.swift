@@ -82,8 +82,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
       lineage: order.lineage, destination: destinationNames[parent.destination.index], batch: number, digest: encoded.digest)
     if mutated(.halvesKeepParentsToken) { batch.token = parent.token }
     batch.chunks = []
-    // Of these rows alone it can't be told from the bytes: `verify` counts them.
-    batch.contentSum = nil
+    batch.contentSum = block.contentSum(rows, columnCount: columnCount)
     var chunks = BlockEncoder.freeze(encoded, columnCount: columnCount, provenance: column, token: batch.token)
     batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
     let origins = Origins.encode(origins[rows])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 
 import pytest
 
@@ -75,6 +76,11 @@ def assert_parted(lab, pipeline, refusal: tuple[int, str]):
         assert letter["code"] == code and words in letter["detail"], letter
         assert int(letter["row"]["user_id"]) == sent["user_id"] and letter["row"]["name"] == sent["name"], letter
         assert float(letter["row"]["amount"]) == sent["amount"] and "_millrace_batch" not in letter["row"], letter
+    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
+    result = json.loads(done.stdout)
+    assert done.returncode == 0 and result["proven"], done.stdout + done.stderr
+    # Halves have a content of their own.
+    assert result["batches"] == result["batches_with_content"] > 2, result
 
 
 @WINDOWS

@@ -7,8 +7,9 @@ internal import Testing
 @Suite struct NativeBlockTests {
   /// One column per type, 23 rows of values that repeat and differ, NULLs among them where the type has them.
   static let types = [
-    "Bool", "Int8", "UInt256", "Float64", "Decimal(9, 2)", "Decimal(76, 30)", "String", "FixedString(5)", "Date32", "DateTime('UTC')",
-    "DateTime64(9)", "UUID", "IPv4", "IPv6", "Enum8('a' = -1, 'b' = 2)", "Enum16('it\\'s' = 300, 'b' = 2)", "Nullable(String)",
+    "Bool", "Int8", "Int16", "Int32", "Int64", "Nullable(Int32)", "UInt256", "Float64", "Decimal(9, 2)", "Decimal(76, 30)", "String",
+    "FixedString(5)", "Date32", "DateTime('UTC')", "DateTime64(9)", "UUID", "IPv4", "IPv6", "Enum8('a' = -1, 'b' = 2)",
+    "Enum16('it\\'s' = 300, 'b' = 2)", "Nullable(String)",
     "Nullable(Int128)", "Nullable(Enum8('a' = -1, 'b' = 2))", "LowCardinality(String)", "LowCardinality(Nullable(String))",
     "LowCardinality(UInt16)", "LowCardinality(Nullable(FixedString(2)))", "Array(UInt8)", "Array(Array(LowCardinality(Nullable(String))))",
     "Array(Nullable(Enum16('it\\'s' = 300, 'b' = 2)))", "Map(String, Decimal(38, 5))",
@@ -73,6 +74,20 @@ internal import Testing
     #expect(half.digest == alone.digest)
     let frozen = BlockEncoder.freeze(half, columnCount: encoder.columns.count, provenance: encoder.provenance, token: "mr-half")
     #expect(frozen == encoder.freeze(alone, token: "mr-half"))
+  }
+
+  @Test func `rows of a block add up to what the rows that it was made of do, for every type`() throws {
+    let (encoder, block) = try everyType()
+    let whole = try NativeBlock(plain(encoder, block, 0..<23))
+    var sums: Set<UInt64?> = []
+    for rows in [0..<23, 0..<1, 22..<23, 3..<11, 11..<23, 1..<2] {
+      let sum = whole.contentSum(rows, columnCount: encoder.columns.count)
+      #expect(sum == ContentSum.sum(encoder.columns, block, rows: rows), "\(rows)")
+      sums.insert(sum)
+    }
+    #expect(sums.count == 6 && !sums.contains(nil))
+    // Column 0 is a Bool.
+    #expect(whole.contentSum(0..<23, columnCount: 1) == nil)
   }
 
   @Test func `a slice of a slice is the slice, and an empty one has columns but no rows`() throws {
