@@ -33,6 +33,12 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   package var description: String { text }
+
+  /// A client that isn't made: librdkafka names the property whose file it can't use, not the file.
+  static func unusable(_ settings: [KafkaOptions.Setting], _ text: String) -> KafkaFailure {
+    let file = settings.first { $0.name.hasSuffix(".location") && text.hasPrefix("\($0.name) ") }
+    return KafkaFailure(.rejected, file.map { "\($0.name): \($0.value):" + text.dropFirst($0.name.count) } ?? text)
+  }
 }
 
 /// One record as librdkafka lends it.

@@ -51,7 +51,7 @@ internal import MillFlow
     unsafe setSecurity(conf)
     guard let handle = unsafe rd_kafka_new(role == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, &text, text.count) else {
       unsafe rd_kafka_conf_destroy(conf)
-      throw KafkaFailure(.rejected, words(text))
+      throw KafkaFailure.unusable(required, words(text))
     }
     unsafe self.handle = handle
     if role == .consumer { unsafe rd_kafka_poll_set_consumer(handle) }

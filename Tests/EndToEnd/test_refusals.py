@@ -1,12 +1,14 @@
 """What the engine refuses before it writes anything, with the exit code of the contract and the name of what is wrong."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from laboratory import event, payload
 from pipeline import FIELDS, create_table
 from servers import create_topic
+from tls import Authority
 
 FIELDS26 = FIELDS["26.9"]
 
@@ -247,3 +249,24 @@ def test_a_value_that_its_column_could_not_keep_is_never_changed_to_fit(lab, fie
     run(lab, pipeline, 0)
     rows = lab.server.client.rows(f"SELECT event_id FROM {pipeline.table} ORDER BY event_id")
     assert [row["event_id"] for row in rows] == [event(0)["event_id"], event(2)["event_id"]]
+
+
+def test_the_secured_example_is_valid_once_its_files_are_there_and_names_those_that_are_missing_or_wrong(millrace, tmp_path):
+    file = tmp_path / "secured.yaml"
+    file.write_text((Path(__file__).parents[2] / "config" / "examples" / "secured.yaml").read_text())
+    authority, password = tmp_path / "tls/ca.pem", tmp_path / "secrets/kafka-password"
+
+    def check() -> tuple[int, str]:
+        done = subprocess.run([millrace, "check", file], capture_output=True, text=True, timeout=60)
+        assert "canary-of" not in done.stdout + done.stderr
+        return done.returncode, done.stderr
+
+    code, said = check()
+    assert code == 3 and "tls/ca.pem" in said and "secrets/kafka-password" in said, said
+    for path in (authority, password):
+        path.parent.mkdir()
+        path.write_text("canary-of-the-example\n")
+    code, said = check()
+    assert code == 3 and f"ssl.ca.location: {authority}: failed: " in said and "no certificate" in said, said
+    authority.write_text(Authority(tmp_path).pair.certificate.read_text())
+    assert check() == (0, "")
