@@ -17,6 +17,12 @@ def state(lab, pipeline, *words: str, code: int = 0) -> dict:
     return json.loads(done.stdout) if code == 0 else {"error": done.stderr}
 
 
+def until_known(lab, pipeline, life, number: int):
+    """Waits for a checkpoint, then for one that knows the event."""
+    lab.until(lambda: list(pipeline.state.glob("checkpoints/*/MANIFEST")), life)
+    lab.until(lambda: state(lab, pipeline, "get", f"event_id={event(number)['event_id']}")["known"], life)
+
+
 def exact(is_exact: bool, key=("event_id",)) -> dict:
     return FAST | {"operators": {"unique_events": {"deduplicate": {"exact": is_exact, "key": list(key)}}}}
 
@@ -55,9 +61,25 @@ def test_beside_a_running_pipeline_it_answers_as_of_the_newest_checkpoint(lab):
     pipeline = lab.pipeline(topic, lab.table(), more=FAST)
     life = lab.engine(pipeline).start()
     lab.until(lambda: lab.count(pipeline.table) == EVENTS, life)
-    wanted = f"event_id={event(7)['event_id']}"
-    lab.until(lambda: state(lab, pipeline, "get", wanted)["known"], life)
+    until_known(lab, pipeline, life, 7)
     assert life.code is None
+
+
+def test_checkpoints_that_are_removed_while_they_are_read_cost_no_answer(lab):
+    topic = lab.topic()
+    lab.produce_events(topic, range(EVENTS))
+    pipeline = lab.pipeline(topic, lab.table(), more={"checkpoint": {"interval": "100ms", "retain": 1}})
+    life = lab.engine(pipeline).start()
+    until_known(lab, pipeline, life, 7)
+    seen = set()
+    for number in range(40):
+        # Something to remember for each checkpoint.
+        lab.produce(topic, [payload(EVENTS + number)])
+        answer = state(lab, pipeline, "get", f"event_id={event(7)['event_id']}")
+        assert answer["known"], answer
+        seen.add(answer["as_of"]["epoch"])
+    assert len(seen) > 10, f"the checkpoints hardly changed meanwhile: {seen}"
+    assert life.code is None, life.tail()
 
 
 def test_a_key_of_several_typed_fields_is_read_as_a_records_would_be(lab):
