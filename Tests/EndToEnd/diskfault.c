@@ -3,7 +3,8 @@
 // DISK_FAULT=CALL:PART:N:WHAT   CALL: sync (fsync, fdatasync), write (write, pwrite, writev), rename, link or unlink
 //                               PART: what the file's path must hold (of two paths, the new one)
 //                               N:    the number of the call, counted over those that fit; "N+": that one and all after it
-//                               WHAT: EIO, ENOSPC, EROFS, short (half of the bytes are written) or kill (SIGKILL before the call)
+//                               WHAT: EIO, ENOSPC, EROFS, short (half of the bytes are written), kill (SIGKILL before the call) or
+//                                     wait (it comes a second later)
 // A line "disk fault CALL PATH" on stderr says that it has come.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -46,6 +47,7 @@ static int strike(const char *name, const char *path) {
   int length = snprintf(line, sizeof line, "disk fault %s %s\n", name, path);
   syscall(SYS_write, 2, line, (size_t)length);
   if (!strcmp(what, "kill")) kill(getpid(), SIGKILL);
+  if (!strcmp(what, "wait")) return (void)sleep(1), PASS;
   if (!strcmp(what, "short")) return SHORT;
   return !strcmp(what, "ENOSPC") ? ENOSPC : !strcmp(what, "EROFS") ? EROFS : EIO;
 }
