@@ -34,11 +34,13 @@ package final class RealDisk: Disk {
     return Int(status.st_size)
   }
 
-  /// When a file's bytes were last written, in nanoseconds since 1970.
+  /// When a file's bytes were last written, in nanoseconds since 1970; a time that no Int64 holds is the next one that it does.
   package func modifiedAt(_ path: String) throws(DiskError) -> Int64 {
     var status = stat()
     try check(path, "stat") { unsafe stat(path, &status) }
-    return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    let (seconds, nanoseconds) = (Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
+    let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    return overflow ? (seconds < 0 ? .min : .max) : whole &+ min(nanoseconds, .max - max(whole, 0))
   }
 
   package func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

@@ -21,15 +21,43 @@ package enum ErrorTable {
     let meaning = meanings[code] ?? .unknownOutcome
     let isOfMoreThanRows = ofRowsWhereAFunctionIsNamed.contains(code)
     guard isOfMoreThanRows || meaning == .refusedAmidst(.data) else { return meaning }
-    // Said of what was computed over rows, only then with the function; one nested in another is named first. Old servers name none, so
-    // that there the words are a value's.
-    let isOld = text.contains(", e.what() = ")
-    guard !isOld, let place = text.lastRange(ofText: "while executing 'FUNCTION ") else {
-      return isOfMoreThanRows && !text.contains(tooShort) ? meaning : .refusedAmidst(.data)
-    }
+    guard let names = functions(text) else { return isOfMoreThanRows && !text.contains(tooShort) ? meaning : .refusedAmidst(.data) }
     // A dictionary that doesn't load answers with the code of what is wrong with its source.
-    return text[place.upperBound...].hasPrefix("dict") ? .unknownOutcome : .refusedAmidst(.data)
+    return names.contains(where: namesDictionary) ? .unknownOutcome : .refusedAmidst(.data)
   }
+
+  private static let opening = "while executing 'FUNCTION "
+
+  /// What the server says of the functions that it was executing over rows when an error came, the outermost first: their arguments, calls
+  /// within them and what they make; nil where it names none. Old servers do not: there the words are a value's.
+  ///
+  /// A value may be quoted before them, with whatever words: `…'value': while executing 'FUNCTION f(x : 0) -> f(x) T : 1': while …`.
+  private static func functions(_ text: String) -> [Substring]? {
+    guard let last = text.lastRange(ofText: opening) else { return nil }
+    var names = [text[last.upperBound...]]
+    guard !names[0].contains(", e.what() = ") else { return nil }
+    var rest = text[..<last.lowerBound]
+    while let inner = rest.lastRange(ofText: opening) {
+      let function = rest[inner.upperBound...]
+      guard function.hasSuffix("': "), function.dropLast(3).last?.isNumber == true, function.contains(") -> ") else { break }
+      names.append(function)
+      rest = rest[..<inner.lowerBound]
+    }
+    return names
+  }
+
+  /// Whether a function is called that asks a dictionary, be it by an argument or in one branch of several.
+  private static func namesDictionary(_ function: Substring) -> Bool {
+    var rest = function
+    while let place = rest.firstRange(of: "dict") {
+      let isName = place.lowerBound == function.startIndex || !isOfName(function[function.index(before: place.lowerBound)])
+      rest = rest[place.upperBound...]
+      if isName, rest.drop(while: isOfName).first == "(" { return true }
+    }
+    return false
+  }
+
+  private static func isOfName(_ character: Character) -> Bool { character.isLetter || character.isNumber || character == "_" }
 
   /// Raised by functions over values, and for other reasons too: the rows are to blame only where the server names the function that it
   /// was executing over them. An argument that is wrong for each row makes each a dead letter, as a constraint does that none meets.

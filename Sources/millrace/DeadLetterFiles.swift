@@ -55,11 +55,10 @@ struct DeadLetterFiles {
     var lineages: [(paths: [String], last: Int64)] = []
     for (_, names) in Dictionary(grouping: names, by: { $0.dropFirst(opening.count).prefix { $0 != "-" } }) {
       let paths = names.sorted().map { "\(directory)/\($0)" }
-      var last: Int64 = 0
-      for path in paths { last = max(last, try disk.modifiedAt(path)) }
-      lineages.append((paths, last))
+      // What can't be read tells so when it is read.
+      lineages.append((paths, paths.reduce(0) { max($0, (try? disk.modifiedAt($1)) ?? 0) }))
     }
-    return lineages.sorted { $0.last < $1.last }.flatMap(\.paths)
+    return lineages.sorted { ($0.last, $0.paths[0]) < ($1.last, $1.paths[0]) }.flatMap(\.paths)
   }
 
   /// Hands every letter of a file to `body`.

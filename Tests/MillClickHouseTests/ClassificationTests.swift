@@ -123,9 +123,20 @@ internal import Testing
       #expect(isUnknown(failed(6, loading, onePart: onePart)))
       #expect(!isUnknown(failed(6, parsing, onePart: onePart)))
     }
+    // Of lazily computed branches the outer function alone is named; within a lambda both are.
+    let branch =
+      "Dictionary (`d`) not found: while executing 'FUNCTION if(c : 0, dictHas('d', k) :: 2, 0 :: 1) -> if(c, dictHas('d', k), 0) UInt8 : 3'"
+    let lambda =
+      "Dictionary (`d`) not found: while executing 'FUNCTION dictHas('d'_String : 0, x : 1) -> dictHas('d', x) UInt8 : 2': "
+      + "while executing 'FUNCTION arrayExists(__lambda :: 1, a : 0) -> arrayExists(lambda(x), a) UInt8 : 2'"
+    for text in [branch, lambda] { #expect(isUnknown(failed(36, text)), "\(text)") }
+    let like = "Bad: while executing 'FUNCTION predict(dictionary :: 0, dict : 1) -> predict(dictionary, dict) UInt8 : 2'"
+    #expect(kind(failed(36, like)) == .data)
     // A record's own text comes before the server's words.
     let quoted = "Cannot parse string 'while executing 'FUNCTION dictGet(': while executing 'FUNCTION toUInt64(s : 0) -> n UInt64 : 1'"
     #expect(kind(failed(6, quoted)) == .data)
+    let old = "Invalid argument: \"x, e.what() = y\": while executing 'FUNCTION parseTimeDelta(s : 0) -> parseTimeDelta(s) Float64 : 5'"
+    #expect(kind(failed(36, old)) == .data)
   }
 
   @Test func `a guarded insert into an altered table is a matter of the table, not of its rows`() {
