@@ -80,11 +80,14 @@ class Trial:
             assert word in self.said(), self.life.tail()
 
     def ends(self, rows: int = MORE):
-        """Goes on by itself until all rows are there, and ends when asked to."""
+        """Goes on by itself until all rows are there, ends when asked to, and has nothing left to do."""
+        self.ends_running(rows)
+        self.runs_to_the_end()
+
+    def ends_running(self, rows: int = MORE):
         self.lab.until(lambda: self.lab.count(self.table) >= rows, self.life, seconds=120)
         self.life.signal(signal.SIGTERM)
         assert self.life.wait(60) == 0, self.life.tail()
-        self.runs_to_the_end()
 
     def ends_exact(self, rows: int = MORE):
         self.ends(rows)
@@ -345,6 +348,25 @@ def test_a_column_added_with_a_default_while_running_and_between_runs_is_filled_
     assert sick.count(trial.table, "countIf(country = 'CH' AND city = 'Zug')") == MORE + 100
     # The proof reads every column from the topic.
     trial.sql("ALTER TABLE {t} DROP COLUMN country, DROP COLUMN city")
+    sick.assert_exact(trial.pipeline, unique=MORE + 100)
+
+
+@both_modes
+def test_a_column_added_without_a_default_is_filled_until_the_next_start_which_asks_for_one(sick, window):
+    trial = Trial(sick, window=window)
+    trial.start()
+    trial.sql("ALTER TABLE {t} ADD COLUMN country String")
+    trial.add()
+    trial.ends_running()
+    assert sick.count(trial.table, "countIf(country = '')") == MORE
+    sick.produce_events(trial.topic, range(MORE, MORE + 100))
+    refused = trial.engine.run("--until-end", seconds=90)
+    assert refused.code in (3, 4) and "country" in refused.tail() and "DEFAULT" in refused.tail(), refused.tail()
+    assert sick.count(trial.table) == MORE
+    trial.sql("ALTER TABLE {t} MODIFY COLUMN country String DEFAULT ''")
+    trial.runs_to_the_end()
+    assert sick.count(trial.table, "countIf(country = '')") == MORE + 100
+    trial.sql("ALTER TABLE {t} DROP COLUMN country")
     sick.assert_exact(trial.pipeline, unique=MORE + 100)
 
 

@@ -4,13 +4,13 @@ import MillLog
 import Testing
 
 /// A core that is live, and whose table batches come as if they had just been sealed.
-private struct Sealing: ~Copyable {
+struct Sealing: ~Copyable {
   var start = Start()
   var clock: Int64 = 2_000
   var end: LogPosition = 4
 
-  init(mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil) {
-    _ = start.open([whole(start)], records: records, end: 2 + LogPosition(records.count))
+  init(mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil, instance: UInt64 = 9) {
+    _ = start.open([whole(start)], instance: instance, records: records, end: 2 + LogPosition(records.count))
     _ = start.look(witness: "millrace:\(Start.lineage):2", greatest: greatest, mode: mode)
     end += LogPosition(records.count)
     _ = step(.logBegun(end: end, durableEnd: end))
@@ -48,7 +48,7 @@ private struct Sealing: ~Copyable {
   }
 }
 
-private func batch(_ number: BatchNumber, rows: UInt64, _ destination: Destination = .table) -> SealedBatch {
+func batch(_ number: BatchNumber, rows: UInt64, _ destination: Destination = .table) -> SealedBatch {
   let digits = String(number)
   return SealedBatch(
     destination: destination, number: number, rowStart: 0, rowCount: rows, digest: Digest128(low: number, high: 0),
@@ -62,7 +62,7 @@ private func exchange(_ commands: [Command], _ isMeant: (SinkRequest) -> Bool) -
 }
 
 /// The exchange by which a batch is inserted.
-private func insert(_ commands: [Command], _ number: BatchNumber) -> UInt64? {
+func insert(_ commands: [Command], _ number: BatchNumber) -> UInt64? {
   exchange(commands) { if case .insert(let batch, _, _, _) = $0 { batch.number == number } else { false } }
 }
 

@@ -34,12 +34,15 @@ struct Start: ~Copyable {
       ], plan: plan, position: position, unacked: [], nextBatchNumbers: [1, 1], files: [], tableIdentity: "table")
   }
 
-  mutating func open(_ checkpoints: [FoundCheckpoint], records: [LogRecord] = [], end: LogPosition = 2) -> [Command] {
+  mutating func open(
+    _ checkpoints: [FoundCheckpoint], instance: UInt64 = 9, records: [LogRecord] = [], end: LogPosition = 2
+  ) -> [Command] {
     let first = end - UInt64(records.count)
     let log = FoundLog(
       first: 0, end: end, records: records.enumerated().map { (position: first + UInt64($0.offset), record: $0.element) })
     return core.step(
-      .opened(Opened(checkpoints: checkpoints, log: log, lineage: Lineage(0xdef), hashSeed: Digest128(low: 3, high: 4), instance: 9)),
+      .opened(
+        Opened(checkpoints: checkpoints, log: log, lineage: Lineage(0xdef), hashSeed: Digest128(low: 3, high: 4), instance: instance)),
       now: now)
   }
 
