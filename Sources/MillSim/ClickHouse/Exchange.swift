@@ -78,6 +78,8 @@ final class Exchange {
   /// The client no longer listens.
   var isClosed = false
   var isInNetwork = true
+  /// The server's boot that it was sent to.
+  let boot: Int
   /// Raised when the time of arrival changes; an earlier one no longer counts.
   var arrival = 0
   private(set) var parameters = Parameters()
@@ -91,8 +93,9 @@ final class Exchange {
   /// The block's plain bytes; empty for questions.
   private(set) var plain: [UInt8] = []
 
-  init(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
+  init(_ request: HTTPRequest, incarnation: Int, boot: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
     self.request = request
+    self.boot = boot
     self.incarnation = incarnation
     self.done = done
   }

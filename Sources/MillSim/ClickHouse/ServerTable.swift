@@ -54,6 +54,9 @@ package struct ServerTable {
     return log.contains { $0.entry == wanted }
   }
 
+  /// Whether the log holds the token for any partition.
+  package func remembers(token: String) -> Bool { log.contains { $0.entry.hasSuffix("\u{0}" + token) } }
+
   /// Writes the token down; the oldest entry beyond the window goes.
   package mutating func remember(_ partition: String, token: String, at now: Int64) {
     guard window > 0 else { return }

@@ -134,7 +134,8 @@ package final class SimClickHouse {
   /// A plain insert of the batch that may still take effect, by its query id.
   func plainUnderWay(token: String) -> String? {
     let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange)
-    return (listed + inNetwork + held).compactMap(\.seen).first { !$0.isGuarded && $0.token == token }?.queryID
+    let toCome = (inNetwork + held).filter { $0.boot == boot }
+    return (listed + toCome).compactMap(\.seen).first { !$0.isGuarded && $0.token == token }?.queryID
   }
 
   /// A guarded insert of the batch that may still take effect, by its query id.
@@ -148,7 +149,7 @@ package final class SimClickHouse {
 
   /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.
   func send(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
-    let exchange = Exchange(request, incarnation: incarnation, done: done)
+    let exchange = Exchange(request, incarnation: incarnation, boot: boot, done: done)
     exchange.read(columns, &readBefore)
     if let seen = exchange.seen { onInsert?(seen, incarnation) }
     let rates = exchange.isLook ? self.rates.thinned : rates
@@ -193,12 +194,11 @@ package final class SimClickHouse {
   private func arrive(_ exchange: Exchange, after milliseconds: Int64) {
     exchange.arrival += 1
     let arrival = exchange.arrival
-    let boot = boot
     scheduler.after(milliseconds) { [self] in
       guard exchange.isInNetwork, exchange.arrival == arrival else { return }
       leave(exchange)
       // A restarted server still gets what stood before it only where that can do no harm that is outside the promise (R7).
-      if !isUp || (boot != self.boot && !exchange.isHarmlessLate) {
+      if !isUp || (exchange.boot != boot && !exchange.isHarmlessLate) {
         answer(exchange, .failure(TransportError(nothingSent: false, reason: "connection reset by peer")), after: 0)
         return
       }

@@ -129,7 +129,11 @@ package final class Invariants {
     sends.removeFirst(sends.firstIndex { !isSettled($0) } ?? 0)
     guard let index = sends.firstIndex(where: { !isSettled($0) && isAnywhere($0) }) else { return }
     let whole = scenario.window - scenario.entriesPerBatch - scenario.windowReserve
-    let used = (sends.count - 1 - index) * scenario.entriesPerBatch
+    // What was refused whole, and is nowhere, has no entries.
+    let behind = sends[(index + 1)...].filter {
+      $0 == token || isSettled($0) || isAnywhere($0) || server.table.remembers(token: $0)
+    }
+    let used = behind.count * scenario.entriesPerBatch
     if used > whole { violate("R9: \(token) sent while \(sends[index]) is unsettled: \(used) window entries of at most \(whole)") }
     let oldest = sends[index...].filter { !isSettled($0) && isAnywhere($0) }.compactMap { numbers[$0] }.min() ?? 0
     let span = Int(max(oldest, numbers[token] ?? 0) - oldest) * scenario.entriesPerBatch
