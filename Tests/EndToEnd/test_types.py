@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import subprocess
 from decimal import Decimal
 
 import pytest
@@ -108,3 +109,66 @@ def test_every_value_arrives_at_an_old_server_too(old_lab):
 def test_enums_arrive_at_an_old_server_at_least_once(old_lab):
     cases = every_type.all_old(every_type.ENUMS)
     assert_every_value_arrives(old_lab, cases, 0, {"user": "default", "delivery": "at_least_once", "provenance_column": None})
+
+
+METADATA = {  # a column → its type, and where it is from
+    "id": ("UInt32", {}),
+    "place": ("UInt64", {"from": "$offset"}),
+    "partition": ("Int32", {"from": "$partition"}),
+    "topic": ("LowCardinality(String)", {"from": "$topic"}),
+    "at": ("DateTime64(3, 'UTC')", {"from": "$timestamp"}),
+    "key": ("Nullable(String)", {"from": "$key"}),
+    "number": ("Int64", {"from": "$key", "default": "-1"}),
+    "trace": ("Nullable(String)", {"from": "$headers.trace.id"}),
+    "hops": ("UInt8", {"from": "$headers.hops", "default": "0"}),
+    "seconds": ("DateTime('UTC')", {"format": "unix_s"}),
+    "nanoseconds": ("DateTime64(9, 'UTC')", {"format": "unix_ns"}),
+    "day": ("Date", {"truncate": True}),
+    "whole": ("String", {"from": "nested.any", "coerce": True}),
+}
+
+
+@pytest.mark.parametrize("window", [10_000, 0], ids=["token", "read-back"])
+def test_metadata_of_records_and_what_fields_ask_for_arrive_as_another_client_sees_them(lab, window):
+    topic, table = lab.topic(partitions=2), f"default.types{next(_numbers)}"
+    value = {"seconds": 951_782_400, "nanoseconds": 951_782_400_123_456_789, "day": "2000-02-29T23:59:59.9Z",
+             "nested": {"any": [1, {"a": None}]}}
+    # (partition, key, headers): a key that isn't there, one that is no number; a name twice, an empty value, one beyond its type.
+    sent = [(0, b"12", ["trace.id=a", "trace.id=b", "hops=255"]), (1, b"-7", ["trace.id="]), (0, None, []), (1, None, ["other=x"]),
+            (0, b"x", []), (1, b"13", ["hops=256"]), (0, "-9223372036854775808".encode(), ["trace.id=é ,\\", "hops=0"])]
+    for number, (partition, key, headers) in enumerate(sent):
+        record = json.dumps({"id": number} | value).encode()
+        line = (b"" if key is None else key + b"\t") + record
+        subprocess.run(["kcat", "-P", "-b", lab.broker.address, "-t", topic, "-p", str(partition), *([] if key is None else ["-K", "\t"]),
+                        *(word for header in headers for word in ("-H", header))], input=line, check=True, capture_output=True)
+    columns = ", ".join(f"`{name}` {type}" for name, (type, _) in METADATA.items())
+    lab.server.client.execute(f"CREATE TABLE {table} ({columns}, _millrace_batch String) ENGINE = MergeTree ORDER BY id "
+                              f"SETTINGS non_replicated_deduplication_window = {window}")
+    pipeline = lab.pipeline(topic, table, deduplicate=False,
+                            fields={name: {"type": type} | more for name, (type, more) in METADATA.items()})
+    life = lab.engine(pipeline).run("--until-end", seconds=60)
+    assert life.code == 0, life.tail()
+    lines = subprocess.run(["kcat", "-C", "-b", lab.broker.address, "-t", topic, "-e", "-q", "-J"], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    seen = {(record["partition"], record["offset"]): record for record in map(json.loads, lines)}
+    found = lab.server.client.rows(
+        f"SELECT id, place, partition, topic, toUnixTimestamp64Milli(at) AS at, key, toString(number) AS number, trace, hops, "
+        f"toString(seconds) AS seconds, toString(nanoseconds) AS nanoseconds, toString(day) AS day, whole FROM {table} ORDER BY id")
+    offsets = {0: itertools.count(), 1: itertools.count()}
+    expected = []
+    for number, (partition, key, headers) in enumerate(sent):
+        offset = next(offsets[partition])
+        named = dict(header.split("=", 1) for header in headers)  # of a name that comes twice the last counts
+        record = seen[partition, offset]
+        assert json.loads(record["payload"])["id"] == number and record["key"] == (key and key.decode()), record
+        if number in (4, 5):
+            continue
+        expected.append({
+            "id": number, "place": offset, "partition": partition, "topic": topic, "at": record["ts"], "key": key and key.decode(),
+            "number": key.decode() if key else "-1", "trace": named.get("trace.id"), "hops": int(named.get("hops", 0)),
+            "seconds": "2000-02-29 00:00:00", "nanoseconds": "2000-02-29 00:00:00.123456789", "day": "2000-02-29",
+            "whole": '[1, {"a": null}]'})
+    assert [{name: row[name] if isinstance(expected[0][name], str) or row[name] is None else type(expected[0][name])(row[name])
+             for name in row} for row in found] == expected
+    letters = [json.loads(line) for file in sorted(pipeline.dead_letters.iterdir()) for line in file.read_text().splitlines()]
+    assert sorted((letter["partition"], letter["offset"], letter["field"]) for letter in letters) == [(0, 2, "number"), (1, 2, "hops")]
