@@ -1,11 +1,13 @@
 """`millrace verify`: what is planted in table, dead letters or ledger is found and named; what is whole is proven."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
 
 from laboratory import segments
+from stream import assert_rows, finish, pipeline_of, strike
 
 EVENTS = 30_000
 # Small segments can't be had; small batches make many.
@@ -161,6 +163,22 @@ def test_a_log_that_begins_behind_its_ledger_can_not_be_proven(lab, whole):
     assert result["lost_history"] and not result["proven"], result
     first.write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
     assert not verify(lab, whole, 4)["proven"]
+
+
+def test_without_its_ledger_the_pipeline_goes_on_and_says_so_and_what_the_log_has_lost_can_not_be_proven(lab, stream):
+    pipeline = pipeline_of(lab, stream, "token")
+    # Until the log's first segment has gone, of which the ledger alone knows then.
+    strike(lab, stream, lab.engine(pipeline), "segment_removed", 1)
+    finish(lab.engine(pipeline))
+    assert verify(lab, pipeline, 0)["proven"]
+    shutil.rmtree(pipeline.state / "ledger")
+    result = verify(lab, pipeline, 4)
+    assert result["lost_history"] and not result["proven"], result
+    life = lab.engine(pipeline).run("--until-end", seconds=60)
+    assert life.code == 0 and "the ledger has nothing of log positions 0 to " in life.log.read_text(errors="replace"), life.tail()
+    result = verify(lab, pipeline, 4)
+    assert result["lost_history"] and not result["proven"], result
+    assert_rows(lab, stream, pipeline)
 
 
 def test_while_the_pipeline_runs_nothing_is_called_missing_or_extra(lab):
