@@ -141,6 +141,16 @@ def test_a_topic_made_anew_while_stopped_is_refused_by_name(ready, events):
     assert lab.count(pipeline.table) == EVENTS
 
 
+def test_a_topic_with_fewer_partitions_than_were_read_is_refused_by_name(ready):
+    lab, pipeline = ready
+    run(lab, pipeline)
+    recreate(lab, pipeline.topic, 2)
+    lab.produce_events(pipeline.topic, range(10_000, 10_000 + 2 * EVENTS), partitions=2)
+    life = run(lab, pipeline, code=4)
+    assert "K8" in life.tail() and pipeline.topic in life.tail() and "2 partitions" in life.tail(), life.tail()
+    assert lab.count(pipeline.table) == EVENTS
+
+
 def test_a_shorter_topic_made_anew_while_running_stops_before_any_of_its_rows(ready):
     lab, pipeline = ready
     life = started(lab, pipeline, EVENTS)
