@@ -68,8 +68,11 @@ package enum DeliveryChoice {
   /// Several servers that need not be replicas: rows go into whichever answers.
   private static func namesOneTable(_ options: SinkOptions) -> Bool { options.urls.count == 1 || options.delivery == .exactlyOnce }
 
+  /// False of the one that all tables of an Ordinary database have.
+  static func isOwn(uuid: String) -> Bool { uuid.contains { $0 != "0" && $0 != "-" } }
+
   static func identity(_ look: TableLook) -> String {
-    if let uuid = look.uuid, uuid.contains(where: { $0 != "0" && $0 != "-" }) { return uuid }
+    if let uuid = look.uuid, isOwn(uuid: uuid) { return uuid }
     return unsafe "create-\(Array(look.createQuery.utf8).withRawBytes { unsafe cityHash128($0) })"
   }
 

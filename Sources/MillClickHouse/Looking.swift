@@ -24,30 +24,47 @@ struct Looking: Sendable {
   private func askTable(_ requests: Requests, _ done: @escaping @Sendable (Outcome) -> Void) {
     ask(requests, Statements.Look.tablesColumns, done) { known in
       let columns = TableLook.wanted(of: Set(known.compactMap(\.first)))
-      ask(requests, Statements.Look.table(options.table, columns: columns), done) { rows in
-        guard let row = rows.first, row.count == columns.count else {
-          let create = "create it, or name another one (user \(options.user) may also lack the right to see it)"
-          return done(.failure(.denied("there is no table \(options.table): \(create)")))
+      askRow(requests, columns, done) { found in
+        ask(requests, Statements.Look.describe(options.table), done) { described in
+          if let uuid = found["uuid"], DeliveryChoice.isOwn(uuid: uuid) {
+            return askRights(requests, found, Self.columns(described), done)
+          }
+          // Any other table is known by its statement, which must be that of these columns.
+          askRow(requests, columns, done) { again in
+            guard again == found else { return done(.failure(.unanswered("table \(options.table) was altered while it was looked at"))) }
+            askRights(requests, found, Self.columns(described), done)
+          }
         }
-        let found = Dictionary(zip(columns, row), uniquingKeysWith: { first, _ in first })
-        askColumns(requests, found, done)
       }
     }
   }
 
-  private func askColumns(_ requests: Requests, _ found: [String: String], _ done: @escaping @Sendable (Outcome) -> Void) {
-    ask(requests, Statements.Look.describe(options.table), done) { described in
-      let columns = Self.columns(described)
-      askRight(requests, Statements.Look.windows, done) { windows in
-        askRight(requests, Statements.Look.processes, done) { processes in
-          let countable = countable(columns, found["partition_key"] ?? "")
-          askRight(requests, countable, done) { counted in
-            var look = Self.look(requests.dialect, found, columns, windows ?? [])
-            if windows == nil { look.lacking.insert(.settings) }
-            if processes == nil { look.lacking.insert(.processes) }
-            if counted == nil { look.lacking.insert(.rows) }
-            askGrants(requests, look, mayCount: countable != nil, done)
-          }
+  /// What system.tables says of the table, by column.
+  private func askRow(
+    _ requests: Requests, _ columns: [String], _ done: @escaping @Sendable (Outcome) -> Void,
+    _ then: @escaping @Sendable ([String: String]) -> Void
+  ) {
+    ask(requests, Statements.Look.table(options.table, columns: columns), done) { rows in
+      guard let row = rows.first, row.count == columns.count else {
+        let create = "create it, or name another one (user \(options.user) may also lack the right to see it)"
+        return done(.failure(.denied("there is no table \(options.table): \(create)")))
+      }
+      then(Dictionary(zip(columns, row), uniquingKeysWith: { first, _ in first }))
+    }
+  }
+
+  private func askRights(
+    _ requests: Requests, _ found: [String: String], _ columns: [DescribedColumn], _ done: @escaping @Sendable (Outcome) -> Void
+  ) {
+    askRight(requests, Statements.Look.windows, done) { windows in
+      askRight(requests, Statements.Look.processes, done) { processes in
+        let countable = countable(columns, found["partition_key"] ?? "")
+        askRight(requests, countable, done) { counted in
+          var look = Self.look(requests.dialect, found, columns, windows ?? [])
+          if windows == nil { look.lacking.insert(.settings) }
+          if processes == nil { look.lacking.insert(.processes) }
+          if counted == nil { look.lacking.insert(.rows) }
+          askGrants(requests, look, mayCount: countable != nil, done)
         }
       }
     }

@@ -31,7 +31,7 @@ final class StandingClock: Clock {
 }
 
 @Suite struct SinkTests {
-  private static let table = [
+  fileprivate static let table = [
     ("SELECT version()", "26.9.2.1\n"), ("SELECT name FROM system.settings", "async_insert\ninsert_deduplication_token\n"),
     (
       "SELECT name FROM system.columns",
@@ -131,5 +131,37 @@ final class StandingClock: Clock {
       return #expect(Bool(false))
     }
     #expect(missing.contains { $0.contains("there is no table db.t") })
+  }
+
+  @Test(arguments: ["0b4c1b1e-0000-4000-8000-000000000001", "00000000-0000-0000-0000-000000000000"])
+  func `a table that is known by its statement alone is looked at anew when it was altered between the questions`(uuid: String) {
+    /// Whose statement is another one each time.
+    final class Altered: Transport {
+      let asked = Mutex(0)
+      let others = ScriptedTransport(SinkTests.table)
+      let uuid: String
+      init(uuid: String) { self.uuid = uuid }
+
+      func send(_ request: HTTPRequest, done: @escaping @Sendable (Result<HTTPResponse, TransportError>) -> Void) {
+        let beginning = "SELECT `engine`"
+        let statement = String(decoding: request.body, as: UTF8.self)
+        guard statement.hasPrefix(beginning) || request.target.contains(Requests.percentEncoded(beginning)) else {
+          return others.send(request, done: done)
+        }
+        let number = asked.withLock { count in
+          count += 1
+          return count
+        }
+        let row = "MergeTree\tMergeTree ORDER BY id\tCREATE TABLE t\(number)\t\t\(uuid)\t[]\t[]\n"
+        done(.success(HTTPResponse(status: 200, headers: [:], body: Array(row.utf8))))
+      }
+    }
+    let answer = ask(sink(Altered(uuid: uuid)), .describe(pending: []))
+    if uuid.hasPrefix("0b") {
+      guard case .described? = answer else { return #expect(Bool(false), "\(String(describing: answer))") }
+    } else {
+      guard case .unanswered(let reason)? = answer else { return #expect(Bool(false), "\(String(describing: answer))") }
+      #expect(reason == "table db.t was altered while it was looked at")
+    }
   }
 }
