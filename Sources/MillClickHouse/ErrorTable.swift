@@ -33,28 +33,23 @@ package enum ErrorTable {
   ///
   /// A value may be quoted before them, with whatever words: `…'value': while executing 'FUNCTION f(x : 0) -> f(x) T : 1': while …`.
   private static func functions(_ text: String) -> [Substring]? {
-    guard let last = text.lastRange(ofText: opening) else { return nil }
+    let places = text.ranges(of: opening)
+    guard let last = places.last, !text[last.upperBound...].contains(", e.what() = ") else { return nil }
     var names = [text[last.upperBound...]]
-    guard !names[0].contains(", e.what() = ") else { return nil }
-    var rest = text[..<last.lowerBound]
-    while let inner = rest.lastRange(ofText: opening) {
-      let function = rest[inner.upperBound...]
+    for (place, next) in zip(places, places.dropFirst()).reversed() {
+      let function = text[place.upperBound..<next.lowerBound]
       guard function.hasSuffix("': "), function.dropLast(3).last?.isNumber == true, function.contains(") -> ") else { break }
       names.append(function)
-      rest = rest[..<inner.lowerBound]
     }
     return names
   }
 
   /// Whether a function is called that asks a dictionary, be it by an argument or in one branch of several.
   private static func namesDictionary(_ function: Substring) -> Bool {
-    var rest = function
-    while let place = rest.firstRange(of: "dict") {
+    function.ranges(of: "dict").contains { place in
       let isName = place.lowerBound == function.startIndex || !isOfName(function[function.index(before: place.lowerBound)])
-      rest = rest[place.upperBound...]
-      if isName, rest.drop(while: isOfName).first == "(" { return true }
+      return isName && function[place.upperBound...].drop(while: isOfName).first == "("
     }
-    return false
   }
 
   private static func isOfName(_ character: Character) -> Bool { character.isLetter || character.isNumber || character == "_" }

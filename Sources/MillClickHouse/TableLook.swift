@@ -126,7 +126,7 @@ package struct TableLook: Hashable, Sendable {
   }
 }
 
-extension StringProtocol {
+extension String {
   /// Where `text` stands last.
   func lastRange(ofText text: String) -> Range<Index>? {
     var found: Range<Index>?
