@@ -32,7 +32,7 @@ help:
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
-	@echo "make fuzz      readers of log, ledger, manifest, JSON, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"
+	@echo "make fuzz      readers of log, ledger, manifest, JSON, pipeline files, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size: token + provenance, and read-back on both servers"
 	@echo "make bench     rate and CPU per event, each part alone, stalls of checkpoints, recovery"
 	@echo "make format    lay the sources out"

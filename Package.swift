@@ -109,6 +109,7 @@ let fuzzers: [Target] =
     fuzzer("log", ["MillBase", "MillLog", "MillTestKit"]),
     fuzzer("manifest", ["MillBase", "MillLog", "MillTestKit"]),
     fuzzer("native", ["MillBase", "MillFlow", "MillClickHouse"]),
+    fuzzer("pipeline", ["MillConfig"]),
   ]
 
 /// What each part costs by itself; there only when `make bench` asks for it.
