@@ -2,13 +2,24 @@ internal import CLZ4
 internal import MillBase
 
 /// Why bytes are no whole sequence of compressed frames. `offset`: of the frame within all the chunks.
-package enum FrameError: Error, Hashable, Sendable {
+package enum FrameError: Error, Hashable, Sendable, CustomStringConvertible {
   case cut(offset: Int)
   case checksum(offset: Int)
   case method(offset: Int, found: UInt8)
   case sizes(offset: Int, packed: Int, plain: Int)
   case unpack(offset: Int)
   case tooLong(byteCountMax: Int)
+
+  package var description: String {
+    switch self {
+    case .cut(let offset): "the frame at byte \(offset) is cut off"
+    case .checksum(let offset): "the frame at byte \(offset) is not what its checksum says"
+    case .method(let offset, let found): "the frame at byte \(offset) is compressed by method \(found), not by LZ4 (\(Frames.methodLZ4))"
+    case .sizes(let offset, let packed, let plain): "the frame at byte \(offset) can't have \(packed) bytes, or \(plain) unpacked"
+    case .unpack(let offset): "the frame at byte \(offset) can't be unpacked"
+    case .tooLong(let byteCountMax): "the frames hold more than \(byteCountMax) bytes"
+    }
+  }
 }
 
 /// ClickHouse's compressed frames, as `decompress=1` takes them and the epoch log keeps them.

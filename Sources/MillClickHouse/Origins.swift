@@ -2,11 +2,20 @@ internal import MillBase
 package import MillFlow
 
 /// Why bytes aren't the origins of rows.
-package enum OriginsError: Error, Hashable, Sendable {
+package enum OriginsError: Error, Hashable, Sendable, CustomStringConvertible {
   case frame(FrameError)
   case cut(row: Int)
   case outOfRange(row: Int)
   case bytesLeft(Int)
+
+  package var description: String {
+    switch self {
+    case .frame(let error): "\(error)"
+    case .cut(let row): "the origins end at row \(row)"
+    case .outOfRange(let row): "the origin of row \(row) is no partition and offset"
+    case .bytesLeft(let count): "\(count) bytes are left behind the origins"
+    }
+  }
 }
 
 /// Where each row came from: partition and offset, in the order of the rows.

@@ -43,6 +43,8 @@ struct CheckpointProgress {
   /// Another checkpoint was published meanwhile.
   var commitsAgain = false
   var hasCommittedWitness = false
+  /// The newest one was tried and failed.
+  var lacksWitness = false
   var witnessRetryAt: Int64?
   /// What the group may hold without anybody else having written it.
   var knownWitnesses: [String] = []
@@ -115,6 +117,8 @@ extension Core {
     if phase == .live, !stopRequested, checkpoint.isDue(monotonic), !isSealing {
       if checkpoint.lastEpoch == epoch {
         checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
+        // Nothing has come since; what the checkpoint before left to the next one is still due.
+        if checkpoint.lacksWitness { commitWitness() }
       } else {
         beginCheckpoint()
       }
@@ -250,7 +254,7 @@ extension Core {
     let text = Witness(lineage: lineage, position: min(durableEnd, logEnd)).description
     if case .some(.some(let read)) = start.witness, checkpoint.knownWitnesses.isEmpty { checkpoint.knownWitnesses.append(read) }
     let known = checkpoint.knownWitnesses
-    checkpoint.knownWitnesses.append(text)
+    if known.last != text { checkpoint.knownWitnesses.append(text) }
     commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: mutated(.witnessUnchecked) ? nil : known))
   }
 
@@ -259,6 +263,7 @@ extension Core {
     answered(.witness)
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
+    checkpoint.lacksWitness = false
     // What was sent and not answered may still take effect: it stays known.
     checkpoint.knownWitnesses.removeFirst(max(0, checkpoint.knownWitnesses.count - 64))
     if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
@@ -282,6 +287,7 @@ extension Core {
       checkpoint.witnessRetryAt = monotonic + options.retryMilliseconds
       return
     }
+    checkpoint.lacksWitness = true
     sourceTrouble(.witness, "\(reason); the next checkpoint tries again")
     if commitsWitnessAgain() { return }
     if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }

@@ -281,10 +281,8 @@ extension Executor {
     } catch {
       switch error {
       case .unavailable(let reason): return .sourceUnavailable(question, reason: reason)
-      case .topicMissing(let topic, let nearest):
-        let hint = nearest.map { "; did you mean \($0)?" } ?? ""
-        return .topicMissing("topic \(topic) does not exist on these brokers: create it, or mend sources.*.topic\(hint)")
-      case .refused(let reason): return .failed(Stop(.failed, "Kafka refuses: \(reason)"))
+      case .topicMissing: return .topicMissing("\(error)")
+      case .refused: return .failed(Stop(.failed, "\(error)"))
       }
     }
   }

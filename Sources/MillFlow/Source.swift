@@ -57,13 +57,23 @@ package struct Anchor: Hashable, Sendable {
 }
 
 /// Why a call to the source did not do what it should.
-package enum SourceError: Error, Hashable, Sendable {
+package enum SourceError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Brokers down, leader moving, time-out, rights taken away: wait and ask again.
   case unavailable(String)
   /// With the nearest name that there is.
   case topicMissing(topic: String, nearest: String?)
   /// Wrong configuration or credentials that no waiting mends.
   case refused(String)
+
+  package var description: String {
+    switch self {
+    case .unavailable(let reason): reason
+    case .topicMissing(let topic, let nearest):
+      "topic \(topic) does not exist on these brokers: create it, or mend sources.*.topic"
+        + (nearest.map { "; did you mean \($0)?" } ?? "")
+    case .refused(let reason): "Kafka refuses: \(reason)"
+    }
+  }
 }
 
 /// What ``Source/poll(into:limit:timeoutMilliseconds:)`` tells beside records.

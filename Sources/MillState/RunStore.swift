@@ -50,10 +50,17 @@ package struct BucketID: Hashable, Comparable, Sendable {
   }
 }
 
-package enum RunStoreError: Error, Hashable, Sendable {
+package enum RunStoreError: Error, Hashable, Sendable, CustomStringConvertible {
   case outOfSpace(String)
   case corrupt(String)
   case failed(String)
+
+  package var description: String {
+    switch self {
+    case .outOfSpace(let place): "no space left (\(place))"
+    case .corrupt(let reason), .failed(let reason): reason
+    }
+  }
 }
 
 /// The seam to RocksDB: sorted runs in, batched look-ups, buckets dropped whole, checkpoints.

@@ -16,6 +16,8 @@ from secured import PASSWORD, SECRET, USER, SecuredBroker, TokenEndpoint
 # A broker with listeners of its own for each, and waits for tokens and rights.
 pytestmark = pytest.mark.long
 EVENTS = 3000
+# What README says a pipeline needs.
+RIGHTS = [("Read", "--topic"), ("DescribeConfigs", "--topic"), ("Read", "--group")]
 _numbers = itertools.count()
 
 
@@ -211,6 +213,12 @@ def test_a_client_without_certificate_is_refused_where_one_is_required(lab, secu
     assert_waits_for(Case(lab, secured, None, "mtls", tls(secured)), "certificate")
 
 
+def test_a_clients_own_certificate_that_has_expired_is_waited_out_with_the_brokers_reason(lab, secured):
+    expired = secured.authority.certificate("client-expired", f"/CN={USER}-by-certificate", expired=True)
+    properties = tls(secured, **{"ssl.key.location": str(expired.with_suffix(".key")), "ssl.certificate.location": str(expired.with_suffix(".crt"))})
+    assert_waits_for(Case(lab, secured, None, "mtls", properties), "certificate")
+
+
 def test_a_wrong_client_secret_is_waited_out_with_the_endpoints_reason(lab, secured, tokens):
     case = Case(lab, secured, tokens.subject, "oauth", oauth(secured, tokens, secret="canary-other-4410"))
     assert_waits_for(case, "HTTP 401: invalid_client (unknown client or wrong secret)", tokens.url)
@@ -244,16 +252,18 @@ def test_tokens_are_renewed_before_they_expire_and_an_endpoint_that_fails_meanwh
         case.assert_exact(EVENTS + 500)
 
 
-def test_an_acl_taken_away_while_running_is_named_and_given_back_goes_on(lab, secured):
+@pytest.mark.parametrize("operation, resource", RIGHTS, ids=lambda word: word.strip("-"))
+def test_an_acl_taken_away_while_running_is_named_and_given_back_goes_on(lab, secured, operation, resource):
     case = Case(lab, secured, USER, "sasl", sasl(secured, "PLAIN"))
     case.start()
     case.until_rows(EVENTS)
-    secured.revoke(USER, "Read", "--topic", case.topic)
+    right = (USER, operation, resource, case.topic if resource == "--topic" else case.group)
+    secured.revoke(*right)
     case.produce(range(EVENTS, EVENTS + 500))
     case.until_said("authorization failed")
     time.sleep(3)
     assert not case.life.ended(), case.life.tail()
-    secured.grant(USER, "Read", "--topic", case.topic)
+    secured.grant(*right)
     case.until_rows(EVENTS + 500)
     case.until_said("Kafka answers again")
     case.assert_exact(EVENTS + 500)
@@ -261,8 +271,6 @@ def test_an_acl_taken_away_while_running_is_named_and_given_back_goes_on(lab, se
 
 # MARK: Rights
 
-
-RIGHTS = [("Read", "--topic"), ("DescribeConfigs", "--topic"), ("Read", "--group")]
 
 
 @pytest.mark.parametrize("missing", RIGHTS, ids=lambda right: f"{right[0]} {right[1]}")

@@ -89,6 +89,33 @@ private func lines(_ commands: [Command]) -> [String] {
     #expect(start.core.progress.waits.map(\.subject) == [.kafka])
   }
 
+  @Test func `a witness that was not committed is tried again when a checkpoint is due, although no record has come`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2")
+    _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    func commits(_ commands: [Command]) -> Int {
+      commands.count { if case .commitWitness = $0 { true } else { false } }
+    }
+    var now = start.now
+    func pass() {
+      now.monotonicMilliseconds += 10_001
+      now.wallMilliseconds += 10_001
+    }
+    pass()
+    #expect(commits(start.core.step(.wake, now: now)) == 0, "nothing is owed")
+    _ = start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: now)
+    #expect(commits(start.core.step(.wake, now: now)) == 0, "not at once")
+    pass()
+    #expect(commits(start.core.step(.wake, now: now)) == 1)
+    pass()
+    #expect(commits(start.core.step(.wake, now: now)) == 0, "one is under way")
+    #expect(lines(start.core.step(.witnessCommitted, now: now)) == ["Kafka answers again (the group's offsets)"])
+    pass()
+    #expect(commits(start.core.step(.wake, now: now)) == 0)
+  }
+
   @Test func `a full disk holds the source and is waited for until the work has found room`() {
     var start = Start()
     _ = start.open([whole(start)])

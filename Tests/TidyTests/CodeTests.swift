@@ -104,6 +104,17 @@ private func functions(_ code: [String]) -> [(start: Int, count: Int)] {
   #expect(functions(code).map { [$0.start, $0.count] } == [[1, 5], [6, 2]])
 }
 
+/// Messages quote errors whole: an enum without a description shows its Swift, `unavailable("…")`.
+@Test func `every enum of errors says in words what happened`() {
+  let lines = sources.flatMap { file in file.code.map { (file.path, $0) } }
+  let described = Set(
+    lines.compactMap { _, line in line.firstMatch(of: /extension (\w+): .*CustomStringConvertible/).map { String($0.1) } })
+  let errors = lines.compactMap { path, line in line.firstMatch(of: /enum (\w+): .*\bError\b.*/).map { (path, String($0.1), line) } }
+  #expect(errors.count > 5)
+  let found = errors.filter { !$0.2.contains("CustomStringConvertible") && !described.contains($0.1) }
+  #expect(found.map { "\($0.0): \($0.1)" } == [])
+}
+
 @Test func `nothing is left to be done`() {
   let words = ["TO" + "DO", "FIX" + "ME", "XX" + "X"]
   let found = all.flatMap { file in

@@ -7,9 +7,16 @@ package enum ManifestFormat {
   static let headerByteCount = 16
 
   /// Why bytes are no manifest.
-  package enum Failure: Error, Hashable, Sendable {
+  package enum Failure: Error, Hashable, Sendable, CustomStringConvertible {
     case newerVersion(found: UInt32, supported: UInt32)
     case malformed(ByteReaderError)
+
+    package var description: String {
+      switch self {
+      case .newerVersion(let found, let supported): "format version \(found); this millrace reads up to \(supported)"
+      case .malformed(let error): "\(error)"
+      }
+    }
   }
 
   package static func encode(_ manifest: Manifest) -> [UInt8] {

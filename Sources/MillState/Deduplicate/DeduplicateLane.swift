@@ -1,11 +1,19 @@
 package import MillBase
 
 /// What can go wrong with the files of a state.
-package enum StateError: Error, Hashable, Sendable {
+package enum StateError: Error, Hashable, Sendable, CustomStringConvertible {
   case store(RunStoreError)
   case disk(DiskError)
   /// A file of a checkpoint that isn't what it should be; `reason` says what was found and what would be right.
   case corrupt(path: String, reason: String)
+
+  package var description: String {
+    switch self {
+    case .store(let error): "\(error)"
+    case .disk(let error): "\(error)"
+    case .corrupt(let path, let reason): "\(path): \(reason)"
+    }
+  }
 }
 
 /// Which keys a deduplicate operator has seen: the state lane's half. It writes frozen tables to the store, drops buckets, keeps the
