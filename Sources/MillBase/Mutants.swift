@@ -9,6 +9,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   case halvesShareToken, halvesKeepParentsToken, refusedRowForgotten, retireNumbersReused, truncateRetireEarly
   // K6
   case topicUnchecked
+  /// K4: what is replayed may lie beyond the topic's end.
+  case replayEndUnchecked
   // Watermarks
   case idleUnasked
 }

@@ -4,6 +4,8 @@ import Synchronization
 package enum Branch: String, CaseIterable, Sendable {
   // K3: records deleted before they were read
   case k3LossAccepted, k3ReplayedWithLoss, k3LostWhileRunning
+  // K4: a partition that ends before what was read
+  case k4EndsBeforeAtStart, k4EndsBeforeInReplay, k4EndsBeforeWhileRunning
   // K6: a topic made anew
   case k6CheckpointRefused, k6AnchorsKept
   // R4: replay

@@ -102,6 +102,7 @@ extension Core {
       Reach.mark(.k3LostWhileRunning)
       windUp = lossStop([Gap(partition: found.partition, start: found.offset, next: low)])
     } else if found.offset > end {
+      Reach.mark(.k4EndsBeforeWhileRunning)
       windUp = Stop(
         .promise, rule: "K4",
         "partition \(found.partition) of \(options.topic) ends at offset \(end), but was read up to \(found.offset): it was truncated, or the topic was deleted and made anew"

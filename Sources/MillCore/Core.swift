@@ -49,6 +49,8 @@ package struct Core {
   var lastPolledAt: Int64?
   /// The partitions that are fetched while the others' buffers are full; nil: all.
   var fetchedOnly: Set<Int>?
+  /// Since when a partition has ended before what an intent that is replayed says was read of it.
+  var endsEarlySince: Int64?
   var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
   var endOffsets: [Int64] = []
   // K3: records that are gone
@@ -188,6 +190,7 @@ package struct Core {
 
   package var isStopped: Bool { phase == .stopped }
   package var isLive: Bool { phase == .live }
+  package var isReplaying: Bool { phase == .replaying }
 
   // MARK: - Dispatch
 

@@ -141,6 +141,21 @@ def test_a_topic_made_anew_while_stopped_is_refused_by_name(ready, events):
     assert lab.count(pipeline.table) == EVENTS
 
 
+def test_a_topic_too_short_for_what_has_to_be_replayed_is_refused_by_name(kafka_lab):
+    """No checkpoint has what was read: the log alone knows how far that was."""
+    lab = kafka_lab
+    topic = lab.topic()
+    lab.produce_events(topic, range(EVENTS))
+    pipeline = lab.pipeline(topic, lab.table(), more={"checkpoint": {"interval": "10m"}})
+    life = started(lab, pipeline, EVENTS)
+    life.kill()
+    recreate(lab, topic, 3)
+    lab.produce_events(topic, range(10_000, 10_000 + EVENTS // 2))
+    tail = run(lab, pipeline, code=4).tail()
+    assert "K4" in tail and topic in tail and "but was read up to" in tail, tail
+    assert lab.count(pipeline.table) == EVENTS
+
+
 def test_a_topic_with_fewer_partitions_than_were_read_is_refused_by_name(ready):
     lab, pipeline = ready
     run(lab, pipeline)

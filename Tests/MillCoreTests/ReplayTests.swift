@@ -44,6 +44,24 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
     #expect(commands.contains { if case .replay = $0 { true } else { false } })
   }
 
+  @Test func `a partition that ends before what is replayed of it stops with a name, unless the brokers have only just come up (K4)`() {
+    var replaying = Replaying()
+    func poll(_ ends: [Bool], trouble: String? = nil, after milliseconds: Int64) -> Stop? {
+      replaying.clock += milliseconds
+      return stop(
+        replaying.step(.polled(Polled(next: [20, 7], rows: [20, 7], byteCount: 99, isAtEnd: ends, trouble: trouble, stop: nil))))
+    }
+    #expect(poll([true, true], after: 0) == nil)
+    #expect(poll([true, true], after: 24_999) == nil)
+    #expect(poll([true, true], trouble: "all brokers down", after: 10) == nil)
+    #expect(poll([true, true], after: 10) == nil)
+    #expect(poll([true, false], after: 24_999) == nil, "more has come")
+    #expect(poll([true, true], after: 10) == nil)
+    let found = poll([true, true], after: 25_000)
+    #expect(found?.rule == "K4" && found?.kind == .promise)
+    #expect(found?.message.contains("partition 1 of t ends at offset 7, but was read up to 10") == true, "\(found?.message ?? "")")
+  }
+
   @Test func `all partitions are fetched again, each from where its buffer ends, when the replay is over`() {
     var replaying = Replaying()
     _ = replaying.poll([400_000, 0])

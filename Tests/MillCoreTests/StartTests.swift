@@ -171,6 +171,15 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     var shrunk = Start()
     _ = shrunk.open([whole(shrunk)])
     #expect(stop(shrunk.look(witness: nil, end: [-1]))?.rule == "K4")
+    // What was read since the checkpoint counts too.
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: 7, ranges: [PartitionRange(partition: 0, start: 0, next: 9)],
+      inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    var short = Start()
+    _ = short.open([whole(short)], records: [.intent(intent), .seal(seal)], end: 4)
+    let found = stop(short.look(witness: "millrace:\(Start.lineage):2", end: [8]))
+    #expect(found?.rule == "K4" && found?.message.contains("ends at offset 8, but was read up to 9") == true, "\(found?.message ?? "")")
   }
 
   @Test func `another cluster, fewer partitions, or another table stop with exit 4`() {
@@ -180,6 +189,15 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     var fewer = Start()
     _ = fewer.open([whole(fewer)])
     #expect(stop(fewer.look(witness: nil, low: [], end: []))?.rule == "K8")
+    // One that joined after the checkpoint is known to the log alone.
+    let joined = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: 7,
+      ranges: [PartitionRange(partition: 0, start: 0, next: 1), PartitionRange(partition: 1, start: 0, next: 1)],
+      inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    var gone = Start()
+    _ = gone.open([whole(gone)], records: [.intent(joined), .seal(seal)], end: 4)
+    #expect(stop(gone.look(witness: "millrace:\(Start.lineage):2"))?.message.contains("has 1 partitions, the state knows 2") == true)
     var table = Start()
     _ = table.open([whole(table)])
     #expect(stop(table.look(witness: nil, identity: "anew"))?.rule == "C8")

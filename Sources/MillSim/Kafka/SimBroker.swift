@@ -17,8 +17,13 @@ package final class SimBroker {
     /// First offset of a transaction that is still open; nothing from here on can be read.
     package fileprivate(set) var openTransaction: Int64?
 
-    package var end: Int64 { base + Int64(slots.count) }
+    /// Records from here on are gone, and none comes any more.
+    package fileprivate(set) var cutAt: Int64?
+
+    package var end: Int64 { cutAt ?? written }
     package var stableEnd: Int64 { openTransaction ?? end }
+    /// The end of what was ever written.
+    fileprivate var written: Int64 { base + Int64(slots.count) }
 
     package func slot(_ offset: Int64) -> Slot? {
       offset >= base && offset < end ? slots[Int(offset - base)] : nil
@@ -67,6 +72,7 @@ package final class SimBroker {
   /// Appends a record, and perhaps what aborted transactions leave behind. Returns its offset.
   @discardableResult
   package func append(_ record: LogicalRecord, partition: Int) -> Int64 {
+    guard partitions[partition].cutAt == nil else { return partitions[partition].end }
     if draws.chance(rates.gap) { appendGap(partition, count: draws.within(1...3)) }
     if partitions[partition].openTransaction == nil, draws.chance(rates.stall) {
       trace.hit(.kafkaStall, "partition \(partition)")
@@ -100,6 +106,13 @@ package final class SimBroker {
     partitions[Int(origin.partition)].slots[index] = .record(record, payload: Array("{\"changed\":true}".utf8))
   }
 
+  /// The newest records of a partition are lost from `offset` on, as by an unclean election, and no others come.
+  package func cut(partition: Int, at offset: Int64) {
+    trace.hit(.kafkaCut, "partition \(partition) at \(offset)")
+    partitions[partition].openTransaction = nil
+    partitions[partition].cutAt = offset
+  }
+
   /// The topic is deleted and made anew with other records, as many as there were before.
   package func recreateTopic() {
     trace.hit(.kafkaTopicAnew)
@@ -124,10 +137,12 @@ package final class SimBroker {
     for index in partitions.indices { partitions[index].openTransaction = nil }
   }
 
-  /// What the generator put at `origin`.
+  /// What the generator put at `origin`, whether or not it is still there.
   package func record(_ origin: Origin) -> LogicalRecord? {
     guard partitions.indices.contains(Int(origin.partition)) else { return nil }
-    if case .record(let record, _)? = partitions[Int(origin.partition)].slot(origin.offset) { return record }
+    let partition = partitions[Int(origin.partition)]
+    guard origin.offset >= partition.base, origin.offset < partition.written else { return nil }
+    if case .record(let record, _) = partition.slots[Int(origin.offset - partition.base)] { return record }
     return nil
   }
 }

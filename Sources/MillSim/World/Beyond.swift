@@ -26,6 +26,8 @@ package enum Beyond: String, CaseIterable, Sendable {
   case tableDropped
   /// The topic is deleted and made anew, and soon as long as it was.
   case topicAnew
+  /// A partition loses its newest records, some of them read.
+  case partitionCut
   /// The next start's program decides otherwise under the same plan and replay version.
   case programDiffers
 
@@ -64,6 +66,7 @@ extension World {
       switch beyond {
       case .rollback: server.table.parts.count >= partsWhenCopied + 3
       case .otherCopy, .topicAnew: isLive && broker.committed != nil
+      case .partitionCut: cuttable != nil
       default: true
       }
     if left > 0, !isTelling {
@@ -75,6 +78,12 @@ extension World {
       case .retention: deleteUnread()
       case .tableDropped: dropTable()
       case .topicAnew: recreateTopic()
+      case .partitionCut where draws.chance(0.4):
+        strike(.kill)
+        cutAmidReplay(within: 10_000)
+      case .partitionCut:
+        cutPartition()
+        if draws.chance(0.5) { strike(.kill) }
       case .rollback, .stateDeleted, .checkpointRots, .logRots, .logDeleted, .planChanges, .programDiffers:
         waitingBeyond = beyond
         // A careful user stops the engine before.
@@ -114,7 +123,7 @@ extension World {
     case .programDiffers:
       otherWithin = scenario.within > 1000 ? 1 : 100_000
       loosen(.nothing)
-    case .otherCopy, .inputChanges, .retention, .tableDropped, .topicAnew: break
+    case .otherCopy, .inputChanges, .retention, .tableDropped, .topicAnew, .partitionCut: break
     }
   }
 
@@ -144,6 +153,21 @@ extension World {
     invariants.isTopicAnew = true
     loosen(.nothing)
     if draws.chance(0.3) { strike(.kill) }
+  }
+
+  /// What was read of a partition for good: no later start has read less.
+  private var cuttable: EpochFact.Range? { watch.epochs[watch.durablySealedEpoch]?.ranges.first { $0.next > $0.start } }
+
+  private func cutPartition() {
+    guard let range = cuttable else { return }
+    happened(.partitionCut)
+    broker.cut(partition: Int(range.partition), at: draws.within(range.start...range.next - 1))
+  }
+
+  // As soon as records are read again, or where none are.
+  private func cutAmidReplay(within left: Int64) {
+    if left <= 0 || isLive || isReplaying { return cutPartition() }
+    scheduler.after(1) { [self] in cutAmidReplay(within: left - 1) }
   }
 
   private func changeInput() {

@@ -18,6 +18,7 @@ extension Scenario {
     checkpointsReplay = draws.chance(0.15)
     // State is flushed again and again beside a slow seal, a checkpoint's too.
     if draws.chance(0.1) { (stateMemory, slowestJob, slowestSync) = (1024, 5, 1000) }
+    if draws.chance(0.02), beyond == nil { beyond = .partitionCut }
   }
 
   // An engine that waits, a network and a server that take their time: inserts come near their deadlines, before and after.

@@ -235,7 +235,8 @@ package struct Scenario: Sendable {
     stateOutOfSpace = draws.chance(0.2) ? rate(0.2) : 0
     // The age of a batch is told by the wall clock, which must not jump by more than such a window.
     if destination == .tokenOnly, windowSeconds < 3600 { wallJumpEvery = 0 }
-    let unlucky = draws.pick(Beyond.allCases.filter { $0 != .tableDropped && $0 != .topicAnew } + [.rollback, .rollback])
+    let apart: [Beyond] = [.tableDropped, .topicAnew, .partitionCut]
+    let unlucky = draws.pick(Beyond.allCases.filter { !apart.contains($0) } + [.rollback, .rollback])
     beyond = draws.chance(0.25) ? unlucky : nil
     serverClockSkew = draws.pick([0, 0, -7000, 90_000, -3_600_000, 3_600_000])
   }

@@ -115,6 +115,9 @@ package final class World {
   /// Whether the engine takes new records now.
   var isLive: Bool { life?.engine.core.isLive ?? false }
 
+  /// Whether it reads records again that it had read before it was killed.
+  var isReplaying: Bool { life?.engine.core.isReplaying ?? false }
+
   /// Lets go of what holds the world in memory through itself; it has been judged.
   func close() {
     life?.close()
