@@ -109,7 +109,11 @@ extension Core {
     guard phase == .live || (phase == .preparing && checkpoint.stage != .idle) || phase == .replaying else { return }
     if phase == .live, stopRequested, checkpoint.stage == .idle, !checkpoint.isLast, !isSealing {
       checkpoint.isLast = true
-      if checkpoint.lastEpoch == epoch, pendingRows.allSatisfy({ $0 == 0 }) { return finishLast() }
+      if checkpoint.lastEpoch == epoch, pendingRows.allSatisfy({ $0 == 0 }) {
+        guard checkpoint.lacksWitness else { return finishLast() }
+        if !checkpoint.isCommittingWitness { commitWitness() }
+        return
+      }
       Reach.mark(.r14Terminated)
       return beginCheckpoint()
     }
@@ -118,7 +122,7 @@ extension Core {
       if checkpoint.lastEpoch == epoch {
         checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
         // Nothing has come since; what the checkpoint before left to the next one is still due.
-        if checkpoint.lacksWitness { commitWitness() }
+        if checkpoint.lacksWitness, !checkpoint.isCommittingWitness { commitWitness() }
       } else {
         beginCheckpoint()
       }

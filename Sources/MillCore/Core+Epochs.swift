@@ -42,7 +42,6 @@ extension Core {
     case .replaying:
       lastPolled = polled
       if let lost = polled.lost { return end(Self.lostInReplay(lost, options.topic)) }
-      watchEarlyEnd(polled)
       boundBuffers(polled)
     case .live:
       lastPolled = polled
@@ -58,26 +57,6 @@ extension Core {
       .promise, rule: "K3",
       "partition \(lost.partition) of \(topic): offset \(lost.offset) is not there any more (\(lost.reason)), while epochs were replayed: it was deleted, or the topic was made anew. Start again to learn what is lost"
     )
-  }
-
-  /// K4: the brokers say that a partition ends before what was read of it. One that has just come up may have to catch up first.
-  private mutating func watchEarlyEnd(_ polled: Polled) {
-    let missing =
-      replayNext < replay.count && polled.trouble == nil && !mutated(.replayEndUnchecked)
-      ? replay[replayNext].ranges.first { range in
-        let index = Int(range.partition)
-        return index < polled.next.count && polled.isAtEnd[index] && polled.next[index] < range.next
-      } : nil
-    guard let missing else { return endsEarlySince = nil }
-    let since = endsEarlySince ?? monotonic
-    endsEarlySince = since
-    guard monotonic - since >= options.stallPatienceMilliseconds else { return }
-    Reach.mark(.k4EndsBeforeInReplay)
-    end(
-      Stop(
-        .promise, rule: "K4",
-        "partition \(missing.partition) of \(options.topic) ends at offset \(polled.next[Int(missing.partition)]), but was read up to \(missing.next), which epoch \(epoch + 1) is being replayed from: it was truncated or made anew"
-      ))
   }
 
   /// Adds up for how long each partition has had nothing to take, while it was asked. Records may have come during a wait for ClickHouse or
@@ -174,6 +153,7 @@ extension Core {
 
   /// More than one intent may lie whole in the buffers.
   mutating func advanceReplay() {
+    if nextDescribe <= monotonic { ask(.describe) }
     if let lastPolled { replayWhenComplete(lastPolled) }
   }
 

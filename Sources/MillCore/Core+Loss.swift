@@ -112,6 +112,43 @@ extension Core {
     }
   }
 
+  /// K4: what is still to be read lies behind a partition's end. Two looks must say so: a new leader may have to catch up first.
+  mutating func judgeEnd(_ look: SourceLook) {
+    guard let text = earlyEnd(look), windUp == nil else { return endsEarly = false }
+    guard endsEarly else {
+      endsEarly = true
+      return say(.warning, "\(text); looking again before that is believed")
+    }
+    let stop = Stop(.promise, rule: "K4", "\(text): it was truncated, or the topic was made anew")
+    if phase == .live {
+      windUp = stop
+    } else if deliveries.allSatisfy(\.isAcked), deadLetters.waiting.isEmpty {
+      // What was sealed went out first: Kafka has no longer all that it was made of.
+      Reach.mark(.k4EndsBeforeInReplay)
+      end(stop)
+    }
+  }
+
+  private func earlyEnd(_ look: SourceLook) -> String? {
+    if phase == .replaying {
+      guard look.stableEnd.count >= partitions.count else {
+        return "topic \(options.topic) has \(look.low.count) partitions, while epochs of \(partitions.count) are replayed"
+      }
+      for intent in mutated(.replayEndUnchecked) ? [] : replay[replayNext...] {
+        for range in intent.ranges where range.next > look.stableEnd[Int(range.partition)] {
+          return
+            "partition \(range.partition) of \(options.topic) ends at offset \(look.stableEnd[Int(range.partition)]), but epoch \(intent.epoch), which has to be replayed, was read up to \(range.next)"
+        }
+      }
+    } else if options.untilEnd {
+      for (index, end) in endOffsets.enumerated() where partitions[index].next < end && look.stableEnd[index] < end {
+        guard partitions[index].next >= look.stableEnd[index] else { continue }
+        return "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but ended at \(end) when this start began"
+      }
+    }
+    return nil
+  }
+
   /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
   mutating func takeAnchorsLive(_ stop: Stop?) {
     if checkpoint.topicCheck == .asked {
@@ -194,10 +231,13 @@ extension Core {
         .promise, rule: "K8",
         "topic \(options.topic) is not there any more: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
       ) : Stop(.failed, text)
-    guard phase == .live else { return end(stop) }
+    guard phase == .live || phase == .replaying else { return end(stop) }
     let since = topicMissingSince ?? monotonic
     topicMissingSince = since
-    if monotonic - since >= options.topicMissingPatienceMilliseconds { windUp = windUp ?? stop }
+    if monotonic - since >= options.topicMissingPatienceMilliseconds {
+      if phase == .replaying { return end(stop) }
+      windUp = windUp ?? stop
+    }
     nextDescribe = monotonic + options.retryMilliseconds
   }
 

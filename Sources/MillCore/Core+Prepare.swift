@@ -54,7 +54,7 @@ extension Core {
     checkpoint.broken = (opened?.checkpoints ?? []).filter { $0.problem != nil }.map(\.name)
     opened = nil
     phase = replay.isEmpty ? .live : .replaying
-    if phase == .live { beginLive() }
+    if phase == .live { beginLive() } else { judgeEnd(source) }
   }
 
   mutating func beginLive() {
@@ -79,7 +79,11 @@ extension Core {
 
   mutating func takeLook(_ look: SourceLook) {
     answered(.describe)
-    if phase == .live {
+    if phase == .replaying {
+      nextDescribe = monotonic + options.describeIntervalMilliseconds
+      topicMissingSince = nil
+      judgeEnd(look)
+    } else if phase == .live {
       nextDescribe = monotonic + options.describeIntervalMilliseconds
       source.low = look.low
       source.stableEnd = look.stableEnd
@@ -94,10 +98,11 @@ extension Core {
       if look.low.count > partitions.count { joinPartitionsLive(look) }
       if isCompacted(look) { return }
       judgeLost(look)
+      judgeEnd(look)
       watchStalls(look)
-      return
+    } else {
+      start.look = look
     }
-    start.look = look
   }
 
   // MARK: - The table

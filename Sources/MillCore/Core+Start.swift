@@ -423,10 +423,8 @@ extension Core {
         return false
       }
     }
-    // Some may have joined since the checkpoint: the log knows them.
-    let known = replay.flatMap(\.ranges).reduce(partitions.count) { max($0, Int($1.partition) + 1) }
-    if look.low.count < known {
-      end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, the state knows \(known)"))
+    if look.low.count < partitions.count {
+      end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
       return false
     }
     if look.low.count > partitions.count { joinPartitions(look.low.count) }
@@ -436,17 +434,12 @@ extension Core {
   /// K3, K4: what is to be read must still be there.
   mutating func checkBounds(_ look: SourceLook) -> Bool {
     guard checkLoss(look) else { return false }
-    // What is replayed was read too.
-    var readTo = partitions.map(\.next)
-    for range in mutated(.replayEndUnchecked) ? [] : replay.flatMap(\.ranges) {
-      readTo[Int(range.partition)] = max(readTo[Int(range.partition)], range.next)
-    }
-    for (index, next) in readTo.enumerated() where next > look.stableEnd[index] {
+    for (index, partition) in partitions.enumerated() where partition.next > look.stableEnd[index] {
       Reach.mark(.k4EndsBeforeAtStart)
       end(
         Stop(
           .promise, rule: "K4",
-          "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(next): it was truncated or made anew"
+          "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"
         ))
       return false
     }

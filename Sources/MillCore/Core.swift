@@ -49,8 +49,8 @@ package struct Core {
   var lastPolledAt: Int64?
   /// The partitions that are fetched while the others' buffers are full; nil: all.
   var fetchedOnly: Set<Int>?
-  /// Since when a partition has ended before what an intent that is replayed says was read of it.
-  var endsEarlySince: Int64?
+  /// The last look found a partition that ends before what is still to be read of it.
+  var endsEarly = false
   var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
   var endOffsets: [Int64] = []
   // K3: records that are gone

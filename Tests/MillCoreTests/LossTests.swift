@@ -39,6 +39,21 @@ private func result(_ intent: Intent) -> EpochResult {
     #expect(found?.message.contains("offsets 0 to 3") == true && found?.message.contains("--accept-loss 't/0:0-3'") == true)
   }
 
+  @Test func `an end that is no longer reached is not waited for (K4)`() {
+    var start = Start(untilEnd: true)
+    _ = start.open([whole(start)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2", end: [10])
+    _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    func look() -> [Command] {
+      start.core.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [0])), now: start.now)
+    }
+    let first = look()
+    #expect(stop(first) == nil && words(first, .warning).count == 1)
+    let found = stop(look())
+    #expect(found?.rule == "K4" && found?.message.contains("ends at offset 0, but ended at 10") == true, "\(found?.message ?? "")")
+  }
+
   @Test(arguments: [gap(0, 3), gap(0, 5), gap(1, 4), gap(0, 4, partition: 1)])
   func `any other range than the lost one is not taken for it (K3)`(_ other: Gap) {
     var start = Start(losses: [other])

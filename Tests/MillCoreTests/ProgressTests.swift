@@ -111,9 +111,22 @@ private func lines(_ commands: [Command]) -> [String] {
     #expect(commits(start.core.step(.wake, now: now)) == 1)
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 0, "one is under way")
-    #expect(lines(start.core.step(.witnessCommitted, now: now)) == ["Kafka answers again (the group's offsets)"])
+    let answered = start.core.step(.witnessCommitted, now: now)
+    #expect(lines(answered) == ["Kafka answers again (the group's offsets)"] && commits(answered) == 0)
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 0)
+  }
+
+  @Test func `a pipeline that is asked to stop tries a witness that failed once more, and stops whether or not that helps`() {
+    var start = Start()
+    _ = start.open([whole(start)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2")
+    _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    _ = start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: start.now)
+    let asked = start.core.step(.stopRequested, now: start.now)
+    #expect(stop(asked) == nil && asked.contains { if case .commitWitness = $0 { true } else { false } })
+    #expect(stop(start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: start.now))?.kind == .done)
   }
 
   @Test func `a full disk holds the source and is waited for until the work has found room`() {

@@ -7,17 +7,19 @@ import Testing
 private struct Replaying: ~Copyable {
   var start = Start()
   var clock: Int64 = 2_000
+  /// What the replay began with.
+  private(set) var begun: [Command] = []
 
-  init() {
+  init(ends: [Int64] = [1_000_000, 1_000_000]) {
     let intent = Intent(
       epoch: 1, clockMilliseconds: 1, planHash: 7,
       ranges: [PartitionRange(partition: 0, start: 0, next: 10), PartitionRange(partition: 1, start: 0, next: 10)],
       inputDigest: Digest128(low: 0, high: 0))
     let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
     _ = start.open([whole(start)], records: [.intent(intent), .seal(seal)], end: 4)
-    _ = start.look(witness: "millrace:\(Start.lineage):2", low: [0, 0], end: [1_000_000, 1_000_000])
+    _ = start.look(witness: "millrace:\(Start.lineage):2", low: [0, 0], end: ends)
     _ = step(.logBegun(end: 6, durableEnd: 6))
-    _ = step(.stateOpened)
+    begun = step(.stateOpened)
   }
 
   mutating func step(_ event: Event) -> [Command] {
@@ -44,22 +46,29 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
     #expect(commands.contains { if case .replay = $0 { true } else { false } })
   }
 
-  @Test func `a partition that ends before what is replayed of it stops with a name, unless the brokers have only just come up (K4)`() {
-    var replaying = Replaying()
-    func poll(_ ends: [Bool], trouble: String? = nil, after milliseconds: Int64) -> Stop? {
-      replaying.clock += milliseconds
-      return stop(
-        replaying.step(.polled(Polled(next: [20, 7], rows: [20, 7], byteCount: 99, isAtEnd: ends, trouble: trouble, stop: nil))))
+  @Test func `a partition that ends before what is replayed of it stops with a name once two looks say so (K4)`() {
+    var replaying = Replaying(ends: [1_000_000, 7])
+    func look(_ ends: [Int64]) -> [Command] {
+      replaying.clock += 30_000
+      #expect(replaying.poll([20, 7]).contains { if case .describeSource = $0 { true } else { false } })
+      return replaying.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: ends)))
     }
-    #expect(poll([true, true], after: 0) == nil)
-    #expect(poll([true, true], after: 24_999) == nil)
-    #expect(poll([true, true], trouble: "all brokers down", after: 10) == nil)
-    #expect(poll([true, true], after: 10) == nil)
-    #expect(poll([true, false], after: 24_999) == nil, "more has come")
-    #expect(poll([true, true], after: 10) == nil)
-    let found = poll([true, true], after: 25_000)
-    #expect(found?.rule == "K4" && found?.kind == .promise)
-    #expect(found?.message.contains("partition 1 of t ends at offset 7, but was read up to 10") == true, "\(found?.message ?? "")")
+    let told = "partition 1 of t ends at offset 7, but epoch 1, which has to be replayed, was read up to 10"
+    #expect(replaying.begun.contains { if case .say(.warning, let text) = $0 { text.hasPrefix(told) } else { false } })
+    #expect(stop(look([1_000_000, 12])) == nil, "a leader that had to catch up")
+    #expect(stop(look([1_000_000, 7])) == nil)
+    let found = stop(look([1_000_000, 7]))
+    #expect(found?.rule == "K4" && found?.kind == .promise && found?.message.hasPrefix(told) == true, "\(found?.message ?? "")")
+  }
+
+  @Test func `a topic that brokers don't know amid a replay has to be missing for a while (K8)`() {
+    var replaying = Replaying()
+    replaying.clock += 30_000
+    _ = replaying.poll([0, 0])
+    #expect(stop(replaying.step(.topicMissing("gone"))) == nil)
+    replaying.clock += 10_000
+    _ = replaying.poll([0, 0])
+    #expect(stop(replaying.step(.topicMissing("gone")))?.rule == "K8")
   }
 
   @Test func `all partitions are fetched again, each from where its buffer ends, when the replay is over`() {

@@ -159,8 +159,9 @@ extension World {
   private var cuttable: EpochFact.Range? { watch.epochs[watch.durablySealedEpoch]?.ranges.first { $0.next > $0.start } }
 
   private func cutPartition() {
-    guard let range = cuttable else { return }
+    guard finalStop == nil, let range = cuttable else { return }
     happened(.partitionCut)
+    cutIn = incarnation
     broker.cut(partition: Int(range.partition), at: draws.within(range.start...range.next - 1))
   }
 

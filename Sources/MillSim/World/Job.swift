@@ -61,8 +61,6 @@ enum Job {
     options.inFlightMax = scenario.inFlight
     options.idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil
     options.describeIntervalMilliseconds = 2000
-    // Lives are short here.
-    options.stallPatienceMilliseconds = 1000
     options.retryMilliseconds = scenario.retryMilliseconds
     options.backoffMaxMilliseconds = max(2000, scenario.retryMilliseconds)
     return options

@@ -24,7 +24,7 @@ package final class World {
   let draws: Draws
   private let laneDraws: Draws
   private var life: Life?
-  private var incarnation = 0
+  private(set) var incarnation = 0
   private var faultsAreOn = true
   /// Everything is written and no fault comes any more: a life runs until the end.
   private var isToEnd = false
@@ -34,6 +34,8 @@ package final class World {
   var waitingBeyond: Beyond?
   var isBeyond = false
   var olderCopy: SimDisk?
+  /// The life in which a partition lost its newest records.
+  var cutIn: Int?
   var partsWhenCopied = 0
   /// How the table is judged at the end.
   var judgement = Judgement.exact
@@ -211,6 +213,7 @@ package final class World {
     case .done: restart()
     case .failed where isLegal(stop): restart()
     case _ where isLegalTableStop(stop): restart()
+    case .promise where stop.rule == "K4" && cutIn == nil: invariants.violate("the engine misses records that are there: \(stop.message)")
     case .promise where stop.rule.isEmpty: invariants.violate("a stop that names no rule: \(stop.message)")
     case .promise where isBeyond: stoppedBeyond(stop)
     case .promise where scenario.destination == .tokenOnly && stop.rule == "R10": finalStop = stop
@@ -232,7 +235,9 @@ package final class World {
 
   // The stop that had to come. Where a user may accept what it says, some do.
   private func stoppedBeyond(_ stop: Stop) {
-    if plan > 0, stop.rule == "R4" {
+    if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
+      invariants.violate("a partition was cut, and the engine stops for another reason: \(stop.rule) \(stop.message)")
+    } else if plan > 0, stop.rule == "R4" {
       plan = 0
       restart()
     } else if stop.rule == "K6", scenario.beyond == .topicAnew, draws.chance(0.5) {
