@@ -13,4 +13,14 @@ enum CertificateProblem {
     default: return "\(whose) is refused by OpenSSL (verify error \(code))"
     }
   }
+
+  /// What a broker's TLS alert says of the client's own certificate; nil: `text` has no such alert.
+  static func ofClient(_ text: String) -> String? {
+    let alerts = [
+      "certificate required", "certificate unknown", "certificate expired", "certificate revoked", "bad certificate", "unknown ca",
+    ]
+    guard alerts.contains(where: { text.contains("alert \($0)") }) else { return nil }
+    return
+      "the broker refuses the client's certificate (ssl.certificate.location): there is none, it has expired, or it is signed by an authority that the broker doesn't know"
+  }
 }

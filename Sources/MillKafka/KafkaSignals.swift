@@ -39,6 +39,7 @@ final class KafkaSignals: Sendable {
     if text.contains("certificate verify failed"), let problem = state.withLock({ $0.certificateProblem }) {
       return "\(problem) (SSL: certificate verify failed)"
     }
+    if let problem = CertificateProblem.ofClient(text) { text += "; \(problem)" }
     // Its nonce is wrong (librdkafka's #4895), and Kafka looks at it since 4.0.
     if text.contains("invalid credentials with SASL mechanism SCRAM"), KafkaClient.libraryVersion < 0x0206_0100 {
       text += "; librdkafka before 2.6.1, as this one is, can't do SCRAM with Kafka 4.0 and later: take PLAIN, OAUTHBEARER or a certificate"

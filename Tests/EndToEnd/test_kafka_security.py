@@ -210,13 +210,13 @@ def test_a_certificate_that_proves_nothing_is_refused_and_named(lab, secured, li
 
 
 def test_a_client_without_certificate_is_refused_where_one_is_required(lab, secured):
-    assert_waits_for(Case(lab, secured, None, "mtls", tls(secured)), "certificate")
+    assert_waits_for(Case(lab, secured, None, "mtls", tls(secured)), "the broker refuses the client's certificate", "there is none")
 
 
 def test_a_clients_own_certificate_that_has_expired_is_waited_out_with_the_brokers_reason(lab, secured):
     expired = secured.authority.certificate("client-expired", f"/CN={USER}-by-certificate", expired=True)
     properties = tls(secured, **{"ssl.key.location": str(expired.with_suffix(".key")), "ssl.certificate.location": str(expired.with_suffix(".crt"))})
-    assert_waits_for(Case(lab, secured, None, "mtls", properties), "certificate")
+    assert_waits_for(Case(lab, secured, None, "mtls", properties), "alert certificate unknown", "the broker refuses the client's certificate")
 
 
 def test_a_wrong_client_secret_is_waited_out_with_the_endpoints_reason(lab, secured, tokens):
