@@ -119,7 +119,9 @@ extension Core {
       endsEarly = true
       return say(.warning, "\(text); looking again before that is believed")
     }
-    let stop = Stop(.promise, rule: "K4", "\(text): it was truncated, or the topic was made anew")
+    let stop = Stop(
+      .promise, rule: "K4",
+      "\(text): it was truncated, or the topic was made anew. Run again, brokers may have to catch up; if that stops too, start anew")
     if phase == .live {
       windUp = stop
     } else if deliveries.allSatisfy(\.isAcked), deadLetters.waiting.isEmpty {
@@ -131,9 +133,6 @@ extension Core {
 
   private func earlyEnd(_ look: SourceLook) -> String? {
     if phase == .replaying {
-      guard look.stableEnd.count >= partitions.count else {
-        return "topic \(options.topic) has \(look.low.count) partitions, while epochs of \(partitions.count) are replayed"
-      }
       for intent in mutated(.replayEndUnchecked) ? [] : replay[replayNext...] {
         for range in intent.ranges where range.next > look.stableEnd[Int(range.partition)] {
           return
@@ -141,8 +140,7 @@ extension Core {
         }
       }
     } else if options.untilEnd {
-      for (index, end) in endOffsets.enumerated() where partitions[index].next < end && look.stableEnd[index] < end {
-        guard partitions[index].next >= look.stableEnd[index] else { continue }
+      for (index, end) in endOffsets.enumerated() where look.stableEnd[index] <= partitions[index].next && partitions[index].next < end {
         return "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but ended at \(end) when this start began"
       }
     }

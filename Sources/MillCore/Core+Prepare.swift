@@ -79,30 +79,25 @@ extension Core {
 
   mutating func takeLook(_ look: SourceLook) {
     answered(.describe)
-    if phase == .replaying {
-      nextDescribe = monotonic + options.describeIntervalMilliseconds
-      topicMissingSince = nil
-      judgeEnd(look)
-    } else if phase == .live {
-      nextDescribe = monotonic + options.describeIntervalMilliseconds
+    guard phase == .live || phase == .replaying else { return start.look = look }
+    nextDescribe = monotonic + options.describeIntervalMilliseconds
+    topicMissingSince = nil
+    if look.clusterID != source.clusterID {
+      return end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID) now, before they were \(source.clusterID)"))
+    }
+    if look.low.count < partitions.count {
+      return end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
+    }
+    if phase == .live {
       source.low = look.low
       source.stableEnd = look.stableEnd
       source.isCompacted = look.isCompacted
-      topicMissingSince = nil
-      if look.clusterID != source.clusterID {
-        return end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID) now, before they were \(source.clusterID)"))
-      }
-      if look.low.count < partitions.count {
-        return end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
-      }
       if look.low.count > partitions.count { joinPartitionsLive(look) }
       if isCompacted(look) { return }
       judgeLost(look)
-      judgeEnd(look)
       watchStalls(look)
-    } else {
-      start.look = look
     }
+    judgeEnd(look)
   }
 
   // MARK: - The table

@@ -61,6 +61,14 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
     #expect(found?.rule == "K4" && found?.kind == .promise && found?.message.hasPrefix(told) == true, "\(found?.message ?? "")")
   }
 
+  @Test func `a topic of fewer partitions, or another cluster, is told amid a replay too (K8, K16)`() {
+    var fewer = Replaying()
+    #expect(stop(fewer.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [99]))))?.rule == "K8")
+    var other = Replaying()
+    let look = SourceLook(clusterID: "d", topicID: "", low: [0, 0], stableEnd: [99, 99])
+    #expect(stop(other.step(.sourceDescribed(look)))?.rule == "K16")
+  }
+
   @Test func `a topic that brokers don't know amid a replay has to be missing for a while (K8)`() {
     var replaying = Replaying()
     replaying.clock += 30_000
