@@ -39,13 +39,14 @@ package enum Classification {
       case .failed(let error):
         let text = ending(response)
         let meaning = ErrorTable.meaning(of: error.code, text)
+        let said = ForeignText.cut(error.message)
         let place = viewPlace(text, quotesRows: [.refusedBefore(.data), .refusedAmidst(.data)].contains(meaning))
         // The table took the rows before the view was asked.
-        if place == .certain { return .viewFailed(code: error.code, message: error.message) }
-        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(error.message)") }
-        if place == .possible { return .refused(.dataAmidst, code: error.code, message: error.message) }
+        if place == .certain { return .viewFailed(code: error.code, message: said) }
+        if response.status == 200 { return .unknown(reason: "HTTP 200 with code \(error.code): \(said)") }
+        if place == .possible { return .refused(.dataAmidst, code: error.code, message: said) }
         if error.code == thrown, error.message.contains(Statements.alteredText) {
-          return .refused(.schema, code: error.code, message: error.message)
+          return .refused(.schema, code: error.code, message: said)
         }
         return outcome(of: withGrant(error, user: user), meaning, isOnePart: isOnePart)
       }
@@ -88,7 +89,7 @@ package enum Classification {
 
   package static func reading(_ response: HTTPResponse) -> Reading {
     if let header = response.headers["x-clickhouse-exception-code"] {
-      guard let code = Int(header) else { return .unreadable("X-ClickHouse-Exception-Code: \(header)") }
+      guard let code = Int(header) else { return .unreadable("X-ClickHouse-Exception-Code: \(ForeignText.cut(header))") }
       // With 0 the rest of the answer has to say what happened.
       if code != 0 { return .failed(ServerError(code: code, message: words(message(response.body)))) }
     }
@@ -110,10 +111,11 @@ package enum Classification {
     }
   }
 
-  /// Where a right is missing, the statement that gives it is said.
+  /// As it is told: the server's words cut, and where a right is missing, the statement that gives it.
   private static func withGrant(_ error: ServerError, user: String) -> ServerError {
-    guard let grant = Right.grant(askedFor: error.message, user: user) else { return error }
-    return ServerError(code: error.code, message: "\(error.message); to mend it: \(grant)")
+    let said = ForeignText.cut(error.message)
+    let grant = Right.grant(askedFor: error.message, user: user).map { "; to mend it: \(ForeignText.cut($0))" } ?? ""
+    return ServerError(code: error.code, message: said + grant)
   }
 
   /// An error that came after the status: `__exception__` with the tag that the header names (25.11 and later), the bare word (25.1), or

@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillCore
 internal import MillLog
 internal import Synchronization
@@ -63,13 +64,21 @@ extension ClickHouseSink {
       if case .success(let chosen) = choice { $0.chosen = chosen }
     }
     switch choice {
-    case .failure(let refusal): return .unfit(refusal.problems)
+    case .failure(let refusal): return .unfit(Self.readable(refusal.problems))
     case .success(let chosen):
       replicas.trust(trusted)
       var facts = chosen.facts
+      facts.warnings = Self.readable(facts.warnings)
       facts.warnings += silent.map { "replica \(replicas.urls[$0.replica]) doesn't answer, and isn't used until it does: \($0.reason)" }
       return .described(facts)
     }
+  }
+
+  /// Problems quote names and types of the server's: of any length and in any number.
+  private static func readable(_ problems: [String]) -> [String] {
+    let count = 20
+    let more = problems.count > count ? ["and \(problems.count - count) problems more"] : []
+    return problems.prefix(count).map { ForeignText.cut($0, to: 4000) } + more
   }
 
   /// A replica that didn't answer at the last look is looked at when those that did are in trouble; nobody waits for it.
@@ -104,6 +113,6 @@ extension ClickHouseSink {
     }
     guard one.columns != other.columns else { return nil }
     let names = Set(one.columns).symmetricDifference(Set(other.columns)).map(\.name).sorted()
-    return .otherColumns(names.isEmpty ? "their order" : names.joined(separator: ", "))
+    return .otherColumns(names.isEmpty ? "their order" : ForeignText.cut(names.joined(separator: ", ")))
   }
 }

@@ -177,7 +177,7 @@ package final class ClickHouseSink: Sendable {
       case .failure(let failure): return failure.answer
       }
     }
-    return read(all) ?? .unanswered(reason: "unreadable answer: \(all)")
+    return read(all) ?? .unanswered(reason: "unreadable answer: \(ForeignText.cut("\(all)"))")
   }
 
   /// The replica at which everything that has been committed anywhere is visible. One of several may lag behind: it catches up first.

@@ -280,7 +280,7 @@ package struct TLSFiles: Hashable, Sendable {
     // A code alone is no proof: a second connection can fail to open after a first one took the request.
     let nothingSent = unsafe !bodyAsked && early.contains(code) && mr_curl_get_long(handle, CURLINFO_REQUEST_SIZE) == 0
     let reason = answerTooLong ? "the answer has more than \(options.answerBytesMax) bytes" : detail
-    return TransportError(nothingSent: nothingSent, reason: "curl error \(code.rawValue): \(reason), at \(options.url)")
+    return TransportError(nothingSent: nothingSent, reason: "curl error \(code.rawValue): \(ForeignText.cut(reason)), at \(options.url)")
   }
 
   fileprivate func take(_ out: UnsafeMutableRawPointer, _ room: Int) -> Int {

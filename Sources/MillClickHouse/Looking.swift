@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// One look at server and table: questions one after the other, each made out of the answers before.
 ///
 /// Step by step on the transport's threads; nothing runs at the same time as another step, so that plain values are passed on.
@@ -14,7 +16,7 @@ struct Looking: Sendable {
       ask(bare, Statements.Look.settings, done) { settings in
         let text = version.first?.first ?? ""
         guard let dialect = Dialect(version: text, settings: Set(settings.compactMap(\.first))) else {
-          return done(.failure(.unanswered("version() gave \(text)")))
+          return done(.failure(.unanswered("version() gave \(ForeignText.cut(text))")))
         }
         askTable(Requests(options: options, dialect: dialect), done)
       }

@@ -71,11 +71,13 @@ struct ConfigNode: Sendable {
     return shown(scalar.text.count <= 80 ? scalar.text : scalar.text.prefix(77) + "...")
   }
 
-  /// `text`, the value or what a message quotes of it; `***` where it is a secret or, as in `http://user:password@host`, may hold one.
+  /// `text`, the value or what a message quotes of it; `***` where it is a secret or, as `http://user:password@host` and
+  /// `http://host/?password=…`, may hold one.
   func shown(_ text: String) -> String {
     guard case .scalar(let scalar) = content else { return text }
     let at = scalar.text.lastIndex(of: "@")
-    return isSecret || at.map { scalar.text[..<$0].contains(":") } == true ? Secret.mask : text
+    let mayHold = at.map { scalar.text[..<$0].contains(":") } == true || !secretsWithin(scalar.text).isEmpty
+    return isSecret || mayHold ? Secret.mask : text
   }
 
   var isSecret: Bool {
@@ -92,7 +94,9 @@ struct ConfigNode: Sendable {
 
   private func gather(into found: inout [(text: String, secrecy: Secrecy)]) {
     switch content {
-    case .scalar(let scalar): if scalar.secrecy != .open { found.append((scalar.text, scalar.secrecy)) }
+    case .scalar(let scalar):
+      if scalar.secrecy != .open { found.append((scalar.text, scalar.secrecy)) }
+      for secret in secretsWithin(scalar.text) { found.append((secret, .ofKey)) }
     case .list(let items): for item in items { item.gather(into: &found) }
     case .map(let entries): for entry in entries { entry.value.gather(into: &found) }
     case .invalid: break

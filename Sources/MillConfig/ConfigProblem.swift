@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// One thing wrong with a pipeline file: where it stands, which value, what is allowed.
 package struct ConfigProblem: Hashable, Sendable {
   /// From 1; 0 where the file as a whole is meant.
@@ -35,7 +37,7 @@ package struct ConfigProblem: Hashable, Sendable {
     if !path.isEmpty || value != nil { head += ": " }
     // A type's message has it already.
     let hint = message.contains("did you mean") ? "" : nearest.map { "did you mean \($0)? " } ?? ""
-    return printable(head + message) + "\n    " + printable(hint + remedy)
+    return harmless(head + message) + "\n    " + harmless(hint + remedy)
   }
 
   func concealing(_ secrets: Secrets) -> ConfigProblem {
@@ -59,7 +61,7 @@ package struct ConfigProblems: Error, Hashable, Sendable {
   /// Every problem as text, a line each plus its remedy, and how many there are.
   package func text(file: String) -> String {
     let count = problems.count == 1 ? "1 problem" : "\(problems.count) problems"
-    return problems.map { $0.text(file: file) + "\n" }.joined() + "\(file): \(count)\n"
+    return problems.map { $0.text(file: file) + "\n" }.joined() + harmless("\(file): \(count)") + "\n"
   }
 }
 
@@ -100,11 +102,6 @@ func escaped(_ text: String) -> String {
     default: String(scalar)
     }
   }.joined()
-}
-
-/// `text` on one line: nothing of it steers a terminal.
-func printable(_ text: String) -> String {
-  text.unicodeScalars.map { $0.properties.generalCategory == .control ? shownControl($0) : String($0) }.joined()
 }
 
 private func shownControl(_ scalar: Unicode.Scalar) -> String {

@@ -1,3 +1,4 @@
+internal import MillBase
 internal import Synchronization
 
 /// What librdkafka's callbacks tell, some from its own threads: log lines, errors of the whole client, failed deliveries.
@@ -27,7 +28,7 @@ final class KafkaSignals: Sendable {
 
   /// A reason as it is handed on: without what differs from try to try, and with what is wrong with a certificate.
   func told(_ reason: String) -> String {
-    var text = reason
+    var text = ForeignText.cut(reason)
     // librdkafka adds "(after 3ms in state CONNECT, 4 identical error(s) suppressed)".
     if text.hasSuffix(")"), let start = text.firstRange(of: " (after ") { text.removeSubrange(start.lowerBound...) }
     // "ssl://host:9093/bootstrap: ..." and "ssl://host:9093/1: ..." are the same broker.

@@ -20,7 +20,7 @@ package struct TokenGrant: Sendable {
     let pair = Self.formEncoded(clientID) + ":" + Self.formEncoded(clientSecret)
     return [
       ("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json"),
-      ("Authorization", "Basic " + Self.base64(Array(pair.utf8))),
+      ("Authorization", "Basic " + base64Text(pair.utf8)),
     ]
   }
 
@@ -36,13 +36,13 @@ package struct TokenGrant: Sendable {
       return .failure(TokenFailure("the answer is no JSON object with texts access_token and token_type and a number expires_in"))
     }
     guard fields[1].lowercased() == "bearer" else {
-      return .failure(TokenFailure("the token's type is \(fields[1]), Kafka takes bearer only"))
+      return .failure(TokenFailure("the token's type is \(ForeignText.cut(fields[1])), Kafka takes bearer only"))
     }
     guard !fields[0].isEmpty, fields[0].utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
       return .failure(TokenFailure("access_token is no token: printable ASCII is wanted"))
     }
     guard let seconds = Int64(fields[2]), 1...31_536_000 ~= seconds else {
-      return .failure(TokenFailure("expires_in is \(fields[2]): a number of seconds from 1 to 31536000 is wanted"))
+      return .failure(TokenFailure("expires_in is \(ForeignText.cut(fields[2])): a number of seconds from 1 to 31536000 is wanted"))
     }
     return .success(
       AccessToken(value: fields[0], issuedAt: now, expiresAt: now + seconds * 1000, extensions: extensions, principal: clientID))
@@ -51,7 +51,7 @@ package struct TokenGrant: Sendable {
   /// `: invalid_client (its description)` of an error answer (5.2); empty where it is none.
   private static func errorText(_ answer: [UInt8]) -> String {
     guard let fields = fields(answer, ["error": "String", "error_description": "String"]), !fields[0].isEmpty else { return "" }
-    let words = fields.map { String($0.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7f }.prefix(200).map(Character.init)) }
+    let words = fields.map { ForeignText.cut($0, to: 200) }
     return ": " + words[0] + (words[1].isEmpty ? "" : " (\(words[1]))")
   }
 
@@ -80,29 +80,6 @@ package struct TokenGrant: Sendable {
 
   /// `application/x-www-form-urlencoded`.
   static func formEncoded(_ text: String) -> String {
-    let hex = Array("0123456789ABCDEF".utf8)
-    var bytes: [UInt8] = []
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-        UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "*"):
-        bytes.append(byte)
-      case UInt8(ascii: " "): bytes.append(UInt8(ascii: "+"))
-      default: bytes += [UInt8(ascii: "%"), hex[Int(byte >> 4)], hex[Int(byte & 15)]]
-      }
-    }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  /// RFC 4648, with padding.
-  static func base64(_ bytes: [UInt8]) -> String {
-    let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var result: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let group = bytes[start..<min(start + 3, bytes.count)]
-      let bits = (0..<3).reduce(0) { $0 << 8 | ($1 < group.count ? Int(group[start + $1]) : 0) }
-      for index in 0..<4 { result.append(index <= group.count ? letters[bits >> (18 - 6 * index) & 63] : UInt8(ascii: "=")) }
-    }
-    return String(decoding: result, as: UTF8.self)
+    percentEncoded(text, keeping: "-._* ").replacing(" ", with: "+")
   }
 }

@@ -22,7 +22,7 @@ func runBroker(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> E
       let list = topics.map { "{\"name\":\(jsonText($0.name)),\"partitions\":\($0.partitions)}" }.joined(separator: ",")
       Output.json("{\"brokers\":\(jsonText(broker.address)),\"topics\":[\(list)]}\n")
     } else {
-      Output.out("export KAFKA_BROKERS=\(broker.address)\n")
+      Output.line("export KAFKA_BROKERS=\(broker.address)")
     }
     logger.info("broker is up; SIGINT ends it and forgets its records", ["brokers": .text(broker.address)])
     signals.wait()

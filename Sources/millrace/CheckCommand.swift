@@ -9,18 +9,18 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(file) else { return .invalidFile }
   guard Assembly.takesProperties(pipeline, logger) else { return .invalidFile }
   let plan = planText(pipeline)
-  Output.out("\(file): pipeline \(pipeline.name) is valid\n")
-  Output.out("  reads   topic \(pipeline.source.plan.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)\n")
+  Output.line("\(file): pipeline \(pipeline.name) is valid")
+  Output.line("  reads   topic \(pipeline.source.plan.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)")
   if let deduplicate = pipeline.deduplicate {
     let key = deduplicate.key.map { pipeline.source.plan.fields[$0].name }.joined(separator: ", ")
-    Output.out("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))\n")
+    Output.line("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
   }
-  Output.out("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)\n")
-  Output.out("  keeps   state in \(pipeline.state.directory), checkpoints in \(pipeline.checkpoint.directory)\n")
+  Output.line("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)")
+  Output.line("  keeps   state in \(pipeline.state.directory), checkpoints in \(pipeline.checkpoint.directory)")
   if let admin = pipeline.admin {
-    Output.out("  serves  metrics and health at http://\(admin.address)\(admin.token == nil ? "" : ", with a token")\n")
+    Output.line("  serves  metrics and health at http://\(admin.address)\(admin.token == nil ? "" : ", with a token")")
   }
-  Output.out("  plan    \(planHash(plan).paddedHex)\n")
+  Output.line("  plan    \(planHash(plan).paddedHex)")
   if arguments.flag("--connect") { return checkConnections(pipeline, logger) }
   for warning in pipeline.kafka.warnings { logger.warning(warning) }
   return .done

@@ -22,18 +22,19 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
   do throws(SourceError) {
     let missing = try assembly.source.missingRights()
     guard missing.isEmpty else {
-      for right in missing { Output.error("  topic   \(assembly.source.lack(of: right))\n") }
+      for right in missing { Output.errorLine("  topic   \(assembly.source.lack(of: right))") }
       return .failed
     }
     let found = try assembly.source.describe()
     let records = found.partitions.reduce(0) { $0 + $1.stableEnd - $1.low }
-    Output.out(
-      "  topic   \(topic): \(found.partitions.count) partitions, at most \(grouped(records)) records kept, cluster \(found.clusterID)\n")
+    let cluster = ForeignText.cut(found.clusterID)
+    Output.line("  topic   \(topic): \(found.partitions.count) partitions, at most \(grouped(records)) records kept, cluster \(cluster)")
     let witness = try assembly.source.readWitness()
-    Output.out("  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \($0)" } ?? "nothing committed yet")\n")
+    Output.line(
+      "  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \(ForeignText.cut($0))" } ?? "nothing committed yet")")
     return checkPolicy(found, pipeline)
   } catch {
-    Output.error("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))\n")
+    Output.errorLine("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))")
     return .failed
   }
 }
@@ -42,11 +43,11 @@ private func checkPolicy(_ topic: TopicDescription, _ pipeline: Pipeline) -> Exi
   guard pipeline.sink.delivery == .exactlyOnce else { return .done }
   switch topic.isCompacted {
   case true?:
-    Output.error("  topic   cleanup.policy is compact: exactly once can't be kept; set delete, or write delivery: at_least_once (K11)\n")
+    Output.errorLine("  topic   cleanup.policy is compact: exactly once can't be kept; set delete, or write delivery: at_least_once (K11)")
     return .invalidFile
   case false?: return .done
   case nil:
-    Output.out("  note    the brokers don't tell whether the topic is compacted; exactly once needs cleanup.policy=delete\n")
+    Output.line("  note    the brokers don't tell whether the topic is compacted; exactly once needs cleanup.policy=delete")
     return .done
   }
 }
@@ -64,22 +65,22 @@ private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
   let answers = BlockingQueue<SinkAnswer>()
   assembly.sink.perform(.describe(pending: []), body: { [] }) { answers.put($0) }
   guard let answer = answers.takeAll(waitingMilliseconds: 120_000).first else {
-    Output.error("  table   no answer from \(pipeline.sink.url) within 120 s\n")
+    Output.errorLine("  table   no answer from \(pipeline.sink.url) within 120 s")
     return .failed
   }
   switch answer {
   case .described(let facts):
-    Output.out("  table   \(pipeline.sink.database).\(pipeline.sink.table): delivery will be \(facts.mode.rawValue)\n")
-    for warning in facts.warnings { Output.out("  note    \(warning)\n") }
+    Output.line("  table   \(pipeline.sink.database).\(pipeline.sink.table): delivery will be \(facts.mode.rawValue)")
+    for warning in facts.warnings { Output.line("  note    \(warning)") }
     return .done
   case .unfit(let problems):
-    for problem in problems { Output.error("  table   \(problem)\n") }
+    for problem in problems { Output.errorLine("  table   \(problem)") }
     return .invalidFile
   case .denied(let reason), .unanswered(let reason), .unknown(let reason), .notSent(let reason):
-    Output.error("  table   no answer from \(pipeline.sink.url): \(reason)\n")
+    Output.errorLine("  table   no answer from \(pipeline.sink.url): \(reason)")
     return .failed
   default:
-    Output.error("  table   \(pipeline.sink.url) gave an answer that does not fit the question\n")
+    Output.errorLine("  table   \(pipeline.sink.url) gave an answer that does not fit the question")
     return .failed
   }
 }

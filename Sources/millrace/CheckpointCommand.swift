@@ -9,8 +9,8 @@ func listCheckpoints(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   if arguments.flag("--json") {
     Output.json("[" + found.map(summaryJSON).joined(separator: ",\n ") + "]\n")
   } else {
-    Output.out("EPOCH                 LINEAGE           SAVED AT                  BYTES            STATE\n")
-    for checkpoint in found { Output.out(summaryLine(checkpoint) + "\n") }
+    Output.line("EPOCH                 LINEAGE           SAVED AT                  BYTES            STATE")
+    for checkpoint in found { Output.line(summaryLine(checkpoint)) }
   }
   return .done
 }
@@ -22,7 +22,7 @@ func verifyCheckpoints(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   if arguments.flag("--json") {
     Output.json("[" + found.map(summaryJSON).joined(separator: ",\n ") + "]\n")
   } else {
-    for checkpoint in found { Output.out("\(checkpoint.id): \(stateText(checkpoint.state))\n") }
+    for checkpoint in found { Output.line("\(checkpoint.id): \(stateText(checkpoint.state))") }
   }
   return found.allSatisfy { $0.manifest != nil } ? .done : .failed
 }
@@ -113,7 +113,7 @@ private func text(_ manifest: Manifest) -> String {
   }
   lines.append("files      \(manifest.files.count), \(grouped(Int64(clamping: byteCount(manifest)))) bytes")
   for file in manifest.files { lines.append("  \(file.path): \(file.byteCount) bytes") }
-  return lines.map { $0 + "\n" }.joined()
+  return lines.map { shown($0) + "\n" }.joined()
 }
 
 private func json(_ manifest: Manifest) -> String {

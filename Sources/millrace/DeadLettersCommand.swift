@@ -14,7 +14,7 @@ func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError
   do throws(DiskError) {
     paths = try files.paths()
   } catch {
-    Output.error("millrace: can't list the dead letters: \(error)\n")
+    Output.errorLine("millrace: can't list the dead letters: \(error)")
     return .failed
   }
   for path in paths {
@@ -24,7 +24,7 @@ func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError
         if reason == nil || reason == letter.reason { newest.add(letter) }
       }
     } catch {
-      Output.error("millrace: \(error)\n")
+      Output.errorLine("millrace: \(error)")
       isWhole = false
     }
   }
@@ -60,7 +60,9 @@ private struct Newest<Element> {
 private func summary(_ counts: [String: Int], files: Int, directory: String) -> String {
   let total = counts.values.reduce(0, +)
   guard total > 0 else { return "no dead letters in \(directory)\n" }
-  let rows = counts.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }.map { [$0.key, grouped(Int64($0.value))] }
+  let rows = counts.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }.map {
+    [shown($0.key), grouped(Int64($0.value))]
+  }
   return "\(grouped(Int64(total))) dead letters in \(files) files of \(directory)\n\n" + aligned([["REASON", "COUNT"]] + rows)
 }
 
@@ -68,14 +70,9 @@ private func table(_ letters: [DeadLetter]) -> String {
   guard !letters.isEmpty else { return "" }
   let rows = letters.map { letter in
     let why = [letter.field.map { "field \($0)" }, letter.detail].compactMap(\.self).joined(separator: ": ")
-    return ["\(letter.partition)", "\(letter.offset)", letter.timestamp ?? "-", letter.reason, printable(why)]
+    return ["\(letter.partition)", "\(letter.offset)", shown(letter.timestamp ?? "-"), shown(letter.reason), shown(why)]
   }
   return "\n" + aligned([["PARTITION", "OFFSET", "TIMESTAMP", "REASON", "WHY"]] + rows)
-}
-
-/// Details quote what a record held: nothing of that may steer a terminal.
-private func printable(_ text: String) -> String {
-  String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
 }
 
 /// Columns as wide as their widest cell, the last one as it is.

@@ -11,7 +11,7 @@ func runCommand(_ words: [String]) -> ExitCode {
       return .wrongUsage
     }
     if ["--version", "version"].contains(first) {
-      Output.out("millrace \(versionText)\n")
+      Output.line("millrace \(versionText)")
       return .done
     }
     if ["--help", "-h", "help"].contains(first), words.count == 1 {
@@ -36,7 +36,8 @@ func runCommand(_ words: [String]) -> ExitCode {
     return try run(arguments, logger)
   } catch {
     let more = error.command.map { "millrace \($0) --help" } ?? "millrace --help"
-    Output.error("millrace: \(error.message)\n    See: \(more)\n")
+    Output.errorLine("millrace: \(error.message)")
+    Output.errorLine("    See: \(more)")
     return .wrongUsage
   }
 }

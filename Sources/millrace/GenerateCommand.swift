@@ -140,11 +140,11 @@ private func report(_ result: Generated, _ target: TopicWriter.Options, partitio
         + "\"milliseconds\":\(result.milliseconds)}\n")
   } else {
     let rate = Int64(count) * 1000 / result.milliseconds
-    Output.out(
+    Output.line(
       "wrote \(grouped(Int64(count))) events to \(target.topic) (\(partitions) partitions): "
         + "\(grouped(Int64(result.originalCount))) originals, "
         + "\(grouped(Int64(result.duplicateCount))) duplicates, \(grouped(Int64(result.garbageCount))) garbage; "
-        + "\(grouped(Int64(result.byteCount))) bytes, \(grouped(rate)) events/s\n")
+        + "\(grouped(Int64(result.byteCount))) bytes, \(grouped(rate)) events/s")
   }
 }
 

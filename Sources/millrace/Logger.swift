@@ -37,28 +37,25 @@ struct Logger: Sendable {
 
   func log(_ level: LogLevel, _ message: String, _ values: KeyValuePairs<String, LogValue> = [:]) {
     guard level >= self.level else { return }
-    Output.error(
-      Self.line(level, message, values.map { ($0.key, $0.value) }, format: format, time: utcNow()) + "\n", isJSON: format == .json)
+    Output.log(Self.line(level, message, values.map { ($0.key, $0.value) }, format: format, time: utcNow()))
   }
 
   func info(_ message: String, _ values: KeyValuePairs<String, LogValue> = [:]) { log(.info, message, values) }
   func warning(_ message: String, _ values: KeyValuePairs<String, LogValue> = [:]) { log(.warning, message, values) }
   func error(_ message: String, _ values: KeyValuePairs<String, LogValue> = [:]) { log(.error, message, values) }
 
-  /// One line without its end.
+  /// One line without its end, masked and harmless.
   static func line(_ level: LogLevel, _ message: String, _ values: [(String, LogValue)], format: LogFormat, time: String) -> String {
     switch format {
     case .text:
       let pairs = values.map { name, value in
         switch value {
-        case .text(let text): " \(name)=\(isBare(text) ? text : jsonText(text))"
+        case .text(let text): " \(name)=\(isBare(text) ? Output.concealing(text) : jsonText(text))"
         case .integer(let number): " \(name)=\(number)"
         case .flag(let flag): " \(name)=\(flag)"
         }
       }
-      // A message of several lines stays one entry: its line ends are shown, not made.
-      let shown = message.contains(where: \.isNewline) ? jsonText(message) : message
-      return "\(time) \(level.rawValue) \(shown)" + pairs.joined()
+      return "\(time) \(level.rawValue) \(shown(message))" + pairs.joined()
     case .json:
       let pairs = values.map { name, value in
         switch value {
@@ -73,7 +70,7 @@ struct Logger: Sendable {
 
   /// Whether a text can stand without quotes.
   private static func isBare(_ text: String) -> Bool {
-    !text.isEmpty && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7f && $0 != "\"" && $0 != "=" && $0 != "\\" }
+    !text.isEmpty && text.unicodeScalars.allSatisfy { isHarmless($0) && $0 != " " && $0 != "\"" && $0 != "=" && $0 != "\\" }
   }
 }
 

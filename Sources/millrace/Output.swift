@@ -13,11 +13,16 @@ enum Output {
 
   private static let concealed = Mutex(Secrets())
 
-  /// Results: what a command was asked for.
-  static func out(_ text: String) { result(concealing(text)) }
+  /// One line of a result: whatever it quotes, it stays one, and short.
+  static func line(_ text: String) { result(shown(text) + "\n") }
 
-  /// Results as JSON: ``jsonText(_:)`` has masked its texts, before it escaped them. Records go out as they came.
-  static func json(_ text: String) { result(text) }
+  /// Lines of a result, each with its end. What they quote of others has gone through ``shown(_:)``.
+  static func out(_ text: String) { result(harmless(concealing(text), keepsLineEnds: true)) }
+
+  /// Results as JSON, a line each: ``jsonText(_:)`` has masked its texts, before it escaped them. Records go out as they came.
+  static func json(_ text: String) {
+    result(text.split(separator: "\n", omittingEmptySubsequences: false).map { harmlessJSON(String($0)) }.joined(separator: "\n"))
+  }
 
   private static func result(_ text: String) {
     let code = write(text, to: STDOUT_FILENO)
@@ -32,9 +37,17 @@ enum Output {
     return code == 0 || code == EPIPE ? nil : unsafe String(cString: strerror(code))
   }
 
-  /// Everything else: errors and logs; above the live line, where there is one. `text` ends its line.
-  static func error(_ text: String, isJSON: Bool = false) {
-    let text = isJSON ? text : concealing(text)
+  /// One line that is no result, such as an error: whatever it quotes, it stays one, and short.
+  static func errorLine(_ text: String) { aside(shown(text) + "\n") }
+
+  /// Lines that are no result, each with its end. What they quote of others has gone through ``shown(_:)``.
+  static func error(_ text: String) { aside(harmless(concealing(text), keepsLineEnds: true)) }
+
+  /// A line of the log, masked and harmless already; without its end.
+  static func log(_ line: String) { aside(line + "\n") }
+
+  /// Above the live line, where there is one.
+  private static func aside(_ text: String) {
     liveLine.withLock { line in
       _ = write(line.isEmpty ? text : eraseLine + text + line, to: STDERR_FILENO)
     }
@@ -42,7 +55,7 @@ enum Output {
 
   /// Replaces the line at the bottom of the terminal; empty removes it.
   static func live(_ text: String) {
-    let text = concealing(text)
+    let text = shown(text)
     liveLine.withLock { line in
       if !line.isEmpty || !text.isEmpty { _ = write(eraseLine + text, to: STDERR_FILENO) }
       line = text
@@ -70,6 +83,12 @@ enum Output {
   }
 }
 
+/// Any text as it is shown to people: without secrets, without what steers a terminal, on one line, and short enough to be read.
+func shown(_ text: String) -> String { harmless(ForeignText.cut(Output.concealing(text), to: shownByteCountMax)) }
+
+/// More than any message of ours has: what others said in it was cut before, see ``ForeignText``.
+private let shownByteCountMax = 64 << 10
+
 /// `text` without secrets as a JSON string, quotes included.
 func jsonText(_ text: String) -> String { jsonLiteral(Output.concealing(text)) }
 
@@ -83,10 +102,8 @@ func jsonLiteral(_ text: String) -> String {
     case "\n": result += "\\n"
     case "\r": result += "\\r"
     case "\t": result += "\\t"
-    case _ where scalar.value < 0x20:
-      result += "\\u" + zeroPadded(String(scalar.value, radix: 16), 4)
     default: result.unicodeScalars.append(scalar)
     }
   }
-  return result + "\""
+  return harmlessJSON(result) + "\""
 }

@@ -32,7 +32,7 @@ struct StateAnswer {
     } else {
       lines = ["\(key): not known: the next record of this key is kept"]
     }
-    return (lines + asOf(look)).map { $0 + "\n" }.joined()
+    return (lines + asOf(look)).map { shown($0) + "\n" }.joined()
   }
 
   func json(_ look: StateLook) -> String {
@@ -69,7 +69,7 @@ struct StateStats {
         "  from \(utcText(milliseconds: bucket.start)): about \(grouped(Int64(clamping: bucket.keys))) keys, "
           + "\(grouped(Int64(clamping: bucket.bytes))) bytes")
     }
-    return (lines + asOf(look)).map { $0 + "\n" }.joined()
+    return (lines + asOf(look)).map { shown($0) + "\n" }.joined()
   }
 
   func json(_ look: StateLook) -> String {

@@ -61,7 +61,7 @@ func getState(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Ex
       if arguments.flag("--json") { Output.json(answer.json(look) + "\n") } else { Output.out(answer.text(look)) }
       return .done
     } catch {
-      Output.error("millrace: \(error)\n")
+      Output.errorLine("millrace: \(error)")
       return .failed
     }
   }
@@ -70,7 +70,7 @@ func getState(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Ex
 /// Opens the newest checkpoint's state for `body`; says why where it can't.
 private func withState(_ pipeline: Pipeline, _ body: (StateLook, DeduplicateSettings) -> ExitCode) -> ExitCode {
   guard let settings = pipeline.deduplicate, let plan = Assembly.deduplicatePlan(pipeline) else {
-    Output.error("millrace: pipeline \(pipeline.name) has no deduplicate operator: it keeps no state to look into\n")
+    Output.errorLine("millrace: pipeline \(pipeline.name) has no deduplicate operator: it keeps no state to look into")
     return .failed
   }
   let look: StateLook
@@ -79,13 +79,13 @@ private func withState(_ pipeline: Pipeline, _ body: (StateLook, DeduplicateSett
       RealDisk(), checkpoints: pipeline.checkpoint.directory, pipeline: pipeline.name, plan: plan,
       stores: RocksDBStoreOpener(cacheByteCount: 8 << 20), name: "look-\(getpid())")
   } catch {
-    Output.error("millrace: \(error)\n")
+    Output.errorLine("millrace: \(error)")
     if case .unusable = error { return .stopped }
     return .failed
   }
   defer { look.close() }
   if let change = stateChange(from: look.manifest.plan.text, to: planText(pipeline)) {
-    Output.error("millrace: the keys in \(pipeline.checkpoint.directory) were made otherwise: \(change)\n")
+    Output.errorLine("millrace: the keys in \(pipeline.checkpoint.directory) were made otherwise: \(change)")
     return .stopped
   }
   return body(look, settings)

@@ -39,7 +39,7 @@ final class StopSignals: Sendable {
       guard unsafe sigwait(&set, &signal) == 0 else { continue }
       if requested.exchange(true, ordering: .acquiringAndReleasing) {
         Output.live("")
-        Output.error("second signal: ending at once; the next start recovers\n")
+        Output.errorLine("second signal: ending at once; the next start recovers")
         _exit(ExitCode.failed.rawValue)
       }
       action()

@@ -57,7 +57,7 @@ private func text(_ report: VerifyReport) -> String {
     report.isProven
     ? "proven" : report.lostHistory.isEmpty ? "NOT PROVEN" : "CAN'T BE PROVEN: ledger or log are not whole"
   lines.append("\(verdict): \(counts)")
-  return lines.map { $0 + "\n" }.joined()
+  return lines.map { shown($0) + "\n" }.joined()
 }
 
 private func findingLines(_ finding: VerifyReport.Finding) -> [String] {

@@ -4,7 +4,7 @@ internal import Glibc
 signal(SIGPIPE, SIG_IGN)
 var code = runCommand(Array(CommandLine.arguments.dropFirst()))
 if let reason = Output.lostResult {
-  Output.error("millrace: can't write to stdout: \(reason)\n")
+  Output.errorLine("millrace: can't write to stdout: \(reason)")
   if code == .done { code = .failed }
 }
 exit(code.rawValue)

@@ -318,7 +318,7 @@ func `a wrong place is named with its line, path, value and remedy`(_ wrong: Wro
 
 @Test func `control characters of a file don't reach the terminal, and a hint is given once`() throws {
   let text = ConfigProblems(problems: problems(changed("pipeline: payments", "pipeline: p\n\"a\\e[2J\\nb\": 1"))).text(file: "p.yaml")
-  #expect(text.hasPrefix("p.yaml:2:1: a\\u{1b}[2J\\nb: unknown key"), "\(text)")
+  #expect(text.hasPrefix("p.yaml:2:1: a\\u{1b}[2J\\u{a}b: unknown key"), "\(text)")
   let type = ConfigProblems(problems: problems(changed("amount: Decimal(18, 2)", "amount: Strng"))).text(file: "p.yaml")
   #expect(type.components(separatedBy: "did you mean String?").count == 2, "\(type)")
 }

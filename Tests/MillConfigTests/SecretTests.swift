@@ -1,4 +1,5 @@
 import Foundation
+import MillBase
 import MillConfig
 import Testing
 
@@ -47,6 +48,11 @@ private let plaintext = "security.protocol: plaintext"
   ("url: http://localhost:8123", "url: clickhouse://default:hunter2secret@ch:9000/db"),
   ("url: http://localhost:8123", "url: http://default:hunter2secret/er2@ch"),
   ("url: http://localhost:8123", "url: http://default:1/hunter2secret@ch"),
+  ("url: http://localhost:8123", "url: http://ch:8123/?user=loader&password=hunter2secret"),
+  ("url: http://localhost:8123", "url: 'http://ch:8123?PASSWORD=hunter2secret;user=x'"),
+  ("url: http://localhost:8123", "url: jdbc:clickhouse://ch:8123/db?user=a&password=hunter2secret&ssl=true"),
+  ("url: http://localhost:8123", "url: http://ch:8123/?access_key=hunter2secret"),
+  ("brokers: localhost:9092", "brokers: 'kafka:9092?sasl_password=hunter2secret'"),
   ("table: payments", "table: t\n      password: ${my-pass:-hunter2secret}"),
   ("table: payments", "table: t\n      password: hunter2secret${"),
   ("table: payments", "table: t\n      password: !hunter2secret"),
@@ -112,4 +118,44 @@ func `no problem of a wrong file quotes a secret`(_ old: String, _ new: String) 
   for drawn in [graph.text(), graph.mermaid(), graph.plan] {
     #expect(!drawn.contains("payroll") && !drawn.contains("cret") && drawn.contains("***"), "\(drawn)")
   }
+}
+
+@Test func `a secret is concealed in the forms that URLs, forms and Basic headers give it`() {
+  let secrets = Secrets(hidden: ["pa/ss wörd+9", "hunter2secret"])
+  for text in ["pa%2Fss%20w%C3%B6rd%2B9", "pa%2fss%20w%c3%b6rd%2b9", "pa%2Fss+w%C3%B6rd%2B9"] {
+    #expect(secrets.conceal("q=\(text)&x") == "q=***&x", "\(text)")
+  }
+  for before in ["", "a", "me:", "user:"] {
+    for after in ["", "x", "xy"] {
+      let shown = secrets.conceal("Basic " + Data((before + "hunter2secret" + after).utf8).base64EncodedString())
+      let middle = Data("unter2secre".utf8)
+      #expect(shown.contains("***"), "\(shown)")
+      // What is left doesn't hold the secret's middle in any alignment.
+      for pad in 0..<3 {
+        let form = (Data(repeating: 0, count: pad) + middle).base64EncodedString().dropFirst(4).prefix(8)
+        #expect(!shown.contains(form), "\(shown)")
+      }
+    }
+  }
+}
+
+@Test func `what a cut leaves of a secret is concealed too, wherever it falls`() {
+  let secrets = Secrets(hidden: ["hunter2secret"])
+  for shift in 0..<40 {
+    let long = String(repeating: "x", count: 320 + shift) + "hunter2secret" + String(repeating: "y", count: 300)
+    let ending = String(repeating: "x", count: 400) + "hunter2secret" + String(repeating: "y", count: 140 + shift)
+    for text in [long, ending] {
+      let shown = secrets.conceal(ForeignText.cut(text))
+      for count in 4...13 {
+        for start in 0...(13 - count) where start == 0 || start + count == 13 {
+          #expect(!shown.contains("hunter2secret".dropFirst(start).prefix(count)), "\(shift): \(shown)")
+        }
+      }
+    }
+  }
+}
+
+@Test func `a password within an address is a secret of the file`() throws {
+  let text = changed("brokers: localhost:9092", "brokers: h\n  properties: {\(plaintext), client.id: 'x?password=hunter2secret'}")
+  #expect(try read(text).secrets.conceal("says hunter2secret") == "says ***")
 }

@@ -45,7 +45,7 @@ private func letter(_ offset: Int, _ reason: String, _ more: String = "") -> Str
     #expect(outcome.out.hasPrefix("32 dead letters in 2 files of "))
     #expect(outcome.out.contains("malformed_json  30\n") && outcome.out.contains("late            1\n"))
     let rows = outcome.out.split(separator: "\n").suffix(3).map(String.init)
-    #expect(rows[0].contains("29") && rows[1].contains("30") && rows[2].hasSuffix("out_of_range    field amount: 1e400 \u{FFFD}[2J"))
+    #expect(rows[0].contains("29") && rows[1].contains("30") && rows[2].hasSuffix("out_of_range    field amount: 1e400 \\u{1b}[2J"))
     let json = try millrace("dead-letters", "list", file, "--reason", "late", "--json")
     #expect(json.out == letter(30, "late"))
   }
@@ -100,6 +100,38 @@ private func letter(_ offset: Int, _ reason: String, _ more: String = "") -> Str
     try Data(line.utf8).write(to: letters.appendingPathComponent("deduplicate-mr-00000000000000aa-dead-0001-x.jsonl"))
     #expect(try millrace("dead-letters", "list", file, "--json").out == line)
     #expect(try !millrace("dead-letters", "list", file).out.contains("canary-7281"))
+  }
+}
+
+/// What a terminal obeys, and what makes an entry look like two.
+private let steering = "\u{1B}[2J\u{7}\u{9B}31m\u{202E}\u{2028}\u{7F}\n2026-01-01T00:00:00.000Z info forged"
+
+/// Nothing in the text steers; line ends are ours.
+private func isHarmless(_ text: String, lineCount: Int) -> Bool {
+  let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+  let categories: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
+  return lines.count == lineCount + 1
+    && lines.allSatisfy { $0.unicodeScalars.allSatisfy { !categories.contains($0.properties.generalCategory) } }
+}
+
+@Test func `what someone else wrote steers no terminal: usage, a file's name and problems, dead letters, the log`() throws {
+  for arguments in [[steering], ["run"] + [steering, steering], ["run", "a", "--\(steering)"], ["run", "a", "--log-level", steering]] {
+    let outcome = try Running(arguments).finish()
+    #expect(outcome.code == 2 && isHarmless(outcome.error, lineCount: 2), "\(outcome.error.debugDescription)")
+    #expect(outcome.error.contains("\\u{1b}[2J\\u{7}\\u{9b}31m\\u{202e}\\u{2028}\\u{7f}\\u{a}"))
+  }
+  let missing = try Running(["check", "/no/\(steering)"]).finish()
+  #expect(missing.code == 3 && isHarmless(missing.error, lineCount: 3), "\(missing.error.debugDescription)")
+  let written = steering.replacingOccurrences(of: "\u{1B}", with: "\\u001b").replacingOccurrences(of: "\u{7}", with: "\\u0007")
+    .replacingOccurrences(of: "\n", with: "\\n")
+  let line = letter(1, "late", ",\"detail\":\"\(written)\"")
+  try withLetters(["deduplicate-mr-00000000000000aa-dead-0001-x.jsonl": line]) { file in
+    let listed = try millrace("dead-letters", "list", file)
+    #expect(isHarmless(listed.out, lineCount: 7) && listed.out.contains("\\u{202e}"), "\(listed.out.debugDescription)")
+    let json = try millrace("dead-letters", "list", file, "--json")
+    #expect(isHarmless(json.out, lineCount: 1) && json.out.contains("\\u001b[2J\\u0007\\u009b31m\\u202e\\u2028\\u007f\\n2026"))
+    let key = try millrace("state", "get", file, "transaction_id=\(steering)")
+    #expect(isHarmless(key.error, lineCount: key.error.count { $0 == "\n" }))
   }
 }
 
