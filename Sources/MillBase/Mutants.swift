@@ -12,7 +12,7 @@ package enum Mutant: String, CaseIterable, Sendable {
   /// K4: what is replayed may lie beyond the topic's end.
   case replayEndUnchecked
   // Watermarks
-  case idleUnasked
+  case idleUnasked, idleBehindTransaction
 }
 
 /// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.

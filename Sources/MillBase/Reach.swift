@@ -10,7 +10,7 @@ package enum Branch: String, CaseIterable, Sendable {
   case k6CheckpointRefused, k6AnchorsKept
   // R4: replay
   case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver,
-    r4FetchesMissingOnly
+    r4EarlierPlan, r4FetchesMissingOnly
   // R5: the log's tail
   case r5TornTail, r5TailCopied, r5TwoSegmentsSamePositions, r5CorruptBeforeVouched, r5SyncFailed, r5OutOfSpace
   // R8: guarded insert

@@ -73,6 +73,7 @@ struct CountSetting: Sendable {
 /// Every default and range of the pipeline file.
 enum Settings {
   private static let second: Int64 = 1000
+  private static let minute: Int64 = 60_000
   private static let hour: Int64 = 3_600_000
   private static let day: Int64 = 86_400_000
   private static let KiB = 1 << 10
@@ -81,7 +82,7 @@ enum Settings {
 
   static let outOfOrderness = DurationSetting(key: "out_of_orderness", value: 5 * second, range: 0...365 * day)
   static let idleAfter = DurationSetting(key: "idle_after", value: 30 * second, range: second...365 * day)
-  static let maxAhead = DurationSetting(key: "max_ahead", value: 24 * hour, range: 0...3650 * day)
+  static let maxAhead = DurationSetting(key: "max_ahead", value: 10 * minute, range: 0...3650 * day)
   /// The value is the reference's example: the key has no default.
   static let within = DurationSetting(key: "within", value: 24 * hour, range: 1...3650 * day)
   static let allowedLateness = DurationSetting(key: "allowed_lateness", value: hour, range: 0...3650 * day)

@@ -9,6 +9,8 @@ package struct Pipeline: Hashable, Sendable {
   package var name: String
   package var kafka: KafkaSettings
   package var source: SourceSettings
+  /// By which release's rules records become rows.
+  package var replayVersion = ReplayVersion.current
   package var deduplicate: DeduplicateSettings?
   package var sink: ClickHouseSettings
   package var deadLetters: DeadLetterSettings
@@ -98,10 +100,13 @@ package struct SourceSettings: Hashable, Sendable {
   /// Name, topic, fields, event time, what becomes of records that can't be decoded.
   package var plan: SourcePlan
   package var start: StartPosition
+  /// Whether the file has `max_ahead`; its default depends on the replay version.
+  package var isMaxAheadWritten: Bool
 
-  package init(plan: SourcePlan, start: StartPosition) {
+  package init(plan: SourcePlan, start: StartPosition, isMaxAheadWritten: Bool = false) {
     self.plan = plan
     self.start = start
+    self.isMaxAheadWritten = isMaxAheadWritten
   }
 }
 
@@ -116,10 +121,11 @@ package struct DeduplicateSettings: Hashable, Sendable {
   /// Keep key bytes instead of 128-bit hashes.
   package var isExact: Bool
   package var time: TimeKind
+  package var nullKeys: NullKeys
 
   package init(
     name: String, input: String, key: [Int], withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, isExact: Bool,
-    time: TimeKind
+    time: TimeKind, nullKeys: NullKeys = .pass
   ) {
     self.name = name
     self.input = input
@@ -128,7 +134,16 @@ package struct DeduplicateSettings: Hashable, Sendable {
     self.allowedLatenessMilliseconds = allowedLatenessMilliseconds
     self.isExact = isExact
     self.time = time
+    self.nullKeys = nullKeys
   }
+}
+
+/// What becomes of records all of whose key fields are NULL.
+package enum NullKeys: String, CaseIterable, Hashable, Sendable {
+  /// They have no key: all are kept, and counted.
+  case pass
+  /// They are duplicates of one another.
+  case equal
 }
 
 /// Which clock an operator runs on.

@@ -18,7 +18,10 @@ package enum PipelineKeys {
     ConfigKey("field", "paid_at", "Required. A field of type Date, Date32, DateTime or DateTime64 that is not Nullable."),
     ConfigKey(Settings.outOfOrderness, "How far behind the highest event time of its partition a record may be without being late."),
     ConfigKey(Settings.idleAfter, "A partition at whose end nothing has come for this long no longer holds the watermark back."),
-    ConfigKey(Settings.maxAhead, "An event time further ahead of the Kafka record's timestamp is an error of the record."),
+    ConfigKey(
+      Settings.maxAhead,
+      "An event time further ahead of the Kafka record's timestamp, or of the clock of its epoch, is an error of the record: one record",
+      "with a broken clock doesn't make others late, where this is at most out_of_orderness and allowed_lateness together."),
   ]
 
   static let source: [ConfigKey] = [
@@ -75,6 +78,10 @@ package enum PipelineKeys {
     ConfigKey(
       "exact", "false", "Keep whole keys instead of 128-bit hashes keyed by a random seed: more memory, no collision at all.",
       "Default false."),
+    ConfigKey(
+      "null_keys", "pass",
+      "Records all of whose key fields are NULL: pass (they have no key; all are kept, and counted as null_key) or equal (they are",
+      "duplicates of one another). Default pass."),
     ConfigKey(
       "time", "event", "event or processing: whose clock within is measured on. Default event where the source has event_time,",
       "else processing."),

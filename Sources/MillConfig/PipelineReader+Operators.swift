@@ -70,15 +70,17 @@ extension PipelineReader {
     if section.requires("within", "how far apart duplicates may be, such as 24h") { within = section.duration(Settings.within) }
     let lateness = section.duration(Settings.allowedLateness)
     let exact = section.flag("exact")
+    let nullKeys = section.choice("null_keys", default: NullKeys.pass)
     let time = section.choice("time", default: hasEventTime ? TimeKind.event : .processing)
     if time == .event, !hasEventTime, let node = section.node("time") {
       problems.add(
         node, section.child("time"), "the source has no event_time",
         remedy: "processing, or give sources.\(source?.name ?? "NAME") an event_time")
     }
-    guard let input, let within, let lateness, let exact, let time else { return nil }
+    guard let input, let within, let lateness, let exact, let nullKeys, let time else { return nil }
     return DeduplicateSettings(
-      name: name, input: input, key: key, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, isExact: exact, time: time)
+      name: name, input: input, key: key, withinMilliseconds: within, allowedLatenessMilliseconds: lateness, isExact: exact, time: time,
+      nullKeys: nullKeys)
   }
 
   private func readKey(_ section: Section, fieldNames: [String], types: [DataType]) -> [Int] {

@@ -57,13 +57,13 @@ extension PipelineReader {
     let written = section.requires("fields", "name: type for each field, such as transaction_id: String") ? section.map("fields") : nil
     let names = written?.keys.map(\.key) ?? []
     let fields = written.map(readFields) ?? []
-    let eventTime = readEventTime(section, fieldNames: names)
+    let (eventTime, isMaxAheadWritten) = readEventTime(section, fieldNames: names)
     let onError = section.choice("on_error", default: OnError.deadLetter)
     var reading = SourceReading(name: entry.key, fieldNames: names, hasEventTime: section.node("event_time") != nil)
     guard let topic, let start, let onError, !fields.isEmpty, fields.count == names.count else { return reading }
     do throws(PlanProblem) {
       let plan = try SourcePlan(name: entry.key, topic: topic, fields: fields, eventTime: eventTime, onError: onError)
-      reading.settings = SourceSettings(plan: plan, start: start)
+      reading.settings = SourceSettings(plan: plan, start: start, isMaxAheadWritten: isMaxAheadWritten)
     } catch {
       let isTime = error.setting.hasPrefix("event_time")
       let node = isTime ? section.section("event_time", known: PipelineKeys.eventTime.map(\.name)).node("field") : nil
@@ -212,8 +212,8 @@ extension PipelineReader {
 
   // MARK: Event time
 
-  private func readEventTime(_ source: Section, fieldNames: [String]) -> EventTimePlan? {
-    guard source.node("event_time") != nil else { return nil }
+  private func readEventTime(_ source: Section, fieldNames: [String]) -> (plan: EventTimePlan?, isMaxAheadWritten: Bool) {
+    guard source.node("event_time") != nil else { return (nil, false) }
     let section = source.section("event_time", known: PipelineKeys.eventTime.map(\.name))
     let outOfOrderness = section.duration(Settings.outOfOrderness)
     let idleAfter = section.duration(Settings.idleAfter)
@@ -221,8 +221,9 @@ extension PipelineReader {
     guard section.requires("field", "the field with the record's own time"),
       let (node, name) = section.scalar("field", wanted: "a field's name"),
       let index = fieldIndex(name, node, section.child("field"), fieldNames), let outOfOrderness, let idleAfter, let maxAhead
-    else { return nil }
-    return EventTimePlan(fieldIndex: index, outOfOrderness: outOfOrderness, idleAfter: idleAfter, maxAhead: maxAhead)
+    else { return (nil, false) }
+    let plan = EventTimePlan(fieldIndex: index, outOfOrderness: outOfOrderness, idleAfter: idleAfter, maxAhead: maxAhead)
+    return (plan, section.node("max_ahead") != nil)
   }
 
   /// The index of the field called `name`; a name that is no field's is reported.

@@ -1,13 +1,17 @@
+internal import MillBase
 internal import MillFlow
 
 /// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, table and columns. Not in
 /// it: addresses, credentials, sizes, intervals.
 ///
 /// One `name value` a line, values in quotes where they are the user's, nested lines indented by two spaces. The text is kept with the
-/// state (protocol R4), so what stands here never changes for the same file; new settings add lines only where they are set.
+/// state (protocol R4), so what stands here changes for the same file only where the replay version rises, and ``Pipeline/asRead(by:)``
+/// must still give the text of the version before. New settings add lines only where they are set.
 package func planText(_ pipeline: Pipeline) -> String {
   let source = pipeline.source.plan
-  var lines = ["source \(quoted(source.name))"]
+  // Version 2 was written without its number.
+  var lines = pipeline.replayVersion > .two ? ["replay_version \(pipeline.replayVersion.rawValue)"] : []
+  lines.append("source \(quoted(source.name))")
   lines.append("  topic \(quoted(source.topic))")
   lines.append("  start \(text(pipeline.source.start))")
   lines.append("  format json")
@@ -34,6 +38,7 @@ package func planText(_ pipeline: Pipeline) -> String {
     lines.append("  allowed_lateness \(ScalarText.durationText(deduplicate.allowedLatenessMilliseconds))")
     lines.append("  time \(deduplicate.time.rawValue)")
     if deduplicate.isExact { lines.append("  exact true") }
+    if deduplicate.nullKeys != .pass, pipeline.replayVersion >= .three { lines.append("  null_keys \(deduplicate.nullKeys.rawValue)") }
   }
   let sink = pipeline.sink
   lines.append("clickhouse \(quoted(sink.name))")
@@ -42,6 +47,13 @@ package func planText(_ pipeline: Pipeline) -> String {
   for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(source.fields[mapping.field].name))") }
   if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
   return lines.map { $0 + "\n" }.joined()
+}
+
+/// What is recorded below a plan's text, and not covered by its hash: a line for each time zone, `zone "NAME" FINGERPRINT`. Another version
+/// of the tz database isn't another plan, but may be why a replay differs.
+package func zoneNotes(_ pipeline: Pipeline) -> String {
+  let zones = Set(pipeline.source.plan.fields.compactMap(\.zone)).filter { $0.fingerprint != 0 }
+  return zones.map { "zone \(quoted($0.name)) \($0.fingerprint.paddedHex)\n" }.sorted().joined()
 }
 
 /// FNV-1a, 64 bits, of a plan's text: what intents carry.

@@ -26,7 +26,8 @@ private func stateLines(_ plan: String) -> [String] {
     switch line.count - text.count {
     case 0: isDeduplicate = text.hasPrefix("deduplicate ")
     case 2 where isDeduplicate:
-      if !text.hasPrefix("input ") { lines.append(String(text)) }
+      // A remembered NULL key that nothing asks for any more does no harm.
+      if !text.hasPrefix("input "), !text.hasPrefix("null_keys ") { lines.append(String(text)) }
     case 2: field = text.hasPrefix("field ") ? String(text.dropFirst("field ".count)) : ""
     default:
       if !field.isEmpty { fields.append((field, "\(field) \(text)")) }

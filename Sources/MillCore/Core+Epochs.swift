@@ -33,7 +33,9 @@ extension Core {
     return isFull ? .pending : nil
   }
 
-  var hasReachedEnd: Bool { zip(partitions, endOffsets).allSatisfy { $0.next >= $1 } }
+  var hasReachedEnd: Bool { partitions.indices.allSatisfy(hasReachedEnd) }
+
+  func hasReachedEnd(_ partition: Int) -> Bool { partition >= endOffsets.count || partitions[partition].next >= endOffsets[partition] }
 
   mutating func takePolled(_ polled: Polled) {
     if let stop = polled.stop { return end(stop) }
@@ -207,7 +209,7 @@ extension Core {
       return end(
         Stop(
           .promise, rule: "R4",
-          "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): the program or its input has changed. Start once with the program that wrote the log"
+          "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): \(replayCause)"
         ))
     }
     guard let (seal, position) = seals[epoch]?.removeFirst() else { return }
@@ -216,7 +218,7 @@ extension Core {
       return end(
         Stop(
           .promise, rule: "R4",
-          "epoch \(epoch): replay counted \(unsealedCounters) since the seal before, sealed was \(counters): the program or its input has changed. Start once with the program that wrote the log"
+          "epoch \(epoch): replay counted \(unsealedCounters) since the seal before, sealed was \(counters): \(replayCause)"
         ))
     }
     unsealedCounters = Counters()

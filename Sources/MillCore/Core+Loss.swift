@@ -140,8 +140,8 @@ extension Core {
         }
       }
     } else if options.untilEnd {
-      for (index, end) in endOffsets.enumerated() where look.stableEnd[index] <= partitions[index].next && partitions[index].next < end {
-        return "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but ended at \(end) when this start began"
+      for (index, end) in endOffsets.enumerated() where look.high[index] <= partitions[index].next && partitions[index].next < end {
+        return "partition \(index) of \(options.topic) ends at offset \(look.high[index]), but ended at \(end) when this start began"
       }
     }
     return nil

@@ -6,7 +6,8 @@ extension Core {
   mutating func prepare() {
     phase = .preparing
     tableIdentity = table?.identity ?? ""
-    endOffsets = source.stableEnd
+    // R14: what stands behind an open transaction may be committed already.
+    endOffsets = source.high
     let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
     let restart = Restart(lineage: lineage, instance: instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
     let flow = FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: partitions.map(\.maxEventTime), watermark: watermark)
@@ -45,7 +46,7 @@ extension Core {
   private mutating func beginReplayOrLive() {
     mayDeliver = true
     commands.append(.assign(partitions.map(\.next)))
-    nextDescribe = monotonic + options.describeIntervalMilliseconds
+    nextDescribe = monotonic + lookInterval
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     // One line at every start; `make kills` reads it to know that a kill found work under way.
     let unacked = deliveries.count + deadLetters.waiting.count
@@ -91,11 +92,13 @@ extension Core {
     if phase == .live {
       source.low = look.low
       source.stableEnd = look.stableEnd
+      source.high = look.high
       source.isCompacted = look.isCompacted
       if look.low.count > partitions.count { joinPartitionsLive(look) }
       if isCompacted(look) { return }
       judgeLost(look)
       watchStalls(look)
+      nextDescribe = min(nextDescribe, monotonic + lookInterval)
     }
     judgeEnd(look)
   }

@@ -29,6 +29,10 @@ struct StartLooks {
   /// Losses that this start accepts; they go into the log before anything is read.
   var gaps: [Gap] = []
   var lossChecked = false
+  /// Plans under which lives began since the checkpoint, its own first.
+  var recordedPlans: [PlanRecord] = []
+  /// Time zones whose rules have changed since epochs that are to be replayed were recorded.
+  var changedZones: [String] = []
   var checkpointedBirth = false
   var witnessDone = false
 }
@@ -111,6 +115,7 @@ extension Core {
     hashSeed = manifest.hashSeed
     lineage = manifest.lineage
     start.lineages = [manifest.lineage]
+    start.recordedPlans = [manifest.plan]
     tableIdentity = manifest.tableIdentity
     epoch = manifest.epoch
     clockMilliseconds = manifest.clockMilliseconds
@@ -154,7 +159,8 @@ extension Core {
             for epoch in void { intents[epoch] = nil }
           }
         }
-      case .plan, .chunk: break
+      case .plan(let plan): if isAfter { start.recordedPlans.append(plan) }
+      case .chunk: break
       case .intent(let intent):
         clocks[intent.epoch] = intent.clockMilliseconds
         for range in intent.ranges { cutBefore[range.partition] = max(cutBefore[range.partition] ?? 0, range.next) }
@@ -460,24 +466,62 @@ extension Core {
     return false
   }
 
-  /// R4: another plan takes over only where nothing is to be replayed under the old one.
+  /// R4: another plan takes over only where nothing is to be replayed under the old one. Where only the program is newer, each epoch is
+  /// replayed under the plan that its intent names.
   private mutating func checkPlan() -> Bool {
     guard let manifest = start.manifest else { return true }
-    let isSame = manifest.plan.hash == options.plan.hash && manifest.plan.replayVersion == options.plan.replayVersion
-    guard replay.contains(where: { $0.planHash != options.plan.hash }) || (!isSame && !replay.isEmpty) else {
-      if !isSame {
-        Reach.mark(.r4PlanTakesOver)
-        say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
-      }
-      return true
+    let known = [options.plan] + options.earlierPlans
+    let isReadAsRecorded = known.contains { $0.hash == manifest.plan.hash && $0.replayVersion == manifest.plan.replayVersion }
+    let hashes = Set(known.map(\.hash))
+    guard replay.isEmpty || isReadAsRecorded && replay.allSatisfy({ hashes.contains($0.planHash) }) else {
+      stopForOtherPlan()
+      return false
     }
+    if !replay.isEmpty { noteZones() }
+    if !isReadAsRecorded {
+      Reach.mark(.r4PlanTakesOver)
+      say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
+    } else if let last = replay.last(where: { $0.planHash != options.plan.hash }) {
+      Reach.mark(.r4EarlierPlan)
+      say(
+        .info,
+        "epochs up to \(last.epoch) were recorded by an older release (replay version \(manifest.plan.replayVersion)) and are replayed by its rules; those of this one (version \(options.plan.replayVersion)) hold from then on"
+      )
+    } else if manifest.plan.replayVersion != options.plan.replayVersion {
+      Reach.mark(.r4PlanTakesOver)
+      say(
+        .info,
+        "the state was written by an older release (replay version \(manifest.plan.replayVersion)); the rules of this one (version \(options.plan.replayVersion)) hold from epoch \(manifest.epoch + 1)"
+      )
+    }
+    return true
+  }
+
+  /// Local times are read by the machine's tz database: not another plan, but what a replay that differs may come from.
+  private mutating func noteZones() {
+    start.changedZones = Set(start.recordedPlans.flatMap { options.plan.changedZones(since: $0) }).sorted()
+    guard !start.changedZones.isEmpty else { return }
+    say(
+      .warning,
+      "the rules of time zone \(start.changedZones.joined(separator: ", ")) (package tzdata) have changed since epochs were recorded that are to be replayed now; where their local times differ by that, the start stops with R4"
+    )
+  }
+
+  /// What may be the cause of a replay that differs.
+  var replayCause: String {
+    let zones = start.changedZones.joined(separator: ", ")
+    return zones.isEmpty
+      ? "the program or its input has changed. Start once with the program that wrote the log"
+      : "the rules of time zone \(zones) have changed since (package tzdata). Start once with the version of the package that was installed then"
+  }
+
+  private mutating func stopForOtherPlan() {
     Reach.mark(.r4OtherPlan)
     end(
       Stop(
         .promise, rule: "R4",
         "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM (where on_error: fail stopped it, it ends by itself), then with the new one"
       ))
-    return false
   }
 
   mutating func takeStartToken(_ answer: SinkAnswer) {

@@ -6,6 +6,8 @@ package struct CoreOptions: Sendable {
   package var sourceName: String
   package var topic: String
   package var plan: PlanRecord
+  /// The same file as older releases read it. Epochs that they have recorded are replayed under these; no epoch is cut under one.
+  package var earlierPlans: [PlanRecord] = []
   /// Name of the table's destination within tokens.
   package var sinkName: String
   package var untilEnd = false

@@ -105,19 +105,19 @@ package struct SourceLook: Hashable, Sendable {
   /// Index: partition; first kept offset and last stable offset.
   package var low: [Int64]
   package var stableEnd: [Int64]
-  /// Where each partition ends, open transactions included; empty where that isn't known.
+  /// Where each partition ends, open transactions included.
   package var high: [Int64]
   /// Nil where the brokers don't tell.
   package var isCompacted: Bool?
 
   package init(
-    clusterID: String, topicID: String, low: [Int64], stableEnd: [Int64], high: [Int64] = [], isCompacted: Bool? = false
+    clusterID: String, topicID: String, low: [Int64], stableEnd: [Int64], high: [Int64]? = nil, isCompacted: Bool? = false
   ) {
     self.clusterID = clusterID
     self.topicID = topicID
     self.low = low
     self.stableEnd = stableEnd
-    self.high = high
+    self.high = high ?? stableEnd
     self.isCompacted = isCompacted
   }
 }

@@ -19,7 +19,7 @@ struct SourceWatch {
 
   struct Stall {
     var stableEnd: Int64
-    var since: Int64
+    var since: Instant
     var isSaid = false
   }
 
@@ -92,7 +92,8 @@ extension Core {
     return true
   }
 
-  /// K10: a transaction that nobody ends holds back all records behind its first.
+  /// K10: a transaction that nobody ends holds back all records behind its first. With `--until-end` it is waited for and told at once
+  /// (R14), else it is told when it lasts.
   mutating func watchStalls(_ look: SourceLook) {
     for (index, high) in look.high.enumerated() where index < partitions.count {
       let end = look.stableEnd[index]
@@ -104,16 +105,43 @@ extension Core {
       }
       if sourceWatch.stalls[index]?.stableEnd != end {
         if sourceWatch.stalls[index]?.isSaid == true { say(.info, "partition \(index) of \(options.topic) goes on") }
-        sourceWatch.stalls[index] = SourceWatch.Stall(stableEnd: end, since: monotonic)
+        sourceWatch.stalls[index] = SourceWatch.Stall(stableEnd: end, since: now)
       }
-      guard let stall = sourceWatch.stalls[index], !stall.isSaid, monotonic - stall.since >= options.stallPatienceMilliseconds else {
-        continue
-      }
+      let isAwaited = options.untilEnd && !hasReachedEnd(index)
+      guard let stall = sourceWatch.stalls[index], !stall.isSaid else { continue }
+      let milliseconds = monotonic - stall.since.monotonicMilliseconds
+      guard isAwaited || milliseconds >= options.stallPatienceMilliseconds else { continue }
       sourceWatch.stalls[index]?.isSaid = true
+      let state =
+        isAwaited
+        ? "a transaction is open at offset \(end) (the last stable offset), and --until-end goes on up to offset \(endOffsets[index] - 1)"
+        : "the last stable offset stands at \(end) for \(milliseconds / 1000) s, with offsets up to \(high - 1) behind it: a transaction is open there (LSO stuck)"
       say(
         .warning,
-        "partition \(index) of \(options.topic): the last stable offset stands at \(end) for \((monotonic - stall.since) / 1000) s, with offsets up to \(high - 1) behind it: a transaction is open there (LSO stuck). Waiting for its end; kafka-transactions.sh find-hanging names its producer"
-      )
+        "partition \(index) of \(options.topic): \(state). Waiting for its end; kafka-transactions.sh find-hanging names its producer")
     }
+  }
+
+  /// How long until the topic is looked at again: soon while an open transaction is all that is waited for.
+  var lookInterval: Int64 {
+    let isAwaiting =
+      options.untilEnd
+      && partitions.indices.contains { !hasReachedEnd($0) && $0 < source.stableEnd.count && source.stableEnd[$0] < endOffsets[$0] }
+    return isAwaiting ? min(options.retryMilliseconds, options.describeIntervalMilliseconds) : options.describeIntervalMilliseconds
+  }
+
+  /// R14: a transaction below the end of this run that isn't ended yet; the one that has been waited for longest.
+  var transactionWait: Wait? {
+    guard options.untilEnd, phase == .live else { return nil }
+    let stalls = sourceWatch.stalls.filter { !hasReachedEnd($0.key) }
+    guard
+      let (index, stall) = stalls.min(by: {
+        ($0.value.since.monotonicMilliseconds, $0.key) < ($1.value.since.monotonicMilliseconds, $1.key)
+      })
+    else { return nil }
+    return Wait(
+      subject: .kafka, since: stall.since,
+      reason:
+        "partition \(index) of \(options.topic): a transaction is open at offset \(stall.stableEnd), below the end \(endOffsets[index])")
   }
 }

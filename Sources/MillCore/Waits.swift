@@ -19,6 +19,8 @@ extension Core {
     var waits: [Wait] = []
     if let trouble = sourceWatch.trouble(isLive: phase == .live) {
       waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason))
+    } else if let transactionWait {
+      waits.append(transactionWait)
     }
     if let sinkWait { waits.append(sinkWait) }
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {

@@ -8,10 +8,24 @@ package import MillState
 package struct DeduplicatePlan: Sendable {
   package var keyFields: [Int]
   package var options: DeduplicateOptions
+  /// Records all of whose key fields are NULL are duplicates of one another; else they have no key, and all are kept.
+  package var nullKeysAreEqual: Bool
 
-  package init(keyFields: [Int], options: DeduplicateOptions) {
+  package init(keyFields: [Int], options: DeduplicateOptions, nullKeysAreEqual: Bool = false) {
     self.keyFields = keyFields
     self.options = options
+    self.nullKeysAreEqual = nullKeysAreEqual
+  }
+}
+
+/// By which rules an epoch's records become rows.
+package struct RowRules: Sendable {
+  package var sourcePlan: SourcePlan
+  package var deduplicate: DeduplicatePlan?
+
+  package init(sourcePlan: SourcePlan, deduplicate: DeduplicatePlan?) {
+    self.sourcePlan = sourcePlan
+    self.deduplicate = deduplicate
   }
 }
 
@@ -27,6 +41,9 @@ package struct EngineParts: Sendable {
   /// Where a new lineage begins to read.
   package var start: StartPosition
   package var deduplicate: DeduplicatePlan?
+  /// Of epochs that are to be replayed as an older release read them, by the hash of the plan that it recorded: one for each of
+  /// ``CoreOptions/earlierPlans``. Fields, key and window are those of today.
+  package var earlierRules: [UInt64: RowRules] = [:]
   /// Directory of log, lock and live state.
   package var stateDirectory: String
   package var checkpointDirectory: String

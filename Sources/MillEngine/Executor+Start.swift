@@ -245,7 +245,7 @@ extension Executor {
           return .sourceDescribed(
             SourceLook(
               clusterID: found.clusterID, topicID: found.topicID ?? "", low: found.partitions.map(\.low),
-              stableEnd: found.partitions.map(\.stableEnd), high: found.partitions.map { $0.high ?? $0.stableEnd },
+              stableEnd: found.partitions.map(\.stableEnd), high: found.partitions.map(\.high),
               isCompacted: found.isCompacted))
         }
       case .resolveStarts(let count):

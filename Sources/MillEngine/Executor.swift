@@ -97,7 +97,14 @@ package final class Executor {
     }
     return Polled(
       next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount },
-      isAtEnd: buffers.map(\.isAtEnd), lost: lost, trouble: sourceTrouble, stop: stop)
+      isAtEnd: buffers.indices.map(isAtEnd), lost: lost, trouble: sourceTrouble, stop: stop)
+  }
+
+  /// Records that wait behind an open transaction are records all the same.
+  private func isAtEnd(_ partition: Int) -> Bool {
+    let buffer = buffers[partition]
+    guard buffer.isAtEnd, parts.core.idleAfterMilliseconds != nil, !mutated(.idleBehindTransaction) else { return buffer.isAtEnd }
+    return (parts.source.fetchedEnd(partition: Int32(partition)) ?? 0) <= buffer.nextOffset
   }
 
   // MARK: - Log

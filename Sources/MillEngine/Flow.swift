@@ -17,8 +17,21 @@ final class Flow {
     var stop: Stop?
   }
 
+  /// What the rules of one plan need while records are read.
+  private struct Rules {
+    var row: RowRules
+    var decoder: RecordDecoder
+
+    init(_ row: RowRules) {
+      self.row = row
+      decoder = RecordDecoder(plan: row.sourcePlan)
+    }
+  }
+
   private let parts: EngineParts
-  private let decoder: RecordDecoder
+  /// Of today's plan, and of those that epochs to be replayed were recorded under.
+  private let rules: Rules
+  private let earlierRules: [UInt64: Rules]
   private let decoded: DecodedRows
   private let hasher: KeyHasher?
   private let letters: DeadLetterEncoder
@@ -36,12 +49,14 @@ final class Flow {
   private var keyBytes = GrowableBytes()
   private var keyEnds = GrowableBytes()
   private var keep: [UInt8] = []
+  private var nullKeys: [Int32] = []
   private var times: [Int64] = []
   private var failures: [DecodeFailure] = []
 
   init(parts: EngineParts, start: FlowStart) {
     self.parts = parts
-    decoder = RecordDecoder(plan: parts.sourcePlan)
+    rules = Rules(RowRules(sourcePlan: parts.sourcePlan, deduplicate: parts.deduplicate))
+    earlierRules = parts.earlierRules.mapValues(Rules.init)
     decoded = DecodedRows(parts.sourcePlan)
     hasher = parts.deduplicate.map { KeyHasher(fieldIndexes: $0.keyFields, types: parts.sourcePlan.types, seed: start.hashSeed) }
     letters = DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic)
@@ -94,6 +109,7 @@ final class Flow {
   /// Processes the intent's records and consumes them from the buffers.
   func process(_ intent: Intent, _ buffers: [RecordBuffer]) -> Outcome {
     var outcome = Outcome()
+    let rules = earlierRules[intent.planHash] ?? rules
     decoded.removeAll()
     // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
     watermarks.grow(partitionCount: intent.ranges.count)
@@ -110,14 +126,16 @@ final class Flow {
       while taken < count {
         let some = min(count - taken, Self.pieceRowCount - decoded.rowCount)
         failures.removeAll(keepingCapacity: true)
-        decoder.decode(buffer, skipping: taken, first: some, partition: range.partition, into: decoded, failures: &failures)
+        rules.decoder.decode(
+          buffer, skipping: taken, first: some, partition: range.partition, clockMilliseconds: intent.clockMilliseconds, into: decoded,
+          failures: &failures)
         taken += some
         take(failures, buffer, range.partition, intent, &outcome)
-        if decoded.rowCount == Self.pieceRowCount { decide(intent, buffers, watermark, &outcome) }
+        if decoded.rowCount == Self.pieceRowCount { decide(intent, rules, buffers, watermark, &outcome) }
         if outcome.stop != nil { return outcome }
       }
     }
-    decide(intent, buffers, watermark, &outcome)
+    decide(intent, rules, buffers, watermark, &outcome)
     if outcome.stop != nil { return outcome }
     for range in intent.ranges { buffers[Int(range.partition)].consume(buffers[Int(range.partition)].count(before: range.next)) }
     outcome.maxEventTimes = watermarks.maxEventTimes
@@ -153,18 +171,22 @@ final class Flow {
   private static let pieceRowCount = 4096
 
   /// Decides about what has been decoded, late first, then duplicate, and appends what is kept.
-  private func decide(_ intent: Intent, _ buffers: [RecordBuffer], _ watermark: Int64, _ outcome: inout Outcome) {
+  private func decide(
+    _ intent: Intent, _ rules: Rules, _ buffers: [RecordBuffer], _ watermark: Int64, _ outcome: inout Outcome
+  ) {
     let count = decoded.block.rowCount
     guard count > 0 else { return }
     keep.removeAll(keepingCapacity: true)
     keep.append(contentsOf: repeatElement(1, count: count))
+    nullKeys.removeAll(keepingCapacity: true)
     fillTimes(count, intent)
-    if let deduplicate = parts.deduplicate, let state, let hasher {
+    if let deduplicate = rules.row.deduplicate, let state, let hasher {
       if deduplicate.options.usesEventTime, !mutated(.lateAfterDuplicate) {
         dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
       hasher.hash(decoded.block, into: &hashes)
       if deduplicate.options.exact { hasher.keyBytes(decoded.block, into: &keyBytes, ends: &keyEnds) }
+      outcome.counters.nullKey += deduplicate.nullKeysAreEqual ? 0 : setNullKeysAside(hasher)
       do throws(RunStoreError) {
         outcome.counters.duplicate += UInt64(try deduplicateRows(state, count))
       } catch {
@@ -175,6 +197,7 @@ final class Flow {
         dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
     }
+    for row in nullKeys { keep[Int(row)] = 1 }
     FaultPoint.hit(.amidProcess)
     let before = rows.rowCount
     rows.append(decoded.block, keep: keep)
@@ -210,6 +233,14 @@ final class Flow {
         buffers[Int(partition)], entryIndex: Int(entry), partition: partition, epoch: intent.epoch, reason: "late", field: nil,
         detail: "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms", into: deadLetters)
     }
+  }
+
+  /// Rows without a key, of those that count, are neither looked for nor remembered. How many.
+  private func setNullKeysAside(_ hasher: KeyHasher) -> UInt64 {
+    hasher.nullKeys(decoded.block, into: &nullKeys)
+    nullKeys.removeAll { keep[Int($0)] == 0 }
+    for row in nullKeys { keep[Int(row)] = 0 }
+    return UInt64(nullKeys.count)
   }
 
   private func deduplicateRows(_ state: DeduplicateState, _ count: Int) throws(RunStoreError) -> Int {

@@ -20,6 +20,7 @@ package enum DecodeReason: String, Hashable, Sendable, CaseIterable {
   case invalidDate = "invalid_date"
   case noSuchLocalTime = "no_such_local_time"
   case aheadOfTimestamp = "ahead_of_timestamp"
+  case aheadOfClock = "ahead_of_clock"
   case noTimestamp = "no_timestamp"
 
   /// What is wrong, in words, without a full stop.
@@ -45,6 +46,7 @@ package enum DecodeReason: String, Hashable, Sendable, CaseIterable {
     case .invalidDate: "not a date or time in ISO 8601 or YYYY-MM-DD hh:mm:ss[.fraction]"
     case .noSuchLocalTime: "clocks of the type's zone never show this time"
     case .aheadOfTimestamp: "the event time is further ahead of the record's timestamp than max_ahead allows"
+    case .aheadOfClock: "the event time is further ahead of the clock than max_ahead allows"
     case .noTimestamp: "the record has no timestamp to hold the event time against"
     }
   }

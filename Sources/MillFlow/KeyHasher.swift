@@ -11,6 +11,8 @@ package struct KeyHasher: Sendable {
   private let fields: [Field]
   private let seed: Digest128
   private let fixedByteCount: Int
+  /// All key fields are Nullable.
+  private let mayBeNull: Bool
 
   private struct Field: Hashable, Sendable {
     var index: Int
@@ -29,6 +31,7 @@ package struct KeyHasher: Sendable {
       return Field(index: index, tag: Self.tag(type.base), width: width, isFloat: type.base == .float32 || type.base == .float64)
     }
     self.seed = seed
+    mayBeNull = fieldIndexes.allSatisfy { types[$0].isNullable }
     fixedByteCount = fields.reduce(0) { $0 + 1 + ($1.width == 0 ? 4 : $1.width) }
   }
 
@@ -65,6 +68,20 @@ package struct KeyHasher: Sendable {
     case .dateTime64(let precision, _): UInt8(0x60 + precision)
     case .array, .map: preconditionFailure("\(type) as a key")
     case .nullable(let inner), .lowCardinality(let inner): tag(inner)
+    }
+  }
+
+  /// The rows all of whose key fields are NULL, ascending; `rows` loses its old content. Costs nothing where a key field can't be NULL.
+  package func nullKeys(_ block: RowBlock, into rows: inout [Int32]) {
+    rows.removeAll(keepingCapacity: true)
+    guard mayBeNull else { return }
+    let views = views(block)
+    unsafe views.withUnsafeBufferPointer { views in
+      for row in 0..<block.rowCount {
+        var isNull = true
+        for index in 0..<views.count where isNull { isNull = unsafe views[index].nulls.map { unsafe $0[row] != 0 } ?? false }
+        if isNull { rows.append(Int32(truncatingIfNeeded: row)) }
+      }
     }
   }
 

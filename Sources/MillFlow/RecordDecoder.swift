@@ -90,10 +90,10 @@ internal import MillBase
 
   /// Reads `buffer.entries[head + skipped ..< head + skipped + count]`: each good record becomes a row
   /// of `rows`, each other one a failure, both in order.
-  /// A record that fails leaves nothing in the columns. The buffer isn't consumed.
+  /// A record that fails leaves nothing in the columns. The buffer isn't consumed. `clockMilliseconds` is the epoch's.
   package func decode(
-    _ buffer: RecordBuffer, skipping skipped: Int = 0, first count: Int, partition: Int32, into rows: DecodedRows,
-    failures: inout [DecodeFailure]
+    _ buffer: RecordBuffer, skipping skipped: Int = 0, first count: Int, partition: Int32, clockMilliseconds: Int64 = .max,
+    into rows: DecodedRows, failures: inout [DecodeFailure]
   ) {
     let block = rows.block
     precondition(
@@ -113,6 +113,7 @@ internal import MillBase
     let fieldCount = plan.fields.count
     let timeField = plan.eventTime?.fieldIndex ?? -1
     let maxAhead = plan.eventTime?.maxAhead ?? 0
+    let clock = plan.eventTime?.measuresClock == true ? clockMilliseconds : .max
     let head = buffer.head + skipped
     let bytes = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
     var row = block.rowCount
@@ -130,7 +131,7 @@ internal import MillBase
           }
           if timeField >= 0 {
             field = timeField
-            unsafe times[row] = try eventTime(timeField, row, entry.timestamp, maxAhead)
+            unsafe times[row] = try eventTime(timeField, row, entry.timestamp, clock, maxAhead)
           }
           unsafe offsets[row] = entry.offset
           unsafe partitions[row] = partition
@@ -225,7 +226,7 @@ internal import MillBase
 
   /// The row's event time in milliseconds, from the column it was written to.
   @inline(__always)
-  private func eventTime(_ field: Int, _ row: Int, _ timestamp: Int64, _ maxAhead: Int64) throws(DecodeFault) -> Int64 {
+  private func eventTime(_ field: Int, _ row: Int, _ timestamp: Int64, _ clock: Int64, _ maxAhead: Int64) throws(DecodeFault) -> Int64 {
     let raw = unsafe writers[field].load(row: row)
     let time: Int64
     switch unsafe fields[field].reader.kind {
@@ -237,6 +238,8 @@ internal import MillBase
     guard timestamp >= 0 else { throw DecodeFault(reason: .noTimestamp, position: 0) }
     // Both are far from Int64's ends: times by their types, maxAhead by SourcePlan.
     guard time &- maxAhead <= timestamp else { throw DecodeFault(reason: .aheadOfTimestamp, position: 0) }
+    // Where a producer's clock is wrong, so is the timestamp that it gives a record.
+    guard time &- maxAhead <= clock else { throw DecodeFault(reason: .aheadOfClock, position: 0) }
     return time
   }
 

@@ -32,13 +32,14 @@ package struct PartitionBounds: Hashable, Sendable {
   package var low: Int64
   /// The last stable offset: what read_committed can read is below it.
   package var stableEnd: Int64
-  /// Where the partition ends, records of open transactions included; nil where that isn't known.
-  package var high: Int64?
+  /// Where the partition ends, records of open transactions included.
+  package var high: Int64
 
+  /// `high`: nil: no transaction is open.
   package init(low: Int64, stableEnd: Int64, high: Int64? = nil) {
     self.low = low
     self.stableEnd = stableEnd
-    self.high = high
+    self.high = high ?? stableEnd
   }
 }
 
@@ -108,6 +109,8 @@ package protocol Source: AnyObject, Sendable {
   /// Moves fetched records into the buffers (index: partition), at most `limit` records, waiting at most `timeoutMilliseconds` for
   /// the first. Also advances ``RecordBuffer/nextOffset`` past aborted records and markers when the end of a partition is reached.
   func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice]
+  /// Where a partition ends by the newest fetch, records of open transactions included; nil where that isn't known. Flow thread.
+  func fetchedEnd(partition: Int32) -> Int64?
   /// Records that were fetched and wait for the next poll, for people and their tools. Flow thread.
   var prefetchedCount: Int { get }
 }
@@ -115,4 +118,6 @@ package protocol Source: AnyObject, Sendable {
 extension Source {
   /// Of a source that fetches nothing ahead.
   package var prefetchedCount: Int { 0 }
+  /// Of one without transactions.
+  package func fetchedEnd(partition: Int32) -> Int64? { nil }
 }

@@ -16,12 +16,15 @@ package struct EventTimePlan: Hashable, Sendable {
   package let idleAfter: Int64
   /// An event time further ahead of the record's timestamp is an error of the record.
   package let maxAhead: Int64
+  /// Ahead of the epoch's clock as well.
+  package let measuresClock: Bool
 
-  package init(fieldIndex: Int, outOfOrderness: Int64, idleAfter: Int64, maxAhead: Int64 = 24 * 3_600_000) {
+  package init(fieldIndex: Int, outOfOrderness: Int64, idleAfter: Int64, maxAhead: Int64 = 10 * 60_000, measuresClock: Bool = true) {
     self.fieldIndex = fieldIndex
     self.outOfOrderness = outOfOrderness
     self.idleAfter = idleAfter
     self.maxAhead = maxAhead
+    self.measuresClock = measuresClock
   }
 }
 
@@ -32,7 +35,7 @@ package struct SourcePlan: Hashable, Sendable {
   /// In the order of the columns.
   package let fields: [FieldPlan]
   /// nil: records have no time of their own, the epoch's clock counts.
-  package let eventTime: EventTimePlan?
+  package private(set) var eventTime: EventTimePlan?
   package let onError: OnError
 
   /// Throws the first thing that doesn't fit.
@@ -57,6 +60,14 @@ package struct SourcePlan: Hashable, Sendable {
       throw PlanProblem(field: field.name, setting: "name", message: "field '\(field.name)' is named twice", remedy: "each field once")
     }
     if let eventTime { try checkEventTime(eventTime) }
+  }
+
+  /// The same records and fields, with other bounds of event time; of the same field, so that it can't fail.
+  package func replacing(eventTime: EventTimePlan) -> SourcePlan {
+    precondition(eventTime.fieldIndex == self.eventTime?.fieldIndex, "event time of another field")
+    var plan = self
+    plan.eventTime = eventTime
+    return plan
   }
 
   /// Types of the fields, in their order: what a ``RowBlock`` for this source is made of.

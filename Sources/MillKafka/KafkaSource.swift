@@ -109,15 +109,30 @@ package final class KafkaSource: Source, @unchecked Sendable {
   }
 
   private func bounds(_ client: KafkaClient, _ count: Int) throws(KafkaFailure) -> [PartitionBounds] {
-    // Only fetches tell where a partition ends beyond an open transaction.
     let fetching = assignment.withLock { $0.session }?.client
+    var uncommitted: KafkaClient?
     var bounds: [PartitionBounds] = []
     for partition in 0..<Int32(count) {
       var found = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
-      found.high = fetching?.fetchedEnd(options.topic, partition: partition)
+      // A client that reads committed records only is told the last stable offset; its fetches tell the end beyond that too.
+      if let end = fetching?.fetchedEnd(options.topic, partition: partition) {
+        found.high = max(end, found.stableEnd)
+      } else {
+        if uncommitted == nil { uncommitted = try uncommittedClient() }
+        let end = try (uncommitted ?? client).bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
+          .stableEnd
+        found.high = max(end, found.stableEnd)
+      }
       bounds.append(found)
     }
     return bounds
+  }
+
+  /// One that only asks where partitions end; it reads nothing.
+  private func uncommittedClient() throws(KafkaFailure) -> KafkaClient {
+    let settings = try options.consumerSettings().filter { $0.name != "isolation.level" } + [("isolation.level", "read_uncommitted")]
+    return try KafkaClient(
+      .consumer, required: settings, optional: KafkaOptions.optionalSettings, signals: KafkaSignals(tokens: tokens, log: log))
   }
 
   /// Reads with a client of its own, so that the poll isn't disturbed and nothing else can come out of its queue.
@@ -209,6 +224,10 @@ package final class KafkaSource: Source, @unchecked Sendable {
       if session.trouble != nil || session.hasHeard { notices += availability(of: session.trouble) }
       return notices
     }
+  }
+
+  package func fetchedEnd(partition: Int32) -> Int64? {
+    assignment.withLock { $0.session?.client }?.fetchedEnd(options.topic, partition: partition)
   }
 
   package var prefetchedCount: Int { assignment.withLock { $0.session?.waitingCount ?? 0 } }

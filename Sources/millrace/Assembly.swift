@@ -75,7 +75,7 @@ struct Assembly {
 
   /// Everything an engine is built from.
   func parts(_ pipeline: Pipeline, _ options: RunOptions, _ metrics: EngineMetrics) -> EngineParts {
-    EngineParts(
+    var parts = EngineParts(
       core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(
         cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sink: sink,
@@ -86,13 +86,24 @@ struct Assembly {
       logSegmentByteCount: min(64 << 20, pipeline.unackedByteCountMax / 4),
       holder: "pid \(getpid()), pipeline \(pipeline.name), since \(utcNow())", metrics: metrics,
       stateChange: { stateChange(from: $0, to: $1) })
+    for version in ReplayVersion.allCases where version < .current {
+      let old = pipeline.asRead(by: version)
+      let plan = Self.planRecord(old)
+      parts.core.earlierPlans.append(plan)
+      parts.earlierRules[plan.hash] = RowRules(sourcePlan: old.source.plan, deduplicate: Self.deduplicatePlan(old))
+    }
+    return parts
+  }
+
+  private static func planRecord(_ pipeline: Pipeline) -> PlanRecord {
+    let text = planText(pipeline)
+    return PlanRecord(hash: planHash(text), replayVersion: pipeline.replayVersion.rawValue, text: text + zoneNotes(pipeline))
   }
 
   private func coreOptions(_ pipeline: Pipeline, _ options: RunOptions) -> CoreOptions {
-    let text = planText(pipeline)
     var core = CoreOptions(
       pipeline: pipeline.name, sourceName: pipeline.source.plan.name, topic: pipeline.source.plan.topic,
-      plan: PlanRecord(hash: planHash(text), replayVersion: 2, text: text), sinkName: pipeline.sink.name)
+      plan: Self.planRecord(pipeline), sinkName: pipeline.sink.name)
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
     core.acceptedLosses = options.acceptedLosses
@@ -120,7 +131,8 @@ struct Assembly {
         options: DeduplicateOptions(
           stateNumber: 1, withinMilliseconds: settings.withinMilliseconds,
           allowedLatenessMilliseconds: settings.allowedLatenessMilliseconds,
-          exact: settings.isExact, memoryByteCount: pipeline.state.memoryByteCount, usesEventTime: settings.time == .event))
+          exact: settings.isExact, memoryByteCount: pipeline.state.memoryByteCount, usesEventTime: settings.time == .event),
+        nullKeysAreEqual: settings.nullKeys == .equal)
     }
   }
 }

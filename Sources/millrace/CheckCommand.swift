@@ -21,6 +21,7 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     Output.line("  serves  metrics and health at http://\(admin.address)\(admin.token == nil ? "" : ", with a token")")
   }
   Output.line("  plan    \(planHash(plan).paddedHex)")
+  for warning in pipeline.warnings { logger.warning(warning) }
   if arguments.flag("--connect") { return checkConnections(pipeline, logger) }
   for warning in pipeline.kafka.warnings { logger.warning(warning) }
   return .done

@@ -36,8 +36,9 @@ private func text(_ report: VerifyReport) -> String {
     lines.append("  partition \(range.partition): offsets \(range.start) to \(range.next - 1) were given up (--accept-loss)")
   }
   if let counters = report.counters {
+    let nullKeys = counters.nullKey > 0 ? " (\(counters.nullKey) of them without a key: null_key)" : ""
     lines.append(
-      "records  \(counters.records): \(counters.emitted) emitted, \(counters.duplicate) duplicate, \(counters.late) late, "
+      "records  \(counters.records): \(counters.emitted) emitted\(nullKeys), \(counters.duplicate) duplicate, \(counters.late) late, "
         + "\(counters.skipped) skipped, \(counters.deadLettered) dead-lettered")
   }
   lines.append(
@@ -82,7 +83,7 @@ private func json(_ report: VerifyReport) -> String {
   }
   let counters = report.counters.map { counters in
     "{\"records\":\(counters.records),\"emitted\":\(counters.emitted),\"duplicate\":\(counters.duplicate),\"late\":\(counters.late),"
-      + "\"skipped\":\(counters.skipped),\"dead_lettered\":\(counters.deadLettered)}"
+      + "\"skipped\":\(counters.skipped),\"dead_lettered\":\(counters.deadLettered),\"null_key\":\(counters.nullKey)}"
   }
   return "{\"proven\":\(report.isProven),\"missing\":\(report.missing),\"extra\":\(report.extra),\"double\":\(report.double),"
     + "\"altered_batches\":\(report.altered),\"other_problems\":\(report.otherProblems),\"lost_history\":\(list(report.lostHistory)),"

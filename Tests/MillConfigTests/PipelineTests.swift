@@ -8,7 +8,7 @@ import Testing
   #expect(pipeline.name == "payments" && pipeline.consumerGroup == "millrace-payments")
   #expect(pipeline.kafka == KafkaSettings(brokers: "localhost:9092", properties: [:]))
   #expect(pipeline.source.start == .earliest && pipeline.source.plan.onError == .deadLetter)
-  #expect(pipeline.source.plan.eventTime == EventTimePlan(fieldIndex: 2, outOfOrderness: 5000, idleAfter: 30_000, maxAhead: 86_400_000))
+  #expect(pipeline.source.plan.eventTime == EventTimePlan(fieldIndex: 2, outOfOrderness: 5000, idleAfter: 30_000, maxAhead: 600_000))
   let deduplicate = try #require(pipeline.deduplicate)
   #expect(deduplicate.withinMilliseconds == 86_400_000 && deduplicate.allowedLatenessMilliseconds == 3_600_000)
   #expect(!deduplicate.isExact && deduplicate.time == .event && deduplicate.key == [0])
@@ -150,7 +150,8 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
     ("{field: paid_at}", "{field: paid_at, out_of_orderness: 1h}"), ("within: 24h", "within: 23h"),
     ("within: 24h", "within: 24h, exact: true"), ("within: 24h", "within: 24h, time: processing"),
     ("within: 24h", "within: 24h, allowed_lateness: 2h"), ("[transaction_id]", "[transaction_id, amount]"),
-    ("table: payments", "table: other"), ("table: payments", "table: payments\n      database: d"),
+    ("within: 24h", "within: 24h, null_keys: equal"), ("table: payments", "table: other"),
+    ("table: payments", "table: payments\n      database: d"),
     ("table: payments", "table: payments\n      columns: {a: amount}"), ("table: payments", "table: payments\n      provenance_column: b"),
     ("amount: Decimal(18, 2)", "amount: {type: \"Decimal(18, 2)\", default: 0}"),
     ("topic: transactions-topic", "topic: transactions-topic\n    on_error: skip"),
@@ -161,50 +162,92 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
   }
 }
 
-@Test func `the plan's text and hash are the same in every version`() throws {
-  #expect(planHash("") == 0xcbf2_9ce4_8422_2325 && planHash("foobar") == 0x8594_4171_f739_67e8)
-  #expect(
-    planText(try read(plain)) == """
-      source "transactions"
-        topic "transactions-topic"
-        start earliest
-        format json
-        on_error dead_letter
-        field "transaction_id"
-          type String
-          from "transaction_id"
-        field "amount"
-          type Decimal(18, 2)
-          from "amount"
-        field "paid_at"
-          type DateTime64(3)
-          from "paid_at"
-        event_time "paid_at"
-          out_of_orderness 5s
-          max_ahead 1d
-      deduplicate "unique"
-        input "transactions"
-        key "transaction_id"
-        within 1d
-        allowed_lateness 1h
-        time event
-      clickhouse "table"
-        input "unique"
-        table "default"."payments"
-        column "transaction_id" "transaction_id"
-        column "amount" "amount"
-        column "paid_at" "paid_at"
-        provenance_column "_millrace_batch"
+/// What release 0.1 up to 9090ffc wrote for ``plain``: states have it.
+private let versionTwo = """
+  source "transactions"
+    topic "transactions-topic"
+    start earliest
+    format json
+    on_error dead_letter
+    field "transaction_id"
+      type String
+      from "transaction_id"
+    field "amount"
+      type Decimal(18, 2)
+      from "amount"
+    field "paid_at"
+      type DateTime64(3)
+      from "paid_at"
+    event_time "paid_at"
+      out_of_orderness 5s
+      max_ahead 1d
+  deduplicate "unique"
+    input "transactions"
+    key "transaction_id"
+    within 1d
+    allowed_lateness 1h
+    time event
+  clickhouse "table"
+    input "unique"
+    table "default"."payments"
+    column "transaction_id" "transaction_id"
+    column "amount" "amount"
+    column "paid_at" "paid_at"
+    provenance_column "_millrace_batch"
 
-      """)
+  """
+
+@Test func `the plan's text and hash are the same in every release of a replay version`() throws {
+  #expect(planHash("") == 0xcbf2_9ce4_8422_2325 && planHash("foobar") == 0x8594_4171_f739_67e8)
+  let pipeline = try read(plain)
+  #expect(planText(pipeline.asRead(by: .two)) == versionTwo)
+  #expect(planText(pipeline) == "replay_version 3\n" + versionTwo.replacing("max_ahead 1d", with: "max_ahead 10m"))
+  #expect(pipeline.asRead(by: .current) == pipeline)
+}
+
+@Test func `a max_ahead wider than what lateness forgives is worth a warning`() throws {
+  func warnings(_ max: String, _ rest: String = "") throws -> [String] {
+    try read(changed("{field: paid_at}", "{field: paid_at, max_ahead: \(max)\(rest)}")).warnings
+  }
+  #expect(try read(plain).warnings == [] && warnings("3605s") == [] && warnings("2h", ", out_of_orderness: 1h") == [])
+  let found = try warnings("3606s")
+  #expect(found.count == 1 && found.first?.contains("max_ahead is 3606s") == true, "\(found)")
+  #expect(found.first?.contains("forgive together (3605s)") == true, "\(found)")
+  #expect(try read(changed("within: 24h", "within: 24h, time: processing")).warnings == [])
+  #expect(try read(changed("within: 24h", "within: 24h, allowed_lateness: 1m")).warnings.count == 1)
+}
+
+@Test func `the rules of each time zone are noted below the plan, and are no part of it`() throws {
+  #expect(zoneNotes(try read(plain)) == "")
+  let pipeline = try read(
+    changed("amount: Decimal(18, 2)", "a: DateTime('Europe/Berlin')\n      b: DateTime('Asia/Tokyo')\n      c: DateTime('Europe/Berlin')"))
+  let lines = zoneNotes(pipeline).split(separator: "\n")
+  #expect(lines.count == 2 && lines[0].hasPrefix("zone \"Asia/Tokyo\" ") && lines[1].hasPrefix("zone \"Europe/Berlin\" "))
+  #expect(Set(lines.compactMap { $0.split(separator: " ").last }).count == 2)
+  #expect(stateChange(from: planText(pipeline), to: planText(pipeline) + zoneNotes(pipeline)) == nil)
+}
+
+@Test func `what came later doesn't change how an older release read the file`() throws {
+  let later = [
+    ("within: 24h", "within: 24h, null_keys: equal"), ("within: 24h", "within: 24h, null_keys: pass"),
+  ]
+  for (old, new) in later {
+    let old = try read(changed(old, new)).asRead(by: .two)
+    #expect(planText(old) == versionTwo && old.deduplicate?.nullKeys == .equal, "\(new)")
+  }
+  let written = try read(changed("{field: paid_at}", "{field: paid_at, max_ahead: 10m}")).asRead(by: .two)
+  #expect(planText(written) == versionTwo.replacing("max_ahead 1d", with: "max_ahead 10m"))
+  #expect(written.source.plan.eventTime?.measuresClock == false && written.source.plan.eventTime?.maxAhead == 600_000)
+  #expect(try read(plain).source.plan.eventTime?.measuresClock == true)
 }
 
 @Test func `a plan under which remembered keys mean nothing is told from one that may take over`() throws {
   let before = planText(try read(plain))
   let harmless = [
     ("table: payments", "table: other"), ("Decimal(18, 2)", "Decimal(18, 3)"), ("topic: transactions-topic", "topic: t"),
-    ("{field: paid_at}", "{field: paid_at, out_of_orderness: 1h}"),
+    ("{field: paid_at}", "{field: paid_at, out_of_orderness: 1h}"), ("within: 24h", "within: 24h, null_keys: equal"),
   ]
+  #expect(stateChange(from: versionTwo, to: before) == nil)
   for (old, new) in harmless { #expect(stateChange(from: before, to: planText(try read(changed(old, new)))) == nil, "\(new)") }
   let others = [
     ("[transaction_id]", "[amount]", "key \"transaction_id\" is now key \"amount\""),

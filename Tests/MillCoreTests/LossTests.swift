@@ -54,6 +54,49 @@ private func result(_ intent: Intent) -> EpochResult {
     #expect(found?.rule == "K4" && found?.message.contains("ends at offset 0, but ended at 10") == true, "\(found?.message ?? "")")
   }
 
+  @Test func `the end is where the partition ends, behind an open transaction too, which is named while it is waited for (R14)`() {
+    var start = Start(untilEnd: true)
+    _ = start.open([whole(start)])
+    _ = start.look(witness: "millrace:\(Start.lineage):2", end: [1], high: [4])
+    _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
+    _ = start.core.step(.stateOpened, now: start.now)
+    var clock = start.now.monotonicMilliseconds
+    func polled(_ next: Int64, rows: Int) -> [Command] {
+      clock += 100
+      return start.core.step(
+        .polled(Polled(next: [next], rows: [rows], byteCount: rows, isAtEnd: [true], stop: nil)),
+        now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+    }
+    func processed(_ commands: [Command]) {
+      for case .cut(let intent) in commands {
+        var counters = Counters()
+        (counters.records, counters.emitted) = (1, 1)
+        let result = EpochResult(
+          epoch: intent.epoch, intent: intent, counters: counters, pendingRows: [0, 0], pendingBytes: [0, 0], maxEventTimes: [Int64.min],
+          watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 5, stop: nil)
+        _ = start.core.step(.processed(result), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+      }
+    }
+    func look(_ end: Int64, _ high: Int64) -> [Command] {
+      clock += 1_000
+      let look = SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [end], high: [high])
+      return start.core.step(.sourceDescribed(look), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+    }
+    _ = polled(1, rows: 1)
+    processed(polled(1, rows: 1))
+    #expect(start.core.progress.partitions[0].next == 1 && start.core.pollOrder != nil, "it goes on beyond the last stable offset")
+    let told = look(1, 6)
+    #expect(stop(told) == nil && words(told, .warning).count == 1)
+    #expect(words(told, .warning).first?.contains("partition 0 of t: a transaction is open at offset 1") == true)
+    #expect(start.core.progress.waits.map(\.reason).first?.contains("open at offset 1, below the end 4") == true)
+    #expect(words(look(1, 6), .warning).isEmpty)
+    // It was aborted: control records and aborted ones take offsets, and nothing more comes.
+    #expect(words(look(4, 6), .info).contains { $0.contains("goes on") } && start.core.progress.waits.isEmpty)
+    _ = polled(4, rows: 0)
+    processed(polled(4, rows: 0))
+    #expect(start.core.progress.partitions[0].next == 4 && start.core.pollOrder == nil)
+  }
+
   @Test(arguments: [gap(0, 3), gap(0, 5), gap(1, 4), gap(0, 4, partition: 1)])
   func `any other range than the lost one is not taken for it (K3)`(_ other: Gap) {
     var start = Start(losses: [other])

@@ -6,21 +6,24 @@ import Testing
 /// A core that has read a state directory with one checkpoint, and is asked what it makes of what the outside says.
 struct Start: ~Copyable {
   var core: Core
-  let plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan")
+  let plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan\n")
   let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 1_000)
   static let lineage = Lineage(0xabc)
 
   init(
     newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false, idleAfter: Int64? = nil,
-    untilEnd: Bool = false
+    untilEnd: Bool = false, earlierHash: UInt64? = nil, zones: String = ""
   ) {
     var options = CoreOptions(
-      pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan"), sinkName: "out")
+      pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
+      sinkName: "out")
     options.newLineage = newLineage
     options.acceptedLosses = losses
     options.checkpointsReplay = checkpointsReplay
     options.idleAfterMilliseconds = idleAfter
     options.untilEnd = untilEnd
+    options.earlierPlans = earlierHash.map { [PlanRecord(hash: $0, replayVersion: 1, text: "plan")] } ?? []
+    if earlierHash != nil { options.plan.replayVersion = 2 }
     core = Core(options: options)
     _ = core.step(.started, now: now)
   }
@@ -51,11 +54,12 @@ struct Start: ~Copyable {
   }
 
   mutating func look(
-    witness: String?, cluster: String = "c", low: [Int64] = [0], end: [Int64] = [10], identity: String = "table", greatest: String? = nil,
+    witness: String?, cluster: String = "c", low: [Int64] = [0], end: [Int64] = [10], high: [Int64]? = nil, identity: String = "table",
+    greatest: String? = nil,
     mode: DeliveryMode = .tokenAndProvenance
   ) -> [Command] {
     var all = core.step(.witnessRead(witness), now: now)
-    all += core.step(.sourceDescribed(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end)), now: now)
+    all += core.step(.sourceDescribed(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end, high: high)), now: now)
     let facts = TableFacts(
       mode: mode, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: identity, hasProvenance: mode != .tokenOnly, warnings: [])
     all += core.step(.sink(exchange: 1, .described(facts)), now: now)
@@ -212,6 +216,71 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     var replaying = Start(planHash: 8)
     _ = replaying.open([whole(replaying)], records: [.intent(intent), .seal(seal)], end: 4)
     #expect(stop(replaying.look(witness: nil))?.rule == "R4")
+  }
+
+  @Test func `epochs of an older release go on under the plan that they were recorded with, all others stop (R4)`() {
+    func record(_ epoch: EpochNumber, _ hash: UInt64) -> LogRecord {
+      .intent(
+        Intent(
+          epoch: epoch, clockMilliseconds: 1, planHash: hash, ranges: [PartitionRange(partition: 0, start: 0, next: 1)],
+          inputDigest: Digest128(low: 0, high: 0)))
+    }
+    func seal(_ epoch: EpochNumber) -> LogRecord {
+      .seal(Seal(epoch: epoch, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: []))
+    }
+    // The manifest's plan is 7.
+    func start(_ earlier: UInt64?, _ hashes: [UInt64]) -> (stop: Stop?, said: [String]) {
+      var start = Start(planHash: 8, earlierHash: earlier)
+      let intents = hashes.enumerated().map { record(EpochNumber($0.offset + 1), $0.element) }
+      let records = intents + (hashes.isEmpty ? [] : [seal(EpochNumber(hashes.count))])
+      _ = start.open([whole(start)], records: records, end: 2 + LogPosition(records.count))
+      let commands = start.look(witness: nil)
+      return (stop(commands), commands.compactMap { if case .say(_, let text) = $0 { text } else { nil } })
+    }
+    let older = start(7, [7, 7])
+    #expect(older.stop == nil && older.said.contains { $0.contains("epochs up to 2 were recorded by an older release") })
+    // It was killed before a checkpoint covered them.
+    let both = start(7, [7, 7, 8])
+    #expect(both.stop == nil && both.said.contains { $0.contains("epochs up to 2 were") })
+    #expect(start(7, []).said.contains { $0.contains("the rules of this one (version 2) hold from epoch 1") })
+    // The file has changed as well.
+    #expect(start(6, [7]).stop?.rule == "R4" && start(7, [7, 6]).stop?.rule == "R4" && start(nil, [7]).stop?.rule == "R4")
+    #expect(start(6, []).stop == nil)
+  }
+
+  @Test func `time zones whose rules have changed since are named where epochs are replayed, and where a replay differs`() {
+    func said(_ recorded: String, _ now: String, replays: Bool = true) -> (begin: [String], end: String) {
+      var start = Start(zones: now)
+      var manifest = start.manifest()
+      manifest.plan.text += recorded
+      let range = PartitionRange(partition: 0, start: 0, next: 0)
+      let intent = Intent(epoch: 1, clockMilliseconds: 1, planHash: 7, ranges: [range], inputDigest: Digest128(low: 0, high: 0))
+      let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+      let records: [LogRecord] = replays ? [.intent(intent), .seal(seal)] : []
+      _ = start.open([FoundCheckpoint(name: "c0", manifest: manifest, problem: nil)], records: records, end: 4)
+      let begin = start.look(witness: "millrace:\(Start.lineage):2").compactMap {
+        if case .say(.warning, let text) = $0 { text } else { nil }
+      }
+      guard replays else { return (begin, "") }
+      _ = start.core.step(.logBegun(end: 6, durableEnd: 6), now: start.now)
+      _ = start.core.step(.stateOpened, now: start.now)
+      _ = start.core.step(.polled(Polled(next: [0], rows: [0], byteCount: 0, stop: nil)), now: start.now)
+      _ = start.core.step(
+        .processed(
+          EpochResult(
+            epoch: 1, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0], maxEventTimes: [Int64.min],
+            watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)), now: start.now)
+      return (begin, stop(start.core.step(.sealCompared(mismatch: "1 rows"), now: start.now))?.message ?? "")
+    }
+    let berlin = "zone \"Europe/Berlin\" 01\n"
+    let changed = said(berlin + "zone \"Asia/Tokyo\" 05\n", "zone \"Europe/Berlin\" 02\nzone \"Asia/Tokyo\" 05\n")
+    #expect(changed.begin.count == 1 && changed.begin.first?.contains("time zone \"Europe/Berlin\" (package tzdata)") == true)
+    #expect(changed.end.contains("the rules of time zone \"Europe/Berlin\" have changed since"), "\(changed.end)")
+    for (recorded, now) in [(berlin, berlin), ("", berlin), (berlin, "")] {
+      let same = said(recorded, now)
+      #expect(same.begin.isEmpty && same.end.contains("the program or its input has changed"), "\(same.end)")
+    }
+    #expect(said(berlin, "zone \"Europe/Berlin\" 02\n", replays: false).begin.isEmpty)
   }
 
   @Test func `intents after the last seal are void (R4)`() {

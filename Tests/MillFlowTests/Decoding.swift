@@ -46,11 +46,14 @@ private func withOptionalBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointe
 }
 
 /// Decodes all of them.
-func decode(_ plan: SourcePlan, _ records: [Record], partition: Int32 = 0) -> (rows: DecodedRows, failures: [DecodeFailure]) {
+func decode(
+  _ plan: SourcePlan, _ records: [Record], partition: Int32 = 0, clock: Int64 = .max
+) -> (rows: DecodedRows, failures: [DecodeFailure]) {
   let rows = DecodedRows(plan)
   var failures: [DecodeFailure] = []
   let buffer = buffer(records)
-  RecordDecoder(plan: plan).decode(buffer, first: buffer.count, partition: partition, into: rows, failures: &failures)
+  RecordDecoder(plan: plan).decode(
+    buffer, first: buffer.count, partition: partition, clockMilliseconds: clock, into: rows, failures: &failures)
   return (rows, failures)
 }
 

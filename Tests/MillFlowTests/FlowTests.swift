@@ -110,6 +110,27 @@ struct FlowTests {
     return keys
   }
 
+  @Test func `a row has no key where all key fields are NULL, and only there`() throws {
+    func rows(_ types: [String], _ keys: [Int]) throws -> [Int32] {
+      let fields = try types.enumerated().map { try field($1, name: "f\($0)") }
+      let records = ["{\"f0\":1,\"f1\":\"\"}", "{\"f1\":\"a\"}", "{\"f0\":0}", "{}", "{\"f0\":null,\"f1\":null}"]
+      let decoded = decode(try source(fields), records.map { Record($0) }).rows
+      let hasher = KeyHasher(fieldIndexes: keys, types: decoded.block.columns.map(\.type), seed: Digest128(low: 1, high: 2))
+      var found: [Int32] = [7]
+      hasher.nullKeys(decoded.block, into: &found)
+      return found
+    }
+    #expect(try rows(["Nullable(Int8)", "Nullable(String)"], [0, 1]) == [3, 4])
+    #expect(try rows(["Nullable(Int8)", "Nullable(String)"], [0]) == [1, 3, 4])
+    #expect(try rows(["Nullable(Int8)", "LowCardinality(Nullable(String))"], [1]) == [2, 3, 4])
+    let withDefault = try field("String", name: "f1", default: "")
+    let decoded = decode(try source([field("Nullable(Int8)", name: "f0"), withDefault]), [Record("{}")]).rows
+    let hasher = KeyHasher(fieldIndexes: [0, 1], types: decoded.block.columns.map(\.type), seed: Digest128(low: 1, high: 2))
+    var found: [Int32] = []
+    hasher.nullKeys(decoded.block, into: &found)
+    #expect(decoded.rowCount == 1 && found == [])
+  }
+
   @Test func `keys that follow each other are hashed as each alone, whatever their lengths`() throws {
     let alphabet = Array("abcdefghijklmnopqrstuvwxyz")
     for count in 0..<50 {

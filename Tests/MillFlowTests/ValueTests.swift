@@ -156,6 +156,20 @@ struct ValueTests {
     #expect(unsafe Array(rows.eventTimes.raw.bindMemory(to: Int64.self)) == [2000, 0])
   }
 
+  @Test func `an event time too far ahead of the epoch's clock is one too, whatever timestamp its producer gave it`() throws {
+    func reasons(_ measuresClock: Bool, clock: Int64) throws -> [DecodeReason] {
+      let plan = try source(
+        [field("DateTime64(3)")],
+        eventTime: EventTimePlan(fieldIndex: 0, outOfOrderness: 0, idleAfter: 0, maxAhead: 1000, measuresClock: measuresClock))
+      var record = Record("{\"v\":\"1970-01-01T08:00:00Z\"}")
+      record.timestamp = 8 * 3_600_000
+      return decode(plan, [record], clock: clock).failures.map(\.reason)
+    }
+    #expect(try reasons(true, clock: 8 * 3_600_000 - 1000) == [])
+    #expect(try reasons(true, clock: 8 * 3_600_000 - 1001) == [.aheadOfClock])
+    #expect(try reasons(false, clock: 0) == [])
+  }
+
   @Test func `key, timestamp, topic, partition, offset and headers are fields too`() throws {
     let plan = try source([
       field("Int32", name: "k", from: .metadata(.key), default: "-1"), field("DateTime64(3)", name: "at", from: .metadata(.timestamp)),

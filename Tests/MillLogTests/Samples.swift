@@ -54,6 +54,7 @@ struct Samples {
     counters.late = number()
     counters.skipped = number()
     counters.deadLettered = number()
+    counters.nullKey = number() % 3
     return counters
   }
 

@@ -23,7 +23,8 @@ struct OracleTests {
         ranges.append(.init(partition: Int32(partition), start: next[partition], next: next[partition] + Int64(count), isIdle: isIdle))
         next[partition] += Int64(count)
       }
-      facts.append(EpochFact(number: UInt64(number + 1), clock: clocks.isEmpty ? 0 : clocks[number], ranges: ranges))
+      facts.append(
+        EpochFact(number: UInt64(number + 1), clock: clocks.isEmpty ? Self.base + 1_000_000_000 : clocks[number], ranges: ranges))
     }
     return Oracle(rules).judge(facts) { partitions[Int($0.partition)][Int($0.offset)] }.map { judged in
       switch judged.fate {
@@ -35,7 +36,7 @@ struct OracleTests {
     }
   }
 
-  private let rules = Oracle.Rules(hasEventTime: true, within: 100, allowedLateness: 50, outOfOrderness: 10)
+  private let rules = Oracle.Rules(hasEventTime: true, within: 100, allowedLateness: 50, outOfOrderness: 10, maxAhead: 600_000)
 
   @Test func `the first record of a key is kept, one within the window is a duplicate, one at its end is not`() {
     let records = [event(1, at: 0), event(1, at: 99), event(1, at: 100), event(2, at: 50)]
@@ -73,14 +74,30 @@ struct OracleTests {
   }
 
   @Test func `without event time the epoch's clock counts and nothing is late`() {
-    let rules = Oracle.Rules(hasEventTime: false, within: 100, allowedLateness: 0, outOfOrderness: 0)
+    let rules = Oracle.Rules(hasEventTime: false, within: 100, allowedLateness: 0, outOfOrderness: 0, maxAhead: 0)
     let records = [event(1, at: 0), event(1, at: 5000), event(1, at: 0)]
     #expect(fates(rules, [records], epochs: [[1], [1], [1]], clocks: [0, 99, 100]) == ["emitted", "duplicate", "emitted"])
   }
 
-  @Test func `an event time too far ahead of the record is an error of the record`() {
+  @Test func `an event time too far ahead of the record or of the clock is an error of the record`() {
     var record = event(1, at: 0)
-    record.timestamp -= 86_400_001
+    record.timestamp -= 600_001
     #expect(fates(rules, [[record]], epochs: [[1]]) == ["undecodable"])
+    record.timestamp += 1
+    #expect(fates(rules, [[record]], epochs: [[1]]) == ["emitted"])
+    #expect(fates(rules, [[event(1, at: 0)]], epochs: [[1]], clocks: [Self.base - 600_000]) == ["emitted"])
+    #expect(fates(rules, [[event(1, at: 0)]], epochs: [[1]], clocks: [Self.base - 600_001]) == ["undecodable"])
+  }
+
+  @Test func `an older release measured against the record alone, by another bound`() {
+    let range = EpochFact.Range(partition: 0, start: 0, next: 1, isIdle: false)
+    func fate(_ timestamp: Int64, _ clock: Int64) -> Oracle.Fate? {
+      let fact = EpochFact(number: 1, clock: clock, ranges: [range], isOlder: true)
+      var record = event(1, at: 0)
+      record.timestamp = timestamp
+      return Oracle(rules).judge([fact]) { _ in record }.first?.fate
+    }
+    #expect(fate(Self.base - 86_400_000, 0) != .undecodable)
+    #expect(fate(Self.base - 86_400_001, Self.base) == .undecodable)
   }
 }

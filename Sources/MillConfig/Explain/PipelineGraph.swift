@@ -75,7 +75,7 @@ package struct PipelineGraph: Hashable, Sendable {
         Fact(
           name: "event_time",
           value: "\(plan.fields[time.fieldIndex].name), out of order by up to \(duration(time.outOfOrderness)), idle after "
-            + "\(duration(time.idleAfter)), at most \(duration(time.maxAhead)) ahead of the record's timestamp"))
+            + "\(duration(time.idleAfter)), at most \(duration(time.maxAhead)) ahead of the record's timestamp and of the clock"))
     } else {
       facts.append(Fact(name: "event_time", value: "none: the epoch's clock"))
     }

@@ -34,6 +34,9 @@ package struct MetricsPage {
       .init(counters.late, ("outcome", "late")), .init(counters.skipped, ("outcome", "skipped")),
       .init(counters.deadLettered, ("outcome", "dead_lettered")))
     page.counter(
+      "millrace_null_key_records_total", "Emitted records all of whose key fields were NULL: they have no key (null_keys: pass).",
+      .init(counters.nullKey))
+    page.counter(
       "millrace_replayed_records_total", "Records of epochs that an earlier process had cut, processed again after a start.",
       .init(progress.replayedRecords))
     page.gauge("millrace_epoch", "The last processed epoch.", .init(progress.epoch))

@@ -85,7 +85,7 @@ extension ByteWriter {
         integer(part.destination.rawValue)
         difference(seal.epoch, part.firstEpoch)
       }
-      optional(seal.counters) { $0.counters($1) }
+      sealCounters(seal.counters)
       count(seal.batches.count)
       for batch in seal.batches { self.batch(batch, &before) }
     }
@@ -160,7 +160,7 @@ extension ByteReader {
         let destination = try destination()
         covered.append(Seal.Coverage(destination: destination, firstEpoch: epoch &- UInt64(bitPattern: try signed())))
       }
-      let counters = try optional { (reader) throws(ByteReaderError) in try reader.counters() }
+      let counters = try sealCounters()
       return .seal(HistorySeal(epoch: epoch, covered: covered, batches: try batches(&before), counters: counters))
     }
   }

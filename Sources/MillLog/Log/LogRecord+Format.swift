@@ -50,7 +50,7 @@ extension LogRecord {
       }
       writer.count(seal.batches.count)
       for batch in seal.batches { writer.batch(batch) }
-      writer.optional(seal.counters) { $0.counters($1) }
+      writer.sealCounters(seal.counters)
     case .retire(let retire):
       writer.integer(retire.destination.rawValue)
       writer.integer(retire.batch)
@@ -107,7 +107,7 @@ extension LogRecord {
       }
       var batches: [SealedBatch] = []
       for _ in 0..<(try reader.count(itemByteCount: 57)) { batches.append(try reader.batch(version)) }
-      let counters = version == 1 ? nil : try reader.optional { (reader) throws(ByteReaderError) in try reader.counters() }
+      let counters = version == 1 ? nil : try reader.sealCounters()
       self = .seal(Seal(epoch: epoch, covered: covered, batches: batches, counters: counters))
     case .retire:
       let destination = try reader.destination()
@@ -162,8 +162,16 @@ extension ByteWriter {
     optional(batch.contentSum) { $0.integer($1) }
   }
 
+  /// A seal's: 0 (there are none), 1 and five varints, or 2, those and the emitted records without a key, where there are any.
+  mutating func sealCounters(_ counters: Counters?) {
+    guard let counters else { return integer(UInt8(0)) }
+    integer(UInt8(counters.nullKey == 0 ? 1 : 2))
+    self.counters(counters)
+    if counters.nullKey > 0 { varint(counters.nullKey) }
+  }
+
   /// Five varints; the records are their sum, and what they differ from it follows.
-  mutating func counters(_ counters: Counters) {
+  private mutating func counters(_ counters: Counters) {
     let sum = counters.emitted &+ counters.duplicate &+ counters.late &+ counters.skipped &+ counters.deadLettered
     for part in [counters.emitted, counters.duplicate, counters.late, counters.skipped, counters.deadLettered, counters.records &- sum] {
       varint(part)
@@ -194,7 +202,19 @@ extension ByteReader {
       anchorTimestamp: try integer(), anchorChecksum: try integer())
   }
 
-  mutating func counters() throws(ByteReaderError) -> Counters {
+  mutating func sealCounters() throws(ByteReaderError) -> Counters? {
+    let kind = try integer(UInt8.self)
+    guard kind <= 2 else { throw failure("counters of kind \(kind), must be 0 to 2") }
+    guard kind > 0 else { return nil }
+    var counters = try counters()
+    if kind == 2 {
+      counters.nullKey = try varint()
+      guard counters.nullKey > 0 else { throw failure("no record without a key, but a place for them") }
+    }
+    return counters
+  }
+
+  private mutating func counters() throws(ByteReaderError) -> Counters {
     var counters = Counters()
     counters.emitted = try varint()
     counters.duplicate = try varint()

@@ -142,13 +142,15 @@ package struct Counters: Hashable, Sendable {
   package var late: UInt64 = 0
   package var skipped: UInt64 = 0
   package var deadLettered: UInt64 = 0
+  /// Of those emitted: all of the key's fields were NULL, so that they have no key (`null_keys: pass`).
+  package var nullKey: UInt64 = 0
   /// Of all records, as Kafka gave them; not in seals.
   package var bytes: UInt64 = 0
 
   package init() {}
 
   /// Late records that went to the dead letters count as late only.
-  package var isWhole: Bool { records == emitted &+ duplicate &+ late &+ skipped &+ deadLettered }
+  package var isWhole: Bool { records == emitted &+ duplicate &+ late &+ skipped &+ deadLettered && nullKey <= emitted }
 
   package mutating func add(_ other: Counters) {
     records &+= other.records
@@ -157,6 +159,7 @@ package struct Counters: Hashable, Sendable {
     late &+= other.late
     skipped &+= other.skipped
     deadLettered &+= other.deadLettered
+    nullKey &+= other.nullKey
     bytes &+= other.bytes
   }
 }
@@ -205,6 +208,22 @@ package struct PlanRecord: Hashable, Sendable {
     self.hash = hash
     self.replayVersion = replayVersion
     self.text = text
+  }
+
+  /// Names, quoted, of zones whose rules are noted both here and in `other`, and differ.
+  package func changedZones(since other: PlanRecord) -> [String] {
+    let before = other.zones
+    return zones.filter { name, rules in before[name].map { $0 != rules } ?? false }.map(\.key).sorted()
+  }
+
+  /// Of the lines `zone "NAME" FINGERPRINT` below the plan itself, which the hash doesn't cover.
+  private var zones: [String: Substring] {
+    var zones: [String: Substring] = [:]
+    for line in text.split(separator: "\n") where line.hasPrefix("zone ") {
+      let words = line.split(separator: " ")
+      if words.count == 3 { zones[String(words[1])] = words[2] }
+    }
+    return zones
   }
 }
 

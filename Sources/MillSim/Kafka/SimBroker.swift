@@ -35,6 +35,8 @@ package final class SimBroker {
     package var slow = 0.0
     package var gap = 0.0
     package var stall = 0.0
+    /// The longest that a transaction stays open, ms.
+    package var stallMilliseconds: Int64 = 3000
     package var commitFails = 0.0
     package var commitTakesEffect = 0.0
     package init() {}
@@ -77,7 +79,7 @@ package final class SimBroker {
     if partitions[partition].openTransaction == nil, draws.chance(rates.stall) {
       trace.hit(.kafkaStall, "partition \(partition)")
       partitions[partition].openTransaction = partitions[partition].end
-      scheduler.after(draws.within(Int64(5)...3000)) { [self] in partitions[partition].openTransaction = nil }
+      scheduler.after(draws.within(5...rates.stallMilliseconds)) { [self] in partitions[partition].openTransaction = nil }
     }
     let offset = partitions[partition].end
     partitions[partition].slots.append(.record(record, payload: record.payload(seconds: usesSeconds)))

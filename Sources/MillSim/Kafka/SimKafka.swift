@@ -105,6 +105,10 @@ package final class SimKafka: Source, @unchecked Sendable {
     return notices
   }
 
+  package func fetchedEnd(partition: Int32) -> Int64? {
+    broker.partitions.indices.contains(Int(partition)) ? broker.partitions[Int(partition)].end : nil
+  }
+
   private func deliver(_ index: Int, into buffer: RecordBuffer, left: inout Int, notices: inout [SourceNotice]) {
     guard var cursor = cursors[index], broker.partitions.indices.contains(index) else { return }
     let log = broker.partitions[index]

@@ -7,6 +7,7 @@ package final class Workload {
   private let scheduler: Scheduler
   private let draws: Draws
   private let refusedDraws: Draws
+  private let aheadDraws: Draws
   private let trace: Trace
   /// The producers' wall clock at simulated time 0, ms since 1970.
   private let epochStart: Int64
@@ -22,6 +23,7 @@ package final class Workload {
     self.trace = trace
     draws = .stream(seed: scenario.seed, "workload")
     refusedDraws = .stream(seed: scenario.seed, "refused")
+    aheadDraws = .stream(seed: scenario.seed, "ahead records")
     left = scenario.records
   }
 
@@ -52,16 +54,25 @@ package final class Workload {
       let wall = epochStart + scheduler.now
       let partition = draws.below(broker.partitions.count)
       let key: [UInt8]? = draws.chance(0.5) ? nil : Array("key-\(draws.below(10))".utf8)
-      broker.append(LogicalRecord(timestamp: wall, key: key, content: content(wall)), partition: partition)
+      let ahead = ahead()
+      broker.append(LogicalRecord(timestamp: wall + ahead.timestamp, key: key, content: content(wall, ahead.event)), partition: partition)
     }
   }
 
-  private func content(_ wall: Int64) -> LogicalRecord.Content {
+  /// How far a producer's clock runs ahead in a record, and in the timestamp that Kafka has of it.
+  private func ahead() -> (event: Int64, timestamp: Int64) {
+    guard aheadDraws.chance(scenario.aheadRate) else { return (0, 0) }
+    trace.tally[.aheadRecord] += 1
+    let event = scenario.maxAhead / 2 + aheadDraws.within(0...scenario.maxAhead)
+    return (event, aheadDraws.chance(0.5) ? event : 0)
+  }
+
+  private func content(_ wall: Int64, _ ahead: Int64) -> LogicalRecord.Content {
     if draws.chance(scenario.garbageRate) {
       trace.tally[.garbageRecord] += 1
       return garbage()
     }
-    var at = wall - draws.within(0...scenario.disorderMilliseconds)
+    var at = wall + ahead - draws.within(0...scenario.disorderMilliseconds)
     if draws.chance(scenario.lateRate) {
       trace.tally[.lateRecord] += 1
       at -= scenario.outOfOrderness + scenario.allowedLateness + draws.within(Int64(0)...20_000)

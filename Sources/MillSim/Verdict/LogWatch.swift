@@ -216,7 +216,8 @@ package final class LogWatch {
     }
     epochs[intent.epoch] = EpochFact(
       number: intent.epoch, clock: intent.clockMilliseconds,
-      ranges: intent.ranges.map { .init(partition: $0.partition, start: $0.start, next: $0.next, isIdle: $0.isIdle) })
+      ranges: intent.ranges.map { .init(partition: $0.partition, start: $0.start, next: $0.next, isIdle: $0.isIdle) },
+      isOlder: Job.isOlder(intent.planHash))
   }
 
   /// Whether what lies between was given up.

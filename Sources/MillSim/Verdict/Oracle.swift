@@ -18,11 +18,14 @@ package struct EpochFact: Hashable, Sendable {
   /// ms since 1970.
   package var clock: Int64
   package var ranges: [Range]
+  /// Recorded by an older release, which measured event times against Kafka's timestamp only.
+  package var isOlder: Bool
 
-  package init(number: UInt64, clock: Int64, ranges: [Range]) {
+  package init(number: UInt64, clock: Int64, ranges: [Range], isOlder: Bool = false) {
     self.number = number
     self.clock = clock
     self.ranges = ranges
+    self.isOlder = isOlder
   }
 }
 
@@ -43,15 +46,20 @@ package struct Oracle {
     package var within: Int64
     package var allowedLateness: Int64
     package var outOfOrderness: Int64
-    /// How far an event time may lie ahead of Kafka's timestamp, ms.
+    /// How far an event time may lie ahead of Kafka's timestamp and of the epoch's clock, ms.
     package var maxAhead: Int64
+    /// What that was in the older release.
+    package var olderMaxAhead: Int64
 
-    package init(hasEventTime: Bool, within: Int64, allowedLateness: Int64, outOfOrderness: Int64, maxAhead: Int64 = 86_400_000) {
+    package init(
+      hasEventTime: Bool, within: Int64, allowedLateness: Int64, outOfOrderness: Int64, maxAhead: Int64, olderMaxAhead: Int64 = 86_400_000
+    ) {
       self.hasEventTime = hasEventTime
       self.within = within
       self.allowedLateness = allowedLateness
       self.outOfOrderness = outOfOrderness
       self.maxAhead = maxAhead
+      self.olderMaxAhead = olderMaxAhead
     }
   }
 
@@ -104,7 +112,8 @@ package struct Oracle {
     guard case .event(let event) = record.content else { return .undecodable }
     let time = rules.hasEventTime ? event.at : epoch.clock
     if rules.hasEventTime {
-      if event.at > record.timestamp + rules.maxAhead { return .undecodable }
+      let bound = epoch.isOlder ? record.timestamp + rules.olderMaxAhead : min(record.timestamp, epoch.clock) + rules.maxAhead
+      if event.at > bound { return .undecodable }
       if let index = highest.firstIndex(where: { $0.partition == partition }) {
         highest[index].time = max(highest[index].time, event.at)
       } else {

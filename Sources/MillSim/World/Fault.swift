@@ -6,7 +6,7 @@ package enum Fault: String, CaseIterable, Sendable {
   case syncFailed, outOfSpace, stateOutOfSpace
   // Kafka
   case kafkaOutage, kafkaSlow, kafkaGap, kafkaGapAtEnd, kafkaStall, kafkaPartitionAdded, kafkaWitnessExpired, kafkaCommitFailed
-  case kafkaCommitTookEffect, kafkaRetention, kafkaTopicAnew, kafkaCut, garbageRecord, lateRecord, refusedRecord
+  case kafkaCommitTookEffect, kafkaRetention, kafkaTopicAnew, kafkaCut, garbageRecord, lateRecord, aheadRecord, refusedRecord
   // The way to ClickHouse
   case connectionRefused, requestLost, requestDelayed, arrivedAfterClose, answerLost, bodyTorn
   // ClickHouse

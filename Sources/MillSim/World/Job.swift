@@ -33,13 +33,28 @@ enum Job {
           format: isOld ? .unixSeconds : .unixMilliseconds),
       ],
       eventTime: scenario.hasEventTime
-        ? EventTimePlan(fieldIndex: 3, outOfOrderness: scenario.outOfOrderness, idleAfter: scenario.idleAfter) : nil)
+        ? EventTimePlan(
+          fieldIndex: 3, outOfOrderness: scenario.outOfOrderness, idleAfter: scenario.idleAfter, maxAhead: scenario.maxAhead) : nil)
   }
 
   static func rules(_ scenario: Scenario) -> Oracle.Rules {
     Oracle.Rules(
       hasEventTime: scenario.hasEventTime, within: scenario.within, allowedLateness: scenario.allowedLateness,
-      outOfOrderness: scenario.outOfOrderness)
+      outOfOrderness: scenario.outOfOrderness, maxAhead: scenario.maxAhead)
+  }
+
+  /// What an older release recorded for the same file, and how it reads records (protocol R4).
+  static let olderPlan = PlanRecord(hash: 0x4141_4141, replayVersion: 0, text: "sim, older")
+
+  /// Whether a plan's hash is the older release's, of the file as it was or as it has been changed since.
+  static func isOlder(_ hash: UInt64) -> Bool { (olderPlan.hash...olderPlan.hash + 0xffff).contains(hash) }
+
+  static func olderSource(_ plan: SourcePlan) -> SourcePlan {
+    guard let time = plan.eventTime else { return plan }
+    return plan.replacing(
+      eventTime: EventTimePlan(
+        fieldIndex: time.fieldIndex, outOfOrderness: time.outOfOrderness, idleAfter: time.idleAfter, maxAhead: 86_400_000,
+        measuresClock: false))
   }
 
   static func options(_ scenario: Scenario, untilEnd: Bool) -> CoreOptions {

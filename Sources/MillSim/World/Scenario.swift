@@ -55,6 +55,11 @@ package struct Scenario: Sendable {
   package var allowedLateness: Int64 = 5000
   package var within: Int64 = 20_000
   package var idleAfter: Int64 = 2000
+  package var maxAhead: Int64 = 600_000
+  /// Of records whose producer's clock runs ahead, of half of them in Kafka's timestamp too.
+  package var aheadRate = 0.0
+  /// Lives that begin before this run an older release, whose plan says otherwise how far ahead a time may be, ms; 0: none.
+  package var upgradeAt: Int64 = 0
   package var lateRate = 0.0
   package var garbageRate = 0.0
   package var exactKeys = false
@@ -91,6 +96,8 @@ package struct Scenario: Sendable {
   package var kafkaSlow = 0.0
   package var kafkaGap = 0.0
   package var kafkaStall = 0.0
+  /// The longest that a transaction stays open, ms.
+  package var kafkaStallMilliseconds: Int64 = 3000
   package var commitFails = 0.0
   package var commitTakesEffect = 0.0
   package var witnessExpires = false
@@ -158,6 +165,11 @@ package struct Scenario: Sendable {
     drawRefusals()
     // A stream of its own: what the others draw stays.
     bucketsPerLevel = Draws.stream(seed: seed, "buckets").pick([1, 4, 32])
+    let ahead = Draws.stream(seed: seed, "ahead")
+    maxAhead = ahead.pick([1000, 20_000, 600_000])
+    aheadRate = ahead.pick([0, 0, 0.01, 0.05])
+    kafkaStallMilliseconds = ahead.pick([3000, 3000, 3000, 25_000])
+    upgradeAt = ahead.chance(0.3) ? ahead.within(Int64(1)...15_000) : 0
   }
 
   private mutating func drawInput(_ draws: Draws) {

@@ -150,18 +150,24 @@ package final class World {
     incarnation += 1
     hasBegun = false
     var options = Job.options(scenario, untilEnd: untilEnd)
-    options.plan.hash &+= plan
+    let isOlder = scenario.upgradeAt > scheduler.now
+    var olderPlan = Job.olderPlan
+    (olderPlan.hash, options.plan.hash) = (olderPlan.hash + plan, options.plan.hash + plan)
+    if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
     options.newLineage = acceptsNewLineage
     acceptsNewLineage = false
     options.acceptedLosses = acceptedLosses
     let lanes = SimLanes(
       scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
-    let parts = EngineParts(
+    let olderSource = Job.olderSource(sourcePlan)
+    let deduplicate = Job.deduplicate(scenario, within: otherWithin)
+    var parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
       sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
-      sourcePlan: sourcePlan, deduplicate: Job.deduplicate(scenario, within: otherWithin), stateDirectory: Job.stateDirectory,
+      sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "life \(incarnation)")
+    if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlan: olderSource, deduplicate: deduplicate)] }
     let trace = trace
     let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
     engine.trace = { [self] event, commands in
@@ -183,12 +189,12 @@ package final class World {
   private func judgeIdleness(_ intent: Intent) {
     for range in intent.ranges where range.isIdle {
       let partition = broker.partitions[Int(range.partition)]
-      let waiting = (range.next..<max(range.next, partition.stableEnd)).lazy.compactMap { offset in
+      let waiting = (range.next..<max(range.next, partition.end)).lazy.compactMap { offset in
         if case .record(let record, _)? = partition.slot(offset) { record.timestamp } else { nil }
       }
       guard let written = waiting.first else { continue }
       let waited = Self.start + scheduler.now - written
-      // A fetch may leave a partition out now and then, and an open transaction holds records back for up to 3 s.
+      // A fetch may leave a partition out now and then.
       if waited > 2 * scenario.idleAfter + 5000 {
         invariants.violate(
           "epoch \(intent.epoch) calls partition \(range.partition) idle, where a record waits at \(range.next) for \(waited) ms")
@@ -342,6 +348,7 @@ package final class World {
     broker.rates.slow = scenario.kafkaSlow
     broker.rates.gap = scenario.kafkaGap
     broker.rates.stall = scenario.kafkaStall
+    broker.rates.stallMilliseconds = scenario.kafkaStallMilliseconds
     broker.rates.commitFails = scenario.commitFails
     broker.rates.commitTakesEffect = scenario.commitTakesEffect
     server.rates.refused = scenario.refused
