@@ -88,6 +88,6 @@ def dead_letters(directory: Path) -> list[dict]:
 
 def unpack(archive: Path, directory: Path):
     with tarfile.open(archive) as tar:
-        tar.extractall(directory, filter="data")
+        tar.extractall(directory)
 
 
