@@ -4,6 +4,7 @@ import ctypes
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def spliced(old: bytes, new: bytes) -> bytes:
     return whole.replace(old, new)
 
 
+# A producer's clock that is ahead of the broker's by less than an hour, which it takes.
+AHEAD = time.time_ns() // 1_000_000 + 55 * 60_000
 # README's words for the record, and the record.
 RECORDS = {
     "text that is no JSON": b"hello",
@@ -53,10 +56,12 @@ RECORDS = {
     "a `null` in an Array or Map whose values aren't Nullable": record(tags=["a", None]),
     "no value for a field without default": json.dumps({"event_id": "x"}).encode(),
     "an event time more than `max_ahead` after the record's timestamp": record(created_at="2099-01-01T00:00:00Z"),
+    "an event time more than `max_ahead` after the clock of its epoch": record(
+        created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(AHEAD // 1000))),
     "an event time, but its record has no timestamp": record(),
     "an event time further behind the watermark than `allowed_lateness`": record(created_at="2026-01-30T00:00:00Z"),
 }
-TIMELESS, LATE = list(RECORDS)[-2:]
+FAST, TIMELESS, LATE = list(RECORDS)[-3:]
 
 
 def produce(address: str, topic: str, value: bytes, timestamp: int = 0):
@@ -120,8 +125,8 @@ def letters(millrace, lab_server, lab_broker, tmp_path_factory):
         if words == LATE:
             life = engine.run("--until-end", seconds=90)
             assert life.code == 0, life.tail()
-        if value == b"" or words == TIMELESS:
-            produce(lab.broker.address, topic, value, -1 if words == TIMELESS else 0)
+        if value == b"" or words in (FAST, TIMELESS):
+            produce(lab.broker.address, topic, value, {FAST: AHEAD, TIMELESS: -1}.get(words, 0))
         else:
             lab.produce(topic, [value or b""], tombstones=value is None)
     lab.produce(topic, [payload(2, **(GOOD | {"level": 2, "share": -0.0, "note": "last"}))])

@@ -35,7 +35,8 @@ def test_a_process_that_is_stopped_keeps_its_lock_and_goes_on(laboratory, stream
 @pytest.mark.parametrize("jump", ["+3600", "-3600", "+86400", "-86400"])
 @pytest.mark.parametrize("mode", ["token", "readback"])
 def test_a_wall_clock_that_jumps_changes_no_row(laboratory, stream, tmp_path, mode, jump):
-    """By event time: what a record is compared with doesn't depend on the machine's clock; deadlines are by the server's."""
+    """By event time: what a record is compared with doesn't depend on the machine's clock, which is far beyond `max_ahead` here; deadlines
+    are by the server's."""
     lab = laboratory(mode)
     pipeline = pipeline_of(lab, stream, mode)
     clock = tmp_path / "clock"
