@@ -7,6 +7,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   // R11
   case sendHalfBeforeRetireDurable, bisectInDoubt, bisectUncounted, bisectAfterViewError, retiredComesBack, newerBesideBisection
   case halvesShareToken, halvesKeepParentsToken, refusedRowForgotten, retireNumbersReused, truncateRetireEarly
+  // R9
+  case resendUncounted, reserveIgnored, countBeforeDead
   // K6
   case topicUnchecked
   /// K4: what is replayed may lie beyond the topic's end.

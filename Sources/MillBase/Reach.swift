@@ -17,7 +17,11 @@ package enum Branch: String, CaseIterable, Sendable {
   case r8GuardedAfterDoubt, r8TooLate, r8Filled, r8AttemptDead, r8DeadlineWaited, r8CountedAll, r8CountedFewer, r8CountProven
   // R9: token + provenance
   case r9CleanCommit, r9SuccessInDoubt, r9CountProved, r9BurntToken, r9WindowHeld, r9Settled, r9QueriesStillRun, r9ServerRestarted,
-    r9AckSynced
+    r9AckSynced, r9DoubtCountedAll, r9DoubtCountedSome, r9DoubtCountedNone, r9RepeatUntrusted
+  // R7
+  case r7ProbeSlow
+  // Waits that were told
+  case longWaitTold
   // R10: the other modes
   case r10FirstInTime, r10FirstCounted, r10TokenOnly, r10AtLeastOnce, r10WindowOutlived
   // R11: bisection

@@ -50,7 +50,8 @@ package enum DeliveryChoice {
     problems += lengthProblems(batchColumns, look, options, mode: choice.mode)
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
     let facts = TableFacts(
-      mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, windowSeconds: choice.windowSeconds,
+      mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, reserve: choice.reserve,
+      windowSeconds: choice.windowSeconds,
       identity: namesOneTable(options) ? identity(look) : "",
       hasProvenance: provenance != nil && look.lacking.isDisjoint(with: [.rows, .catchUp]), warnings: choice.warnings)
     return .success(

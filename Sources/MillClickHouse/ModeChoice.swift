@@ -7,6 +7,7 @@ struct ModeChoice {
   let hasProvenance: Bool
   var mode = DeliveryMode.atLeastOnce
   var window = 0
+  var reserve: Int? = 0
   var windowSeconds = 0
   var partitionsMax = 1
   var warnings: [String] = []
@@ -22,7 +23,7 @@ struct ModeChoice {
   private var family: DeliveryChoice.Family { DeliveryChoice.family(of: look.engine) }
   private var windowSetting: String { family == .plain ? "non_replicated_deduplication_window" : "replicated_deduplication_window" }
   /// R9: three batches' worth and what is left to others.
-  private var windowNeeded: Int { 3 * partitionsMax + options.windowReserve }
+  private var windowNeeded: Int { 3 * partitionsMax + options.windowReserve.least }
   private var windowAlter: String {
     "ALTER TABLE \(table.quoted) MODIFY SETTING \(windowSetting) = \(max(10_000, windowNeeded))"
   }
@@ -51,6 +52,7 @@ struct ModeChoice {
     let isEnough = found > 0 && found >= windowNeeded
     if isEnough {
       window = found
+      reserve = options.windowReserve.entries(window: found, perBatch: partitionsMax)
       windowSeconds = family == .plain ? 0 : look.setting("replicated_deduplication_window_seconds") ?? 0
     }
     switch (hasProvenance, isEnough, family) {
@@ -63,9 +65,17 @@ struct ModeChoice {
             + "Faster: \(windowAlter)")
       }
     case (false, true, .replicated), (false, true, .shared):
+      guard let reserve else {
+        problems.append(
+          "\(table) has no provenance column, without which a doubt can't be settled where other writers may use any number of its window's "
+            + "entries (window_reserve: unlimited): \(columnAlter)")
+        break
+      }
       mode = .tokenOnly
       warnings.append(
-        "\(table) has no provenance column: an outage longer than the deduplication window stops the pipeline. Better: \(columnAlter)")
+        "\(table) has no provenance column, so that rows can't be counted. Exactly once then assumes that other writers make at most "
+          + "\(reserve) entries in its deduplication window of \(window) (window_reserve) while an INSERT without an answer is sent again; "
+          + "an outage longer than the window stops the pipeline. Better: \(columnAlter)")
     case (false, false, .replicated), (false, false, .shared):
       problems.append(
         "\(table) has no provenance column, and a deduplication window of \(found) where \(windowNeeded) are needed: \(columnAlter)"

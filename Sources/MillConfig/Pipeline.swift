@@ -191,15 +191,14 @@ package struct ClickHouseSettings: Hashable, Sendable {
   package var delivery: Delivery
   /// How long a lost request may still turn up (protocol R7, R8).
   package var settleMilliseconds: Int64
-  /// Deduplication window entries left to other writers.
-  package var windowReserve: Int
+  package var windowReserve: WindowReserve
   /// The column that names each row's batch; nil: none.
   package var provenanceColumn: String?
 
   package init(
     name: String, input: String, urls: [String], tls: TLSSettings, user: String, password: Secret, database: String, table: String,
     columns: [ColumnMapping], batchRowCountMax: Int, batchByteCountMax: Int, batchDelayMaxMilliseconds: Int64, delivery: Delivery,
-    settleMilliseconds: Int64, windowReserve: Int, provenanceColumn: String?
+    settleMilliseconds: Int64, windowReserve: WindowReserve, provenanceColumn: String?
   ) {
     self.name = name
     self.input = input
@@ -218,6 +217,13 @@ package struct ClickHouseSettings: Hashable, Sendable {
     self.windowReserve = windowReserve
     self.provenanceColumn = provenanceColumn
   }
+}
+
+/// Entries of the table's deduplication window that are left to other writers while a doubt is being settled.
+package enum WindowReserve: Hashable, Sendable {
+  case auto
+  case entries(Int)
+  case unlimited
 }
 
 /// A field and the column it feeds.

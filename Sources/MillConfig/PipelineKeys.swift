@@ -115,7 +115,11 @@ package enum PipelineKeys {
     ConfigKey(
       "delivery", "exactly_once", "exactly_once (refuses to start where it can't be kept) or at_least_once. Default exactly_once."),
     ConfigKey(Settings.settle, "How long a lost request may still turn up at the server."),
-    ConfigKey(Settings.windowReserve, "Entries of the table's deduplication window that are left to other writers."),
+    ConfigKey(
+      Settings.windowReserve.key, "auto",
+      "Entries of the table's deduplication window that other writers of it may use while a lost answer is being settled:",
+      "auto (half of the window, or what three batches leave of it), a number, or unlimited (a batch is sent again only when its",
+      "earlier attempts are dead, which takes settle). Default auto; numbers 0 to 1000000."),
     ConfigKey(
       "provenance_column", "_millrace_batch",
       "The String or LowCardinality(String) column that names each row's batch; null: none (Replicated or Shared tables, or at_least_once).",

@@ -55,7 +55,7 @@ extension PipelineReader {
     let (rows, bytes, delay) = (batch.count(Settings.batchRows), batch.size(Settings.batchBytes), batch.duration(Settings.batchDelay))
     let delivery = section.choice("delivery", default: Delivery.exactlyOnce)
     let settle = section.duration(Settings.settle)
-    let reserve = section.count(Settings.windowReserve)
+    let reserve = readReserve(section)
     guard let input, let urls, let user, let password, let database, let table, let rows, let bytes, let delay, let delivery, let settle,
       let reserve
     else { return nil }
@@ -64,6 +64,17 @@ extension PipelineReader {
       columns: columns, batchRowCountMax: rows, batchByteCountMax: bytes, batchDelayMaxMilliseconds: delay, delivery: delivery,
       settleMilliseconds: settle,
       windowReserve: reserve, provenanceColumn: provenance)
+  }
+
+  private func readReserve(_ section: Section) -> WindowReserve? {
+    let setting = Settings.windowReserve
+    guard section.has(setting.key) else { return .auto }
+    guard let (_, text) = section.scalar(setting.key, wanted: "auto, unlimited or a number of entries") else { return nil }
+    switch text {
+    case "auto": return .auto
+    case "unlimited": return .unlimited
+    default: return section.count(setting).map { .entries($0) }
+    }
   }
 
   private func readInput(_ section: Section, source: SourceReading?, operators: Operators) -> String? {

@@ -30,7 +30,8 @@ package struct Core {
   package internal(set) var lineage = Lineage(0)
   var hashSeed = Digest128(low: 0, high: 0)
   var instance: UInt64 = 0
-  /// Above the attempts of all earlier lives: a restart record's position only grows, so that no two lives use one query id.
+  /// Above the attempts of all earlier lives: a restart record's position only grows, and no life makes 2^24 attempts of one batch (it
+  /// would take years), so that no two lives use one query id.
   var attemptBase = 0
   var tableIdentity = ""
   package internal(set) var table: TableFacts?
@@ -121,6 +122,9 @@ package struct Core {
   /// Index: destination; what is unacked and pending is filled in when somebody looks.
   var batches = [Progress.Batches(), Progress.Batches()]
   var doubts = Doubts()
+  /// Batches that an earlier life left, by whether something of them had to be sent.
+  var recoveredFound = 0
+  var recoveredSent = 0
   /// The batch that is being bisected (R11), and its refused rows so far; nil also for one that an earlier life began with.
   var bisection: (token: String, refused: UInt64)?
   var isDescribing = false
@@ -129,6 +133,13 @@ package struct Core {
   var sinkWait: Wait?
   /// The causes that were said since.
   var toldSinkCauses: [Substring] = []
+  /// Waits that are no errors.
+  var longWaits = LongWaits()
+  /// The batch that newer ones wait for by R9's bound.
+  var heldByWindow: BatchNumber?
+  /// Raised by each answer: of ClickHouse, of Kafka.
+  var exchangesAnswered: UInt64 = 0
+  var questionsAnswered: UInt64 = 0
   /// Work that waits for room on the disk, and since when.
   var spaceWaits: [SpaceWork: Instant] = [:]
 
@@ -150,6 +161,7 @@ package struct Core {
     guard phase != .stopped else { return [] }
     take(event)
     if phase != .stopped { advance() }
+    if phase != .stopped { watchLongWaits() }
     defer { commands.removeAll(keepingCapacity: true) }
     return commands
   }
@@ -173,6 +185,7 @@ package struct Core {
     consider(checkpoint.witnessRetryAt)
     consider(start.tokenRetryAt)
     consider(giveUpAt)
+    consider(longWaitDueAt)
     if !isDescribing { consider(describeRetryAt) }
     if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
     if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
@@ -209,7 +222,7 @@ package struct Core {
       foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
-      attemptBase = Int(end) * 1000
+      attemptBase = Int(end) << 24
       start.isLogBegun = true
     case .stateOpened:
       foundSpace(.openState)

@@ -32,7 +32,6 @@ package struct CoreOptions: Sendable {
   package var unackedMaxBytes: UInt64 = 4 << 30
 
   package var settleMilliseconds: Int64 = 5_000
-  package var windowReserve = 0
   /// Batches of the table that may be under way at once.
   package var inFlightMax = 3
   /// No record of a partition for this long: it no longer holds the watermark back. Nil: never idle.

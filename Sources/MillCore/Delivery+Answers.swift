@@ -7,6 +7,7 @@ extension Core {
     switch step {
     case .sendPlain: takePlain(index, answer)
     case .sendGuarded: takeGuarded(index, answer)
+    case .countInDoubt: takeDoubtCount(index, answer)
     case .count: takeCount(index, answer)
     case .countFirst: takeFirstCount(index, answer)
     case .listBeforeGuard, .listForDeath: takeList(index, step, answer)
@@ -41,25 +42,47 @@ extension Core {
     case .unknown(let reason):
       if mutated(.ackBeforeCommit) { return commit(index) }
       open(index)
-      again(index, .sendPlain, reason)
+      again(index, stepToSendAgain(index), reason)
     case .viewFailed(let code, let message):
       if mutated(.bisectAfterViewError) {
         return refused(index, .sendPlain, Delivery.Refusal(kind: .data, code: code, message: message))
       }
       open(index)
       deliveries[index].viewFailures += 1
-      guard deliveries[index].viewFailures < 10 else {
-        return end(
-          Stop(
-            .promise, rule: "R7",
-            "a view on the table refuses batch \(deliveries[index].batch.token) again and again (code \(code): \(message)): mend or detach the view, then start again"
-          ))
+      // The view gets the rows by the same token once more; that must not write them into the table again (R9).
+      guard deliveries[index].viewFailures < 10, table?.reserve != nil, !isForgotten(index) else {
+        return viewRefuses(index, code, message)
       }
       again(index, .sendPlain, "a view on the table failed: code \(code): \(message)")
-    case .notSent(let reason): again(index, .sendPlain, reason)
+    case .notSent(let reason): again(index, stepToSendAgain(index), reason)
     case .refused(let kind, let code, let message): takeRefusal(index, .sendPlain, kind, code, message)
-    default: again(index, .sendPlain, "an answer that does not fit the question")
+    default: again(index, stepToSendAgain(index), "an answer that does not fit the question")
     }
+  }
+
+  private func isForgotten(_ index: Int) -> Bool { table.map { mayBeForgotten(deliveries[index], $0) } ?? true }
+
+  private mutating func viewRefuses(_ index: Int, _ code: Int, _ message: String) {
+    let batch = deliveries[index].batch
+    end(
+      Stop(
+        .promise, rule: "R7",
+        "a view on \(batch.target) refuses batch \(batch.token) (code \(code): \(message)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
+      ))
+  }
+
+  /// Why a table may hold more rows of a batch than it was sealed with, by how this table is written to.
+  private var causesOfMore: String {
+    var causes = [
+      "somebody else has written rows under its name (copied them, attached a part, restored a backup)",
+      "a request came later than `settle` (\(options.settleMilliseconds) ms) allows for",
+    ]
+    if let table, table.mode == .tokenAndProvenance, let reserve = table.reserve {
+      causes.append(
+        "other writers of the table made more than \(reserve) entries in its deduplication window of \(table.window) while a lost answer was settled (raise the window, or set window_reserve: unlimited)"
+      )
+    }
+    return causes.dropLast().joined(separator: ", ") + ", or " + (causes.last ?? "")
   }
 
   private mutating func open(_ index: Int) {
@@ -72,16 +95,33 @@ extension Core {
   private mutating func takeRefusal(_ index: Int, _ step: Delivery.Step, _ kind: RefusalKind, _ code: Int, _ message: String) {
     let batch = deliveries[index].batch
     let what = "batch \(batch.token) (\(batch.rowCount) rows) into \(batch.target): code \(code): \(message)"
+    let next = step == .sendPlain ? stepToSendAgain(index) : step
     switch kind {
-    case .transient: again(index, step, "code \(code): \(message)")
+    case .transient: again(index, next, "code \(code): \(message)")
     case .schema:
       deliveries[index].schemaFailures += 1
       guard deliveries[index].schemaFailures < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
       describeRetryAt = monotonic + options.retryMilliseconds
-      again(index, step, "code \(code): \(message)")
+      again(index, next, "code \(code): \(message)")
     case .data, .dataAmidst, .tooManyPartitions:
       refused(index, step, Delivery.Refusal(kind: kind, code: code, message: message))
     case .configuration: end(Stop(.failed, rule: "R7", "the server does not let us insert \(what)"))
+    }
+  }
+
+  /// R9: a batch in doubt, before anything of it is sent again. What the count finds is there for good.
+  private mutating func takeDoubtCount(_ index: Int, _ answer: SinkAnswer) {
+    guard let table, let rows = counted(index, .countInDoubt, answer) else { return }
+    if rows == deliveries[index].batch.rowCount {
+      Reach.mark(.r9DoubtCountedAll)
+      commit(index)
+    } else if rows == 0, mayRepeat(index, table) {
+      Reach.mark(.r9DoubtCountedNone)
+      next(index, .sendPlain)
+    } else {
+      Reach.mark(rows == 0 ? .r9RepeatUntrusted : .r9DoubtCountedSome)
+      deliveries[index].deadline = max(deliveries[index].deadline, deliveries[index].recordedDeadline ?? 0)
+      next(index, stepToDeath(index))
     }
   }
 
@@ -90,9 +130,11 @@ extension Core {
     if rows == deliveries[index].batch.rowCount {
       Reach.mark(.r9CountProved)
       commit(index)
-    } else {
+    } else if let table, mayRepeat(index, table) {
       Reach.mark(.r9BurntToken)
       next(index, .listBeforeGuard)
+    } else {
+      next(index, stepToDeath(index))
     }
   }
 
@@ -122,7 +164,7 @@ extension Core {
         end(
           Stop(
             .promise, rule: "R8",
-            "\(batch.target) has \(rows) rows of batch \(batch.token), which was sealed with \(batch.rowCount): somebody else has written under its name, or a request came later than `settle` allows for"
+            "\(batch.target) has \(rows) rows of batch \(batch.token), which was sealed with \(batch.rowCount): \(causesOfMore)"
           ))
         return nil
       }
@@ -144,8 +186,9 @@ extension Core {
     case .running(let ids) where ids.isEmpty:
       if step == .listForDeath { Reach.mark(.r8AttemptDead) }
       next(index, step == .listForDeath ? .countAfterDeath : .countBeforeGuard)
-    case .running:
+    case .running(let ids):
       Reach.mark(.r9QueriesStillRun)
+      deliveries[index].runningQuery = ids.first
       next(index, step, afterMilliseconds: options.retryMilliseconds)
     case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
     case .unanswered(let reason), .unknown(let reason), .notSent(let reason): again(index, step, reason)
@@ -207,6 +250,7 @@ extension Core {
         }
       default:
         Reach.mark(.r8DeadlineWaited)
+        deliveries[index].serverSeconds = seconds
         if seconds > deliveries[index].deadline {
           next(index, .listForDeath)
         } else {
@@ -229,12 +273,7 @@ extension Core {
       doubt(index)
       again(index, .timeForDeath, reason)
     case .viewFailed(let code, let message):
-      let batch = deliveries[index].batch
-      end(
-        Stop(
-          .promise, rule: "R7",
-          "a view on \(batch.target) refuses batch \(batch.token) (code \(code): \(message)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
-        ))
+      viewRefuses(index, code, message)
     // What goes before the insert was denied.
     case .denied(let reason): denied(index, .timeBeforeGuard, reason)
     // Nothing of this attempt can be written: a new deadline, as this one's time is running.

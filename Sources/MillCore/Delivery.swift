@@ -6,6 +6,8 @@ struct Delivery {
   /// What is to be done next, when `readyAt` has come.
   enum Step: Hashable {
     case sendPlain
+    /// R9: it may have been written, so it is counted before anything of it is sent again.
+    case countInDoubt
     /// A success that is no proof, or a doubt: count by provenance.
     case count
     /// The first insert of this life that surely came in whole: is it seen?
@@ -49,12 +51,20 @@ struct Delivery {
   /// Some plain attempt may still write: it got no answer, or stems from an earlier life.
   var hasOpenAttempt = false
   var openedAt: Int64 = 0
+  /// When the exchange under way was asked for.
+  var askedAt: Int64 = 0
+  /// When the first count was asked for that found nothing while an attempt was open: from then on others may use the window's reserve.
+  var foundNoneAt: Int64?
   /// Nobody could say whether some attempt had written; rows that were missing then have been sent.
   var isInDoubt = false
   var isFilled = false
   /// Largest deadline written to the log, in this life or before.
   var recordedDeadline: Int64?
   var deadline: Int64 = 0
+  /// The slowest server's clock as it was last read for the deadline.
+  var serverSeconds: Int64?
+  /// A query of the batch that was listed when last looked.
+  var runningQuery: String?
   /// Added to the deadline's distance; doubled after one that came too late.
   var bodySeconds: Int64 = 5
   var guardLooks = true
@@ -68,6 +78,8 @@ struct Delivery {
   var sealedWall: Int64?
   var ackPosition: LogPosition?
   var isCommitted = false
+  /// Something of it was sent in this life.
+  var isSent = false
 
   var isAcked: Bool { ackPosition != nil }
 
@@ -98,6 +110,7 @@ extension Core {
 
   mutating func takeAnswer(_ id: UInt64, _ answer: SinkAnswer) {
     guard let owner = exchanges.removeValue(forKey: id) else { return }
+    exchangesAnswered += 1
     switch owner {
     case .describe: takeDescribed(answer)
     case .startToken: takeStartToken(answer)
@@ -114,6 +127,7 @@ extension Core {
   mutating func advanceDeliveries() {
     guard let table else { return }
     removeSettled()
+    heldByWindow = nil
     // R6: asked again before the first send after a schema error.
     if describeRetryAt != nil { describeTable() }
     guard !isDescribing, describeRetryAt == nil else { return advanceSettler() }
@@ -124,6 +138,7 @@ extension Core {
         guard underWay < options.inFlightMax, bisectionAllows(index, table) else { break }
         guard deliveries[index].isPiece || windowAllows(deliveries[index].batch.number, table) else {
           Reach.mark(.r9WindowHeld)
+          heldByWindow = oldestUnsettled(below: deliveries[index].batch.number)
           settler.isWanted = true
           if deliveries.contains(where: { $0.isAcked && ($0.ackPosition ?? 0) >= durableEnd }) {
             Reach.mark(.r9AckSynced)
@@ -143,18 +158,24 @@ extension Core {
   /// R9's bound: from the oldest unsettled batch (exclusive) to this one (inclusive).
   private func windowAllows(_ number: BatchNumber, _ table: TableFacts) -> Bool {
     guard table.mode == .tokenAndProvenance || table.mode == .tokenOnly, !mutated(.windowUnbounded) else { return true }
+    return (number - oldestUnsettled(below: number)) * UInt64(table.partitionsMax) <= allowedEntries(table)
+  }
+
+  /// The oldest batch that may still be on its way to the table; `number` where there is none.
+  private func oldestUnsettled(below number: BatchNumber) -> BatchNumber {
     var oldest = number
     if let old = settler.oldestInLog { oldest = min(oldest, old) }
     // A refused one that waits to be retired has nothing in the table, nor on its way there.
     for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) && delivery.step != .refused {
       oldest = min(oldest, delivery.batch.number)
     }
-    return (number - oldest) * UInt64(table.partitionsMax) <= allowedEntries(table)
+    return oldest
   }
 
   /// Window entries that may be used from the oldest unsettled batch on.
   private func allowedEntries(_ table: TableFacts) -> UInt64 {
-    UInt64(max(0, (table.window - table.partitionsMax - options.windowReserve) / 2))
+    let reserve = mutated(.reserveIgnored) ? 0 : table.reserve ?? 0
+    return UInt64(max(0, (table.window - table.partitionsMax - reserve) / 2))
   }
 
   private mutating func removeSettled() {
@@ -166,36 +187,45 @@ extension Core {
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
     deliveries[index].attempts = attemptBase
-    if deliveries[index].wasRecovered {
-      deliveries[index].openedAt = settler.startedAt
-      doubt(index)
+    guard deliveries[index].wasRecovered else {
+      deliveries[index].guardLooks = table.mode != .readBack
+      deliveries[index].step = table.mode == .readBack ? .timeBeforeGuard : .sendPlain
+      return
     }
-    switch table.mode {
-    case .tokenAndProvenance, .tokenOnly, .atLeastOnce:
-      deliveries[index].step = .sendPlain
-      if deliveries[index].wasRecovered {
-        deliveries[index].hasOpenAttempt = table.mode != .atLeastOnce
-        // A guarded insert of an earlier life is waited for before anything else (R8).
-        if table.mode == .tokenAndProvenance, let recorded = deliveries[index].recordedDeadline {
-          deliveries[index].deadline = recorded
-          deliveries[index].step = .timeForDeath
-        }
-      }
-    case .readBack:
-      if let recorded = deliveries[index].recordedDeadline {
-        deliveries[index].deadline = recorded
-        deliveries[index].step = .timeForDeath
-      } else if deliveries[index].wasRecovered {
-        deliveries[index].step = .settled
-      } else {
-        deliveries[index].guardLooks = false
-        deliveries[index].step = .timeBeforeGuard
-      }
-    }
+    deliveries[index].openedAt = settler.startedAt
+    deliveries[index].hasOpenAttempt = table.mode == .tokenAndProvenance || table.mode == .tokenOnly
+    doubt(index)
+    let counts = table.mode == .readBack || table.mode == .tokenAndProvenance && !mutated(.resendUncounted)
+    deliveries[index].step = counts ? .countInDoubt : .sendPlain
+  }
+
+  /// What a batch goes on with that has to be sent again: where an attempt of it may have written, it is counted first (R9).
+  func stepToSendAgain(_ index: Int) -> Delivery.Step {
+    let delivery = deliveries[index]
+    // What a view has refused is in the table and must come to the view all the same (R7).
+    let counts = table?.mode == .tokenAndProvenance && delivery.hasOpenAttempt && delivery.viewFailures == 0
+    return counts && !mutated(.resendUncounted) ? .countInDoubt : .sendPlain
+  }
+
+  /// A count found none of the rows of a batch in doubt: may it be sent again under its token, although an attempt of it may still be
+  /// under way? Only while the window surely holds a token that it writes meanwhile. That is so while others use no more than the reserve,
+  /// which nobody can promise for longer than `settle`.
+  mutating func mayRepeat(_ index: Int, _ table: TableFacts) -> Bool {
+    guard table.mode == .tokenAndProvenance, deliveries[index].recordedDeadline == nil else { return false }
+    if mutated(.countBeforeDead) { return true }
+    let foundNoneAt = deliveries[index].foundNoneAt ?? deliveries[index].askedAt
+    deliveries[index].foundNoneAt = foundNoneAt
+    guard table.reserve != nil, monotonic - foundNoneAt <= options.settleMilliseconds else { return false }
+    return !mayBeForgotten(deliveries[index], table)
+  }
+
+  /// What makes sure that no attempt of a batch in doubt writes any more, before it is counted again.
+  func stepToDeath(_ index: Int) -> Delivery.Step {
+    deliveries[index].hasOpenAttempt || deliveries[index].recordedDeadline == nil ? .settled : .timeForDeath
   }
 
   /// Whether the table may no longer remember the token of a batch that may have been sent: half its time is over, or nobody knows.
-  private func mayBeForgotten(_ delivery: Delivery, _ table: TableFacts) -> Bool {
+  func mayBeForgotten(_ delivery: Delivery, _ table: TableFacts) -> Bool {
     // More has been sent after it than R9 allows for: this state was rolled back, or the window made smaller.
     if delivery.wasRecovered, table.mode == .tokenAndProvenance, let greatest = greatestSent, greatest > delivery.batch.number,
       (greatest - delivery.batch.number) * UInt64(table.partitionsMax) > allowedEntries(table)
@@ -232,20 +262,19 @@ extension Core {
     let step = deliveries[index].step
     let request: SinkRequest
     switch step {
-    case .sendPlain where deliveries[index].hasOpenAttempt && mayBeForgotten(deliveries[index], table):
-      guard table.mode == .tokenAndProvenance else { return stopAsForgotten(index, table) }
-      // R9: an outage that may have outlived the window by time is settled by a guarded insert.
-      deliveries[index].step = .settled
-      return proceed(index, table)
+    case .sendPlain where table.mode == .tokenOnly && deliveries[index].hasOpenAttempt && mayBeForgotten(deliveries[index], table):
+      return stopAsForgotten(index, table)
     case .sendPlain:
       deliveries[index].attempts += 1
+      deliveries[index].isSent = true
       request = .insert(batch, attempt: deliveries[index].attempts, token: table.mode != .atLeastOnce, partitionsMax: table.partitionsMax)
-    case .count, .countFirst, .countBeforeGuard, .countAfterGuard, .countAfterDeath, .countRefused:
+    case .countInDoubt, .count, .countFirst, .countBeforeGuard, .countAfterGuard, .countAfterDeath, .countRefused:
       request = .count(target: batch.target, token: batch.token)
     case .listBeforeGuard, .listForDeath: request = .running(prefix: batch.token)
     case .timeBeforeGuard, .timeAfterGuard, .timeForDeath: request = .serverTime
     case .sendGuarded:
       deliveries[index].attempts += 1
+      deliveries[index].isSent = true
       let deadline = mutated(.guardWithoutDeadline) ? Int64(4_000_000_000) : deliveries[index].deadline
       request = .guardedInsert(
         batch, attempt: deliveries[index].attempts, deadline: deadline, looks: deliveries[index].guardLooks,
@@ -256,7 +285,14 @@ extension Core {
         deliveries[index].readyAt = monotonic + options.retryMilliseconds
         return
       }
-      deliveries[index].step = deliveries[index].refusal == nil ? .countAfterDeath : .countRefused
+      deliveries[index].hasOpenAttempt = false
+      deliveries[index].foundNoneAt = nil
+      if deliveries[index].refusal != nil {
+        deliveries[index].step = .countRefused
+      } else {
+        // A guarded insert of an earlier life has its deadline (R8).
+        deliveries[index].step = deliveries[index].recordedDeadline == nil ? .countAfterDeath : .timeForDeath
+      }
       return proceed(index, table)
     case .deadlineDurable(let position):
       guard position < durableEnd else {
@@ -269,6 +305,7 @@ extension Core {
     case .refused, .done: return
     }
     deliveries[index].isAwaiting = true
+    deliveries[index].askedAt = monotonic
     deliveries[index].readyAt = nil
     exchange(request, .delivery(batch.number, step))
   }
@@ -276,6 +313,7 @@ extension Core {
   // MARK: - Moving on
 
   mutating func next(_ index: Int, _ step: Delivery.Step, afterMilliseconds delay: Int64 = 0) {
+    if step != deliveries[index].step { deliveries[index].runningQuery = nil }
     deliveries[index].step = step
     deliveries[index].readyAt = monotonic + delay
   }
@@ -305,7 +343,16 @@ extension Core {
     deliveries[index].step = .done
     deliveries[index].readyAt = nil
     sinkIsBack()
+    tellRecovered(deliveries[index])
     append(.ack(Ack(destination: .table, batch: deliveries[index].batch.number)))
+  }
+
+  /// What became of the batches that an earlier life left, once the last of them is in the table.
+  private mutating func tellRecovered(_ delivery: Delivery) {
+    guard delivery.wasRecovered else { return }
+    if delivery.isSent { recoveredSent += 1 } else { recoveredFound += 1 }
+    guard !deliveries.contains(where: { $0.wasRecovered && !$0.isCommitted }) else { return }
+    say(.info, "recovered batches are settled: \(recoveredFound) were found in the table, \(recoveredSent) were sent")
   }
 
   mutating func doubt(_ index: Int) {

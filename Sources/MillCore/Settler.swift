@@ -1,8 +1,11 @@
 internal import MillBase
 internal import MillLog
 
-/// R7 for plain inserts: when are the open attempts dead? The server has answered a probe each second for `settle`, and a look into the
-/// process list after that finds none of them; or it has started since.
+/// R7 for plain inserts: when are the open attempts dead? The server was seen at work for `settle`, and a look into the process list after
+/// that finds none of them; or it has started since.
+///
+/// What is seen are answers to probes, one a second, each on a connection of its own. The time since the answer before counts, a second
+/// of it at most: a server that stood still in between gets no more for it, and one that is only slow is done in the end.
 struct Settler {
   /// The oldest batch that the log held at start; nil once the look has been made (or nothing was there).
   var oldestInLog: BatchNumber?
@@ -14,10 +17,19 @@ struct Settler {
   var isWanted = false
   /// Attempts opened up to this moment are dead.
   var deadBefore = Int64.min
-  /// Moment since which every probe was answered in time; nil: not begun.
+  /// Begin of the first probe of the count under way; nil: not begun.
   var since: Int64?
+  /// When its last answer came, and for how long the server has been seen at work.
+  var answeredAt: Int64 = 0
+  var seenMilliseconds: Int64 = 0
+  /// A probe that takes longer begins the count anew: something stood still, and what was in a socket may come only now. Doubled each time
+  /// over what was seen, so that a server which is always that slow isn't waited for without end.
+  var patience: Int64 = Settler.leastPatience
+  static let leastPatience: Int64 = 1000
   var nextAt: Int64?
   var isAwaiting = false
+  /// A query of an attempt that was listed when last looked.
+  var runningQuery: String?
   /// The wait is over, the look is to be made.
   var mayLook = false
 
@@ -73,14 +85,21 @@ extension Core {
       Reach.mark(.r9ServerRestarted)
       return attemptsAreDead(openedBefore: monotonic - took - (uptime + 1) * 1000)
     }
-    guard took <= 1000 else {
+    guard took <= settler.patience else {
+      Reach.mark(.r7ProbeSlow)
+      settler.patience = 2 * took
       settler.since = nil
       settler.nextAt = monotonic
       return
     }
-    let since = settler.since ?? monotonic - took
-    settler.since = since
-    if monotonic - took - since >= options.settleMilliseconds {
+    if settler.since == nil {
+      settler.since = monotonic - took
+      settler.seenMilliseconds = 0
+    } else {
+      settler.seenMilliseconds += min(1000, monotonic - settler.answeredAt)
+    }
+    settler.answeredAt = monotonic
+    if settler.seenMilliseconds >= options.settleMilliseconds {
       settler.mayLook = true
       settler.nextAt = monotonic
     } else {
@@ -96,10 +115,12 @@ extension Core {
     let old = ids.filter { id in !underWay.contains(id) && ours.contains { id.hasPrefix($0) } }
     guard old.isEmpty else {
       Reach.mark(.r9QueriesStillRun)
+      settler.runningQuery = old[0]
       settler.isAwaiting = true
       return exchange(.kill(prefix: old[0]), .settleKill)
     }
     Reach.mark(.r9Settled)
+    settler.runningQuery = nil
     attemptsAreDead(openedBefore: since)
   }
 
@@ -115,6 +136,7 @@ extension Core {
       settler.oldestSeal = nil
     }
     settler.since = nil
+    settler.patience = Settler.leastPatience
     settler.mayLook = false
     let isNeeded = settler.oldestInLog != nil || deliveries.contains { $0.hasOpenAttempt && $0.isCommitted }
     settler.isWanted = isNeeded

@@ -15,6 +15,9 @@ package struct TableFacts: Hashable, Sendable {
   package var window: Int
   /// Window entries that one batch may use (R9's p).
   package var partitionsMax: Int
+  /// Entries of the window that other writers of the table may use while a doubt is being settled (R9's r); nil: any number, so that no
+  /// batch is sent again before its attempts are dead.
+  package var reserve: Int?
   /// Seconds after which the window forgets; 0: never by time.
   package var windowSeconds: Int
   /// uuid, or hash of the create statement where there is none; empty: several servers are filled that need not be one table.
@@ -25,11 +28,13 @@ package struct TableFacts: Hashable, Sendable {
   package var warnings: [String]
 
   package init(
-    mode: DeliveryMode, window: Int, partitionsMax: Int, windowSeconds: Int, identity: String, hasProvenance: Bool, warnings: [String]
+    mode: DeliveryMode, window: Int, partitionsMax: Int, reserve: Int? = 0, windowSeconds: Int, identity: String, hasProvenance: Bool,
+    warnings: [String]
   ) {
     self.mode = mode
     self.window = window
     self.partitionsMax = partitionsMax
+    self.reserve = reserve
     self.windowSeconds = windowSeconds
     self.identity = identity
     self.hasProvenance = hasProvenance

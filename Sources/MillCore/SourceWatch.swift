@@ -59,6 +59,7 @@ struct SourceWatch {
 extension Core {
   mutating func answered(_ question: SourceQuestion) {
     asking.remove(question)
+    questionsAnswered += 1
     if sourceWatch.end(question) { say(.info, "Kafka answers again (\(question.rawValue))") }
   }
 

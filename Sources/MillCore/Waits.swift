@@ -4,6 +4,8 @@ package import MillBase
 package struct Wait: Hashable, Sendable {
   package enum Subject: String, CaseIterable, Sendable {
     case kafka, clickhouse, disk
+
+    var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   }
 
   package var subject: Subject
@@ -26,7 +28,10 @@ extension Core {
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
       waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))
     }
-    return waits
+    for subject in Wait.Subject.allCases where !waits.contains(where: { $0.subject == subject }) {
+      if let long = longWait(subject) { waits.append(long) }
+    }
+    return waits.sorted { $0.subject.order < $1.subject.order }
   }
 
   /// One line per change of state, not per try: when waiting begins, and for each cause that wasn't told since.

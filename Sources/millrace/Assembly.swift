@@ -32,11 +32,19 @@ struct Assembly {
       urls: settings.urls, user: settings.user, password: settings.password.revealed,
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
-      windowReserve: settings.windowReserve)
+      windowReserve: Self.reserve(settings.windowReserve))
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
       SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
     sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
+  }
+
+  private static func reserve(_ setting: MillConfig.WindowReserve) -> MillClickHouse.WindowReserve {
+    switch setting {
+    case .auto: .auto
+    case .entries(let count): .entries(count)
+    case .unlimited: .unlimited
+    }
   }
 
   /// The ends of `pipeline`; nil, after the reason, where librdkafka refuses one of its properties: the file is invalid.
@@ -119,7 +127,6 @@ struct Assembly {
     core.checkpointsReplay = pipeline.source.plan.onError == .fail
     core.unackedMaxBytes = UInt64(pipeline.unackedByteCountMax)
     core.settleMilliseconds = pipeline.sink.settleMilliseconds
-    core.windowReserve = pipeline.sink.windowReserve
     core.idleAfterMilliseconds = pipeline.source.plan.eventTime?.idleAfter
     return core
   }

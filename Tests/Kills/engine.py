@@ -11,6 +11,9 @@ from pathlib import Path
 # One line after each start, once recovery knows what it found (agreed with the engine).
 RECOVERED = re.compile(rb"recovered unacked_batches=(\d+) intents_replayed=(\d+) batches_resent=(\d+)")
 
+# One line more when the last batch of the life before is in the table.
+SETTLED = re.compile(rb"recovered batches are settled: (\d+) were found in the table")
+
 
 class EngineError(Exception):
     """The engine ended when or how it should not have, or did not say what it must."""
@@ -45,6 +48,11 @@ class Life:
         if self.recovery is None and (found := RECOVERED.search(self.log.read_bytes())):
             self.recovery = Recovery(*map(int, found.groups()), seconds=time.monotonic() - self.began)
         return self.recovery
+
+    def found_batches(self) -> int:
+        """Batches of the life before that a count found in the table."""
+        found = SETTLED.search(self.log.read_bytes())
+        return int(found.group(1)) if found else 0
 
     def ended(self) -> bool:
         if self.code is None:

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import others
 from engine import Engine, EngineError, Feed, Life
 from pipeline import FIELDS, KEY, MODES, PROVENANCE, Pipeline, create_table
 from servers import ClickHouseServer, ServerError, create_topic, new_broker
@@ -39,6 +40,7 @@ class Options:
     seed: int
     partitions: int = 4
     duplicates: int = 20
+    others: bool = False  # somebody else writes into the table too
     keep: bool = False
 
 
@@ -55,6 +57,8 @@ class Outcome:
     aimed_server_kills: int = 0
     broker_kills: int = 0
     duplicates_dropped: int = 0
+    batches_found: int = 0  # by a start, in the table, which the life before had not acked
+    others_inserts: int = 0
     slowest_recovery: float = 0
     seconds: float = 0
     cpu_seconds: float = 0
@@ -71,6 +75,7 @@ class Outcome:
             **{name: f"{proof[name]:,}" if name in proof else "?" for name in ("missing", "extra", "double")},
             "engine kills": f"{self.engine_kills}", "in flight": f"{self.kills_in_flight} of {self.judged_kills}",
             "server kills": f"{self.server_kills} ({self.aimed_server_kills} aimed)", "broker kills": f"{self.broker_kills}",
+            "found after a kill": f"{self.batches_found:,}", "INSERTs of others": f"{self.others_inserts:,}",
             "duplicates dropped": f"{self.duplicates_dropped:,}", "slowest recovery": f"{self.slowest_recovery:.2f} s",
             "events/s": f"{records / self.seconds:,.0f}" if self.seconds else "?",
             "CPU µs/event": f"{self.cpu_seconds * 1e6 / records:.2f}" if records else "?",
@@ -101,9 +106,11 @@ class Trial:
         self.server.start()
         self.broker.start()
         create_topic(self.broker.address, TOPIC, options.partitions)
-        create_table(self.server, TABLE, self.mode.window)
+        # Others' rows fall into a hundred table partitions: one INSERT of theirs is a hundred entries of the window.
+        create_table(self.server, TABLE, self.mode.window and (others.WINDOW if options.others else self.mode.window),
+                     partition_by=others.PARTITION_BY if options.others else "user_id % 4")
         pipeline = Pipeline(self.directory / "pipeline", self.broker.address, TOPIC, self.server.url, TABLE,
-                            fields=FIELDS[self.mode.version])
+                            fields=FIELDS[self.mode.version], more=others.PIPELINE if options.others else {})
         self.engine = Engine(options.binary, pipeline.write(), self.directory / "logs")
         plan = ["engine"] * options.kills + ["server"] * options.server_kills + ["broker"] * options.broker_kills
         self.random.shuffle(plan)
@@ -115,6 +122,7 @@ class Trial:
         began = time.monotonic()
         sampler = threading.Thread(target=self._sample, daemon=True)
         sampler.start()
+        writer = others.OtherWriter(self.server, TABLE, self.random.randrange(1 << 32)) if options.others else None
         try:
             life = self.engine.start()
             for number, target in enumerate(plan, 1):
@@ -128,6 +136,10 @@ class Trial:
         finally:
             self._sampling.set()
             sampler.join()
+            if writer:
+                outcome.others_inserts = writer.end()
+        if writer:
+            writer.remove_rows()
         outcome.seconds = time.monotonic() - began
         self.server.sample_duplicates()
         self._prove()
@@ -221,6 +233,7 @@ class Trial:
         recovery = life.look()
         if recovery is None:
             return
+        self.outcome.batches_found += life.found_batches()
         self.outcome.slowest_recovery = max(self.outcome.slowest_recovery, recovery.seconds)
         if self._pending_kills:
             self.outcome.judged_kills += 1
@@ -271,8 +284,10 @@ class Trial:
         if outcome.kills_in_flight * 2 < outcome.judged_kills or outcome.judged_kills * 2 < outcome.engine_kills:
             problems.append(f"of {outcome.engine_kills} kills {outcome.judged_kills} were followed by a life that said what it found, "
                             f"and {outcome.kills_in_flight} found work in flight: less than half")
-        if self.mode.window and options.kills and outcome.duplicates_dropped == 0:
-            problems.append("the server never dropped a batch that was sent twice, so the token was not tried")
+        if options.kills >= 5 and outcome.batches_found == 0:
+            problems.append("no start found a batch in the table that the life before had not acked, so no doubt was tried")
+        if options.others and outcome.others_inserts == 0:
+            problems.append("nobody else wrote into the table")
         if options.server_kills >= 2 and outcome.aimed_server_kills == 0:
             problems.append("no kill of the server could be aimed at an insert")
 

@@ -49,7 +49,7 @@ internal import Testing
     let facts = try choose(look(window: 299, key: "k")).get().facts
     #expect(facts.mode == .readBack && facts.window == 0)
     #expect(facts.warnings.contains { $0.contains("ALTER TABLE `db`.`t` MODIFY SETTING non_replicated_deduplication_window = 10000") })
-    let reserve = SinkOptions(urls: ["u"], table: table, windowReserve: 998)
+    let reserve = SinkOptions(urls: ["u"], table: table, windowReserve: .entries(998))
     #expect(try choose(look(), reserve).get().facts.mode == .readBack)
   }
 

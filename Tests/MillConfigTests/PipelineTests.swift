@@ -15,7 +15,7 @@ import Testing
   let sink = pipeline.sink
   #expect(sink.user == "default" && sink.password.revealed.isEmpty && sink.database == "default" && sink.delivery == .exactlyOnce)
   #expect(sink.batchRowCountMax == 500_000 && sink.batchByteCountMax == 64 << 20 && sink.batchDelayMaxMilliseconds == 1000)
-  #expect(sink.settleMilliseconds == 5000 && sink.windowReserve == 0 && sink.provenanceColumn == "_millrace_batch")
+  #expect(sink.settleMilliseconds == 5000 && sink.windowReserve == .auto && sink.provenanceColumn == "_millrace_batch")
   #expect(pipeline.deadLetters == DeadLetterSettings(directory: "/srv/pipelines/dead-letters", delayMaxMilliseconds: 10_000))
   let checkpoint = CheckpointSettings(intervalMilliseconds: 10_000, directory: "/srv/pipelines/state/checkpoints", retainCount: 3)
   #expect(pipeline.checkpoint == checkpoint)

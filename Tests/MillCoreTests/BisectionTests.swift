@@ -9,9 +9,12 @@ struct Sealing: ~Copyable {
   var clock: Int64 = 2_000
   var end: LogPosition = 4
 
-  init(mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil, instance: UInt64 = 9) {
+  init(
+    mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil, instance: UInt64 = 9,
+    reserve: Int? = 100
+  ) {
     _ = start.open([whole(start)], instance: instance, records: records, end: 2 + LogPosition(records.count))
-    _ = start.look(witness: "millrace:\(Start.lineage):2", greatest: greatest, mode: mode)
+    _ = start.look(witness: "millrace:\(Start.lineage):2", greatest: greatest, mode: mode, reserve: reserve)
     end += LogPosition(records.count)
     _ = step(.logBegun(end: end, durableEnd: end))
   }

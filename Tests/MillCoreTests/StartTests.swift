@@ -56,12 +56,14 @@ struct Start: ~Copyable {
   mutating func look(
     witness: String?, cluster: String = "c", low: [Int64] = [0], end: [Int64] = [10], high: [Int64]? = nil, identity: String = "table",
     greatest: String? = nil,
-    mode: DeliveryMode = .tokenAndProvenance
+    mode: DeliveryMode = .tokenAndProvenance, reserve: Int? = 100
   ) -> [Command] {
     var all = core.step(.witnessRead(witness), now: now)
     all += core.step(.sourceDescribed(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end, high: high)), now: now)
     let facts = TableFacts(
-      mode: mode, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: identity, hasProvenance: mode != .tokenOnly, warnings: [])
+      mode: mode, window: 10_000, partitionsMax: 1, reserve: reserve, windowSeconds: 0, identity: identity,
+      hasProvenance: mode != .tokenOnly,
+      warnings: [])
     all += core.step(.sink(exchange: 1, .described(facts)), now: now)
     all += core.step(.anchorsChecked([]), now: now)
     all += core.step(.sink(exchange: 2, .greatestToken(greatest)), now: now)

@@ -90,6 +90,9 @@ package final class SimClickHouse {
   /// Raised by each drop: what the table's uuid ends with.
   private(set) var tableNumber = 1
 
+  /// Who else writes into the table; nil: nobody.
+  var others: OtherWriters?
+
   let scheduler: Scheduler
   let draws: Draws
   let trace: Trace
@@ -151,7 +154,10 @@ package final class SimClickHouse {
   func send(_ request: HTTPRequest, incarnation: Int, done: @escaping (Result<HTTPResponse, TransportError>) -> Void) {
     let exchange = Exchange(request, incarnation: incarnation, boot: boot, done: done)
     exchange.read(columns, &readBefore)
-    if let seen = exchange.seen { onInsert?(seen, incarnation) }
+    if let seen = exchange.seen {
+      onInsert?(seen, incarnation)
+      if !seen.isGuarded { others?.sent(seen.token) }
+    }
     let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
       trace.hit(.connectionRefused)
@@ -290,7 +296,11 @@ package final class SimClickHouse {
       switch trouble {
       case .detached: respond(exchange, answers.error(60, "Table sim.events doesn't exist"))
       case .rightsTaken: respond(exchange, answers.error(497, "Not enough privileges. It's necessary to have SELECT"))
-      case .none, .altered: respond(exchange, answers.success(lines(for: statement)))
+      case .none, .altered:
+        if case .count(let token) = statement, table.count(provenance: token) == 0, plainUnderWay(token: token) != nil {
+          others?.foundNone(of: token, at: scheduler.now, incarnation: exchange.incarnation)
+        }
+        respond(exchange, answers.success(lines(for: statement)))
       }
     default: respond(exchange, answers.success(lines(for: statement)))
     }

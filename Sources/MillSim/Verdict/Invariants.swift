@@ -128,7 +128,7 @@ package final class Invariants {
   private func checkWindow(_ token: String) {
     sends.removeFirst(sends.firstIndex { !isSettled($0) } ?? 0)
     guard let index = sends.firstIndex(where: { !isSettled($0) && isAnywhere($0) }) else { return }
-    let whole = scenario.window - scenario.entriesPerBatch - scenario.windowReserve
+    let whole = scenario.window - scenario.entriesPerBatch - (scenario.reserveEntries ?? 0)
     // What was refused whole, and is nowhere, has no entries.
     let behind = sends[(index + 1)...].filter {
       $0 == token || isSettled($0) || isAnywhere($0) || server.table.remembers(token: $0)

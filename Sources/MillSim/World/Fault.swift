@@ -12,7 +12,7 @@ package enum Fault: String, CaseIterable, Sendable {
   // ClickHouse
   case serverCrash, tokenBurnt, halfCommitted, serverPaused, serverSlow, transientError, unknownOutcome
   case headerException, tailException, insertDeduplicated, lateGuarded, rowsRefused, rowsRefusedAmidst, tooManyPartitions, viewFailed
-  case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped
+  case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped, othersWrote
 }
 
 /// How often each ``Fault`` happened. One thread only.

@@ -72,7 +72,6 @@ enum Job {
     options.checkpointsReplay = scenario.checkpointsReplay
     options.unackedMaxBytes = UInt64(scenario.unackedBytes)
     options.settleMilliseconds = scenario.settle
-    options.windowReserve = scenario.windowReserve
     options.inFlightMax = scenario.inFlight
     options.idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil
     options.describeIntervalMilliseconds = 2000

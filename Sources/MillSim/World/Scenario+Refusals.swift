@@ -31,7 +31,7 @@ extension Scenario {
     let fewer = draws.within(1...4)
     if draws.chance(0.15), partitionKey == .group, groups > 1 {
       partitionsMax = min(fewer, groups - 1)
-      if destination == .readBack, window > 0 { window = 3 * entriesPerBatch + windowReserve - 1 }
+      if destination == .readBack, window > 0 { window = 3 * entriesPerBatch - 1 }
     }
     let views = draws.pick([0.02, 0.1, 0.2])
     if draws.chance(0.15) { viewFails = views }

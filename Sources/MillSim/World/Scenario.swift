@@ -1,4 +1,5 @@
 internal import MillBase
+package import MillClickHouse
 
 /// What one seed does: sizes, features and fault rates, drawn as a swarm (each seed leaves some of them out, others come thick).
 package struct Scenario: Sendable {
@@ -30,7 +31,10 @@ package struct Scenario: Sendable {
   package var groups = 1
   /// Entries of the deduplication window.
   package var window = 10_000
-  package var windowReserve = 0
+  package var windowReserve = WindowReserve.auto
+  /// Mean time between INSERTs of other writers, ms; 0: nobody else writes. Up to so many at once.
+  package var othersEvery: Int64 = 0
+  package var othersBurst = 1
   /// Seconds after which a replicated table's window forgets.
   package var windowSeconds = 3600
   /// `max_partitions_per_insert_block`.
@@ -145,8 +149,9 @@ package struct Scenario: Sendable {
     partitionKey = draws.pick([.none, .tuple, .group, .group])
     groups = draws.within(1...5)
     partitionsMax = draws.pick([groups, max(groups, 10), 100])
-    windowReserve = draws.chance(0.2) ? draws.within(1...5) : 0
-    let least = 3 * entriesPerBatch + windowReserve
+    let left = draws.chance(0.2) ? draws.within(1...5) : 0
+    if left > 0 { windowReserve = .entries(left) }
+    let least = 3 * entriesPerBatch + left
     window = draws.pick([least, least + 2 * entriesPerBatch, 8 * least, 10_000])
     let none = draws.chance(0.5)
     switch destination {
@@ -163,6 +168,7 @@ package struct Scenario: Sendable {
     drawLength()
     drawTogether()
     drawRefusals()
+    drawOthers()
     // A stream of its own: what the others draw stays.
     bucketsPerLevel = Draws.stream(seed: seed, "buckets").pick([1, 4, 32])
     let ahead = Draws.stream(seed: seed, "ahead")

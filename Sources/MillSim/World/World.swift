@@ -65,6 +65,7 @@ package final class World {
       Job.table(scenario), draws: .stream(seed: seed, "clickhouse"), scheduler: scheduler,
       wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
     server.settleMilliseconds = scenario.settle
+    server.others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
     if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
     server.moreDraws = .stream(seed: seed, "clickhouse, more")
     disk = SimDisk(seed: seed)
@@ -379,6 +380,9 @@ package final class World {
       clock.wallOffset += draws.within(Int64(-60_000)...60_000)
     }
     every(scenario.terminateEvery) { [self] in terminate() }
+    every(scenario.othersEvery) { [self] in
+      server.othersWrite(1 + draws.below(scenario.othersBurst), incarnation: incarnation)
+    }
     if scenario.witnessExpires {
       every(scenario.safetyMilliseconds / 3) { [self] in
         guard broker.committed != nil else { return }

@@ -1,0 +1,161 @@
+internal import MillBase
+internal import MillLog
+
+/// Everything that the core may wait for without an error that says so. What takes longer than ten seconds is told: in the log, and as a
+/// ``Wait`` to whoever looks. Errors and full disks have words of their own, at once (``Core/sinkTrouble(_:)``, ``SourceWatch``).
+enum LongWait: Int, CaseIterable, Sendable {
+  /// Lock, checkpoints and log are read.
+  case opening
+  case question, replay, topicCheck
+  /// Requests are out, and none is answered.
+  case answer
+  /// R7: until attempts without an answer are dead.
+  case dead
+  /// R8: until the server's clock has passed a deadline.
+  case deadline
+  /// R8, R9: until no query of a batch runs.
+  case queries
+  /// R9: newer batches may not be sent.
+  case window
+  /// `log.unacked_max` is reached, and nothing is acked.
+  case unacked
+  case seal, sync, state, publish, deadLetters
+}
+
+/// Since when each of them lasts.
+struct LongWaits {
+  struct Lasting {
+    /// What is waited for, as a number: another one is progress, and begins the wait anew.
+    var which: UInt64
+    var since: Instant
+    /// What was said of it; nil: nothing yet.
+    var told: String?
+  }
+
+  private(set) var lasting: [LongWait: Lasting] = [:]
+
+  /// - Parameter which: nil: it isn't waited for.
+  /// - Returns: what was said of a wait that is over.
+  mutating func note(_ wait: LongWait, _ which: UInt64?, at now: Instant) -> String? {
+    guard let before = lasting[wait] else {
+      if let which { lasting[wait] = Lasting(which: which, since: now) }
+      return nil
+    }
+    if before.which == which { return nil }
+    lasting[wait] = which.map { Lasting(which: $0, since: now) }
+    return before.told
+  }
+
+  mutating func tell(_ wait: LongWait, _ words: String) { lasting[wait]?.told = words }
+}
+
+extension Core {
+  static let longMilliseconds: Int64 = 10_000
+
+  /// Called after each event: what has lasted too long is told once, and its end.
+  mutating func watchLongWaits() {
+    for wait in LongWait.allCases {
+      if let told = longWaits.note(wait, whichIsAwaited(wait), at: now) {
+        say(.info, "no longer waiting for \(wait.subject.noun): \(told)")
+      }
+      guard let lasting = longWaits.lasting[wait], lasting.told == nil, isLong(lasting) else { continue }
+      Reach.mark(.longWaitTold)
+      let words = words(wait)
+      say(.warning, "waiting for \(wait.subject.noun): \(words)")
+      longWaits.tell(wait, words)
+    }
+  }
+
+  /// The next moment at which one of them becomes worth telling.
+  var longWaitDueAt: Int64? {
+    guard !isCutting, phase != .stopped else { return nil }
+    return longWaits.lasting.values.filter { $0.told == nil }.map { $0.since.monotonicMilliseconds + Self.longMilliseconds }.min()
+  }
+
+  /// The one of this subject that has lasted longest.
+  func longWait(_ subject: Wait.Subject) -> Wait? {
+    let long = longWaits.lasting.filter { $0.key.subject == subject && isLong($0.value) }
+    let oldest = long.min {
+      ($0.value.since.monotonicMilliseconds, $0.key.rawValue) < ($1.value.since.monotonicMilliseconds, $1.key.rawValue)
+    }
+    return oldest.map { Wait(subject: subject, since: $0.value.since, reason: words($0.key)) }
+  }
+
+  private func isLong(_ lasting: LongWaits.Lasting) -> Bool {
+    monotonic - lasting.since.monotonicMilliseconds >= Self.longMilliseconds
+  }
+
+  /// Which one is waited for now; nil: none. It changes with each step forward.
+  private func whichIsAwaited(_ wait: LongWait) -> UInt64? {
+    switch wait {
+    case .opening: phase == .starting && opened == nil ? 0 : nil
+    case .question: asking.isEmpty ? nil : questionsAnswered
+    case .replay: phase == .replaying && !isCutting ? epoch : nil
+    case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
+    case .answer: exchanges.isEmpty ? nil : exchangesAnswered
+    case .dead: deliveries.first { $0.step == .settled }?.batch.number
+    case .deadline: deliveries.first { $0.step == .timeForDeath }?.batch.number
+    case .queries: deliveries.first { $0.runningQuery != nil }?.batch.number
+    case .window: heldByWindow
+    case .unacked: phase == .live && hold == .unacked ? batches[0].acked.batches : nil
+    case .seal: isSealing && sealRetryAt == nil ? logEnd : nil
+    case .sync: isSyncing ? durableEnd : nil
+    case .state: phase == .live && hold == .state ? epoch : nil
+    case .publish: checkpoint.stage == .publishing && checkpoint.publishRetryAt == nil ? epoch : nil
+    case .deadLetters: deadLetters.isWriting ? deadLetters.waiting.first?.batch.number : nil
+    }
+  }
+
+  private func words(_ wait: LongWait) -> String {
+    switch wait {
+    case .opening: return "checkpoints and epoch log are read and verified"
+    case .question: return "an answer about \(asking.map(\.rawValue).sorted().joined(separator: " and "))"
+    case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
+    case .topicCheck:
+      return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"
+    case .answer: return "\(exchanges.count) requests are out, and none is answered"
+    case .dead:
+      let seen = "\(settler.seenMilliseconds / 1000) of \(options.settleMilliseconds / 1000) s so far"
+      let runs = settler.runningQuery.map { "; query \($0) still runs and is being killed" } ?? ""
+      return
+        "an INSERT of batch \(token { $0.step == .settled }) has no answer and may still write: the server must be seen at work for `settle` (\(seen)), and then list no such query\(runs)"
+    case .deadline:
+      let delivery = deliveries.first { $0.step == .timeForDeath }
+      let clock = delivery?.serverSeconds.map { "; it shows \($0)" } ?? ""
+      return
+        "an INSERT of batch \(token { $0.step == .timeForDeath }) has no answer and may write until the server's clock (seconds since 1970) has passed \(delivery?.deadline ?? 0)\(clock)"
+    case .queries: return "query \(deliveries.compactMap(\.runningQuery).first ?? "") still runs at the server"
+    case .window:
+      return
+        "batch \(token { $0.batch.number == heldByWindow }) is unsettled; newer ones wait, since they could push its token out of the table's deduplication window of \(table?.window ?? 0)"
+    case .unacked: return "\(options.unackedMaxBytes) bytes of sealed rows wait for ClickHouse (log.unacked_max): the source is not read"
+    case .seal: return "rows of epoch \(epoch) are written to the epoch log"
+    case .sync: return "the epoch log is synced"
+    case .state: return "a full table of keys is written to the state"
+    case .publish: return "checkpoint \(checkpoint.name) is written"
+    case .deadLetters: return "dead letters are written"
+    }
+  }
+
+  private func token(_ isMeant: (Delivery) -> Bool) -> String { deliveries.first(where: isMeant)?.batch.token ?? "" }
+}
+
+extension LongWait {
+  var subject: Wait.Subject {
+    switch self {
+    case .question, .replay, .topicCheck: .kafka
+    case .answer, .dead, .deadline, .queries, .window, .unacked: .clickhouse
+    case .opening, .seal, .sync, .state, .publish, .deadLetters: .disk
+    }
+  }
+}
+
+extension Wait.Subject {
+  var noun: String {
+    switch self {
+    case .kafka: "Kafka"
+    case .clickhouse: "ClickHouse"
+    case .disk: "the disk"
+    }
+  }
+}

@@ -1,0 +1,66 @@
+"""Somebody else who writes into the table of a trial: an INSERT a second, and bursts that use its deduplication window up."""
+
+import contextlib
+import random
+import threading
+import time
+
+from clickhouse import ClickHouse, ClickHouseError
+
+# Small, so that a burst is quick; three batches of a hundred partitions fit into it.
+WINDOW = 400
+FIRST_USER = 1_000_000_000
+PARTITION_BY = f"if(user_id < {FIRST_USER}, user_id % 4, user_id % 100)"
+# Bursts come at any time: nothing is assumed of others.
+PIPELINE = {"sinks": {"table": {"clickhouse": {"window_reserve": "unlimited"}}}}
+NAME = "other-"
+
+
+class OtherWriter:
+    """Writes from a thread of its own until `end`; its rows have keys of their own and no batch's name."""
+
+    def __init__(self, server, table: str, seed: int):
+        self._server, self._table, self._random = server, table, random.Random(seed)
+        self._ending, self._inserts, self._number = threading.Event(), 0, 0
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def end(self) -> int:
+        """How many INSERTs the server took."""
+        self._ending.set()
+        self._thread.join()
+        return self._inserts
+
+    def remove_rows(self):
+        """Takes its rows away, partition by partition, so that what is left can be proven."""
+        client = ClickHouse(self._server.url)
+        where = f"WHERE database || '.' || table = '{self._table}' AND active"
+        for row in client.rows(f"SELECT DISTINCT partition AS name FROM system.parts {where}"):
+            if int(row["name"]) >= 4:
+                client.execute(f"ALTER TABLE {self._table} DROP PARTITION {row['name']}")
+        keys = f"user_id >= {FIRST_USER}"
+        client.execute(f"ALTER TABLE {self._table} DELETE WHERE {keys}")
+        deadline = time.monotonic() + 120
+        while int(client.row(f"SELECT count() AS n FROM {self._table} WHERE {keys}")["n"]):
+            if time.monotonic() > deadline:
+                raise ClickHouseError(f"rows of others are still in {self._table} after 120 s")
+            time.sleep(0.1)
+
+    def _write(self):
+        burst_at = time.monotonic() + self._random.uniform(1, 4)
+        while not self._ending.wait(self._random.uniform(0.5, 1.5)):
+            count = 1
+            if time.monotonic() > burst_at:
+                count = WINDOW // 100 + 1
+                burst_at = time.monotonic() + self._random.uniform(2, 8)
+            for _ in range(count):
+                # The server may be down: it is being killed.
+                with contextlib.suppress(ClickHouseError, OSError):
+                    self._insert()
+
+    def _insert(self):
+        self._number += 1
+        client = ClickHouse(self._server.url)
+        rows = "".join(f"{NAME}{self._number}-{number}\t{FIRST_USER + number}\n" for number in range(100))
+        client.execute(f"INSERT INTO {self._table} (event_id, user_id) FORMAT TabSeparated", rows.encode())
+        self._inserts += 1
