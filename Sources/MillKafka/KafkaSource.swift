@@ -114,14 +114,13 @@ package final class KafkaSource: Source, @unchecked Sendable {
     var bounds: [PartitionBounds] = []
     for partition in 0..<Int32(count) {
       var found = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
-      // A client that reads committed records only is told the last stable offset; its fetches tell the end beyond that too.
-      if let end = fetching?.fetchedEnd(options.topic, partition: partition) {
-        found.high = max(end, found.stableEnd)
-      } else {
+      // A client that reads committed records only is told the last stable offset. Its fetches tell the end beyond that too, but maybe an
+      // old one; as a rule there is none.
+      let end = fetching?.fetchedEnd(options.topic, partition: partition)
+      if end.map({ $0 > found.stableEnd }) ?? true {
         if uncommitted == nil { uncommitted = try uncommittedClient() }
-        let end = try (uncommitted ?? client).bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
-          .stableEnd
-        found.high = max(end, found.stableEnd)
+        let asked = try uncommitted?.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
+        found.high = max(asked?.stableEnd ?? 0, found.stableEnd)
       }
       bounds.append(found)
     }

@@ -90,7 +90,7 @@ package struct PipelineGraph: Hashable, Sendable {
       facts: [
         Fact(name: "key", value: deduplicate.key.map { fields[$0].name }.joined(separator: ", ")),
         Fact(name: "within", value: duration(deduplicate.withinMilliseconds)),
-        Fact(name: "time", value: deduplicate.time.rawValue),
+        Fact(name: "null_keys", value: deduplicate.nullKeys.rawValue), Fact(name: "time", value: deduplicate.time.rawValue),
         Fact(name: "allowed_lateness", value: duration(deduplicate.allowedLatenessMilliseconds)),
         Fact(name: "keeps", value: deduplicate.isExact ? "whole keys" : "128-bit hashes of keys"),
         Fact(name: "memory", value: ScalarText.sizeText(pipeline.state.memoryByteCount)),
