@@ -107,11 +107,22 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
     do {
       try disk.createDirectory(directory)
       for bucket in buckets() {
-        for run in runs[bucket]! { try disk.link(self.directory + "/" + run.name, to: directory + "/" + run.name) }
+        for run in runs[bucket]! { try linkOrCopy(self.directory + "/" + run.name, to: directory + "/" + run.name) }
       }
     } catch {
       if case .outOfSpace = error { throw .outOfSpace(directory) }
       throw .failed("\(error)")
+    }
+  }
+
+  /// Like RocksDB: a copy where the directory is on another file system.
+  private func linkOrCopy(_ from: String, to: String) throws(DiskError) {
+    do throws(DiskError) {
+      try disk.link(from, to: to)
+    } catch .io(_, _, 18) {
+      let file = try disk.open(to, create: true)
+      defer { file.close() }
+      try unsafe disk.read(from).withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
     }
   }
 

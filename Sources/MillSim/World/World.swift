@@ -155,6 +155,7 @@ package final class World {
     (olderPlan.hash, options.plan.hash) = (olderPlan.hash + plan, options.plan.hash + plan)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
     options.newLineage = acceptsNewLineage
+    invariants.mayFallBack = acceptsNewLineage
     acceptsNewLineage = false
     options.acceptedLosses = acceptedLosses
     let lanes = SimLanes(
@@ -166,7 +167,8 @@ package final class World {
       sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
       sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
-      entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "life \(incarnation)")
+      entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
+    parts.sealByteCountMax = scenario.sealBytes
     if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlan: olderSource, deduplicate: deduplicate)] }
     let trace = trace
     let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
@@ -187,9 +189,10 @@ package final class World {
 
   /// A partition that is called idle has had nothing to read for long: records of it that wait would be late for nothing.
   private func judgeIdleness(_ intent: Intent) {
-    for range in intent.ranges where range.isIdle {
-      let partition = broker.partitions[Int(range.partition)]
-      let waiting = (range.next..<max(range.next, partition.end)).lazy.compactMap { offset in
+    for idle in intent.idle.sorted() {
+      let partition = broker.partitions[Int(idle)]
+      let next = intent.ranges.first { $0.partition == idle }?.next ?? watch.next(of: idle)
+      let waiting = (next..<max(next, partition.end)).lazy.compactMap { offset in
         if case .record(let record, _)? = partition.slot(offset) { record.timestamp } else { nil }
       }
       guard let written = waiting.first else { continue }
@@ -197,7 +200,7 @@ package final class World {
       // A fetch may leave a partition out now and then.
       if waited > 2 * scenario.idleAfter + 5000 {
         invariants.violate(
-          "epoch \(intent.epoch) calls partition \(range.partition) idle, where a record waits at \(range.next) for \(waited) ms")
+          "epoch \(intent.epoch) calls partition \(idle) idle, where a record waits at \(next) for \(waited) ms")
       }
     }
   }
@@ -379,6 +382,9 @@ package final class World {
       clock.wallOffset += draws.within(Int64(-60_000)...60_000)
     }
     every(scenario.terminateEvery) { [self] in terminate() }
+    if scenario.outageFrom > 0 {
+      scheduler.after(scenario.outageFrom) { [self] in server.crash(down: scenario.safetyMilliseconds) }
+    }
     if scenario.witnessExpires {
       every(scenario.safetyMilliseconds / 3) { [self] in
         guard broker.committed != nil else { return }
