@@ -1,4 +1,12 @@
 extension Scenario {
+  /// Checkpoints on a file system of their own, now and then with one that rots among whole ones.
+  mutating func drawElsewhere() {
+    let draws = Draws.stream(seed: seed, "elsewhere")
+    checkpointsElsewhere = draws.chance(0.15)
+    guard draws.chance(0.02), beyond == nil else { return }
+    (beyond, checkpointsElsewhere, retain, checkpointInterval) = (.checkpointRots, true, 3, 250)
+  }
+
   /// A server that is down from early on, many partitions, few rows to insert: what fills the log then is what isn't rows.
   mutating func drawOutage() {
     let draws = Draws.stream(seed: seed, "outage's sizes")

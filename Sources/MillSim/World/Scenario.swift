@@ -74,6 +74,8 @@ package struct Scenario: Sendable {
   package var checkpointsReplay = false
   package var retain = 3
   package var segmentBytes = 49_152
+  /// The checkpoints lie on another file system: they are copies, and each start copies.
+  package var checkpointsElsewhere = false
   /// A seal of more has several records; nil: what a segment takes.
   package var sealBytes: Int?
   package var stateMemory = 65_536
@@ -175,6 +177,7 @@ package struct Scenario: Sendable {
     aheadRate = ahead.pick([0, 0, 0.01, 0.05])
     kafkaStallMilliseconds = ahead.pick([3000, 3000, 3000, 25_000])
     upgradeAt = ahead.chance(0.3) ? ahead.within(Int64(1)...15_000) : 0
+    drawElsewhere()
     sealBytes = Draws.stream(seed: seed, "seals").pick([nil, nil, 400])
     if Draws.stream(seed: seed, "outage").chance(0.02), beyond == nil { drawOutage() }
   }

@@ -34,6 +34,8 @@ package final class World {
   var waitingBeyond: Beyond?
   var isBeyond = false
   var olderCopy: SimDisk?
+  /// The newest checkpoint was damaged, and others have files of their own.
+  var isWholeOneLeft = false
   /// The life in which a partition lost its newest records.
   var cutIn: Int?
   var partsWhenCopied = 0
@@ -68,6 +70,7 @@ package final class World {
     if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
     server.moreDraws = .stream(seed: seed, "clickhouse, more")
     disk = SimDisk(seed: seed)
+    if scenario.checkpointsElsewhere { disk.mount(Job.checkpointDirectory) }
     tap = TapDisk(
       disk, watch: watch, logDirectory: Job.stateDirectory + "/log", ledgerDirectory: HistoryReader.ledgerDirectory(Job.stateDirectory))
     clock = ScheduledClock(scheduler, wallOffset: Self.start)
@@ -244,7 +247,9 @@ package final class World {
 
   // The stop that had to come. Where a user may accept what it says, some do.
   private func stoppedBeyond(_ stop: Stop) {
-    if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
+    if isWholeOneLeft, stop.rule == "R17" {
+      invariants.violate("the engine stops although a whole checkpoint is left: \(stop.message)")
+    } else if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
       invariants.violate("a partition was cut, and the engine stops for another reason: \(stop.rule) \(stop.message)")
     } else if plan > 0, stop.rule == "R4" {
       plan = 0
