@@ -20,6 +20,11 @@ private func content(_ epoch: EpochNumber, _ index: Int) -> [UInt8] {
   return random.bytes(600 * index + 1)
 }
 
+private func write(_ bytes: [UInt8], _ disk: SimDisk, _ path: String) throws {
+  let file = try disk.open(path, create: true)
+  try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+}
+
 /// Takes a checkpoint as the engine does: files of its own, none of them synced.
 private func publish(_ disk: SimDisk, _ epoch: EpochNumber, _ known: inout KnownDigests) throws -> Manifest {
   let store = CheckpointStore(disk, directory: directory)
@@ -75,14 +80,10 @@ private func list(_ disk: SimDisk, _ verification: CheckpointStore.Verification 
     let store = CheckpointStore(disk, directory: directory)
     let path = try store.begin(CheckpointID(lineage: Lineage(5), epoch: epoch))
     try disk.createDirectory(path + "/shard-0")
-    if disk.exists("live.sst") {
-      do throws(DiskError) {
-        try disk.link("live.sst", to: path + "/shard-0/run.sst")
-      } catch .io(_, _, 18) {
-        try unsafe disk.read("live.sst").withRawBytes { raw in
-          try unsafe disk.open(path + "/shard-0/run.sst", create: true).append(raw)
-        }
-      }
+    if try disk.identity("live.sst").device == disk.status(path, following: true).identity.device {
+      try disk.link("live.sst", to: path + "/shard-0/run.sst")
+    } else {
+      try write(try disk.read("live.sst"), disk, path + "/shard-0/run.sst")
     }
     return try store.publish(manifest(epoch), known: &known)
   }
@@ -90,7 +91,7 @@ private func list(_ disk: SimDisk, _ verification: CheckpointStore.Verification 
   private func diskWithRun(elsewhere: Bool) throws -> SimDisk {
     let disk = SimDisk()
     if elsewhere { disk.mount(directory) }
-    try unsafe content(1, 2).withRawBytes { raw in try unsafe disk.open("live.sst", create: true).append(raw) }
+    try write(content(1, 2), disk, "live.sst")
     return disk
   }
 
