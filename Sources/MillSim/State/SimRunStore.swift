@@ -118,12 +118,14 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
   /// Like RocksDB: a copy where the directory is on another file system.
   private func linkOrCopy(_ from: String, to: String) throws(DiskError) {
     do throws(DiskError) {
-      try disk.link(from, to: to)
-    } catch .io(_, _, 18) {
-      let file = try disk.open(to, create: true)
-      defer { file.close() }
-      try unsafe disk.read(from).withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+      return try disk.link(from, to: to)
+    } catch {
+      guard case .io(_, _, 18) = error else { throw error }
     }
+    let bytes = try disk.read(from)
+    let file = try disk.open(to, create: true)
+    defer { file.close() }
+    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
   }
 
   package func close() {}
