@@ -11,6 +11,8 @@ package enum DiskError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Another process holds the lock; `holder` is what it wrote into the file.
   case locked(path: String, holder: String)
   case io(path: String, operation: String, errno: Int32)
+  /// It may lead to what others own; nothing was changed. `why` goes on from the path.
+  case untrusted(path: String, why: String)
 
   package var description: String {
     switch self {
@@ -20,6 +22,7 @@ package enum DiskError: Error, Hashable, Sendable, CustomStringConvertible {
     case .syncFailed(let path, let code): "\(path): fsync failed: \(systemMessage(code))"
     case .locked(let path, let holder): "\(path) is locked by \(holder)"
     case .io(let path, let operation, let code): "\(path): \(operation) failed: \(systemMessage(code))"
+    case .untrusted(let path, let why): "\(path) \(why)"
     }
   }
 }
@@ -38,6 +41,10 @@ package protocol Disk: AnyObject, Sendable {
   /// The bytes `offset ..< offset + count`, fewer where the file ends before.
   func read(_ path: String, offset: Int, count: Int) throws(DiskError) -> [UInt8]
   func byteCount(_ path: String) throws(DiskError) -> Int
+  /// What a path leads to. `following`: false: a symbolic link itself.
+  func status(_ path: String, following: Bool) throws(DiskError) -> FileStatus
+  /// The user that files are made for.
+  var userID: UInt32 { get }
   func exists(_ path: String) -> Bool
   /// The names in a directory, sorted; without `.` and `..`.
   func list(_ directory: String) throws(DiskError) -> [String]
@@ -52,8 +59,42 @@ package protocol Disk: AnyObject, Sendable {
   func syncDirectory(_ path: String) throws(DiskError)
   /// Makes the bytes of an existing file durable, whoever wrote them.
   func syncFile(_ path: String) throws(DiskError)
-  /// Takes an exclusive lock on `path` (created when missing) until the returned object goes; writes `holder` into it.
+  /// Takes an exclusive lock on `path` (created when missing; a regular file with one name) until the returned object goes; writes `holder` into it,
+  /// durably.
   func lock(_ path: String, holder: String) throws(DiskError) -> any DiskLock
+}
+
+/// A file, whatever its names are, as long as it is there: a number may be given to another file after that.
+package struct FileIdentity: Hashable, Sendable {
+  package var device: UInt64
+  package var inode: UInt64
+
+  package init(device: UInt64, inode: UInt64) {
+    self.device = device
+    self.inode = inode
+  }
+}
+
+/// What a file system says of a file or directory.
+package struct FileStatus: Hashable, Sendable {
+  package enum Kind: Sendable { case file, directory, link, other }
+
+  package var kind: Kind
+  package var identity: FileIdentity
+  /// User id.
+  package var owner: UInt32
+  /// The permission bits, set-user-id, set-group-id and sticky.
+  package var mode: UInt32
+  /// Hard links.
+  package var linkCount: Int
+
+  package init(kind: Kind, identity: FileIdentity, owner: UInt32, mode: UInt32, linkCount: Int) {
+    self.kind = kind
+    self.identity = identity
+    self.owner = owner
+    self.mode = mode
+    self.linkCount = linkCount
+  }
 }
 
 /// An open file at whose end bytes are appended.
@@ -74,6 +115,9 @@ package protocol DiskLock: AnyObject, Sendable {
 }
 
 extension Disk {
+  /// Which file a path leads to: hard links of one have the same.
+  package func identity(_ path: String) throws(DiskError) -> FileIdentity { try status(path, following: true).identity }
+
   /// The whole file.
   package func read(_ path: String) throws(DiskError) -> [UInt8] { try read(path, offset: 0, count: Int.max) }
 

@@ -13,6 +13,10 @@ package enum Mutant: String, CaseIterable, Sendable {
   case topicUnchecked
   /// K4: what is replayed may lie beyond the topic's end.
   case replayEndUnchecked
+  /// R17: a file counts as read when one of the same name and size was.
+  case linkTrustedByName
+  /// The bound on the log counts batches alone.
+  case intentsUncounted
   // Watermarks
   case idleUnasked, idleBehindTransaction
 }

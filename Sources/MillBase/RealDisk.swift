@@ -34,6 +34,14 @@ package final class RealDisk: Disk {
     return Int(status.st_size)
   }
 
+  package func status(_ path: String, following: Bool) throws(DiskError) -> FileStatus {
+    var status = stat()
+    try check(path, "stat") { unsafe following ? stat(path, &status) : lstat(path, &status) }
+    return fileStatus(status)
+  }
+
+  package var userID: UInt32 { geteuid() }
+
   /// When a file's bytes were last written, in nanoseconds since 1970; a time that no Int64 holds is the next one that it does.
   package func modifiedAt(_ path: String) throws(DiskError) -> Int64 {
     var status = stat()
@@ -110,6 +118,13 @@ package final class RealDisk: Disk {
   package func lock(_ path: String, holder: String) throws(DiskError) -> any DiskLock {
     let descriptor = try openDescriptor(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW)
     do throws(DiskError) {
+      var status = stat()
+      try check(path, "fstat") { unsafe fstat(descriptor, &status) }
+      let found = fileStatus(status)
+      guard found.kind == .file, found.linkCount == 1 else {
+        let what = found.kind == .file ? "has \(found.linkCount) names (hard links)" : "is no regular file"
+        throw .untrusted(path: path, why: "\(what), so that it isn't written to: remove it")
+      }
       if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
         let code = errno
         guard code == EWOULDBLOCK else { throw diskError(path, "flock", code) }
@@ -120,6 +135,7 @@ package final class RealDisk: Disk {
       try unsafe Array(holder.utf8).withRawBytes { (raw) throws(DiskError) in
         try unsafe writeAll(path, descriptor, raw) { _ in }
       }
+      try timedSync(path, syncs) { fsync(descriptor) }
       return RealLock(descriptor)
     } catch {
       Glibc.close(descriptor)
@@ -229,6 +245,19 @@ private func fileSize(_ path: String, _ descriptor: Int32) throws(DiskError) -> 
   var status = stat()
   try check(path, "fstat") { unsafe fstat(descriptor, &status) }
   return Int(status.st_size)
+}
+
+private func fileStatus(_ status: stat) -> FileStatus {
+  let kind: FileStatus.Kind =
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: .file
+    case S_IFDIR: .directory
+    case S_IFLNK: .link
+    default: .other
+    }
+  return FileStatus(
+    kind: kind, identity: FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)), owner: status.st_uid,
+    mode: status.st_mode & 0o7777, linkCount: Int(status.st_nlink))
 }
 
 private func isDirectory(_ path: String, following: Bool) -> Bool {

@@ -166,15 +166,18 @@ package enum PipelineKeys {
   ]
 
   static let state: [ConfigKey] = [
-    ConfigKey("path", "state", "The directory, of this pipeline alone. Default state."),
+    ConfigKey(
+      "path", "state",
+      "The directory, of this pipeline alone: empty or not there at the first start, the user's own, and written by nobody",
+      "else. Default state."),
     ConfigKey(Settings.memory, "Memory for state: tables, filters, caches."),
   ]
 
   static let log: [ConfigKey] = [
     ConfigKey(
-      Settings.unacked, "Sealed bytes that may wait for ClickHouse; past that the source waits.",
-      "Its disk takes this, two batches, what was acked since the oldest kept checkpoint, and three segments: a quarter of this",
-      "each, 64MiB at most.")
+      Settings.unacked, "Bytes of the epoch log since the oldest batch that ClickHouse hasn't taken, whatever they are; past that, or with",
+      "65,536 such batches, the source waits. Its disk takes this, two batches, what came in since the oldest kept checkpoint, and",
+      "three segments: a quarter of this each, 64MiB at most.")
   ]
 
   static let epoch: [ConfigKey] = [

@@ -115,6 +115,7 @@ extension Core {
       )
     }
     isSealing = true
+    held.orderedAt = held.logByteCount
     commands.append(.retire(RetireOrder(batch: batch, lineage: lineage, wallMilliseconds: now.wallMilliseconds, replacement: replacement)))
   }
 
@@ -131,6 +132,7 @@ extension Core {
     }
     // It was counted before it was retired, and none of its rows is there.
     settleDoubt(deliveries[index])
+    held.changed()
     deliveries.remove(at: index)
     sealedUnackedBytes -= min(sealedUnackedBytes, batch.byteCount)
     var next = index
@@ -141,6 +143,7 @@ extension Core {
         Reach.mark(.r11Halved)
         var delivery = Delivery(batch: piece, seal: position, wasRecovered: false, isPiece: true)
         delivery.sealedWall = retire.wallMilliseconds
+        delivery.logBegin = held.orderedAt
         deliveries.insert(delivery, at: next)
         next += 1
       case .deadLetters:
@@ -148,7 +151,7 @@ extension Core {
         batches[0].refused.add(batch)
         batches[1].sealed.add(piece)
         bisection?.refused += piece.rowCount
-        deadLetters.waiting.append((piece, position))
+        deadLetters.waiting.append((piece, position, held.orderedAt))
       }
     }
   }

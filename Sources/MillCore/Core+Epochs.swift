@@ -25,7 +25,7 @@ extension Core {
   /// Why records may not be taken although there may be some.
   var hold: Progress.Hold? {
     if cutNotBefore > monotonic { return .disk }
-    if sealedUnackedBytes >= options.unackedMaxBytes { return .unacked }
+    if isHeldByUnacked { return .unacked }
     if needsFreeze && frozenUnflushed > 0 { return .state }
     let isFull =
       pendingRows[0] >= 2 * options.batchMaxRows || pendingBytes[0] >= 2 * options.batchMaxBytes
@@ -84,23 +84,24 @@ extension Core {
     let since = bufferedSince ?? monotonic
     bufferedSince = since
     guard
-      rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= options.epochMaxDelayMilliseconds
+      rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= epochMaxDelay
     else {
       return
     }
     bufferedSince = nil
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
-    let ranges = partitions.indices.map { index in
+    let ranges = partitions.indices.filter { polled.next[$0] > partitions[$0].next }.map { index in
       let partition = partitions[index]
       return PartitionRange(
-        partition: Int32(index), start: partition.next, next: max(partition.next, polled.next[index]), isIdle: partition.isIdle,
-        anchorOffset: partition.anchorOffset, anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
+        partition: Int32(index), start: partition.next, next: polled.next[index], anchorOffset: partition.anchorOffset,
+        anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
     }
     isCutting = true
     commands.append(
       .cut(
         Intent(
           epoch: epoch + 1, clockMilliseconds: clockMilliseconds, planHash: options.plan.hash, ranges: ranges,
+          partitionCount: partitions.count, idle: Set(partitions.indices.filter { partitions[$0].isIdle }.map(Int32.init)),
           inputDigest: Digest128(low: 0, high: 0))))
   }
 
@@ -116,6 +117,7 @@ extension Core {
     }
     epoch = result.epoch
     logEnd = max(logEnd, result.logEnd)
+    held.logByteCount = max(held.logByteCount, result.logByteCount)
     clockMilliseconds = max(clockMilliseconds, result.intent.clockMilliseconds)
     // Each record counts in one process only: what had been cut before a crash, replayed or cut anew, was counted then.
     if result.intent.ranges.allSatisfy({ $0.next <= max($0.start, cutBefore[$0.partition] ?? 0) }) {
@@ -132,8 +134,10 @@ extension Core {
       partitions[index].anchorOffset = range.anchorOffset
       partitions[index].anchorTimestamp = range.anchorTimestamp
       partitions[index].anchorChecksum = range.anchorChecksum
-      partitions[index].isIdle = range.isIdle
       partitions[index].maxEventTime = result.maxEventTimes[index]
+    }
+    for index in partitions.indices.prefix(result.intent.partitionCount) {
+      partitions[index].isIdle = result.intent.idle.contains(Int32(index))
     }
     watermark = result.watermark
     for index in pendingRows.indices {
@@ -286,6 +290,7 @@ extension Core {
       return part
     }
     isSealing = true
+    held.orderedAt = held.logByteCount
     commands.append(.seal(SealOrder(epoch: epoch, lineage: lineage, parts: parts, counters: unsealedCounters)))
     unsealedCounters = Counters()
   }
@@ -294,8 +299,9 @@ extension Core {
     isSealing = false
     sealRetryAt = nil
     foundSpace(.seal)
-    logEnd = max(logEnd, position + 1)
+    logEnd = max(logEnd, position + 1, durable)
     durableEnd = max(durableEnd, durable)
+    held.changed()
     for batch in seal.batches {
       sealedUnackedBytes += batch.byteCount
       batches[batch.destination.index].sealed.add(batch)
@@ -303,8 +309,9 @@ extension Core {
       case .table:
         var delivery = Delivery(batch: batch, seal: position, wasRecovered: false, isPiece: false)
         delivery.sealedWall = now.wallMilliseconds
+        delivery.logBegin = held.orderedAt
         deliveries.append(delivery)
-      case .deadLetters: deadLetters.waiting.append((batch, position))
+      case .deadLetters: deadLetters.waiting.append((batch, position, held.orderedAt))
       }
     }
     if checkpoint.waitsForSeal == seal.epoch {

@@ -92,6 +92,7 @@ extension Core {
 
   /// The ack of a batch is in the log.
   mutating func acked(_ ack: Ack, at position: LogPosition) {
+    held.changed()
     switch ack.destination {
     case .deadLetters:
       if let index = deadLetters.waiting.firstIndex(where: { $0.batch.number == ack.batch }) {
@@ -112,7 +113,7 @@ extension Core {
 
 /// R12: batches for the dead letters, written one at a time in order.
 struct DeadLetterQueue {
-  var waiting: [(batch: SealedBatch, seal: LogPosition)] = []
+  var waiting: [(batch: SealedBatch, seal: LogPosition, logBegin: UInt64)] = []
   var isWriting = false
   var ackPending: BatchNumber?
   /// Acked since the last truncation that looked, with the ack's position: until that is durable the batch's bytes stay (R16).

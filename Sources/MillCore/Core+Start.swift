@@ -144,8 +144,9 @@ extension Core {
     var live: [Destination: [BatchNumber: FoundBatch]] = [.table: [:], .deadLetters: [:]]
     let listed = Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) })
     var deadlines: [BatchNumber: Int64] = [:]
-    var clocks: [EpochNumber: Int64] = [:]
+    var sealParts = SealParts<LogPosition>()
     var gaps: [Gap] = []
+    held.logByteCount = log.byteCount
     for (position, record) in log.records {
       let isAfter = position >= manifest.position
       switch record {
@@ -159,23 +160,25 @@ extension Core {
             for epoch in void { intents[epoch] = nil }
           }
         }
+        sealParts.restart()
       case .plan(let plan): if isAfter { start.recordedPlans.append(plan) }
       case .chunk: break
       case .intent(let intent):
-        clocks[intent.epoch] = intent.clockMilliseconds
         for range in intent.ranges { cutBefore[range.partition] = max(cutBefore[range.partition] ?? 0, range.next) }
         if isAfter, intent.epoch > manifest.epoch {
           intents[intent.epoch] = intent
           intentPositions[intent.epoch] = position
         }
-      case .seal(let seal):
-        for batch in seal.batches where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
-          live[batch.destination]?[batch.number] = FoundBatch(batch: batch, position: position, sealedWall: clocks[seal.epoch])
-          if isAfter { nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1) }
+      case .seal(let part):
+        guard let parts = sealParts.take(part, at: position) else { continue }
+        for found in foundBatches(parts, log)
+        where isAfter || listed.contains(Ack(destination: found.batch.destination, batch: found.batch.number)) {
+          let index = found.batch.destination.index
+          live[found.batch.destination]?[found.batch.number] = found
+          if isAfter { nextBatch[index] = max(nextBatch[index], found.batch.number + 1) }
         }
-        if isAfter, seal.epoch > manifest.epoch {
-          seals[seal.epoch, default: []].append((seal, position))
-        }
+        let seal = Seal.joined(parts.map(\.seal))
+        if isAfter, seal.epoch > manifest.epoch { seals[seal.epoch, default: []].append((seal, position)) }
         if isAfter, seal.epoch <= manifest.epoch {
           for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
         }
@@ -185,7 +188,8 @@ extension Core {
           Reach.mark(.r11Recovered)
           if mutated(.refusedRowForgotten), batch.destination == .deadLetters { continue }
           live[batch.destination]?[batch.number] =
-            FoundBatch(batch: batch, position: position, sealedWall: retire.wallMilliseconds, isPiece: true)
+            FoundBatch(
+              batch: batch, position: position, sealed: log.sealed[position], sealedWall: retire.wallMilliseconds, isPiece: true)
           guard isAfter, !mutated(.retireNumbersReused) else { continue }
           nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1)
         }
@@ -206,18 +210,28 @@ extension Core {
     settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
   }
 
+  private func foundBatches(_ parts: [(seal: Seal, place: LogPosition)], _ log: FoundLog) -> [FoundBatch] {
+    parts.flatMap { part in
+      let sealed = log.sealed[part.place]
+      return part.seal.batches.map {
+        FoundBatch(batch: $0, position: part.place, sealed: sealed, sealedWall: sealed?.clockMilliseconds)
+      }
+    }
+  }
+
   /// Batches that were sealed, and not acked.
   private mutating func recover(_ live: [Destination: [BatchNumber: FoundBatch]], _ deadlines: [BatchNumber: Int64]) {
     for found in (live[.table] ?? [:]).values.sorted(by: { $0.goesBefore($1) }) {
       var delivery = Delivery(batch: found.batch, seal: found.position, wasRecovered: true, isPiece: found.isPiece)
       delivery.recordedDeadline = deadlines[found.batch.number]
       delivery.sealedWall = found.sealedWall
+      delivery.logBegin = found.sealed?.byteCountBefore ?? 0
       deliveries.append(delivery)
       batches[0].recovered.add(found.batch)
       sealedUnackedBytes += found.batch.byteCount
     }
     for found in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.batch.number < $1.batch.number }) {
-      deadLetters.waiting.append((found.batch, found.position))
+      deadLetters.waiting.append((found.batch, found.position, found.sealed?.byteCountBefore ?? 0))
       batches[1].recovered.add(found.batch)
       sealedUnackedBytes += found.batch.byteCount
     }
@@ -227,8 +241,10 @@ extension Core {
   private mutating func joinReplayed() {
     for intent in replay {
       for range in intent.ranges where Int(range.partition) >= partitions.count {
+        while partitions.count < Int(range.partition) { partitions.append(PartitionProgress(next: 0)) }
         partitions.append(PartitionProgress(next: range.start))
       }
+      while partitions.count < intent.partitionCount { partitions.append(PartitionProgress(next: 0)) }
     }
   }
 
@@ -247,6 +263,7 @@ extension Core {
   private struct FoundBatch {
     var batch: SealedBatch
     var position: LogPosition
+    var sealed: LogContents.Sealed?
     var sealedWall: Int64?
     var isPiece = false
 

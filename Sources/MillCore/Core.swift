@@ -119,6 +119,7 @@ package struct Core {
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
   var sealedUnackedBytes: UInt64 = 0
+  var held = HeldLog()
   /// Index: destination; what is unacked and pending is filled in when somebody looks.
   var batches = [Progress.Batches(), Progress.Batches()]
   var doubts = Doubts()
@@ -162,6 +163,7 @@ package struct Core {
     take(event)
     if phase != .stopped { advance() }
     if phase != .stopped { watchLongWaits() }
+    measureHeldLog()
     defer { commands.removeAll(keepingCapacity: true) }
     return commands
   }
@@ -305,9 +307,21 @@ package struct Core {
 
   mutating func say(_ level: Command.Level, _ text: String) { commands.append(.say(level, text)) }
 
+  /// While the table takes nothing its rows wait for the next checkpoint's seal: many small batches would only have to be kept.
   func maxDelay(_ destination: Destination) -> Int64 {
-    destination == .table ? options.batchMaxDelayMilliseconds : options.deadLetterMaxDelayMilliseconds
+    guard destination == .table else { return options.deadLetterMaxDelayMilliseconds }
+    guard hasBacklog else { return options.batchMaxDelayMilliseconds }
+    return max(options.batchMaxDelayMilliseconds, options.checkpointIntervalMilliseconds)
   }
+
+  /// Likewise for epochs: each has its intent in the log.
+  var epochMaxDelay: Int64 {
+    guard hasBacklog else { return options.epochMaxDelayMilliseconds }
+    return max(options.epochMaxDelayMilliseconds, min(1000, options.batchMaxDelayMilliseconds))
+  }
+
+  /// The table can't be written to, and that not just for a moment.
+  private var hasBacklog: Bool { sinkWait != nil && deliveries.count >= 32 }
 
   var monotonic: Int64 { now.monotonicMilliseconds }
 }

@@ -76,6 +76,8 @@ struct Delivery {
   var refusal: Refusal?
   /// The epoch's clock when it was sealed, if the log still knows.
   var sealedWall: Int64?
+  /// Bytes of the log before the first of its chunks, at most (``HeldLog``).
+  var logBegin: UInt64 = 0
   var ackPosition: LogPosition?
   var isCommitted = false
   /// Something of it was sent in this life.

@@ -89,13 +89,22 @@ package struct FoundLog: Sendable {
   /// First position kept; equals `end` where there is no record.
   package var first: LogPosition
   package var end: LogPosition
-  /// All records but chunks, with their positions, ascending.
+  /// All records but chunks that recovery needs (``LogKeep``), with their positions, ascending.
   package var records: [(position: LogPosition, record: LogRecord)]
+  /// By position, of seals and retires.
+  package var sealed: [LogPosition: LogContents.Sealed]
+  /// Of all records of the log.
+  package var byteCount: UInt64
 
-  package init(first: LogPosition, end: LogPosition, records: [(position: LogPosition, record: LogRecord)]) {
+  package init(
+    first: LogPosition, end: LogPosition, records: [(position: LogPosition, record: LogRecord)],
+    sealed: [LogPosition: LogContents.Sealed] = [:], byteCount: UInt64 = 0
+  ) {
     self.first = first
     self.end = end
     self.records = records
+    self.sealed = sealed
+    self.byteCount = byteCount
   }
 }
 
@@ -179,11 +188,13 @@ package struct EpochResult: Sendable {
   /// Buckets of this epoch wait to be dropped (``StateWork/drop(epoch:)``).
   package var dropsBuckets: Bool
   package var logEnd: LogPosition
+  /// ``EpochLog/writtenByteCount``, this epoch's intent included.
+  package var logByteCount: UInt64
   package var stop: Stop?
 
   package init(
     epoch: EpochNumber, intent: Intent, counters: Counters, pendingRows: [UInt64], pendingBytes: [UInt64], maxEventTimes: [Int64],
-    watermark: Int64, needsFreeze: Bool, dropsBuckets: Bool, logEnd: LogPosition, stop: Stop?
+    watermark: Int64, needsFreeze: Bool, dropsBuckets: Bool, logEnd: LogPosition, logByteCount: UInt64 = 0, stop: Stop?
   ) {
     self.epoch = epoch
     self.intent = intent
@@ -195,6 +206,7 @@ package struct EpochResult: Sendable {
     self.needsFreeze = needsFreeze
     self.dropsBuckets = dropsBuckets
     self.logEnd = logEnd
+    self.logByteCount = logByteCount
     self.stop = stop
   }
 }

@@ -51,6 +51,8 @@ package struct EngineParts: Sendable {
   /// Random values for a new lineage, its hash seed and this instance.
   package var entropy: [UInt64]
   package var logSegmentByteCount: Int
+  /// A seal of more has several records; nil: what a segment takes.
+  package var sealByteCountMax: Int?
   /// What the lock's holder calls itself.
   package var holder: String
   /// What happens is counted here.

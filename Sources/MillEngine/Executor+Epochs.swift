@@ -49,7 +49,7 @@ extension Executor {
       EpochResult(
         epoch: intent.epoch, intent: intent, counters: outcome.counters, pendingRows: flow.pendingRows, pendingBytes: flow.pendingBytes,
         maxEventTimes: outcome.maxEventTimes, watermark: outcome.watermark, needsFreeze: flow.state?.needsFreeze ?? false,
-        dropsBuckets: !outcome.expired.isEmpty, logEnd: log.end, stop: outcome.stop))
+        dropsBuckets: !outcome.expired.isEmpty, logEnd: log.end, logByteCount: log.writtenByteCount, stop: outcome.stop))
   }
 
   private func ranges(_ intent: Intent) -> String {

@@ -30,18 +30,22 @@ extension Executor {
     let parts = parts
     let opening = opening
     let checkpoints = checkpoints
+    let say = say
     lanes.run(.control) {
       do throws(DiskError) {
-        for directory in [parts.stateDirectory, parts.stateDirectory + "/log", parts.checkpointDirectory, parts.deadLetterDirectory] {
-          try Executor.createDurably(parts.disk, directory)
-        }
+        if opening.lock == nil, let problem = try StateDirectories(parts).problem() { return .failed(Stop(.failed, problem)) }
+        // The lock says whose directory this is, durably with the next name in it.
+        try Executor.createDurably(parts.disk, parts.stateDirectory)
         if opening.lock == nil {
           opening.lock = try parts.disk.lock(parts.stateDirectory + "/LOCK", holder: parts.holder)
+        }
+        for directory in [parts.stateDirectory + "/log", parts.checkpointDirectory, parts.deadLetterDirectory] {
+          try Executor.createDurably(parts.disk, directory)
         }
       } catch {
         return Executor.event(of: error, .open)
       }
-      return Executor.look(parts, opening, checkpoints)
+      return Executor.look(parts, opening, checkpoints, say)
     }
   }
 
@@ -54,12 +58,24 @@ extension Executor {
     for path in missing.reversed() { try disk.syncDirectory(parentDirectory(of: path)) }
   }
 
+  private static let progressMilliseconds: Int64 = 10_000
+
   /// Reads checkpoints and log; nothing is written but what an interrupted publication left is removed.
-  private static func look(_ parts: EngineParts, _ opening: Opening, _ checkpoints: CheckpointStore) -> Event {
+  private static func look(
+    _ parts: EngineParts, _ opening: Opening, _ checkpoints: CheckpointStore, _ say: (Command.Level, String) -> Void
+  ) -> Event {
     do {
       var known = KnownDigests()
       var found: [FoundCheckpoint] = []
-      for checkpoint in try checkpoints.list(.full, known: &known) {
+      // Gigabytes may have to be read before anything else happens.
+      var saidAt = parts.clock.now().monotonicMilliseconds
+      let listed = try checkpoints.list(.full, known: &known) { done, all in
+        let now = parts.clock.now().monotonicMilliseconds
+        guard now - saidAt >= progressMilliseconds else { return }
+        saidAt = now
+        say(.info, "checking the checkpoints: \(done >> 20) of \(all >> 20) MiB read")
+      }
+      for checkpoint in listed {
         switch checkpoint.state {
         case .valid(let manifest): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: manifest, problem: nil))
         case .invalid(let why): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: nil, problem: why))
@@ -77,7 +93,7 @@ extension Executor {
       try checkpoints.prepare()
       let contents = try EpochLog.read(
         parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, vouched: vouched,
-        givesUpDamage: parts.core.newLineage)
+        givesUpDamage: parts.core.newLineage, keep: keep(found, newLineage: parts.core.newLineage))
       opening.contents = contents
       return .opened(
         Opened(
@@ -90,6 +106,13 @@ extension Executor {
     } catch {
       return .failed(Stop(.failed, "the state directory can't be read: \(error)"))
     }
+  }
+
+  /// The memory of a start doesn't grow with the log. A new lineage may fall back to an older checkpoint, where the newest needs more of
+  /// the log than there is.
+  private static func keep(_ found: [FoundCheckpoint], newLineage: Bool) -> LogKeep {
+    let manifests = found.lazy.filter { $0.problem == nil }.compactMap(\.manifest)
+    return (newLineage ? manifests.last : manifests.first).map(LogKeep.init) ?? .nothing
   }
 
   /// A stop where the checkpoints are another pipeline's, or another deduplication's (R4, R17). Told before the log is read, which knows
@@ -143,7 +166,7 @@ extension Executor {
         } else {
           log = try EpochLog.begin(
             parts.disk, directory: parts.stateDirectory + "/log", pipeline: parts.core.pipeline, contents: contents,
-            options: LogOptions(segmentByteCount: parts.logSegmentByteCount))
+            options: LogOptions(segmentByteCount: parts.logSegmentByteCount, sealByteCountMax: parts.sealByteCountMax))
           opening.begun = log
         }
         // A try before this one may have come to the disk's end amid them.
@@ -228,7 +251,7 @@ extension Executor {
       first: contents.firstPosition, end: contents.end,
       records: contents.entries.compactMap { entry in
         if case .record(let record) = entry.item { (position: entry.position, record: record) } else { nil }
-      })
+      }, sealed: contents.sealed, byteCount: contents.byteCount)
   }
 
   // MARK: - The source's questions

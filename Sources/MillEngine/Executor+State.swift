@@ -127,8 +127,8 @@ extension Executor {
     freezes = freezes.filter { $0.key > manifest.epoch }
     lanes.run(.state) {
       do throws(CheckpointError) {
-        let published = try checkpoints.publish(manifest, known: &digests.known)
-        digests.known.keep(published.files)
+        _ = try checkpoints.publish(manifest, known: &digests.known)
+        digests.known.forgetUnused()
         FaultPoint.hit(.published)
         metrics.checkpointSeconds.observe(nanoseconds: clock.nanoseconds() - start)
         return .published(manifest.epoch, name: name)
@@ -155,11 +155,16 @@ extension Executor {
   }
 
   static func event(of error: RunStoreError, _ work: SpaceWork) -> Event {
-    switch error {
-    case .outOfSpace(let place): .outOfSpace(work, place: place)
-    case .corrupt(let reason):
-      .failed(Stop(.promise, rule: "R17", "the state is damaged: \(reason). Start again: the newest whole checkpoint is taken"))
-    case .failed(let reason): .failed(Stop(.failed, "the state: \(reason)"))
-    }
+    if case .outOfSpace(let place) = error { return .outOfSpace(work, place: place) }
+    return .failed(stop(of: error))
+  }
+
+  /// What ends the process where the store can't be read or changed. A start reads every file of each checkpoint: one whose files are
+  /// damaged isn't taken then (R17).
+  static func stop(of error: RunStoreError) -> Stop {
+    guard case .corrupt(let reason) = error else { return Stop(.failed, "the state: \(error)") }
+    return Stop(
+      .promise, rule: "R17",
+      "the state is damaged: \(reason). Look after the disk, then start again: it reads every checkpoint and takes the newest whole one")
   }
 }

@@ -112,10 +112,9 @@ final class Flow {
     let rules = earlierRules[intent.planHash] ?? rules
     decoded.removeAll()
     // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
-    watermarks.grow(partitionCount: intent.ranges.count)
+    watermarks.grow(partitionCount: intent.partitionCount)
     // In a replay the topic may have partitions by now that the epoch didn't know: they had no say then.
-    var idle = intent.ranges.map(\.isIdle)
-    while idle.count < watermarks.maxEventTimes.count { idle.append(true) }
+    let idle = watermarks.maxEventTimes.indices.map { $0 >= intent.partitionCount || intent.idle.contains(Int32($0)) }
     let watermark = watermarks.advance(idle: idle, clockMilliseconds: intent.clockMilliseconds)
     for range in intent.ranges {
       let buffer = buffers[Int(range.partition)]
@@ -190,7 +189,7 @@ final class Flow {
       do throws(RunStoreError) {
         outcome.counters.duplicate += UInt64(try deduplicateRows(state, count))
       } catch {
-        outcome.stop = Stop(.failed, "the state can't be read: \(error)")
+        outcome.stop = Executor.stop(of: error)
         return
       }
       if deduplicate.options.usesEventTime, mutated(.lateAfterDuplicate) {

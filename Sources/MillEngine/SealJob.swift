@@ -5,6 +5,8 @@ internal import MillFlow
 internal import MillLog
 
 /// Freezes what destinations have pending: encodes it, writes chunks and seal, syncs. Log lane.
+///
+/// The seal has several records where it has more batches than one takes; its position is the first one's.
 final class SealJob: LogJob, @unchecked Sendable {
   private let order: SealOrder
   /// Nil once encoded.
@@ -16,7 +18,9 @@ final class SealJob: LogJob, @unchecked Sendable {
   private let target: String
 
   private var prepared: [PreparedBatch]?
-  private var position: LogPosition?
+  private var parts: [Seal] = []
+  /// Of the parts that are written.
+  private var positions: [LogPosition] = []
 
   init(
     order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, memory: BatchMemory, target: String,
@@ -37,15 +41,15 @@ final class SealJob: LogJob, @unchecked Sendable {
     let seal = Seal(
       epoch: order.epoch, covered: order.parts.map { Seal.Coverage(destination: $0.destination, firstEpoch: $0.firstEpoch) },
       batches: prepared!.map(\.batch), counters: order.counters)
-    let position: LogPosition
-    if let known = self.position {
-      position = known
-    } else {
+    if parts.isEmpty {
+      parts = seal.split(payloadByteCountMax: log.sealByteCountMax)
       FaultPoint.hit(.beforeSeal)
-      position = try log.append(.seal(seal))
-      self.position = position
-      FaultPoint.hit(.sealWritten)
     }
+    while positions.count < parts.count {
+      positions.append(try log.append(.seal(parts[positions.count])))
+      if positions.count == parts.count { FaultPoint.hit(.sealWritten) }
+    }
+    let position = positions[0]
     if mutated(.sendBeforeSealDurable) { return .sealed(seal, position: position, durableEnd: position + 1) }
     return .sealed(seal, position: position, durableEnd: try log.sync())
   }

@@ -76,6 +76,9 @@ package final class SimDisk: Disk {
     set { state.withLock { $0.capacity = newValue } }
   }
 
+  /// What lies below `directory` is on a file system of its own from here on: no link and no rename leads in or out (EXDEV).
+  package func mount(_ directory: String) { state.withLock { $0.mounts.append(SimDiskState.components(directory)) } }
+
   /// Bytes in all files.
   package var usedByteCount: Int { state.withLock { $0.usedByteCount } }
 
@@ -115,6 +118,19 @@ package final class SimDisk: Disk {
       return state.inodes[try state.file(path)].bytes.count
     }
   }
+
+  package func status(_ path: String, following: Bool) throws(DiskError) -> FileStatus {
+    try state.withLock { (state) throws(DiskError) in
+      try state.checkRunning(path)
+      guard let inode = state.find(path) else { throw .notFound(path: path) }
+      let isDirectory = state.inodes[inode].isDirectory
+      return FileStatus(
+        kind: isDirectory ? .directory : .file, identity: FileIdentity(device: UInt64(state.device(path)), inode: UInt64(inode)),
+        owner: userID, mode: isDirectory ? 0o700 : 0o600, linkCount: state.inodes[inode].links)
+    }
+  }
+
+  package var userID: UInt32 { 1000 }
 
   package func exists(_ path: String) -> Bool { state.withLock { $0.find(path) != nil } }
 

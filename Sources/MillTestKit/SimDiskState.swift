@@ -16,6 +16,8 @@ struct SimDiskState {
   var faults: [SimDiskFault: Int] = [:]
   /// Holders by path components.
   var locks: [[String]: String] = [:]
+  /// Directories that are file systems of their own, none within another.
+  var mounts: [[String]] = []
   /// Renames whose new name isn't durable: a power cut never loses both names.
   private var renames: [Rename] = []
   /// Directories by path, as they were asked for; emptied when a directory's name goes. Nearly every call begins with one.
@@ -43,6 +45,17 @@ struct SimDiskState {
   /// A path without empty and `.` components: absolute and relative ones begin at the same root.
   static func components(_ path: String) -> [String] {
     path.utf8.split(separator: UInt8(ascii: "/")).compactMap { $0.elementsEqual(".".utf8) ? nil : String(Substring($0)) }
+  }
+
+  /// Number of the file system that a path lies on; 0 is the root's.
+  func device(_ path: String) -> Int {
+    if mounts.isEmpty { return 0 }
+    let components = Self.components(path)
+    return (mounts.firstIndex { components.starts(with: $0) } ?? -1) + 1
+  }
+
+  private func checkOneDevice(_ from: String, _ to: String, _ operation: String) throws(DiskError) {
+    if device(from) != device(to) { throw .io(path: from, operation: operation, errno: 18) }
   }
 
   mutating func find(_ path: String) -> Int? {
@@ -287,6 +300,7 @@ struct SimDiskState {
 
   mutating func rename(_ from: String, to: String) throws(DiskError) {
     try beginWhole(from)
+    try checkOneDevice(from, to, "rename")
     let source = try place(from)
     guard let inode = current(source) else { throw .notFound(path: from) }
     let target = try place(to)
@@ -305,6 +319,7 @@ struct SimDiskState {
 
   mutating func link(_ from: String, to: String) throws(DiskError) {
     try beginWhole(from)
+    try checkOneDevice(from, to, "link")
     let inode = try file(from)
     let target = try place(to)
     if current(target) != nil { throw .exists(path: to) }
@@ -349,6 +364,11 @@ struct SimDiskState {
     let key = Self.components(path)
     if let other = locks[key] { throw .locked(path: path, holder: other) }
     if find(path) == nil { try create(path) }
+    let inode = try file(path)
+    usedByteCount += holder.utf8.count - inodes[inode].bytes.count
+    inodes[inode].truncate(to: 0)
+    unsafe Array(holder.utf8).withRawBytes { unsafe inodes[inode].append($0) }
+    inodes[inode].sync()
     locks[key] = holder
     return incarnation
   }

@@ -50,6 +50,8 @@ private let trimMilliseconds: Int64 = 5000
 
 /// Builds the engine's parts for `pipeline` and runs them on this thread until they are done or told to stop.
 func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) -> ExitCode {
+  // RocksDB makes files with the mode that it likes.
+  umask(0o077)
   let freeMemory = FreeMemory(stateByteCount: pipeline.state.memoryByteCount)
   // Before any other thread is begun: threads inherit the signals' mask.
   let target = StopTarget()

@@ -1,8 +1,13 @@
 """The log's disk while ClickHouse is down."""
 
 import contextlib
+import subprocess
 import time
+from pathlib import Path
 
+import pytest
+
+from laboratory import payload
 from stream import Stream, assert_same_rows, finish, pipeline_of
 
 
@@ -38,3 +43,51 @@ def test_the_log_stays_below_its_bound_while_clickhouse_is_down_and_the_source_w
     lab.server.start()
     finish(engine)
     assert_same_rows(lab, stream, pipeline)
+
+
+def resident(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+@pytest.mark.parametrize("seconds", [40, pytest.param(3600, marks=pytest.mark.long)])
+def test_a_long_outage_with_many_partitions_fills_neither_the_disk_nor_the_memory_of_a_start(lab, seconds):
+    """A trickle over 200 partitions, an epoch every few milliseconds: what was 0.4 MB a second of intents, which no bound counted."""
+    bound, batch, partitions = 16 << 20, 1 << 20, 200
+    topic = lab.topic(partitions)
+    pipeline = lab.pipeline(topic, lab.table(), more={
+        "sinks": {"table": {"clickhouse": {"batch": {"max_bytes": "1MiB"}}}}, "log": {"unacked_max": "16MiB"},
+        "epoch": {"max_delay": "2ms"}, "checkpoint": {"interval": "5s"}})
+    lab.produce_events(topic, range(100), partitions)
+    engine = lab.engine(pipeline)
+    life = engine.start()
+    lab.until(lambda: lab.count(pipeline.table) == 100, life)
+    lab.server.kill()
+    log = pipeline.state / "log"
+    producer = subprocess.Popen(["kcat", "-P", "-b", lab.broker.address, "-t", topic, "-p", "-1", "-X", "linger.ms=0"],
+                                stdin=subprocess.PIPE)
+    try:
+        number, began, sizes = 100, time.monotonic(), []
+        while (now := time.monotonic() - began) < seconds:
+            for _ in range(8):
+                producer.stdin.write(payload(number) + b"\n")
+                number += 1
+            producer.stdin.flush()
+            time.sleep(0.02)
+            if len(sizes) < now / 2:
+                sizes.append(byte_count(log))
+                assert not life.ended(), life.tail()
+                assert sizes[-1] < bound + 2 * batch + 3 * bound // 4, sizes
+    finally:
+        producer.stdin.close()
+        assert producer.wait(60) == 0
+    before = resident(life.process.pid)
+    life.kill()
+    life = engine.start()
+    lab.until(lambda: "waiting for ClickHouse" in life.log.read_text(errors="replace"), life)  # it has read the log
+    assert resident(life.process.pid) < before + (64 << 20), (before, sizes)
+    life.kill()
+    lab.server.start()
+    life = engine.run("--until-end", seconds=300)
+    assert life.code == 0, life.tail()
+    lab.assert_exact(pipeline, unique=number)

@@ -47,7 +47,12 @@ private func checkContract(_ disk: any Disk, _ root: String) throws {
   #expect(try disk.byteCount(a) == 4)
   try disk.link(a, to: root + "/b")
   #expect(throws: DiskError.exists(path: root + "/b")) { try disk.link(a, to: root + "/b") }
+  #expect(try disk.identity(a) == disk.identity(root + "/b"))
   try disk.rename(a, to: root + "/deep/c")
+  #expect(try disk.identity(root + "/b") == disk.identity(root + "/deep/c"))
+  try disk.open(root + "/other", create: true).close()
+  #expect(try disk.identity(root + "/b") != disk.identity(root + "/other"))
+  try disk.remove(root + "/other")
   #expect(!disk.exists(a) && disk.exists(root + "/deep/c"))
   #expect(try disk.list(root) == ["b", "deep"])
   try disk.remove(root + "/deep/c")

@@ -20,6 +20,11 @@ private func content(_ epoch: EpochNumber, _ index: Int) -> [UInt8] {
   return random.bytes(600 * index + 1)
 }
 
+private func write(_ bytes: [UInt8], _ disk: SimDisk, _ path: String) throws {
+  let file = try disk.open(path, create: true)
+  try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
+}
+
 /// Takes a checkpoint as the engine does: files of its own, none of them synced.
 private func publish(_ disk: SimDisk, _ epoch: EpochNumber, _ known: inout KnownDigests) throws -> Manifest {
   let store = CheckpointStore(disk, directory: directory)
@@ -70,14 +75,89 @@ private func list(_ disk: SimDisk, _ verification: CheckpointStore.Verification 
     #expect(try !isValid { try $0.rename(path, to: directory + "/\(CheckpointID(lineage: Lineage(5), epoch: 3))") })
   }
 
+  /// A store's checkpoint: `run.sst` beside what is its own, by a link or, on another file system, by a copy.
+  private func publishShared(_ disk: SimDisk, _ epoch: EpochNumber, _ known: inout KnownDigests) throws -> Manifest {
+    let store = CheckpointStore(disk, directory: directory)
+    let path = try store.begin(CheckpointID(lineage: Lineage(5), epoch: epoch))
+    try disk.createDirectory(path + "/shard-0")
+    if try disk.identity("live.sst").device == disk.status(path, following: true).identity.device {
+      try disk.link("live.sst", to: path + "/shard-0/run.sst")
+    } else {
+      try write(try disk.read("live.sst"), disk, path + "/shard-0/run.sst")
+    }
+    return try store.publish(manifest(epoch), known: &known)
+  }
+
+  private func diskWithRun(elsewhere: Bool) throws -> SimDisk {
+    let disk = SimDisk()
+    if elsewhere { disk.mount(directory) }
+    try write(content(1, 2), disk, "live.sst")
+    return disk
+  }
+
+  @Test(arguments: [false, true]) func `a rotten file damages the checkpoints that have it, and no other`(elsewhere: Bool) throws {
+    for rotten in 1...3 as ClosedRange<EpochNumber> {
+      let disk = try diskWithRun(elsewhere: elsewhere)
+      var known = KnownDigests()
+      for epoch in 1...3 as ClosedRange<EpochNumber> {
+        _ = try publishShared(disk, epoch, &known)
+        known.forgetUnused()
+      }
+      let path = CheckpointStore(disk, directory: directory).path(of: CheckpointID(lineage: Lineage(5), epoch: rotten))
+      try disk.flipBit(path + "/shard-0/run.sst", byteOffset: 700, bit: 3)
+      let whole = try list(disk).filter { $0.manifest != nil }.map(\.id.epoch)
+      #expect(whole == (elsewhere ? [3, 2, 1].filter { $0 != rotten } : []), "checkpoint \(rotten) is rotten")
+    }
+  }
+
+  @Test func `a copy is read before it is published, a link of what was read isn't`() throws {
+    for elsewhere in [false, true] {
+      let disk = try diskWithRun(elsewhere: elsewhere)
+      var known = KnownDigests()
+      let first = try publishShared(disk, 1, &known)
+      known.forgetUnused()
+      // The library copies rot as it finds it; the manifest has to speak of the bytes that are there.
+      try disk.flipBit("live.sst", byteOffset: 3, bit: 0)
+      let second = try publishShared(disk, 2, &known)
+      #expect((first.files == second.files) == !elsewhere)
+    }
+  }
+
+  @Test(arguments: [false, true]) func `progress counts each byte once, up to all of them`(elsewhere: Bool) throws {
+    let disk = try diskWithRun(elsewhere: elsewhere)
+    var known = KnownDigests()
+    for epoch in 1...3 as ClosedRange<EpochNumber> { _ = try publishShared(disk, epoch, &known) }
+    var told: [UInt64] = []
+    var fresh = KnownDigests()
+    _ = try CheckpointStore(disk, directory: directory).list(.full, known: &fresh) { done, all in
+      told.append(done)
+      #expect(all == 1201 * (elsewhere ? 3 : 1))
+    }
+    #expect(told == (elsewhere ? [1201, 2402, 3603] : [1201]))
+  }
+
+  @Test func `what was read long ago is read anew: its inode may be another file's by now`() throws {
+    let disk = try diskWithRun(elsewhere: false)
+    var known = KnownDigests()
+    let path = "live.sst"
+    let before = try known.digest(disk, path).sha256
+    try disk.flipBit(path, byteOffset: 3, bit: 0)
+    known.forgetUnused()
+    #expect(try known.digest(disk, path).sha256 == before)
+    known.forgetUnused()
+    known.forgetUnused()
+    #expect(try known.digest(disk, path).sha256 != before)
+  }
+
   @Test func `what an interrupted publication has left is removed at start`() throws {
     let disk = SimDisk()
     var known = KnownDigests()
     _ = try publish(disk, 1, &known)
     try disk.createDirectory(directory + "/\(CheckpointID(lineage: Lineage(5), epoch: 2))/shard-0")
-    try disk.createDirectory(directory + "/clone.tmp")
+    for foreign in ["thesis.tmp", "5-2", "0000000000000005-2"] { try disk.createDirectory("\(directory)/\(foreign)/chapters") }
     let removed = try CheckpointStore(disk, directory: directory).prepare()
-    #expect(removed == ["0000000000000005-00000000000000000002", "clone.tmp"])
+    #expect(removed == ["0000000000000005-00000000000000000002"])
+    #expect(try disk.list(directory) == ["0000000000000005-00000000000000000001", "0000000000000005-2", "5-2", "thesis.tmp"])
     #expect(try list(disk).count == 1)
   }
 

@@ -45,10 +45,75 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     #expect(refused > 1000)
   }
 
+  @Test func `intents, seals and retires of older releases are read`() throws {
+    var samples = Samples(random: SeededRandom(23))
+    for _ in 0..<500 {
+      var intent = samples.intent()
+      intent.ranges = (0..<4).map { index in
+        var range = PartitionRange(partition: Int32(index), start: 10, next: index == 2 ? 10 : 12 + Int64(index))
+        range.anchorOffset = range.next - 1
+        return range
+      }
+      (intent.partitionCount, intent.idle) = (4, [1, 2])
+      let seal = samples.seal()
+      let retire = Retire(destination: .table, batch: 7, wallMilliseconds: 8, replacements: [samples.batch(), samples.batch()])
+      for version in 1...2 as ClosedRange<UInt8> {
+        var moved = intent
+        moved.ranges.remove(at: 2)
+        #expect(try LogRecord(kind: .intent, payload: OldPayload.intent(intent, version)) == .intent(moved))
+        #expect(try LogRecord(kind: .seal, payload: OldPayload.seal(seal, version)) == .seal(OldPayload.known(seal, version)))
+        let known = OldPayload.known(retire.replacements, version)
+        guard case .retire(let read) = try LogRecord(kind: .retire, payload: OldPayload.retire(retire, version)) else { return }
+        #expect(read.replacements == known)
+      }
+    }
+  }
+
+  @Test func `what batches have in common stands once`() {
+    var samples = Samples(random: SeededRandom(24))
+    var batch = samples.batch()
+    (batch.rowStart, batch.rowCount, batch.byteCount, batch.chunks) = (1000, 2, 300, [1000, 1001])
+    batch.columns = (0..<200).map { BatchColumn(name: "column \($0)", type: "Nullable(Decimal(76, 10))") }
+    func payload(_ count: Int) -> Int {
+      let batches = (0..<count).map { number in
+        var batch = batch
+        batch.number = BatchNumber(number)
+        batch.token = TokenParts(prefix: "mr-0000000000000001-events-", number: batch.number, digest: batch.digest).text
+        return batch
+      }
+      return LogRecord.seal(Seal(epoch: 1, covered: [], batches: batches)).payload.count
+    }
+    #expect(payload(1) > 5000)
+    #expect(payload(1001) - payload(1) < 50_000)
+  }
+
+  @Test func `a seal is cut into records that fit, and joined again`() {
+    var samples = Samples(random: SeededRandom(25))
+    for count in 0...40 {
+      let whole = Seal(epoch: 9, covered: [], batches: (0..<count).map { _ in samples.batch() }, counters: Counters())
+      for limit in [1, 400, 2000, 1_000_000] {
+        let parts = whole.split(payloadByteCountMax: limit)
+        #expect(Seal.joined(parts) == whole)
+        #expect(parts.allSatisfy { $0.batches.count < 2 || LogRecord.seal($0).payload.count <= limit })
+        #expect(parts.dropLast().allSatisfy { $0.continues && $0.counters == nil } && parts.last?.continues == false)
+        #expect(limit < 1_000_000 || parts.count == 1)
+      }
+    }
+  }
+
+  @Test func `an intent is as long as what moves, not as the topic has partitions`() {
+    var intent = Intent(
+      epoch: 1, clockMilliseconds: 2, planHash: 3, ranges: [PartitionRange(partition: 150, start: 7, next: 9)], partitionCount: 200,
+      inputDigest: Digest128(low: 0, high: 0))
+    #expect(LogRecord.intent(intent).payload.count < 80)
+    intent.idle = Set(0..<200)
+    #expect(LogRecord.intent(intent).payload.count < 110)
+  }
+
   @Test func `a record of another version is refused by that version`() {
     var payload = LogRecord.ack(Ack(destination: .table, batch: 1)).payload
     payload[0] = 9
-    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads up to 2")) {
+    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads up to 3")) {
       try LogRecord(kind: .ack, payload: payload)
     }
   }

@@ -156,6 +156,8 @@ struct HistoryFold: Equatable {
   /// By partition, ranges that touch as one.
   private(set) var sealed: [Int32: [OffsetRange]] = [:]
   private var unsealed: [Unsealed] = []
+  /// Of a seal whose last record hasn't come.
+  private var parts: [HistoryBatch] = []
 
   private struct Unsealed: Equatable {
     var through: EpochNumber
@@ -170,8 +172,12 @@ struct HistoryFold: Equatable {
     case .restart(_, let lastKept, _):
       restarts.append(entry)
       unsealed.removeAll { $0.through > lastKept }
+      parts = []
     case .epochs(let through, let ranges): unsealed.append(Unsealed(through: through, ranges: ranges))
-    case .seal(let seal):
+    case .seal(let seal) where seal.continues: parts += seal.batches
+    case .seal(var seal):
+      seal.batches = parts + seal.batches
+      parts = []
       seals.append(seal)
       for one in unsealed where one.through <= seal.epoch {
         for range in one.ranges {

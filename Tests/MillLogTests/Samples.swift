@@ -26,15 +26,16 @@ struct Samples {
       ranges: many(3) { samples in
         PartitionRange(
           partition: Int32(truncatingIfNeeded: samples.signed()), start: samples.signed(), next: samples.signed(),
-          isIdle: samples.random.chance(0.5), anchorOffset: samples.signed(), anchorTimestamp: samples.signed(),
-          anchorChecksum: UInt32(truncatingIfNeeded: samples.number()))
-      }, inputDigest: digest())
+          anchorOffset: samples.signed(), anchorTimestamp: samples.signed(), anchorChecksum: UInt32(truncatingIfNeeded: samples.number()))
+      }, partitionCount: 40, idle: Set(many(3) { Int32($0.random.next(below: 40)) }), inputDigest: digest())
   }
 
   mutating func seal() -> Seal {
-    Seal(
+    var seal = Seal(
       epoch: number(), covered: many(2) { Seal.Coverage(destination: $0.destination(), firstEpoch: $0.number()) },
       batches: many(2) { $0.batch() }, counters: random.chance(0.5) ? counters() : nil)
+    seal.continues = random.chance(0.2)
+    return seal
   }
 
   mutating func batch() -> SealedBatch {

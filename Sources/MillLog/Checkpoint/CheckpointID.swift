@@ -45,41 +45,7 @@ package enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible
   init(_ error: DiskError) {
     switch error {
     case .outOfSpace(let path): self = .outOfSpace(path: path)
-    case .notFound, .exists, .syncFailed, .locked, .io: self = .disk(error)
+    case .notFound, .exists, .syncFailed, .locked, .io, .untrusted: self = .disk(error)
     }
-  }
-}
-
-/// SHA-256 of sorted files (`.sst`) that were read whole in this process, by name and size: checkpoints share them as hard links, and one
-/// that was hashed under one checkpoint needn't be under the next. Other files are read each time: the same name and size says nothing
-/// there.
-package struct KnownDigests: Sendable {
-  private struct Key: Hashable {
-    var name: String
-    var byteCount: UInt64
-  }
-
-  private var digests: [Key: [UInt8]] = [:]
-
-  package init() {}
-
-  package mutating func insert(path: String, byteCount: UInt64, sha256: [UInt8]) {
-    guard path.hasSuffix(".sst") else { return }
-    digests[Key(name: Self.lastComponent(path), byteCount: byteCount)] = sha256
-  }
-
-  /// 32 bytes, or nil for a file not seen yet.
-  package func sha256(path: String, byteCount: UInt64) -> [UInt8]? {
-    digests[Key(name: Self.lastComponent(path), byteCount: byteCount)]
-  }
-
-  /// Forgets all but the files of a manifest.
-  package mutating func keep(_ files: [Manifest.File]) {
-    let kept = Set(files.map { Key(name: Self.lastComponent($0.path), byteCount: $0.byteCount) })
-    digests = digests.filter { kept.contains($0.key) }
-  }
-
-  private static func lastComponent(_ path: String) -> String {
-    path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[path.utf8.index(after: $0)...]) } ?? path
   }
 }

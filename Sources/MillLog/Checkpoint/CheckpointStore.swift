@@ -44,7 +44,8 @@ package struct CheckpointStore: Sendable {
 
   package func path(of id: CheckpointID) -> String { directory + "/\(id)" }
 
-  /// At start: makes the directory, and removes what an interrupted publication or removal has left. Returns what it removed.
+  /// At start: makes the directory, and removes what an interrupted publication or removal has left: checkpoints without a manifest.
+  /// Whatever else lies there isn't ours. Returns what it removed.
   @discardableResult
   package func prepare() throws(CheckpointError) -> [String] {
     try stored { () throws(DiskError) in
@@ -52,11 +53,11 @@ package struct CheckpointStore: Sendable {
       var removed: [String] = []
       for name in try disk.list(directory) {
         let path = directory + "/" + name
-        let isUnfinished = CheckpointID(name) != nil && !disk.exists(path + "/" + Self.manifestName)
-        if isUnfinished || name.hasSuffix(".tmp") {
+        guard CheckpointID(name) != nil else { continue }
+        if !disk.exists(path + "/" + Self.manifestName) {
           try disk.removeTree(path)
           removed.append(name)
-        } else if CheckpointID(name) != nil {
+        } else {
           // Who renamed the manifest into place may have died before its name was durable; from here on it counts.
           try disk.syncDirectory(path)
         }
@@ -122,12 +123,7 @@ package struct CheckpointStore: Sendable {
   private func file(_ path: String, _ relative: String, _ known: inout KnownDigests) throws(CheckpointError) -> Manifest.File {
     try stored { () throws(DiskError) in
       try disk.syncFile(path)
-      let byteCount = UInt64(try disk.byteCount(path))
-      if let sha256 = known.sha256(path: relative, byteCount: byteCount) {
-        return Manifest.File(path: relative, byteCount: byteCount, sha256: sha256)
-      }
-      let digest = try disk.digest(path)
-      known.insert(path: relative, byteCount: digest.byteCount, sha256: digest.sha256)
+      let digest = try known.digest(disk, path)
       return Manifest.File(path: relative, byteCount: digest.byteCount, sha256: digest.sha256)
     }
   }
@@ -143,26 +139,56 @@ package struct CheckpointStore: Sendable {
   }
 
   /// All checkpoints that have a manifest, those that can't be used first, then newest first: by position in the log, which goes on
-  /// through lineages. What `known` has isn't read again; what is read and right is added.
-  package func list(_ verification: Verification, known: inout KnownDigests) throws(CheckpointError) -> [Checkpoint] {
+  /// through lineages. What `known` has isn't read again; what is read is added. `progress`: told, in a full verification, of bytes that
+  /// have been read, and of how many there are; files that are shared are read once.
+  package func list(
+    _ verification: Verification, known: inout KnownDigests, progress: (_ done: UInt64, _ all: UInt64) -> Void = { _, _ in }
+  ) throws(CheckpointError) -> [Checkpoint] {
     guard disk.exists(directory) else { return [] }
     var checkpoints: [Checkpoint] = []
     for name in try stored({ () throws(DiskError) in try disk.list(directory) }) {
       guard let id = CheckpointID(name), isThere(id) else { continue }
-      checkpoints.append(Checkpoint(id: id, path: path(of: id), state: try verify(id, verification, &known)))
+      checkpoints.append(Checkpoint(id: id, path: path(of: id), state: try readManifest(id)))
+    }
+    let all = verification == .full ? byteCount(of: checkpoints) : 0
+    var read: (done: UInt64, files: Set<FileIdentity>) = (0, [])
+    for index in checkpoints.indices {
+      guard let manifest = checkpoints[index].manifest else { continue }
+      for file in manifest.files {
+        let path = checkpoints[index].path + "/" + file.path
+        if let why = try problem(of: file, at: path, verification, &known) {
+          checkpoints[index].state = .invalid(why: why)
+          break
+        }
+        guard verification == .full, let identity = identity(path), read.files.insert(identity).inserted else { continue }
+        read.done += file.byteCount
+        progress(read.done, all)
+      }
     }
     return checkpoints.sorted {
       ($0.manifest?.position ?? .max, $0.id.epoch, $0.id.lineage.value) > ($1.manifest?.position ?? .max, $1.id.epoch, $1.id.lineage.value)
     }
   }
 
+  private func byteCount(of checkpoints: [Checkpoint]) -> UInt64 {
+    var files: Set<FileIdentity> = []
+    var sum: UInt64 = 0
+    for checkpoint in checkpoints {
+      for file in checkpoint.manifest?.files ?? [] {
+        if let identity = identity(checkpoint.path + "/" + file.path), files.insert(identity).inserted { sum &+= file.byteCount }
+      }
+    }
+    return sum
+  }
+
+  /// nil where there is no such file.
+  private func identity(_ path: String) -> FileIdentity? { try? disk.identity(path) }
+
   /// Whether a checkpoint counts still: its manifest is what goes first.
   package func isThere(_ id: CheckpointID) -> Bool { disk.exists(path(of: id) + "/" + Self.manifestName) }
 
-  /// Looks at one checkpoint. An error that isn't the checkpoint's own fault is thrown.
-  private func verify(
-    _ id: CheckpointID, _ verification: Verification, _ known: inout KnownDigests
-  ) throws(CheckpointError) -> Checkpoint.State {
+  /// What a checkpoint's manifest says, its files not looked at. An error that isn't the checkpoint's own fault is thrown.
+  private func readManifest(_ id: CheckpointID) throws(CheckpointError) -> Checkpoint.State {
     let path = path(of: id)
     let manifestPath = path + "/" + Self.manifestName
     let bytes: [UInt8]
@@ -184,9 +210,6 @@ package struct CheckpointStore: Sendable {
     }
     let named = CheckpointID(lineage: manifest.lineage, epoch: manifest.epoch)
     guard named == id else { return .invalid(why: "\(manifestPath) is that of checkpoint \(named)") }
-    for file in manifest.files {
-      if let why = try problem(of: file, at: path + "/" + file.path, verification, &known) { return .invalid(why: why) }
-    }
     return .valid(manifest)
   }
 
@@ -208,10 +231,8 @@ package struct CheckpointStore: Sendable {
       guard disk.exists(path) else { return "\(path) is missing" }
       let byteCount = try disk.byteCount(path)
       guard byteCount == Int(exactly: file.byteCount) else { return "\(path) has \(byteCount) bytes, must have \(file.byteCount)" }
-      if verification == .manifestOnly || known.sha256(path: file.path, byteCount: file.byteCount) == file.sha256 { return nil }
-      guard try disk.digest(path).sha256 == file.sha256 else { return "\(path) has another SHA-256 than its manifest says" }
-      known.insert(path: file.path, byteCount: file.byteCount, sha256: file.sha256)
-      return nil
+      guard verification == .full, try known.digest(disk, path).sha256 != file.sha256 else { return nil }
+      return "\(path) has another SHA-256 than its manifest says"
     } catch .io(let path, let operation, let errno) {
       return "\(path): \(operation) fails with errno \(errno)"
     } catch {

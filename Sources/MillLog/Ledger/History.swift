@@ -37,6 +37,8 @@ package struct HistorySeal: Hashable, Sendable {
   package var covered: [Seal.Coverage]
   package var batches: [HistoryBatch]
   package var counters: Counters?
+  /// Its batches exist only with those of the next entry of a seal; ``HistoryReader`` hands out whole seals only.
+  package var continues = false
 }
 
 /// A batch as history knows it.
@@ -92,7 +94,9 @@ extension HistoryEntry {
         intent.ranges.filter { $0.next != $0.start }.map { OffsetRange(partition: $0.partition, start: $0.start, next: $0.next) })
     case .seal(let seal):
       self = .seal(
-        HistorySeal(epoch: seal.epoch, covered: seal.covered, batches: seal.batches.map(HistoryBatch.init), counters: seal.counters))
+        HistorySeal(
+          epoch: seal.epoch, covered: seal.covered, batches: seal.batches.map(HistoryBatch.init), counters: seal.counters,
+          continues: seal.continues))
     case .retire(let retire): self = .retire(retire.destination, retire.batch, retire.replacements.map(HistoryBatch.init))
     case .ack(let ack): self = .ack(ack)
     case .gap(let gap): self = .gap(OffsetRange(partition: gap.partition, start: gap.start, next: gap.next))
@@ -116,7 +120,7 @@ struct HistoryCondenser {
       unsealed.removeAll { $0.through > lastKept }
       entries.append(entry)
     case .seal(let seal):
-      appendSealed(through: seal.epoch)
+      if !seal.continues { appendSealed(through: seal.epoch) }
       entries.append(entry)
     case .gap, .retire: entries.append(entry)
     }

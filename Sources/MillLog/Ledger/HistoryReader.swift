@@ -33,12 +33,30 @@ package struct HistoryReader {
   /// Where the ledger of a state directory lies.
   package static func ledgerDirectory(_ stateDirectory: String) -> String { stateDirectory + "/ledger" }
 
+  /// Whether a file of the ledger's directory can be the ledger's, by its name.
+  package static func isLedgerFile(_ name: String) -> Bool { LedgerFormat.firstPosition(name) != nil }
+
   /// Hands every entry to `body`, in order, and returns what is missing in between. `fromLog` is called before the first of the log.
   package func forEach(fromLog: () -> Void = {}, _ body: (HistoryEntry) throws -> Void) throws -> [Gap] {
-    let gaps = try forEachInLedger(body)
+    // Of a seal whose last record hasn't come.
+    var parts: [HistoryBatch] = []
+    func take(_ entry: HistoryEntry) throws {
+      switch entry {
+      case .seal(let seal) where seal.continues: parts += seal.batches
+      case .seal(var seal):
+        seal.batches = parts + seal.batches
+        parts = []
+        try body(.seal(seal))
+      case .restart:
+        parts = []
+        try body(entry)
+      case .epochs, .gap, .retire, .ack: try body(entry)
+      }
+    }
+    let gaps = try forEachInLedger(take)
     fromLog()
     for entry in log.entries {
-      if case .record(let record) = entry.item, let entry = HistoryEntry(record) { try body(entry) }
+      if case .record(let record) = entry.item, let entry = HistoryEntry(record) { try take(entry) }
     }
     return gaps
   }

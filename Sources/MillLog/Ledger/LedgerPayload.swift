@@ -23,20 +23,14 @@ private struct LedgerNumbers {
   /// The number expected next; index: destination.
   var batches: [BatchNumber] = [0, 0]
   var positions: [Int32: Int64] = [:]
-  var shapes: [LedgerShape] = []
-}
-
-/// A batch's shape and how its token begins.
-private struct LedgerShape: Hashable {
-  var destination: Destination
-  /// Of a token of the usual form all that stands before the batch's number.
-  var prefix: String
-  var shape: BatchShape
+  var shapes: [NamedShape] = []
 }
 
 /// On the disk.
 private enum EntryKind: UInt8 {
   case restart = 1, epochs = 2, seal = 3, retire = 4, gap = 5
+  /// A seal that goes on in the next entry of a seal.
+  case sealPart = 6
 }
 
 /// Bits of a batch's flags.
@@ -47,7 +41,6 @@ private enum BatchFlag {
 }
 
 extension ByteWriter {
-  fileprivate mutating func signed(_ value: Int64) { varint(UInt64(bitPattern: (value << 1) ^ (value >> 63))) }
   fileprivate mutating func difference(_ value: UInt64, _ from: UInt64) { signed(Int64(bitPattern: value &- from)) }
 
   fileprivate mutating func entry(_ entry: HistoryEntry, _ before: inout LedgerNumbers) {
@@ -77,7 +70,7 @@ extension ByteWriter {
       count(replacements.count)
       for batch in replacements { self.batch(batch, &before) }
     case .seal(let seal):
-      integer(EntryKind.seal.rawValue)
+      integer((seal.continues ? EntryKind.sealPart : .seal).rawValue)
       difference(seal.epoch, before.epoch)
       before.epoch = seal.epoch
       count(seal.covered.count)
@@ -98,37 +91,18 @@ extension ByteWriter {
   }
 
   private mutating func batch(_ batch: HistoryBatch, _ before: inout LedgerNumbers) {
-    let token = TokenParts(batch.token)
-    let isUsual = token.map { $0.text == batch.token && $0.number == batch.number } ?? false
-    let shape = LedgerShape(destination: batch.destination, prefix: isUsual ? token?.prefix ?? "" : "", shape: batch.shape)
-    let index = before.shapes.firstIndex(of: shape) ?? before.shapes.count
-    count(index)
-    if index == before.shapes.count {
-      before.shapes.append(shape)
-      integer(shape.destination.rawValue)
-      string(shape.prefix)
-      string(shape.shape.target)
-      count(shape.shape.columns.count)
-      for column in shape.shape.columns {
-        string(column.name)
-        string(column.type)
-      }
-    }
-    integer((isUsual ? 0 : BatchFlag.ownToken) | (batch.contentSum == nil ? 0 : BatchFlag.contentSum))
+    let token = NamedShape.usualToken(batch.token, batch.number)
+    shape(NamedShape(destination: batch.destination, prefix: token?.prefix ?? "", shape: batch.shape), &before.shapes)
+    integer((token == nil ? BatchFlag.ownToken : 0) | (batch.contentSum == nil ? 0 : BatchFlag.contentSum))
     difference(batch.number, before.batches[Int(batch.destination.rawValue)])
     before.batches[Int(batch.destination.rawValue)] = batch.number &+ 1
     varint(batch.rowCount)
-    if isUsual, let token { digest(token.digest) } else { string(batch.token) }
+    if let token { digest(token.digest) } else { string(batch.token) }
     if let sum = batch.contentSum { integer(sum) }
   }
 }
 
 extension ByteReader {
-  fileprivate mutating func signed() throws(ByteReaderError) -> Int64 {
-    let value = try varint()
-    return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
-  }
-
   fileprivate mutating func difference(_ from: UInt64) throws(ByteReaderError) -> UInt64 { from &+ UInt64(bitPattern: try signed()) }
 
   fileprivate mutating func entry(_ before: inout LedgerNumbers) throws(ByteReaderError) -> HistoryEntry {
@@ -152,7 +126,7 @@ extension ByteReader {
       let destination = try destination()
       let number = try difference(before.batches[Int(destination.rawValue)])
       return .retire(destination, number, try batches(&before))
-    case .seal:
+    case .seal, .sealPart:
       let epoch = try difference(before.epoch)
       before.epoch = epoch
       var covered: [Seal.Coverage] = []
@@ -161,7 +135,10 @@ extension ByteReader {
         covered.append(Seal.Coverage(destination: destination, firstEpoch: epoch &- UInt64(bitPattern: try signed())))
       }
       let counters = try sealCounters()
-      return .seal(HistorySeal(epoch: epoch, covered: covered, batches: try batches(&before), counters: counters))
+      return .seal(
+        HistorySeal(
+          epoch: epoch, covered: covered, batches: try batches(&before), counters: counters,
+          continues: kind == EntryKind.sealPart.rawValue))
     }
   }
 
@@ -180,10 +157,7 @@ extension ByteReader {
   }
 
   private mutating func batch(_ before: inout LedgerNumbers) throws(ByteReaderError) -> HistoryBatch {
-    let index = try varint()
-    guard index <= UInt64(before.shapes.count) else { throw failure("shape \(index) of \(before.shapes.count)") }
-    if index == UInt64(before.shapes.count) { before.shapes.append(try shape()) }
-    let shape = before.shapes[Int(index)]
+    let shape = try shape(&before.shapes)
     let flags = try integer(UInt8.self)
     guard flags & ~BatchFlag.all == 0 else { throw failure("flags \(flags) of a batch") }
     let number = try difference(before.batches[Int(shape.destination.rawValue)])
@@ -194,14 +168,5 @@ extension ByteReader {
     let sum: UInt64? = flags & BatchFlag.contentSum == 0 ? nil : try integer()
     return HistoryBatch(
       destination: shape.destination, number: number, rowCount: rowCount, token: token, contentSum: sum, shape: shape.shape)
-  }
-
-  private mutating func shape() throws(ByteReaderError) -> LedgerShape {
-    let destination = try destination()
-    let prefix = try string()
-    let target = try string()
-    var columns: [BatchColumn] = []
-    for _ in 0..<(try count(itemByteCount: 2)) { columns.append(BatchColumn(name: try string(), type: try string())) }
-    return LedgerShape(destination: destination, prefix: prefix, shape: BatchShape(target: target, columns: columns))
   }
 }

@@ -25,6 +25,8 @@ package final class EpochLog: Sendable {
     var durableEnd: LogPosition
     /// CRC of the last record.
     var chain: UInt32
+    /// Of all records since the first that stood in the log when it was read; truncation takes nothing away.
+    var writtenByteCount: UInt64
     /// Why nothing more is written.
     var failure: String?
 
@@ -53,13 +55,27 @@ package final class EpochLog: Sendable {
   }
 
   /// What stands in `directory`, which need not exist. `vouched`: positions before it are durable by what manifests and the witness say.
-  /// `givesUpDamage`: the log ends at the first damage, whatever says that more was durable.
+  /// `givesUpDamage`: the log ends at the first damage, whatever says that more was durable. `keep`: nil: all of it.
   package static func read(
-    _ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition, givesUpDamage: Bool = false
+    _ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition, givesUpDamage: Bool = false, keep: LogKeep? = nil
   ) throws(LogError) -> LogContents {
-    var reader = LogReader(disk, directory: directory, pipeline: pipeline, vouched: vouched, givesUpDamage: givesUpDamage)
+    var reader = LogReader(
+      disk, directory: directory, pipeline: pipeline, vouched: vouched, givesUpDamage: givesUpDamage, keep: keep)
     return try reader.read()
   }
+
+  /// Whether a segment is called so.
+  package static func isSegment(_ name: String) -> Bool { SegmentName(name) != nil }
+
+  /// Whether what is under way in the log's directory is called so: a crash may leave it.
+  static func isTemporary(_ name: String) -> Bool {
+    guard name.hasSuffix(LogFormat.temporarySuffix) else { return false }
+    let whole = String(name.dropLast(LogFormat.temporarySuffix.count))
+    return isSegment(whole) || whole == LogFormat.spareName
+  }
+
+  /// Whether a file of the log's directory can be the log's, by its name.
+  package static func isOwn(_ name: String) -> Bool { isSegment(name) || isTemporary(name) || name == LogFormat.spareName }
 
   /// Goes on behind what ``read(_:directory:pipeline:vouched:)`` found, all of which is durable when this returns (protocol R5).
   package static func begin(
@@ -80,8 +96,16 @@ package final class EpochLog: Sendable {
     self.options = options
     let segments = contents.segments.dropLast() + [segment]
     state = Mutex(
-      State(segments: Array(segments), file: file, end: contents.end, durableEnd: contents.end, chain: contents.chain, failure: nil))
+      State(
+        segments: Array(segments), file: file, end: contents.end, durableEnd: contents.end, chain: contents.chain,
+        writtenByteCount: contents.byteCount, failure: nil))
   }
+
+  /// Bytes of all records that stood in the log when it was read, and of those since; truncation takes nothing away.
+  package var writtenByteCount: UInt64 { state.withLock { $0.writtenByteCount } }
+
+  /// A seal of more has several records.
+  package var sealByteCountMax: Int { options.sealByteCountMax }
 
   /// The position that the next record gets.
   package var end: LogPosition { state.withLock { $0.end } }
@@ -131,6 +155,7 @@ package final class EpochLog: Sendable {
           ChunkPlace(position: state.end, offset: offset, byteCount: header.byteCount, chain: state.chain))
       }
       state.segments[last].byteCount += whole
+      state.writtenByteCount += UInt64(whole)
       state.chain = header.checksum
       state.end += 1
       return header.position

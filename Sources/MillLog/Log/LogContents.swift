@@ -1,6 +1,6 @@
 package import MillBase
 
-/// What a log holds, without the bytes of its chunks.
+/// What a log holds, without the bytes of its chunks; as much of it as its reader was asked to keep (``LogKeep``).
 package struct LogContents: Sendable {
   /// A record, or where one with a batch's bytes stands.
   package enum Item: Hashable, Sendable {
@@ -21,8 +21,25 @@ package struct LogContents: Sendable {
     package var why: String
   }
 
-  /// Of all positions from ``firstPosition`` on, without gaps.
+  /// What is known of a record that makes batches beside what it says.
+  package struct Sealed: Hashable, Sendable {
+    /// The epoch's; nil where the log doesn't have its intent any more, and of a retire.
+    package var clockMilliseconds: Int64?
+    /// Bytes of the log before the first chunk of its batches.
+    package var byteCountBefore: UInt64
+
+    package init(clockMilliseconds: Int64?, byteCountBefore: UInt64) {
+      self.clockMilliseconds = clockMilliseconds
+      self.byteCountBefore = byteCountBefore
+    }
+  }
+
+  /// Ascending; where all is kept, of all positions from ``firstPosition`` on without gaps.
   package internal(set) var entries: [Entry] = []
+  /// By position, of the seals and retires in ``entries``.
+  package internal(set) var sealed: [LogPosition: Sealed] = [:]
+  /// Of all records, those that aren't kept too.
+  package internal(set) var byteCount: UInt64 = 0
   package internal(set) var firstPosition: LogPosition = 0
   /// The position that the next record gets. May be lower than the position that the caller vouched for: then the directory was rolled
   /// back (protocol R15, R17), which the caller judges.

@@ -35,7 +35,7 @@ package enum LogError: Error, Hashable, Sendable, CustomStringConvertible {
   init(_ error: DiskError) {
     switch error {
     case .outOfSpace(let path): self = .outOfSpace(path: path)
-    case .notFound, .exists, .syncFailed, .locked, .io: self = .disk(error)
+    case .notFound, .exists, .syncFailed, .locked, .io, .untrusted: self = .disk(error)
     }
   }
 }
@@ -56,12 +56,18 @@ package struct LogOptions: Hashable, Sendable {
   /// Whether a file of a segment's size is kept to be given up when a start on a full disk has to copy (protocol R5).
   package var keepsSpare: Bool
 
-  package init(segmentByteCount: Int = 64 << 20, keepsSpare: Bool = true) {
+  /// A seal of more has several records.
+  package var sealByteCountMax: Int
+
+  /// `sealByteCountMax`: nil: what a record takes.
+  package init(segmentByteCount: Int = 64 << 20, keepsSpare: Bool = true, sealByteCountMax: Int? = nil) {
     let least = LogFormat.segmentHeaderByteCount + LogFormat.recordHeaderByteCount + 1
     let most = LogFormat.segmentByteCountMax
     precondition((least...most).contains(segmentByteCount), "a segment of \(segmentByteCount) bytes: must be \(least)...\(most)")
     self.segmentByteCount = segmentByteCount
     self.keepsSpare = keepsSpare
+    let payload = segmentByteCount - LogFormat.segmentHeaderByteCount - LogFormat.recordHeaderByteCount
+    self.sealByteCountMax = min(payload, sealByteCountMax ?? payload)
   }
 
   /// The longest payload of a record.

@@ -12,7 +12,8 @@ internal import MillBase
 ///   depends on the segment's name, so that copies keep the bytes.
 /// - Kind 0 is never written: zero-filled space holds no record.
 package enum LogFormat {
-  /// 2: `retire` records. 3: seals that count records without a key. A release that doesn't know them would take one for a torn tail.
+  /// 2: `retire` records. 3: payloads of version 3, and seals that count records without a key. A release that doesn't know them would take
+  /// them for a torn tail, or for damage.
   package static let version: UInt32 = 3
   /// The oldest version that is read; what is written goes on as ``version``.
   static let oldestVersion: UInt32 = 1

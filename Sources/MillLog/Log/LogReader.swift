@@ -2,7 +2,8 @@ internal import MillBase
 
 /// Reads a log from its first segment to the last whole record (protocol R5). Changes nothing.
 ///
-/// Memory: the records but for chunks' bytes, and one piece of a segment or one record, whichever is larger.
+/// Memory: the records that are kept but for chunks' bytes, where chunks stand, and one piece of a segment or one record, whichever is
+/// larger.
 struct LogReader {
   private let disk: any Disk
   private let directory: String
@@ -12,10 +13,13 @@ struct LogReader {
   /// The operator has given up what can't be read, though it was durable: the first damage ends the log, whatever vouches for more.
   private let givesUpDamage: Bool
   private var contents = LogContents()
+  private var sieve: LogSieve
   /// The segment that is being read, in pieces.
   private var window: SegmentWindow
 
-  init(_ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition, givesUpDamage: Bool) {
+  /// `keep`: nil: all.
+  init(_ disk: any Disk, directory: String, pipeline: String, vouched: LogPosition, givesUpDamage: Bool, keep: LogKeep?) {
+    sieve = LogSieve(keep)
     self.givesUpDamage = givesUpDamage
     self.disk = disk
     self.directory = directory
@@ -149,20 +153,25 @@ struct LogReader {
     guard try window.load(offset, whole) else { return "the record of \(whole) bytes is cut off" }
     let expected = window.expectedChecksum(header, at: offset, chain: contents.chain)
     guard header.checksum == expected else { return "the record's CRC is \(header.checksum), its bytes give \(expected)" }
-    let item: LogContents.Item
+    var item: LogContents.Item?
     if kind == .chunk {
-      item = .chunk(byteCount: Int(header.byteCount))
+      if sieve.keepsChunks { item = .chunk(byteCount: Int(header.byteCount)) }
+      sieve.takeChunk(byteCountBefore: contents.byteCount)
       segment.chunks.append(
         ChunkPlace(position: contents.end, offset: UInt32(offset), byteCount: header.byteCount, chain: contents.chain))
     } else {
       do throws(ByteReaderError) {
-        item = .record(try LogRecord(kind: kind, payload: window.payload(header, at: offset)))
+        let record = try LogRecord(kind: kind, payload: window.payload(header, at: offset))
+        let kept = sieve.take(record, at: contents.end, byteCountBefore: contents.byteCount)
+        item = kept.record.map { .record($0) }
+        if let sealed = kept.sealed { contents.sealed[contents.end] = sealed }
       } catch {
         // Its CRC fits: it was written like this, so it can't be torn.
         throw corrupt(window.path, "the payload of a \(kind) record, \(error)")
       }
     }
-    contents.entries.append(LogContents.Entry(position: contents.end, item: item))
+    if let item { contents.entries.append(LogContents.Entry(position: contents.end, item: item)) }
+    contents.byteCount += UInt64(whole)
     contents.durableEvidence = max(contents.durableEvidence, header.durableEnd)
     contents.chain = header.checksum
     contents.end += 1

@@ -2,8 +2,9 @@ package import MillBase
 
 /// Payloads of records: a version byte, then the fields in order of their declaration. A `chunk` is its bytes and nothing else.
 extension LogRecord {
-  /// Of all payloads but a chunk's. 2: seals have counters, batches a content sum.
-  static let formatVersion: UInt8 = 2
+  /// Of all payloads but a chunk's. 2: seals have counters, batches a content sum. 3: an intent has no ranges that don't move; what the
+  /// batches of a record have in common stands once; a seal may have several records.
+  static let formatVersion: UInt8 = 3
   /// The oldest that is read.
   static let oldestFormatVersion: UInt8 = 1
 
@@ -38,6 +39,8 @@ extension LogRecord {
       writer.integer(intent.epoch)
       writer.integer(intent.clockMilliseconds)
       writer.integer(intent.planHash)
+      writer.count(intent.partitionCount)
+      writer.idle(intent.idle)
       writer.count(intent.ranges.count)
       for range in intent.ranges { writer.range(range) }
       writer.digest(intent.inputDigest)
@@ -48,15 +51,14 @@ extension LogRecord {
         writer.integer(coverage.destination.rawValue)
         writer.integer(coverage.firstEpoch)
       }
-      writer.count(seal.batches.count)
-      for batch in seal.batches { writer.batch(batch) }
+      writer.bool(seal.continues)
+      writer.batches(seal.batches)
       writer.sealCounters(seal.counters)
     case .retire(let retire):
       writer.integer(retire.destination.rawValue)
       writer.integer(retire.batch)
       writer.integer(retire.wallMilliseconds)
-      writer.count(retire.replacements.count)
-      for batch in retire.replacements { writer.batch(batch) }
+      writer.batches(retire.replacements)
     case .ack(let ack):
       writer.integer(ack.destination.rawValue)
       writer.integer(ack.batch)
@@ -95,26 +97,28 @@ extension LogRecord {
       let epoch = try reader.integer(UInt64.self)
       let clock = try reader.integer(Int64.self)
       let planHash = try reader.integer(UInt64.self)
-      var ranges: [PartitionRange] = []
-      for _ in 0..<(try reader.count(itemByteCount: 41)) { ranges.append(try reader.range()) }
+      let (ranges, partitionCount, idle) = try version < 3 ? reader.allRanges() : reader.movedRanges()
       self = .intent(
-        Intent(epoch: epoch, clockMilliseconds: clock, planHash: planHash, ranges: ranges, inputDigest: try reader.digest()))
+        Intent(
+          epoch: epoch, clockMilliseconds: clock, planHash: planHash, ranges: ranges, partitionCount: partitionCount, idle: idle,
+          inputDigest: try reader.digest()))
     case .seal:
       let epoch = try reader.integer(UInt64.self)
       var covered: [Seal.Coverage] = []
       for _ in 0..<(try reader.count(itemByteCount: 9)) {
         covered.append(Seal.Coverage(destination: try reader.destination(), firstEpoch: try reader.integer()))
       }
-      var batches: [SealedBatch] = []
-      for _ in 0..<(try reader.count(itemByteCount: 57)) { batches.append(try reader.batch(version)) }
+      let continues = version < 3 ? false : try reader.bool()
+      let batches = try reader.batches(version)
       let counters = version == 1 ? nil : try reader.sealCounters()
-      self = .seal(Seal(epoch: epoch, covered: covered, batches: batches, counters: counters))
+      var seal = Seal(epoch: epoch, covered: covered, batches: batches, counters: counters)
+      seal.continues = continues
+      self = .seal(seal)
     case .retire:
       let destination = try reader.destination()
       let number = try reader.integer(UInt64.self)
       let wall = try reader.integer(Int64.self)
-      var replacements: [SealedBatch] = []
-      for _ in 0..<(try reader.count(itemByteCount: 57)) { replacements.append(try reader.batch(version)) }
+      let replacements = try reader.batches(version)
       self = .retire(Retire(destination: destination, batch: number, wallMilliseconds: wall, replacements: replacements))
     case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
     case .deadline:
@@ -130,36 +134,6 @@ extension ByteWriter {
     integer(plan.hash)
     integer(plan.replayVersion)
     string(plan.text)
-  }
-
-  mutating func range(_ range: PartitionRange) {
-    integer(range.partition)
-    integer(range.start)
-    integer(range.next)
-    bool(range.isIdle)
-    integer(range.anchorOffset)
-    integer(range.anchorTimestamp)
-    integer(range.anchorChecksum)
-  }
-
-  mutating func batch(_ batch: SealedBatch) {
-    integer(batch.destination.rawValue)
-    integer(batch.number)
-    integer(batch.rowStart)
-    integer(batch.rowCount)
-    digest(batch.digest)
-    string(batch.token)
-    count(batch.chunks.count)
-    for position in batch.chunks { varint(position) }
-    integer(batch.originChunkCount)
-    integer(batch.byteCount)
-    string(batch.target)
-    count(batch.columns.count)
-    for column in batch.columns {
-      string(column.name)
-      string(column.type)
-    }
-    optional(batch.contentSum) { $0.integer($1) }
   }
 
   /// A seal's: 0 (there are none), 1 and five varints, or 2, those and the emitted records without a key, where there are any.
@@ -196,12 +170,6 @@ extension ByteReader {
     PlanRecord(hash: try integer(), replayVersion: try integer(), text: try string())
   }
 
-  mutating func range() throws(ByteReaderError) -> PartitionRange {
-    PartitionRange(
-      partition: try integer(), start: try integer(), next: try integer(), isIdle: try bool(), anchorOffset: try integer(),
-      anchorTimestamp: try integer(), anchorChecksum: try integer())
-  }
-
   mutating func sealCounters() throws(ByteReaderError) -> Counters? {
     let kind = try integer(UInt8.self)
     guard kind <= 2 else { throw failure("counters of kind \(kind), must be 0 to 2") }
@@ -228,27 +196,5 @@ extension ByteReader {
 
   mutating func optional<T>(_ read: (inout ByteReader) throws(ByteReaderError) -> T) throws(ByteReaderError) -> T? {
     try bool() ? try read(&self) : nil
-  }
-
-  /// `version`: the payload's.
-  mutating func batch(_ version: UInt8) throws(ByteReaderError) -> SealedBatch {
-    let destination = try destination()
-    let number = try integer(UInt64.self)
-    let rowStart = try integer(UInt64.self)
-    let rowCount = try integer(UInt64.self)
-    let digest = try digest()
-    let token = try string()
-    var chunks: [LogPosition] = []
-    for _ in 0..<(try count(itemByteCount: 1)) { chunks.append(try varint()) }
-    let originChunkCount = try integer(UInt32.self)
-    guard originChunkCount <= chunks.count else { throw failure("\(originChunkCount) chunks of origins, of \(chunks.count) in all") }
-    let byteCount = try integer(UInt64.self)
-    let target = try string()
-    var columns: [BatchColumn] = []
-    for _ in 0..<(try count(itemByteCount: 2)) { columns.append(BatchColumn(name: try string(), type: try string())) }
-    let contentSum: UInt64? = version == 1 ? nil : try optional { (reader) throws(ByteReaderError) in try reader.integer() }
-    return SealedBatch(
-      destination: destination, number: number, rowStart: rowStart, rowCount: rowCount, digest: digest, token: token, chunks: chunks,
-      originChunkCount: originChunkCount, byteCount: byteCount, target: target, columns: columns, contentSum: contentSum)
   }
 }

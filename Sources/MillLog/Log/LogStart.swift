@@ -25,7 +25,7 @@ struct LogStart {
   func run() throws(LogError) -> (any DiskFile, LogSegment) {
     try onDisk { () throws(DiskError) in
       try disk.createDirectoryDurably(directory)
-      for name in try disk.list(directory) where name.hasSuffix(LogFormat.temporarySuffix) { try disk.remove(path(name)) }
+      for name in try disk.list(directory) where EpochLog.isTemporary(name) { try disk.remove(path(name)) }
     }
     if mutated(.skipTailCopy), let last = contents.segments.last, last.byteCount > 0 {
       return try onDisk { () throws(DiskError) in

@@ -6,27 +6,23 @@ package enum Destination: UInt8, CaseIterable, Hashable, Sendable {
   case deadLetters = 1
 }
 
-/// Half-open range of offsets of one partition within an epoch, with what decides its watermark and names its last record.
+/// Half-open range of offsets of one partition within an epoch, with what names its last record.
 package struct PartitionRange: Hashable, Sendable {
   package var partition: Int32
   package var start: Int64
   /// The next position: past aborted records and markers where the source knows that nothing more stands there.
   package var next: Int64
-  /// No record for `idle_after`: left out of the watermark from this epoch's start on.
-  package var isIdle: Bool
   /// Offset, timestamp and CRC of the last record ever taken from the partition, this range included; offset -1: none yet.
   package var anchorOffset: Int64
   package var anchorTimestamp: Int64
   package var anchorChecksum: UInt32
 
   package init(
-    partition: Int32, start: Int64, next: Int64, isIdle: Bool = false, anchorOffset: Int64 = -1, anchorTimestamp: Int64 = -1,
-    anchorChecksum: UInt32 = 0
+    partition: Int32, start: Int64, next: Int64, anchorOffset: Int64 = -1, anchorTimestamp: Int64 = -1, anchorChecksum: UInt32 = 0
   ) {
     self.partition = partition
     self.start = start
     self.next = next
-    self.isIdle = isIdle
     self.anchorOffset = anchorOffset
     self.anchorTimestamp = anchorTimestamp
     self.anchorChecksum = anchorChecksum
@@ -40,16 +36,26 @@ package struct Intent: Hashable, Sendable {
   package var clockMilliseconds: Int64
   /// Hash of the plan it runs under.
   package var planHash: UInt64
-  /// All partitions known at the cut, ascending, empty ranges too.
+  /// Of the partitions that the epoch moves on, ascending: the others may be many, and an epoch is cut every few milliseconds.
   package var ranges: [PartitionRange]
+  /// Known at the cut. Partitions that are added later have no say in the epoch's watermark.
+  package var partitionCount: Int
+  /// Partitions with no record for `idle_after`: left out of the watermark from this epoch's start on.
+  package var idle: Set<Int32>
   /// Over partition, offset, timestamp, key and payload of each record, in processing order.
   package var inputDigest: Digest128
 
-  package init(epoch: EpochNumber, clockMilliseconds: Int64, planHash: UInt64, ranges: [PartitionRange], inputDigest: Digest128) {
+  /// `partitionCount`: nil: as many as there are ranges.
+  package init(
+    epoch: EpochNumber, clockMilliseconds: Int64, planHash: UInt64, ranges: [PartitionRange], partitionCount: Int? = nil,
+    idle: Set<Int32> = [], inputDigest: Digest128
+  ) {
     self.epoch = epoch
     self.clockMilliseconds = clockMilliseconds
     self.planHash = planHash
     self.ranges = ranges
+    self.partitionCount = partitionCount ?? ranges.count
+    self.idle = idle
     self.inputDigest = inputDigest
   }
 }
@@ -107,14 +113,19 @@ package struct BatchColumn: Hashable, Sendable {
 }
 
 /// All batches that end at one epoch boundary. They exist from this record on.
+///
+/// Where they are too many for one record, several stand one after the other: all but the last say ``continues``. None of the batches
+/// exists before the last one stands; ``SealParts`` puts them together.
 package struct Seal: Hashable, Sendable {
   /// The seal covers what each destination it names had pending up to the end of this epoch.
   package var epoch: EpochNumber
   /// Destinations whose pending output ends here, with the first epoch covered; a destination may have no batch (no rows).
   package var covered: [Coverage]
   package var batches: [SealedBatch]
-  /// Where the records of all epochs since the seal before ended; nil in logs of older releases.
+  /// Where the records of all epochs since the seal before ended; nil in logs of older releases, and where it ``continues``.
   package var counters: Counters?
+  /// Not the last record of this seal.
+  package var continues = false
 
   package struct Coverage: Hashable, Sendable {
     package var destination: Destination

@@ -107,12 +107,25 @@ package final class SimRunStore: RunStore, @unchecked Sendable {
     do {
       try disk.createDirectory(directory)
       for bucket in buckets() {
-        for run in runs[bucket]! { try disk.link(self.directory + "/" + run.name, to: directory + "/" + run.name) }
+        for run in runs[bucket]! { try linkOrCopy(self.directory + "/" + run.name, to: directory + "/" + run.name) }
       }
     } catch {
       if case .outOfSpace = error { throw .outOfSpace(directory) }
       throw .failed("\(error)")
     }
+  }
+
+  /// Like RocksDB: a copy where the directory is on another file system.
+  private func linkOrCopy(_ from: String, to: String) throws(DiskError) {
+    do throws(DiskError) {
+      return try disk.link(from, to: to)
+    } catch {
+      guard case .io(_, _, 18) = error else { throw error }
+    }
+    let bytes = try disk.read(from)
+    let file = try disk.open(to, create: true)
+    defer { file.close() }
+    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
   }
 
   package func close() {}

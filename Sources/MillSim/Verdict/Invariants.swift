@@ -175,7 +175,10 @@ package final class Invariants {
       if isTopicAnew { compareAnchors(pending[name], with: manifests[newestName]) }
       manifests[name] = pending.removeValue(forKey: name)
       newestName = name
-    case .processed(let result): check(result)
+    case .opened(let found): checkKept(found)
+    case .processed(let result):
+      check(result)
+      checkHeldLog()
     default: break
     }
   }
@@ -209,6 +212,26 @@ package final class Invariants {
     if result.stop == nil, records != result.counters.records {
       violate("epoch \(result.epoch): \(result.counters.records) records counted, \(records) were in its ranges")
     }
+  }
+
+  /// I8: the memory of a start doesn't grow with the log.
+  private func checkKept(_ opened: Opened) {
+    guard let newest = opened.checkpoints.first(where: { $0.problem == nil })?.manifest, !mayFallBack else { return }
+    let count = opened.log.records.count { position, record in
+      if case .intent = record { position < newest.position } else { false }
+    }
+    if count > 0 { violate("I8: a start keeps \(count) intents from before its checkpoint's position") }
+  }
+
+  /// Of a start with `--new-lineage`.
+  var mayFallBack = false
+
+  /// I8: the log is bounded. What is pending when the bound is reached is still sealed, a checkpoint's seal comes with it, and acks go on.
+  private func checkHeldLog() {
+    let rows = 2 * scenario.batchRows + scenario.epochRows
+    let bound = scenario.unackedBytes + rows * 300 + 8192
+    let held = watch.heldByteCount()
+    if held > bound { violate("I8: batches without an ack hold \(held) bytes of the log, log.unacked_max is \(scenario.unackedBytes)") }
   }
 
   /// R16: what a retained checkpoint's recovery needs must stay.

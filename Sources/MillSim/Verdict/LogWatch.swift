@@ -27,7 +27,12 @@ package final class LogWatch {
     var end: LogPosition = 0
     /// A start's copy of what was there already: nothing new.
     var isCopy = false
+    /// Records of a seal whose last one hasn't come, of a copy.
+    var parts = SealParts<Void>()
   }
+
+  /// The same, of what is written in the course of things.
+  private var parts = SealParts<Void>()
 
   private var files: [String: File] = [:]
   /// Renames of files that may still be open, by their first name.
@@ -36,6 +41,8 @@ package final class LogWatch {
   package private(set) var durableTokens: Set<String> = []
   /// Batches whose ack has been durable, by destination's raw value and number.
   package private(set) var durableAcks: [Set<BatchNumber>] = [[], []]
+  /// Batches with an ack or a retire, durable or not, by destination's raw value and number.
+  private var written: [Set<BatchNumber>] = [[], []]
   /// Batches whose retire has been durable, by destination's raw value and number.
   package private(set) var durablyRetired: [Set<BatchNumber>] = [[], []]
   /// Tokens of the same.
@@ -141,6 +148,7 @@ package final class LogWatch {
   /// The engine's process is gone: what comes next begins with a `restart`.
   package func processEnded() {
     lastPosition = nil
+    parts.restart()
     // What wasn't synced may be lost, or may turn up again: only its copy at the next start can make it durable.
     for file in files.values {
       file.ends.removeLast(file.ends.count - file.durableCount)
@@ -170,7 +178,9 @@ package final class LogWatch {
       return
     }
     switch record {
-    case .seal(let seal):
+    case .seal(let part):
+      guard let parts = file.isCopy ? file.parts.take(part, at: ()) : self.parts.take(part, at: ()) else { return }
+      let seal = Seal.joined(parts.map(\.seal))
       file.seals.append((end, seal))
       // A power cut amid the write may have left a record whole that was never seen to be written: its copy is the first sight of it.
       if file.isCopy, seal.batches.allSatisfy({ sealed[Int($0.destination.rawValue)][$0.number] == $0 }) { return }
@@ -180,15 +190,19 @@ package final class LogWatch {
       file.retires.append((end, retire))
       if file.isCopy, retire.replacements.allSatisfy({ sealed[Int($0.destination.rawValue)][$0.number] == $0 }) { return }
       onRetire?(retire)
+      written[Int(retire.destination.rawValue)].insert(retire.batch)
       for batch in retire.replacements {
         note(batch)
         if batch.destination == .table { pieces.insert(batch.token) }
       }
     case .ack(let ack):
       file.acks.append((end, ack))
+      written[Int(ack.destination.rawValue)].insert(ack.batch)
       if !file.isCopy { onAck?(ack) }
     case .intent(let intent): note(intent)
-    case .restart(let restart): void(after: restart.lastKeptEpoch)
+    case .restart(let restart):
+      parts.restart()
+      void(after: restart.lastKeptEpoch)
     case .gap(let gap): gaps.append(gap)
     case .plan, .chunk, .deadline: break
     }
@@ -214,10 +228,35 @@ package final class LogWatch {
         onViolation?("epoch \(intent.epoch) reads partition \(range.partition) from \(range.start), the one before ended at \(before.next)")
       }
     }
+    let moved = Dictionary(intent.ranges.map { ($0.partition, $0) }) { _, last in last }
+    let before = Dictionary((epochs[intent.epoch - 1]?.ranges ?? []).map { ($0.partition, $0.next) }) { _, last in last }
     epochs[intent.epoch] = EpochFact(
       number: intent.epoch, clock: intent.clockMilliseconds,
-      ranges: intent.ranges.map { .init(partition: $0.partition, start: $0.start, next: $0.next, isIdle: $0.isIdle) },
-      isOlder: Job.isOlder(intent.planHash))
+      ranges: (0..<Int32(intent.partitionCount)).map { partition in
+        let stood = before[partition] ?? 0
+        return EpochFact.Range(
+          partition: partition, start: moved[partition]?.start ?? stood, next: moved[partition]?.next ?? stood,
+          isIdle: intent.idle.contains(partition))
+      }, isOlder: Job.isOlder(intent.planHash))
+  }
+
+  /// Bytes of the log from the first chunk of the oldest durable batch on that has no ack: what can't go. 0 where each has one.
+  package func heldByteCount() -> Int {
+    let open = sealed.enumerated().flatMap { index, batches in
+      batches.values.filter { !written[index].contains($0.number) && durableTokens.contains($0.token) }.map { $0.chunks.min() ?? .max }
+    }
+    guard let first = open.min() else { return 0 }
+    return files.values.reduce(0) { sum, file in
+      guard !file.isCopy, let start = file.first, file.end > first else { return sum }
+      if first <= start { return sum + file.bytes.count - 48 }
+      let index = Int(first - start) - 1
+      return index < file.ends.count ? sum + file.bytes.count - file.ends[index] : sum
+    }
+  }
+
+  /// Where reading a partition has come to, by the newest epoch.
+  package func next(of partition: Int32) -> Int64 {
+    epochs.values.max { $0.number < $1.number }?.ranges.first { $0.partition == partition }?.next ?? 0
   }
 
   /// Whether what lies between was given up.

@@ -37,6 +37,10 @@ package final class TapDisk: Disk, @unchecked Sendable {
   }
 
   package func byteCount(_ path: String) throws(DiskError) -> Int { try disk.byteCount(path) }
+
+  package func status(_ path: String, following: Bool) throws(DiskError) -> FileStatus { try disk.status(path, following: following) }
+
+  package var userID: UInt32 { disk.userID }
   package func exists(_ path: String) -> Bool { disk.exists(path) }
   package func list(_ directory: String) throws(DiskError) -> [String] { try disk.list(directory) }
   package func createDirectory(_ path: String) throws(DiskError) { try disk.createDirectory(path) }

@@ -114,7 +114,9 @@ extension World {
       try? disk.removeTree(Job.stateDirectory + "/log")
       watch.forgetFiles()
       if !scenario.hasProvenance || scenario.witnessExpires { loosen(.noneMissing) }
-    case .checkpointRots: rot(newestCheckpointFiles())
+    case .checkpointRots:
+      isWholeOneLeft = scenario.checkpointsElsewhere && publishedCheckpoints().count > 1
+      rot(newestCheckpointFiles())
     case .logRots:
       rot(files(Job.stateDirectory + "/log"))
       // What neither a manifest nor a later header vouches for looks torn (R5): its batches may be in the table already.
@@ -190,8 +192,12 @@ extension World {
     ((try? disk.list(directory)) ?? []).map { directory + "/" + $0 }.filter { ((try? disk.byteCount($0)) ?? 0) > 0 }
   }
 
+  private func publishedCheckpoints() -> [String] {
+    ((try? disk.list(Job.checkpointDirectory)) ?? []).filter { disk.exists("\(Job.checkpointDirectory)/\($0)/MANIFEST") }
+  }
+
   private func newestCheckpointFiles() -> [String] {
-    guard let newest = ((try? disk.list(Job.checkpointDirectory)) ?? []).last else { return [] }
+    guard let newest = publishedCheckpoints().last else { return [] }
     let path = Job.checkpointDirectory + "/" + newest
     return files(path) + files(path + "/shard-0/store") + files(path + "/shard-0/filters")
   }

@@ -78,6 +78,10 @@ package struct Scenario: Sendable {
   package var checkpointsReplay = false
   package var retain = 3
   package var segmentBytes = 49_152
+  /// The checkpoints lie on another file system: they are copies, and each start copies.
+  package var checkpointsElsewhere = false
+  /// A seal of more has several records; nil: what a segment takes.
+  package var sealBytes: Int?
   package var stateMemory = 65_536
   /// Shortest span of a bucket of the state, ms.
   package var bucketMinimum: Int64 = 60_000
@@ -87,6 +91,9 @@ package struct Scenario: Sendable {
   package var settle: Int64 = 5000
   /// How long the engine waits for an INSERT's answer, ms.
   package var insertTimeout: Int64 = 3000
+
+  /// From here on the server is down until the faults end, ms; 0: never.
+  package var outageFrom: Int64 = 0
 
   // Fault rates: per draw, or mean milliseconds between two (0: never)
   package var killEvery: Int64 = 0
@@ -176,6 +183,9 @@ package struct Scenario: Sendable {
     aheadRate = ahead.pick([0, 0, 0.01, 0.05])
     kafkaStallMilliseconds = ahead.pick([3000, 3000, 3000, 25_000])
     upgradeAt = ahead.chance(0.3) ? ahead.within(Int64(1)...15_000) : 0
+    drawElsewhere()
+    sealBytes = Draws.stream(seed: seed, "seals").pick([nil, nil, 400])
+    if Draws.stream(seed: seed, "outage").chance(0.02), beyond == nil { drawOutage() }
   }
 
   private mutating func drawInput(_ draws: Draws) {

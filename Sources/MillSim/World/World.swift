@@ -34,6 +34,8 @@ package final class World {
   var waitingBeyond: Beyond?
   var isBeyond = false
   var olderCopy: SimDisk?
+  /// The newest checkpoint was damaged, and others have files of their own.
+  var isWholeOneLeft = false
   /// The life in which a partition lost its newest records.
   var cutIn: Int?
   var partsWhenCopied = 0
@@ -69,6 +71,7 @@ package final class World {
     if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
     server.moreDraws = .stream(seed: seed, "clickhouse, more")
     disk = SimDisk(seed: seed)
+    if scenario.checkpointsElsewhere { disk.mount(Job.checkpointDirectory) }
     tap = TapDisk(
       disk, watch: watch, logDirectory: Job.stateDirectory + "/log", ledgerDirectory: HistoryReader.ledgerDirectory(Job.stateDirectory))
     clock = ScheduledClock(scheduler, wallOffset: Self.start)
@@ -156,6 +159,7 @@ package final class World {
     (olderPlan.hash, options.plan.hash) = (olderPlan.hash + plan, options.plan.hash + plan)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
     options.newLineage = acceptsNewLineage
+    invariants.mayFallBack = acceptsNewLineage
     acceptsNewLineage = false
     options.acceptedLosses = acceptedLosses
     let lanes = SimLanes(
@@ -167,7 +171,8 @@ package final class World {
       sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
       sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
-      entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "life \(incarnation)")
+      entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
+    parts.sealByteCountMax = scenario.sealBytes
     if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlan: olderSource, deduplicate: deduplicate)] }
     let trace = trace
     let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
@@ -188,9 +193,10 @@ package final class World {
 
   /// A partition that is called idle has had nothing to read for long: records of it that wait would be late for nothing.
   private func judgeIdleness(_ intent: Intent) {
-    for range in intent.ranges where range.isIdle {
-      let partition = broker.partitions[Int(range.partition)]
-      let waiting = (range.next..<max(range.next, partition.end)).lazy.compactMap { offset in
+    for idle in intent.idle.sorted() {
+      let partition = broker.partitions[Int(idle)]
+      let next = intent.ranges.first { $0.partition == idle }?.next ?? watch.next(of: idle)
+      let waiting = (next..<max(next, partition.end)).lazy.compactMap { offset in
         if case .record(let record, _)? = partition.slot(offset) { record.timestamp } else { nil }
       }
       guard let written = waiting.first else { continue }
@@ -198,7 +204,7 @@ package final class World {
       // A fetch may leave a partition out now and then.
       if waited > 2 * scenario.idleAfter + 5000 {
         invariants.violate(
-          "epoch \(intent.epoch) calls partition \(range.partition) idle, where a record waits at \(range.next) for \(waited) ms")
+          "epoch \(intent.epoch) calls partition \(idle) idle, where a record waits at \(next) for \(waited) ms")
       }
     }
   }
@@ -242,7 +248,9 @@ package final class World {
 
   // The stop that had to come. Where a user may accept what it says, some do.
   private func stoppedBeyond(_ stop: Stop) {
-    if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
+    if isWholeOneLeft, stop.rule == "R17" {
+      invariants.violate("the engine stops although a whole checkpoint is left: \(stop.message)")
+    } else if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
       invariants.violate("a partition was cut, and the engine stops for another reason: \(stop.rule) \(stop.message)")
     } else if plan > 0, stop.rule == "R4" {
       plan = 0
@@ -382,6 +390,9 @@ package final class World {
     every(scenario.terminateEvery) { [self] in terminate() }
     every(scenario.othersEvery) { [self] in
       server.othersWrite(1 + draws.below(scenario.othersBurst), incarnation: incarnation)
+    }
+    if scenario.outageFrom > 0 {
+      scheduler.after(scenario.outageFrom) { [self] in server.crash(down: scenario.safetyMilliseconds) }
     }
     if scenario.witnessExpires {
       every(scenario.safetyMilliseconds / 3) { [self] in

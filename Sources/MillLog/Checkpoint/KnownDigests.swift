@@ -1,0 +1,44 @@
+package import MillBase
+
+/// SHA-256 of files that were read whole in this process, so that what several checkpoints share is read once.
+///
+/// Checkpoints share sorted files (`.sst`) as hard links, whose bytes never change. A file is known by what it is (device and inode), not
+/// by its name: where RocksDB has to copy, each checkpoint has files of its own with the names and sizes of the others', and only its own
+/// bytes say whether it is whole. Other files are read each time.
+///
+/// An inode's number may be used again once its file is gone. So what isn't asked for between two calls of ``forgetUnused()`` is forgotten:
+/// known are then only files of the newest checkpoint, which is there until the next one is.
+package struct KnownDigests: Sendable {
+  private struct Key: Hashable {
+    var name: Substring
+    var byteCount: UInt64
+    var identity: FileIdentity
+  }
+
+  private var digests: [Key: FileDigest] = [:]
+  private var used: Set<Key> = []
+
+  package init() {}
+
+  /// SHA-256 (32 bytes) and size of a file as it is on the disk.
+  package mutating func digest(_ disk: any Disk, _ path: String) throws(DiskError) -> FileDigest {
+    guard path.hasSuffix(".sst") else { return try disk.digest(path) }
+    let identity = mutated(.linkTrustedByName) ? FileIdentity(device: 0, inode: 0) : try disk.identity(path)
+    let key = Key(name: Self.lastComponent(path), byteCount: UInt64(try disk.byteCount(path)), identity: identity)
+    used.insert(key)
+    if let known = digests[key] { return known }
+    let read = try disk.digest(path)
+    digests[key] = read
+    return read
+  }
+
+  /// Forgets what wasn't asked for since the call before.
+  package mutating func forgetUnused() {
+    digests = digests.filter { used.contains($0.key) }
+    used = []
+  }
+
+  private static func lastComponent(_ path: String) -> Substring {
+    path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path[path.utf8.index(after: $0)...] } ?? path[...]
+  }
+}
