@@ -52,6 +52,8 @@ final class Flow {
   private var nullKeys: [Int32] = []
   private var times: [Int64] = []
   private var failures: [DecodeFailure] = []
+  /// See ``EngineParts/slackSeed``.
+  private var slackBytes: SeededRandom?
 
   init(parts: EngineParts, start: FlowStart) {
     self.parts = parts
@@ -63,6 +65,7 @@ final class Flow {
     watermarks = WatermarkTracker(
       outOfOrderness: parts.sourcePlan.eventTime?.outOfOrderness, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
     rows = RowBlock(parts.sourcePlan.types)
+    slackBytes = parts.slackSeed.map { SeededRandom($0) }
   }
 
   var pendingRows: [UInt64] { [UInt64(rows.rowCount), UInt64(deadLetters.rowCount)] }
@@ -111,6 +114,7 @@ final class Flow {
     var outcome = Outcome()
     let rules = earlierRules[intent.planHash] ?? rules
     decoded.removeAll()
+    if slackBytes != nil { for buffer in buffers { buffer.fillSlack(&slackBytes!) } }
     // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
     watermarks.grow(partitionCount: intent.ranges.count)
     // In a replay the topic may have partitions by now that the epoch didn't know: they had no say then.

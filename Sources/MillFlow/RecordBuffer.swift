@@ -141,6 +141,19 @@ package struct RecordEntry: Sendable {
     replaceBlock(RecordMemory.Block(capacity: 0))
   }
 
+  /// For simulator and fuzzers: what stands behind the last record becomes bytes that could go on a string of JSON, an escape or a letter
+  /// of UTF-8, so that a reader that believes them shows itself.
+  package func fillSlack(_ random: inout SeededRandom) {
+    let end = unsafe (state.pointee.block.bytes + state.pointee.used).assumingMemoryBound(to: UInt8.self)
+    for index in 0..<Self.slack {
+      let draw = UInt8(truncatingIfNeeded: random.next())
+      let byte = index % 3 == 0 ? draw : draw < 0x80 ? 0x80 | draw >> 1 : Self.continuing[Int(draw) % Self.continuing.count]
+      unsafe end[index] = byte
+    }
+  }
+
+  private static let continuing = Array("\"\\/bfnrtu0dc}],: ".utf8)
+
   @inline(__always)
   private func copy(_ part: UnsafeRawBufferPointer?) {
     guard let part = unsafe part, let from = part.baseAddress, part.count > 0 else { return }

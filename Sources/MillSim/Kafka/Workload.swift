@@ -89,14 +89,11 @@ package final class Workload {
   }
 
   private func garbage() -> LogicalRecord.Content {
-    switch draws.below(7) {
-    case 0: .tombstone
-    case 1: .garbage("")
-    case 2: .garbage("{\"event_id\":\"x\"")
-    case 3: .garbage("{\"event_id\":\"x\",\"k\":-1,\"amount\":1,\"at\":1}")
-    case 4: .garbage("{\"event_id\":\"x\",\"k\":1,\"at\":1}")
-    case 5: .garbage("{\"event_id\":7,\"k\":1,\"amount\":1,\"at\":1}")
-    default: .garbage("{\"event_id\":\"x\",\"k\":1,\"amount\":1.5,\"at\":1} ")
+    switch draws.below(14) {
+    default: return .garbage(Array(Self.whole[..<draws.within(1...Self.whole.count - 1)]))
     }
   }
+
+  /// A record that may be cut at any byte, mostly amid an escape or a letter of several bytes.
+  private static let whole = Array(#"{"event_id":"ж\\n€\"é\u00e9\t😀\\ж\/€😀\ud83d\ude00é","k":1,"amount":1,"at":1}"#.utf8)
 }
