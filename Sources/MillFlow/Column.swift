@@ -35,8 +35,9 @@ package enum ColumnLayout: Hashable, Sendable {
   /// Bytes of memory in use.
   package var byteCount: Int { bytes.count + ends.count + nulls.count }
 
-  /// Forgets all rows and keeps the memory.
+  /// Forgets all rows and keeps the memory, but not where little of it was used: large texts come now in one column, now in another.
   package func removeAll() {
+    if bytes.capacity > max(1 << 20, 4 * bytes.count) { bytes = GrowableBytes() }
     bytes.count = 0
     ends.count = 0
     nulls.count = 0
