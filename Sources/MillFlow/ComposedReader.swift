@@ -103,6 +103,10 @@ private final class ItemReader {
     var index = skippedSpaces(bytes, start + 1)
     while bytes[index] != UInt8(ascii: "}") {
       let begin = out.count
+      // What is remembered of each entry counts too.
+      guard begin + entries.count * MemoryLayout<MapEntry>.stride <= limit else {
+        throw DecodeFault(reason: .tooLarge, position: Int32(truncatingIfNeeded: index))
+      }
       let (key, keyEnd) = jsonValue(bytes, index)
       appendText(bytes, key, &out)
       let valueStart = out.count
