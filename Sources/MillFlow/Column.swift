@@ -70,15 +70,21 @@ extension DataType {
   /// `Int64` offset of each row.
   package var originOffsets = GrowableBytes()
   package var rowCount = 0
+  /// Of all Arrays and Maps, inner ones too. Each has a length here, mostly of one byte, and an offset of eight in a Native block.
+  package var composedCount = 0
 
   package init(_ types: [DataType]) { columns = types.map(Column.init) }
 
-  package var byteCount: Int { columns.reduce(originPartitions.count + originOffsets.count) { $0 + $1.byteCount } }
+  /// Bytes of memory in use, or in a Native block where that takes more.
+  package var byteCount: Int {
+    columns.reduce(originPartitions.count + originOffsets.count + 7 * composedCount) { $0 + $1.byteCount }
+  }
 
   package func removeAll() {
     for column in columns { column.removeAll() }
     originPartitions.count = 0
     originOffsets.count = 0
     rowCount = 0
+    composedCount = 0
   }
 }

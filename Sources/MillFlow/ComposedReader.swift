@@ -1,8 +1,11 @@
 internal import MillBase
 
-/// Bytes that the Arrays and Maps of one row may still take; the fields of a decoder share it.
+/// What the Arrays and Maps of a decoder's fields take.
 final class ComposedRoom {
+  /// Bytes that those of one row may still take.
   var byteCount = Int.max
+  /// How many there were, inner ones too.
+  var count = 0
 }
 
 /// Reads arrays and objects of JSON into RowBinary (see ``ColumnLayout/text``). Has working memory of its own; one owner.
@@ -15,7 +18,7 @@ final class ComposedReader {
   private static let capacityKept = 1 << 20
 
   init(_ plan: FieldPlan, type: DataType, room: ComposedRoom) {
-    items = ItemReader(plan, type: type)
+    items = ItemReader(plan, type: type, room: room)
     self.room = room
   }
 
@@ -43,13 +46,15 @@ private final class ItemReader {
   /// Takes one value of a type that isn't composed.
   private let scratch: Column
   private var writer: ColumnWriter
+  private let room: ComposedRoom
 
-  init(_ plan: FieldPlan, type: DataType) {
+  init(_ plan: FieldPlan, type: DataType, room: ComposedRoom) {
+    self.room = room
     reader = FieldReader(plan, type: type)
     isNullable = type.isNullable
     switch type {
-    case .array(let element): (inner, isMap) = (ItemReader(plan, type: element), false)
-    case .map(_, let value): (inner, isMap) = (ItemReader(plan, type: value), true)
+    case .array(let element): (inner, isMap) = (ItemReader(plan, type: element, room: room), false)
+    case .map(_, let value): (inner, isMap) = (ItemReader(plan, type: value, room: room), true)
     default: (inner, isMap) = (nil, false)
     }
     aids = inner == nil ? FieldAids(items: plan) : nil
@@ -93,6 +98,7 @@ private final class ItemReader {
       if bytes[index] == UInt8(ascii: ",") { index = skippedSpaces(bytes, index + 1) }
     }
     insertLength(count, at: place, &out)
+    room.count &+= 1
     return index + 1
   }
 
@@ -116,6 +122,7 @@ private final class ItemReader {
       entries.append(MapEntry(begin: begin, valueStart: valueStart, end: out.count))
       if bytes[index] == UInt8(ascii: ",") { index = skippedSpaces(bytes, index + 1) }
     }
+    room.count &+= 1
     let count = dropRepeated(entries, from: place, &out)
     insertLength(count, at: place, &out)
     return index + 1

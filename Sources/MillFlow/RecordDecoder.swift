@@ -153,6 +153,8 @@ internal import MillBase
     }
     for field in 0..<fieldCount { unsafe writers[field].finish(rowCount: row) }
     block.rowCount = row
+    block.composedCount += room.count
+    room.count = 0
     block.originOffsets.count = row * 8
     block.originPartitions.count = row * 4
     rows.entryIndexes.count = row * 4

@@ -21,6 +21,7 @@ package struct RowBound: Hashable, Sendable {
         costs[Self.place(of: field.source), default: 0] += field.type.eighthsPerByte
       }
       if field.type.isNullable { perRow += 1 }
+      if field.type.isComposed { perRow += 8 }
       if field.source == .metadata(.topic) { perRow += plan.topic.utf8.count }
     }
     byteCountPerRow = perRow
