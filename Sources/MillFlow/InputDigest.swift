@@ -61,8 +61,8 @@ extension InputDigest {
     let piece = UnsafeMutablePointer<UInt8>.allocate(capacity: pieceByteCount + RecordBuffer.slack)
     defer { unsafe piece.deallocate() }
     var filled = 0
-    for unsafepart in unsafe [key, payload] {
-      guard var rest = unsafe part else { continue }
+    func add(_ part: UnsafeRawBufferPointer?) {
+      guard var rest = unsafe part else { return }
       while unsafe !rest.isEmpty {
         let some = min(rest.count, pieceByteCount - filled)
         unsafe UnsafeMutableRawPointer(piece + filled).copyMemory(from: rest.baseAddress!, byteCount: some)
@@ -74,6 +74,8 @@ extension InputDigest {
         }
       }
     }
+    unsafe add(key)
+    unsafe add(payload)
     unsafe digest.mix(ByteView(piece), count: filled)
     return digest.value
   }
