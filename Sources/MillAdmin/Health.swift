@@ -16,6 +16,7 @@ package struct Health: Hashable, Sendable {
   /// What can be waited for.
   package enum Subject: String, CaseIterable, Sendable {
     case kafka, clickhouse, disk
+    case deadLetters = "dead_letters"
   }
 
   package struct Wait: Hashable, Sendable {

@@ -19,6 +19,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   case intentsUncounted
   // Watermarks
   case idleUnasked, idleBehindTransaction
+  /// R3: a record's fate hangs on what stands behind it.
+  case slackBytesRead
 }
 
 /// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.

@@ -83,6 +83,7 @@ enum Settings {
   static let outOfOrderness = DurationSetting(key: "out_of_orderness", value: 5 * second, range: 0...365 * day)
   static let idleAfter = DurationSetting(key: "idle_after", value: 30 * second, range: second...365 * day)
   static let maxAhead = DurationSetting(key: "max_ahead", value: 10 * minute, range: 0...3650 * day)
+  static let recordBytes = SizeSetting(key: "max_record_bytes", value: 16 * MiB, range: KiB...256 * MiB)
   /// The value is the reference's example: the key has no default.
   static let within = DurationSetting(key: "within", value: 24 * hour, range: 1...3650 * day)
   static let allowedLateness = DurationSetting(key: "allowed_lateness", value: hour, range: 0...3650 * day)
@@ -95,6 +96,8 @@ enum Settings {
   static let windowReserve = CountSetting(key: "window_reserve", value: 0, range: 0...1_000_000)
 
   static let deadLetterDelay = DurationSetting(key: "max_delay", value: 10 * second, range: 1...hour)
+  static let deadLetterPayload = SizeSetting(key: "payload_max", value: 64 * KiB, range: KiB...16 * MiB)
+  static let deadLetterBytes = SizeSetting(key: "max_bytes", value: 10 * GiB, range: MiB...1024 * GiB)
   static let checkpointInterval = DurationSetting(key: "interval", value: 10 * second, range: 100...hour)
   static let retain = CountSetting(key: "retain", value: 3, range: 1...1000)
   static let memory = SizeSetting(key: "memory", value: 512 * MiB, range: 16 * MiB...1024 * GiB)

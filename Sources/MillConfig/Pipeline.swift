@@ -248,10 +248,13 @@ package enum Delivery: String, CaseIterable, Hashable, Sendable {
 package struct DeadLetterSettings: Hashable, Sendable {
   package var directory: String
   package var delayMaxMilliseconds: Int64
+  /// Bytes of this pipeline's files in the directory; past that the source waits.
+  package var byteCountMax: Int
 
-  package init(directory: String, delayMaxMilliseconds: Int64) {
+  package init(directory: String, delayMaxMilliseconds: Int64, byteCountMax: Int) {
     self.directory = directory
     self.delayMaxMilliseconds = delayMaxMilliseconds
+    self.byteCountMax = byteCountMax
   }
 }
 

@@ -30,6 +30,10 @@ package enum PipelineKeys {
       "start", "earliest",
       "Where the first reading begins: earliest, latest, {timestamp: 2026-01-01T00:00:00Z} or {offsets: {0: 42}}.",
       "Resolved to offsets once, then recorded; later changes have no effect on state that is there. Default earliest."),
+    ConfigKey(
+      Settings.recordBytes,
+      "Bytes of a record's key, value and headers together. One with more is a dead letter, reason too_large, before it is copied; so is one",
+      "whose Arrays and Maps take more than four times this as a row."),
     ConfigKey("format", "json", "How a record's value is written: json. Default json."),
     ConfigKey(
       "fields", keys: fieldExamples,
@@ -155,6 +159,11 @@ package enum PipelineKeys {
   static let deadLetters: [ConfigKey] = [
     ConfigKey("path", "dead-letters/", "The directory they are written into, one file a batch. Default dead-letters/."),
     ConfigKey(Settings.deadLetterDelay, "How long they may wait for their file."),
+    ConfigKey(
+      Settings.deadLetterPayload,
+      "Bytes of a record's key, and of its value, that a dead letter holds; of longer ones the beginning, with key_bytes or payload_bytes:",
+      "how many they are."),
+    ConfigKey(Settings.deadLetterBytes, "Bytes of this pipeline's files there; past that the source waits, until some are removed."),
   ]
 
   static let checkpoint: [ConfigKey] = [

@@ -13,7 +13,8 @@ extension PipelineReader {
     var settings: SourceSettings?
   }
 
-  func readSources(_ top: Section) -> SourceReading? {
+  /// `letterByteCountMax`: of the dead letters, nil where it is wrong.
+  func readSources(_ top: Section, letterByteCountMax: Int?) -> SourceReading? {
     guard top.requires("sources", "name the topic to read: sources: {NAME: {topic: ..., fields: ...}}") else { return nil }
     let sources = top.map("sources")
     for extra in sources.keys.dropFirst() {
@@ -27,7 +28,7 @@ extension PipelineReader {
       return nil
     }
     checkName(entry, sources)
-    return readSource(entry, path: sources.child(entry.key))
+    return readSource(entry, path: sources.child(entry.key), letterByteCountMax)
   }
 
   /// Names of sources, operators and sinks.
@@ -42,7 +43,7 @@ extension PipelineReader {
       entry.keyMark, parent.child(entry.key), "\(quoted(entry.key)) is no name", remedy: "letters, digits, _ and -, 63 characters at most")
   }
 
-  private func readSource(_ entry: ConfigNode.Entry, path: String) -> SourceReading {
+  private func readSource(_ entry: ConfigNode.Entry, path: String, _ letterByteCountMax: Int?) -> SourceReading {
     let section = Section(
       entry.value, path: path, mark: entry.keyMark, known: PipelineKeys.source.map(\.name),
       later: ["kafka": "use the kafka section of the file", "tombstones": "a tombstone is an error of the record"], problems)
@@ -59,10 +60,13 @@ extension PipelineReader {
     let fields = written.map(readFields) ?? []
     let (eventTime, isMaxAheadWritten) = readEventTime(section, fieldNames: names)
     let onError = section.choice("on_error", default: OnError.deadLetter)
+    let recordBytes = section.size(Settings.recordBytes)
     var reading = SourceReading(name: entry.key, fieldNames: names, hasEventTime: section.node("event_time") != nil)
-    guard let topic, let start, let onError, !fields.isEmpty, fields.count == names.count else { return reading }
+    guard let topic, let start, let onError, let recordBytes, !fields.isEmpty, fields.count == names.count else { return reading }
     do throws(PlanProblem) {
-      let plan = try SourcePlan(name: entry.key, topic: topic, fields: fields, eventTime: eventTime, onError: onError)
+      var plan = try SourcePlan(name: entry.key, topic: topic, fields: fields, eventTime: eventTime, onError: onError)
+      plan.limits = RecordLimits(
+        recordByteCountMax: recordBytes, letterByteCountMax: letterByteCountMax ?? Settings.deadLetterPayload.value)
       reading.settings = SourceSettings(plan: plan, start: start, isMaxAheadWritten: isMaxAheadWritten)
     } catch {
       let isTime = error.setting.hasPrefix("event_time")

@@ -17,16 +17,17 @@ struct PipelineReader {
     let top = Section(root, path: "", mark: root.mark, known: PipelineKeys.all.map(\.name), problems)
     let name = readName(top)
     let kafka = readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)), top)
-    let source = readSources(top)
+    let deadLetters = top.section(
+      "dead_letters", known: PipelineKeys.deadLetters.map(\.name),
+      later: ["topic": "dead letters go to files: use path", "retention": "files are kept until you remove them"])
+    let source = readSources(top, letterByteCountMax: deadLetters.size(Settings.deadLetterPayload))
     let operators = readOperators(top, source: source)
     let sink = readSinks(top, source: source, operators: operators)
     let state = top.section("state", known: PipelineKeys.state.map(\.name))
     let statePath = path(state, "path", default: "state")
     let memory = state.size(Settings.memory)
     let checkpoint = readCheckpoint(top, statePath: statePath)
-    let deadLetters = top.section(
-      "dead_letters", known: PipelineKeys.deadLetters.map(\.name),
-      later: ["topic": "dead letters go to files: use path", "retention": "files are kept until you remove them"])
+    let deadLetterBytes = deadLetters.size(Settings.deadLetterBytes)
     let deadLetterPath = path(deadLetters, "path", default: "dead-letters")
     let deadLetterDelay = deadLetters.duration(Settings.deadLetterDelay)
     let unacked = top.section("log", known: PipelineKeys.log.map(\.name), later: ["retention": "the log is truncated by checkpoints"])
@@ -39,11 +40,12 @@ struct PipelineReader {
     let admin = readAdmin(top)
     guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sink, let statePath, let memory, let checkpoint,
       let deadLetterPath,
-      let deadLetterDelay, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
+      let deadLetterDelay, let deadLetterBytes, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
     else { return nil }
     return Pipeline(
       name: name, kafka: kafka, source: source, deduplicate: operators.deduplicate, sink: sink,
-      deadLetters: DeadLetterSettings(directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay), checkpoint: checkpoint,
+      deadLetters: DeadLetterSettings(
+        directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay, byteCountMax: deadLetterBytes), checkpoint: checkpoint,
       state: StateSettings(directory: statePath, memoryByteCount: memory), unackedByteCountMax: unacked,
       epoch: EpochSettings(rowCountMax: epochRows, byteCountMax: epochBytes, delayMaxMilliseconds: epochDelay),
       prefetchByteCount: prefetch, workerCount: workers, admin: admin)

@@ -16,6 +16,14 @@ package func planText(_ pipeline: Pipeline) -> String {
   lines.append("  start \(text(pipeline.source.start))")
   lines.append("  format json")
   lines.append("  on_error \(source.onError.rawValue)")
+  if let limits = source.limits {
+    if limits.recordByteCountMax != Settings.recordBytes.value {
+      lines.append("  max_record_bytes \(ScalarText.sizeText(limits.recordByteCountMax))")
+    }
+    if limits.letterByteCountMax != Settings.deadLetterPayload.value {
+      lines.append("  payload_max \(ScalarText.sizeText(limits.letterByteCountMax))")
+    }
+  }
   for field in source.fields {
     lines.append("  field \(quoted(field.name))")
     lines.append("    type \(field.type)")

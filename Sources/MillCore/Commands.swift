@@ -54,6 +54,8 @@ package enum Command: Sendable {
   case commitWitness(String, offsets: [Int64], known: [String]?)
   /// R12: ``Event/deadLettersWritten(_:)``.
   case writeDeadLetters(SealedBatch)
+  /// How many bytes this pipeline's files of dead letters have: ``Event/deadLettersMeasured(byteCount:directory:)``.
+  case measureDeadLetters
   case say(Level, String)
   /// The process ends.
   case stop(Stop)
@@ -65,6 +67,10 @@ package enum Command: Sendable {
 package struct PollOrder: Hashable, Sendable {
   package var limit: Int
   package var timeoutMilliseconds: Int
+  /// For recorded intents, which need all of their records.
+  package var isReplay = false
+  /// Also records beyond the plan's limits: the next of these intents was recorded under another plan.
+  package var takesWhole = false
 }
 
 package struct AnchorOf: Hashable, Sendable {

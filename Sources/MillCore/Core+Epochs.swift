@@ -10,8 +10,12 @@ extension Core {
     switch phase {
     // What waits for the state's flush waits in Kafka, not in memory.
     case .replaying where needsFreeze && frozenUnflushed > 0: nil
-    case .replaying: PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: 5)
-    case .live where mayTake:
+    case .replaying:
+      PollOrder(
+        limit: options.epochMaxRows, timeoutMilliseconds: 5, isReplay: true,
+        takesWhole: replayNext < replay.count && replay[replayNext].planHash != options.plan.hash)
+    // What may not be cut yet waits in Kafka.
+    case .live where mayTake && !checkpoint.settlesReplay:
       PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
     default: nil
     }
@@ -27,6 +31,7 @@ extension Core {
     if cutNotBefore > monotonic { return .disk }
     if isHeldByUnacked { return .unacked }
     if needsFreeze && frozenUnflushed > 0 { return .state }
+    if deadLetters.full != nil { return .deadLetters }
     let isFull =
       pendingRows[0] >= 2 * options.batchMaxRows || pendingBytes[0] >= 2 * options.batchMaxBytes
       || pendingBytes[1] >= 2 * options.batchMaxBytes
@@ -66,6 +71,8 @@ extension Core {
   /// called idle then would let the watermark run ahead, and its own records would be late.
   private mutating func countQuiet(_ polled: Polled) {
     guard let idle = options.idleAfterMilliseconds else { return }
+    // Where the source isn't asked, nothing is known: the next time that it is tells for how long.
+    guard polled.isAsked else { return }
     let elapsed = monotonic - (lastPolledAt ?? monotonic)
     lastPolledAt = monotonic
     let isAsked = polled.trouble == nil && elapsed <= max(idle / 8, 1000)
@@ -84,16 +91,18 @@ extension Core {
     let since = bufferedSince ?? monotonic
     bufferedSince = since
     guard
-      rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes || monotonic - since >= epochMaxDelay
+      polled.epochEnds != nil || rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes
+        || monotonic - since >= epochMaxDelay
     else {
       return
     }
-    bufferedSince = nil
+    if polled.epochEnds == nil { bufferedSince = nil }
+    let ends = polled.epochEnds ?? polled.next
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
-    let ranges = partitions.indices.filter { polled.next[$0] > partitions[$0].next }.map { index in
+    let ranges = partitions.indices.filter { ends[$0] > partitions[$0].next }.map { index in
       let partition = partitions[index]
       return PartitionRange(
-        partition: Int32(index), start: partition.next, next: polled.next[index], anchorOffset: partition.anchorOffset,
+        partition: Int32(index), start: partition.next, next: ends[index], anchorOffset: partition.anchorOffset,
         anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
     }
     isCutting = true

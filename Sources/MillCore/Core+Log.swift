@@ -82,8 +82,10 @@ extension Core {
     startAgainAt = nil
   }
 
-  mutating func takeDeadLetters(_ number: BatchNumber) {
+  mutating func takeDeadLetters(_ number: BatchNumber, _ byteCount: Int) {
     deadLetters.isWriting = false
+    deadLetters.byteCount += UInt64(byteCount)
+    if deadLetters.byteCount >= options.deadLetterMaxBytes { deadLetters.measureAt = nil }
     foundSpace(.deadLetters)
     guard deadLetters.waiting.first(where: { $0.batch.number == number }) != nil else { return }
     deadLetters.ackPending = number
@@ -119,8 +121,19 @@ struct DeadLetterQueue {
   /// Acked since the last truncation that looked, with the ack's position: until that is durable the batch's bytes stay (R16).
   var acked: [(number: BatchNumber, ack: LogPosition)] = []
   var retryAt: Int64?
+  /// Of this pipeline's files, as last looked at and with what was written since.
+  var byteCount: UInt64 = 0
+  var isMeasuring = false
+  /// When they are looked at again; nil: at once.
+  var measureAt: Int64?
+  /// They have reached their bound.
+  var full: Wait?
 
   mutating func advance(_ monotonic: Int64, _ commands: inout [Command]) {
+    if !isMeasuring, (measureAt ?? monotonic) <= monotonic {
+      isMeasuring = true
+      commands.append(.measureDeadLetters)
+    }
     guard !isWriting, ackPending == nil, let first = waiting.first, (retryAt ?? 0) <= monotonic else { return }
     retryAt = nil
     isWriting = true

@@ -183,6 +183,7 @@ package struct Core {
     consider(startAgainAt)
     consider(stateRetryAt)
     consider(deadLetters.retryAt)
+    if mayDeliver, !deadLetters.isMeasuring { consider(deadLetters.measureAt) }
     consider(checkpoint.publishRetryAt)
     consider(checkpoint.witnessRetryAt)
     consider(start.tokenRetryAt)
@@ -244,7 +245,8 @@ package struct Core {
     case .witnessCommitted: takeWitnessCommitted()
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason)
     case .witnessTaken(let text): takeWitnessTaken(text)
-    case .deadLettersWritten(let number): takeDeadLetters(number)
+    case .deadLettersWritten(let number, let byteCount): takeDeadLetters(number, byteCount)
+    case .deadLettersMeasured(let byteCount, let directory): takeDeadLetterBytes(byteCount, directory)
     case .outOfSpace(let work, let place): takeOutOfSpace(work, place)
     case .failed(let stop): end(stop)
     case .stopRequested:

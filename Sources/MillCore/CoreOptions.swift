@@ -18,11 +18,14 @@ package struct CoreOptions: Sendable {
   package var epochMaxRows = 65_536
   package var epochMaxBytes = 32 << 20
   package var epochMaxDelayMilliseconds: Int64 = 20
+  /// Bytes that an epoch's rows may take in memory at most; its dead letters four times as many.
+  package var epochMaxRowBytes = 32 << 20
 
   package var batchMaxRows: UInt64 = 500_000
   package var batchMaxBytes: UInt64 = 64 << 20
   package var batchMaxDelayMilliseconds: Int64 = 1_000
   package var deadLetterMaxDelayMilliseconds: Int64 = 10_000
+  package var deadLetterMaxBytes: UInt64 = 10 << 30
 
   package var checkpointIntervalMilliseconds: Int64 = 10_000
   package var checkpointsRetained = 3

@@ -35,7 +35,9 @@ package enum Event: Sendable {
   case witnessNotCommitted(reason: String)
   /// What the group holds is neither what this instance committed nor what it read at start.
   case witnessTaken(String?)
-  case deadLettersWritten(BatchNumber)
+  /// With the bytes that were added to the directory; none where the file was there already.
+  case deadLettersWritten(BatchNumber, byteCount: Int)
+  case deadLettersMeasured(byteCount: UInt64, directory: String)
   /// No room on the disk for this, at `place` (a path, or the store's words); the core orders it again.
   case outOfSpace(SpaceWork, place: String)
   /// Something that ends the process, found by the executor.
@@ -149,6 +151,10 @@ package struct PositionLost: Hashable, Sendable {
 package struct Polled: Sendable {
   /// Index: partition; the next position of each.
   package var next: [Int64]
+  /// Where an epoch of these records may end in each partition, so that its rows fit in memory; nil: with all of them.
+  package var epochEnds: [Int64]?
+  /// Whether the source was asked; not where the buffers hold more than an epoch.
+  package var isAsked: Bool
   package var rows: [Int]
   package var byteCount: Int
   /// Index: partition; whether the source had come to its end when it last heard of it.
@@ -160,9 +166,12 @@ package struct Polled: Sendable {
 
   /// `isAtEnd`: nil: none is.
   package init(
-    next: [Int64], rows: [Int], byteCount: Int, isAtEnd: [Bool]? = nil, lost: PositionLost? = nil, trouble: String? = nil, stop: Stop?
+    next: [Int64], epochEnds: [Int64]? = nil, isAsked: Bool = true, rows: [Int], byteCount: Int, isAtEnd: [Bool]? = nil,
+    lost: PositionLost? = nil, trouble: String? = nil, stop: Stop?
   ) {
     self.next = next
+    self.epochEnds = epochEnds
+    self.isAsked = isAsked
     self.rows = rows
     self.byteCount = byteCount
     self.isAtEnd = isAtEnd ?? rows.map { _ in false }

@@ -156,6 +156,7 @@ extension Wait.Subject {
     case .kafka: "Kafka"
     case .clickhouse: "ClickHouse"
     case .disk: "the disk"
+    case .deadLetters: "dead letters"
     }
   }
 }

@@ -15,6 +15,8 @@ package struct Progress: Sendable {
     case state
     /// Rows that wait for their seal.
     case pending
+    /// `dead_letters.max_bytes` is reached.
+    case deadLetters = "dead_letters"
   }
 
   package struct Partition: Sendable {
@@ -60,6 +62,9 @@ package struct Progress: Sendable {
   package var checkpointedAt: Int64?
   package var waits: [Wait]
   package var hold: Hold?
+  /// Of this pipeline's files of dead letters.
+  package var deadLetterBytes: UInt64
+  package var deadLetterMaxBytes: UInt64
 
   /// Records between what was read and the last stable offsets last heard of.
   package var lag: Int64 { partitions.reduce(0) { $0 + $1.lag } }
@@ -105,7 +110,8 @@ extension Core {
         Progress.Partition(
           next: partition.next, end: index < source.stableEnd.count ? source.stableEnd[index] : partition.next, isIdle: partition.isIdle)
       }, watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
-      doubts: doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold)
+      doubts: doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
+      deadLetterBytes: deadLetters.byteCount, deadLetterMaxBytes: options.deadLetterMaxBytes)
   }
 
   private var shownPhase: Progress.Phase {

@@ -4,6 +4,8 @@ package import MillBase
 package struct Wait: Hashable, Sendable {
   package enum Subject: String, CaseIterable, Sendable {
     case kafka, clickhouse, disk
+    /// Their files have reached their bound.
+    case deadLetters = "dead_letters"
 
     var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   }
@@ -28,6 +30,7 @@ extension Core {
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
       waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))
     }
+    if let full = deadLetters.full { waits.append(full) }
     for subject in Wait.Subject.allCases where !waits.contains(where: { $0.subject == subject }) {
       if let long = longWait(subject) { waits.append(long) }
     }
@@ -63,6 +66,24 @@ extension Core {
   mutating func foundSpace(_ work: SpaceWork) {
     guard spaceWaits.removeValue(forKey: work) != nil, !waitsForSpace(work.noun) else { return }
     say(.info, "there is room again for \(work.noun)")
+  }
+
+  /// What the dead letters' files take: past their bound the source waits until somebody has made room.
+  mutating func takeDeadLetterBytes(_ byteCount: UInt64, _ directory: String) {
+    deadLetters.isMeasuring = false
+    deadLetters.byteCount = byteCount
+    let isFull = byteCount >= options.deadLetterMaxBytes
+    deadLetters.measureAt = monotonic + (isFull ? options.retryMilliseconds : 10 * options.describeIntervalMilliseconds)
+    if isFull {
+      let reason = "dead letters take \(byteCount) bytes in \(directory), dead_letters.max_bytes is \(options.deadLetterMaxBytes)"
+      if deadLetters.full == nil {
+        say(.warning, "waiting for dead letters: \(reason): nothing more is read before some are removed; or raise it")
+      }
+      deadLetters.full = Wait(subject: .deadLetters, since: deadLetters.full?.since ?? now, reason: reason)
+    } else if deadLetters.full != nil {
+      say(.info, "there is room again for dead letters: \(byteCount) bytes in \(directory)")
+      deadLetters.full = nil
+    }
   }
 
   private func waitsForSpace(_ noun: String) -> Bool { spaceWaits.keys.contains { $0.noun == noun } }

@@ -59,6 +59,8 @@ package struct EngineParts: Sendable {
   package var metrics: EngineMetrics
   /// What of the state recorded under one plan's text means nothing under another's; nil: nothing. Any thread.
   package var stateChange: @Sendable (_ recorded: String, _ current: String) -> String?
+  /// Simulator: the bytes behind fetched records are random, by this seed; nil: what happens to stand there.
+  package var slackSeed: UInt64?
 
   package init(
     core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sink: ClickHouseSink,

@@ -92,7 +92,7 @@ extension Executor {
     logJob = RetireJob(
       order: order,
       letters: DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic),
-      destinationNames: destinationNames, provenance: parts.sink.options.provenanceColumn)
+      destinationNames: destinationNames, provenance: parts.sink.options.provenanceColumn, limits: parts.sourcePlan.limits)
     runLogJob()
   }
 

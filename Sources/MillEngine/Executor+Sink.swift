@@ -56,6 +56,7 @@ extension Executor {
         var chunks: [[UInt8]] = []
         for position in batch.chunks { chunks.append(try log.readChunk(position)) }
         let lines = try Frames.decode(chunks)
+        var byteCount = 0
         if disk.exists(path) {
           guard try disk.read(path) == lines else {
             return .failed(
@@ -67,9 +68,10 @@ extension Executor {
         } else {
           try disk.writeDurably(
             lines, to: path, faults: DurableWriteFaults(torn: .letterTorn, written: .letterWritten, renamed: .letterRenamed))
+          byteCount = lines.count
         }
         FaultPoint.hit(.letterDurable)
-        return .deadLettersWritten(batch.number)
+        return .deadLettersWritten(batch.number, byteCount: byteCount)
       } catch let error as DiskError {
         return Executor.event(of: error, .deadLetters)
       } catch let error as LogError {
@@ -77,6 +79,25 @@ extension Executor {
       } catch {
         return .failed(Stop(.promise, rule: "R12", "the bytes of dead letters \(batch.token) in the log: \(error)"))
       }
+    }
+  }
+
+  /// Other pipelines may have files in the same directory: their names begin with other letters.
+  func measureDeadLetters() {
+    let (disk, directory, prefix) = (parts.disk, parts.deadLetterDirectory, "\(parts.core.pipeline)-mr-")
+    lanes.run(.delivery) {
+      var byteCount: UInt64 = 0
+      if disk.exists(directory) {
+        do throws(DiskError) {
+          for name in try disk.list(directory) where name.hasPrefix(prefix) {
+            // Somebody may remove one meanwhile.
+            byteCount += UInt64((try? disk.byteCount("\(directory)/\(name)")) ?? 0)
+          }
+        } catch {
+          return Executor.event(of: error, .deadLetters)
+        }
+      }
+      return .deadLettersMeasured(byteCount: byteCount, directory: directory)
     }
   }
 }

@@ -30,6 +30,9 @@ package final class Executor {
   var freezes: [EpochNumber: Int64] = [:]
   /// Digests of sorted files that this process has published; state lane only.
   let knownDigests = PublishedDigests()
+  private var epochCut: EpochCut
+  /// The buffers'.
+  private var recordMemory = RecordMemory()
   /// What the source has told last.
   var sourceTrouble: String?
 
@@ -38,6 +41,7 @@ package final class Executor {
     self.lanes = lanes
     self.say = say
     checkpoints = CheckpointStore(parts.disk, directory: parts.checkpointDirectory)
+    epochCut = EpochCut(RowBound(parts.sourcePlan), byteCountMax: parts.core.epochMaxRowBytes)
   }
 
   /// Does one command. Returns the event of an inline one; the others' events come by way of the lanes.
@@ -49,8 +53,8 @@ package final class Executor {
     case .beginLog(let restart, let plan, let gaps): beginLog(restart, plan, gaps)
     case .openState(let checkpoint, let start): openState(checkpoint, start)
     case .assign(let offsets):
-      let memory = RecordMemory()
-      buffers = offsets.map { RecordBuffer(nextOffset: $0, memory: memory) }
+      recordMemory = RecordMemory(limits: parts.sourcePlan.limits)
+      buffers = offsets.map { RecordBuffer(nextOffset: $0, memory: recordMemory) }
       parts.source.assign(offsets)
     case .fetch(let offsets): parts.source.assign(offsets)
     case .cut(let intent): return cut(intent)
@@ -68,6 +72,7 @@ package final class Executor {
     case .truncate(let position): truncate(position)
     case .commitWitness(let text, let offsets, let known): commitWitness(text, offsets, known)
     case .writeDeadLetters(let batch): writeDeadLetters(batch)
+    case .measureDeadLetters: measureDeadLetters()
     case .say(let level, let text): say(level, text)
     case .stop: break
     }
@@ -85,7 +90,12 @@ package final class Executor {
   package func poll(_ order: PollOrder) -> Polled {
     var lost: PositionLost?
     var stop: Stop?
-    for notice in parts.source.poll(into: buffers, limit: order.limit, timeoutMilliseconds: order.timeoutMilliseconds) {
+    recordMemory.takesWhole = order.takesWhole
+    // What fills an epoch already is worked off first; a replay needs all that its epochs had.
+    let isAsked = order.isReplay || !epochCut.isPassed(by: buffers)
+    let notices =
+      isAsked ? parts.source.poll(into: buffers, limit: order.limit, timeoutMilliseconds: order.timeoutMilliseconds) : []
+    for notice in notices {
       switch notice {
       case .positionLost(let partition, let offset, let reason):
         lost = lost ?? PositionLost(partition: partition, offset: offset, reason: reason)
@@ -96,7 +106,8 @@ package final class Executor {
       }
     }
     return Polled(
-      next: buffers.map(\.nextOffset), rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount },
+      next: buffers.map(\.nextOffset), epochEnds: order.isReplay ? nil : epochCut.ends(buffers), isAsked: isAsked,
+      rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount },
       isAtEnd: buffers.indices.map(isAtEnd), lost: lost, trouble: sourceTrouble, stop: stop)
   }
 

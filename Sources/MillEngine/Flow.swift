@@ -21,10 +21,12 @@ final class Flow {
   private struct Rules {
     var row: RowRules
     var decoder: RecordDecoder
+    var pieceRoom: PieceRoom
 
     init(_ row: RowRules) {
       self.row = row
       decoder = RecordDecoder(plan: row.sourcePlan)
+      pieceRoom = PieceRoom(row.sourcePlan)
     }
   }
 
@@ -52,6 +54,8 @@ final class Flow {
   private var nullKeys: [Int32] = []
   private var times: [Int64] = []
   private var failures: [DecodeFailure] = []
+  /// See ``EngineParts/slackSeed``.
+  private var slackBytes: SeededRandom?
 
   init(parts: EngineParts, start: FlowStart) {
     self.parts = parts
@@ -63,6 +67,7 @@ final class Flow {
     watermarks = WatermarkTracker(
       outOfOrderness: parts.sourcePlan.eventTime?.outOfOrderness, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
     rows = RowBlock(parts.sourcePlan.types)
+    slackBytes = parts.slackSeed.map { SeededRandom($0) }
   }
 
   var pendingRows: [UInt64] { [UInt64(rows.rowCount), UInt64(deadLetters.rowCount)] }
@@ -111,6 +116,8 @@ final class Flow {
     var outcome = Outcome()
     let rules = earlierRules[intent.planHash] ?? rules
     decoded.removeAll()
+    var pieceRoom = rules.pieceRoom
+    if slackBytes != nil { for buffer in buffers { buffer.fillSlack(&slackBytes!) } }
     // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
     watermarks.grow(partitionCount: intent.partitionCount)
     // In a replay the topic may have partitions by now that the epoch didn't know: they had no say then.
@@ -123,14 +130,17 @@ final class Flow {
       outcome.counters.bytes += UInt64(buffer.byteCount(ofFirst: count))
       var taken = 0
       while taken < count {
-        let some = min(count - taken, Self.pieceRowCount - decoded.rowCount)
+        let (some, isFull) = pieceRoom.take(buffer, skipping: taken, limit: min(count - taken, Self.pieceRowCount - decoded.rowCount))
         failures.removeAll(keepingCapacity: true)
         rules.decoder.decode(
           buffer, skipping: taken, first: some, partition: range.partition, clockMilliseconds: intent.clockMilliseconds, into: decoded,
           failures: &failures)
         taken += some
-        take(failures, buffer, range.partition, intent, &outcome)
-        if decoded.rowCount == Self.pieceRowCount { decide(intent, rules, buffers, watermark, &outcome) }
+        take(failures, rules, buffer, range.partition, intent, &outcome)
+        if isFull || decoded.rowCount == Self.pieceRowCount {
+          decide(intent, rules, buffers, watermark, &outcome)
+          pieceRoom.reset()
+        }
         if outcome.stop != nil { return outcome }
       }
     }
@@ -146,7 +156,7 @@ final class Flow {
   }
 
   private func take(
-    _ failures: [DecodeFailure], _ buffer: RecordBuffer, _ partition: Int32, _ intent: Intent, _ outcome: inout Outcome
+    _ failures: [DecodeFailure], _ rules: Rules, _ buffer: RecordBuffer, _ partition: Int32, _ intent: Intent, _ outcome: inout Outcome
   ) {
     for failure in failures {
       switch parts.sourcePlan.onError {
@@ -154,7 +164,7 @@ final class Flow {
       case .deadLetter:
         outcome.counters.deadLettered += 1
         letters.append(
-          failure, plan: parts.sourcePlan, buffer: buffer, partition: partition, epoch: intent.epoch, into: deadLetters)
+          failure, plan: rules.row.sourcePlan, buffer: buffer, partition: partition, epoch: intent.epoch, into: deadLetters)
       case .fail:
         let offset = buffer.entries[failure.entryIndex].offset
         outcome.stop = Stop(
@@ -181,7 +191,7 @@ final class Flow {
     fillTimes(count, intent)
     if let deduplicate = rules.row.deduplicate, let state, let hasher {
       if deduplicate.options.usesEventTime, !mutated(.lateAfterDuplicate) {
-        dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
+        dropLate(intent, rules, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
       hasher.hash(decoded.block, into: &hashes)
       if deduplicate.options.exact { hasher.keyBytes(decoded.block, into: &keyBytes, ends: &keyEnds) }
@@ -193,7 +203,7 @@ final class Flow {
         return
       }
       if deduplicate.options.usesEventTime, mutated(.lateAfterDuplicate) {
-        dropLate(intent, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
+        dropLate(intent, rules, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
     }
     for row in nullKeys { keep[Int(row)] = 1 }
@@ -218,7 +228,7 @@ final class Flow {
   }
 
   private func dropLate(
-    _ intent: Intent, _ buffers: [RecordBuffer], _ watermark: Int64, _ lateness: Int64, _ outcome: inout Outcome
+    _ intent: Intent, _ rules: Rules, _ buffers: [RecordBuffer], _ watermark: Int64, _ lateness: Int64, _ outcome: inout Outcome
   ) {
     guard watermark != Int64.min else { return }
     let bound = watermark.subtractingReportingOverflow(lateness)
@@ -230,7 +240,8 @@ final class Flow {
       let entry = unsafe decoded.entryIndexes.base.load(fromByteOffset: row * 4, as: UInt32.self)
       letters.append(
         buffers[Int(partition)], entryIndex: Int(entry), partition: partition, epoch: intent.epoch, reason: "late", field: nil,
-        detail: "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms", into: deadLetters)
+        detail: "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms",
+        limits: rules.row.sourcePlan.limits, into: deadLetters)
     }
   }
 
@@ -256,6 +267,27 @@ final class Flow {
         }
       }
     }
+  }
+}
+
+/// Bytes that the rows of a piece may still take. Where pieces end decides how late and broken records stand among the dead letters, so
+/// that it hangs on plan and records alone; a plan without limits, as older releases had it, has none here either.
+private struct PieceRoom {
+  private static let byteCountMax = 16 << 20
+  private let bound: RowBound?
+  private var byteCount = Self.byteCountMax
+
+  init(_ plan: SourcePlan) { bound = plan.limits == nil ? nil : RowBound(plan) }
+
+  mutating func reset() { byteCount = Self.byteCountMax }
+
+  /// How many of `limit` records the piece takes, at least one, and whether no other one fits.
+  mutating func take(_ buffer: RecordBuffer, skipping skipped: Int, limit: Int) -> (count: Int, isFull: Bool) {
+    guard let bound else { return (limit, false) }
+    let count = max(1, bound.fitting(buffer, skipping: skipped, limit: limit, byteCount: byteCount))
+    let taken = buffer.byteCount(ofFirst: skipped + count) - buffer.byteCount(ofFirst: skipped)
+    byteCount -= bound.rowByteCount(recordCount: count, byteCount: taken)
+    return (count, count < limit || byteCount <= 0)
   }
 }
 

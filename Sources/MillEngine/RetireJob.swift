@@ -12,11 +12,13 @@ final class RetireJob: LogJob, @unchecked Sendable {
   private let destinationNames: [String]
   /// Name of the column that holds a batch's token.
   private let provenance: String?
+  private let letterByteCountMax: Int
   private var prepared: [PreparedBatch]?
   private var position: LogPosition?
 
-  init(order: RetireOrder, letters: DeadLetterEncoder, destinationNames: [String], provenance: String?) {
+  init(order: RetireOrder, letters: DeadLetterEncoder, destinationNames: [String], provenance: String?, limits: RecordLimits?) {
     self.order = order
+    letterByteCountMax = limits?.letterByteCountMax ?? .max
     self.letters = letters
     self.destinationNames = destinationNames
     self.provenance = provenance
@@ -95,7 +97,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
     let parent = order.batch
     let line = letters.refusedLine(
       partition: origin.partition, offset: origin.offset, code: code, message: message, table: parent.target, batch: parent.token,
-      row: block.row(0).filter { $0.name != provenance })
+      row: block.row(0).filter { $0.name != provenance }, byteCountMax: letterByteCountMax)
     return PreparedBatch(
       deadLetters: line, number: number, rowStart: parent.rowStart, rowCount: 1, lineage: order.lineage,
       name: destinationNames[Destination.deadLetters.index])

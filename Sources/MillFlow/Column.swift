@@ -35,8 +35,9 @@ package enum ColumnLayout: Hashable, Sendable {
   /// Bytes of memory in use.
   package var byteCount: Int { bytes.count + ends.count + nulls.count }
 
-  /// Forgets all rows and keeps the memory.
+  /// Forgets all rows and keeps the memory, but not where little of it was used: large texts come now in one column, now in another.
   package func removeAll() {
+    if bytes.capacity > max(1 << 20, 4 * bytes.count) { bytes = GrowableBytes() }
     bytes.count = 0
     ends.count = 0
     nulls.count = 0
@@ -69,15 +70,21 @@ extension DataType {
   /// `Int64` offset of each row.
   package var originOffsets = GrowableBytes()
   package var rowCount = 0
+  /// Of all Arrays and Maps, inner ones too. Each has a length here, mostly of one byte, and an offset of eight in a Native block.
+  package var composedCount = 0
 
   package init(_ types: [DataType]) { columns = types.map(Column.init) }
 
-  package var byteCount: Int { columns.reduce(originPartitions.count + originOffsets.count) { $0 + $1.byteCount } }
+  /// Bytes of memory in use, or in a Native block where that takes more.
+  package var byteCount: Int {
+    columns.reduce(originPartitions.count + originOffsets.count + 7 * composedCount) { $0 + $1.byteCount }
+  }
 
   package func removeAll() {
     for column in columns { column.removeAll() }
     originPartitions.count = 0
     originOffsets.count = 0
     rowCount = 0
+    composedCount = 0
   }
 }

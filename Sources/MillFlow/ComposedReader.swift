@@ -1,19 +1,34 @@
 internal import MillBase
 
+/// What the Arrays and Maps of a decoder's fields take.
+final class ComposedRoom {
+  /// Bytes that those of one row may still take.
+  var byteCount = Int.max
+  /// How many there were, inner ones too.
+  var count = 0
+}
+
 /// Reads arrays and objects of JSON into RowBinary (see ``ColumnLayout/text``). Has working memory of its own; one owner.
 final class ComposedReader {
   private let items: ItemReader
   /// The value in the making.
   private var memory = GrowableBytes()
 
-  init(_ plan: FieldPlan, type: DataType) {
-    items = ItemReader(plan, type: type)
+  private let room: ComposedRoom
+  private static let capacityKept = 1 << 20
+
+  init(_ plan: FieldPlan, type: DataType, room: ComposedRoom) {
+    items = ItemReader(plan, type: type, room: room)
+    self.room = room
   }
 
   /// A value that the scanner has found to be JSON. Errors name the place of the item.
   func read(_ bytes: ByteView, _ slot: ValueSlot, into writer: inout ColumnWriter, row: Int) throws(DecodeFault) {
+    // A large value's memory isn't kept: another field may have the next one.
+    if memory.capacity > Self.capacityKept { memory = GrowableBytes() }
     memory.count = 0
-    _ = try items.read(bytes, Int(slot.start), into: &memory)
+    _ = try items.read(bytes, Int(slot.start), into: &memory, limit: room.byteCount)
+    room.byteCount -= memory.count
     memory.reserve(RecordBuffer.slack)
     let stored = unsafe writer.storeText(UnsafePointer(memory.base.assumingMemoryBound(to: UInt8.self)), count: memory.count, row: row)
     guard stored else { throw DecodeFault(reason: .outOfRange, position: slot.start) }
@@ -31,13 +46,15 @@ private final class ItemReader {
   /// Takes one value of a type that isn't composed.
   private let scratch: Column
   private var writer: ColumnWriter
+  private let room: ComposedRoom
 
-  init(_ plan: FieldPlan, type: DataType) {
+  init(_ plan: FieldPlan, type: DataType, room: ComposedRoom) {
+    self.room = room
     reader = FieldReader(plan, type: type)
     isNullable = type.isNullable
     switch type {
-    case .array(let element): (inner, isMap) = (ItemReader(plan, type: element), false)
-    case .map(_, let value): (inner, isMap) = (ItemReader(plan, type: value), true)
+    case .array(let element): (inner, isMap) = (ItemReader(plan, type: element, room: room), false)
+    case .map(_, let value): (inner, isMap) = (ItemReader(plan, type: value, room: room), true)
     default: (inner, isMap) = (nil, false)
     }
     aids = inner == nil ? FieldAids(items: plan) : nil
@@ -45,14 +62,15 @@ private final class ItemReader {
     writer = ColumnWriter(scratch, rowsToCome: 1)
   }
 
-  /// Reads the value that begins at `start`; returns where it ends.
-  func read(_ bytes: ByteView, _ start: Int, into out: inout GrowableBytes) throws(DecodeFault) -> Int {
+  /// Reads the value that begins at `start`; returns where it ends. `limit`: bytes of `out` that are too many.
+  func read(_ bytes: ByteView, _ start: Int, into out: inout GrowableBytes, limit: Int) throws(DecodeFault) -> Int {
+    guard out.count <= limit else { throw DecodeFault(reason: .tooLarge, position: Int32(truncatingIfNeeded: start)) }
     if let inner {
       let opening = isMap ? UInt8(ascii: "{") : UInt8(ascii: "[")
       guard bytes[start] == opening else {
         throw DecodeFault(reason: bytes[start] == UInt8(ascii: "n") ? .nullItem : .wrongType, position: Int32(truncatingIfNeeded: start))
       }
-      return isMap ? try inner.readMap(bytes, start, into: &out) : try inner.readArray(bytes, start, into: &out)
+      return isMap ? try inner.readMap(bytes, start, into: &out, limit) : try inner.readArray(bytes, start, into: &out, limit)
     }
     let (slot, end) = jsonValue(bytes, start)
     if slot.kind == .null {
@@ -70,35 +88,41 @@ private final class ItemReader {
   }
 
   /// At `[`. The count stands before the items, but is known behind them.
-  private func readArray(_ bytes: ByteView, _ start: Int, into out: inout GrowableBytes) throws(DecodeFault) -> Int {
+  private func readArray(_ bytes: ByteView, _ start: Int, into out: inout GrowableBytes, _ limit: Int) throws(DecodeFault) -> Int {
     let place = out.count
     var count = 0
     var index = skippedSpaces(bytes, start + 1)
     while bytes[index] != UInt8(ascii: "]") {
-      index = skippedSpaces(bytes, try read(bytes, index, into: &out))
+      index = skippedSpaces(bytes, try read(bytes, index, into: &out, limit: limit))
       count += 1
       if bytes[index] == UInt8(ascii: ",") { index = skippedSpaces(bytes, index + 1) }
     }
     insertLength(count, at: place, &out)
+    room.count &+= 1
     return index + 1
   }
 
   /// At `{`. Of a repeated key the last value counts, at its place.
-  private func readMap(_ bytes: ByteView, _ start: Int, into out: inout GrowableBytes) throws(DecodeFault) -> Int {
+  private func readMap(_ bytes: ByteView, _ start: Int, into out: inout GrowableBytes, _ limit: Int) throws(DecodeFault) -> Int {
     let place = out.count
     var entries: [MapEntry] = []
     var index = skippedSpaces(bytes, start + 1)
     while bytes[index] != UInt8(ascii: "}") {
       let begin = out.count
+      // What is remembered of each entry counts too.
+      guard begin + entries.count * MemoryLayout<MapEntry>.stride <= limit else {
+        throw DecodeFault(reason: .tooLarge, position: Int32(truncatingIfNeeded: index))
+      }
       let (key, keyEnd) = jsonValue(bytes, index)
       appendText(bytes, key, &out)
       let valueStart = out.count
       // Behind the colon.
       index = skippedSpaces(bytes, skippedSpaces(bytes, keyEnd) + 1)
-      index = skippedSpaces(bytes, try read(bytes, index, into: &out))
+      index = skippedSpaces(bytes, try read(bytes, index, into: &out, limit: limit))
       entries.append(MapEntry(begin: begin, valueStart: valueStart, end: out.count))
       if bytes[index] == UInt8(ascii: ",") { index = skippedSpaces(bytes, index + 1) }
     }
+    room.count &+= 1
     let count = dropRepeated(entries, from: place, &out)
     insertLength(count, at: place, &out)
     return index + 1

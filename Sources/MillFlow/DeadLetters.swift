@@ -52,7 +52,8 @@ package import MillBase
 ///
 /// Keys in this order: pipeline, source, topic, partition, offset, timestamp (ISO 8601 in UTC with milliseconds, or null), epoch, reason,
 /// field and detail (absent where there is none), key (or key_base64 where it is no UTF-8; null where there is none), payload (or
-/// payload_base64; absent for tombstones).
+/// payload_base64; absent for tombstones). Of a key or payload beyond ``RecordLimits/letterByteCountMax`` the first bytes, and key_bytes or
+/// payload_bytes: how many it has.
 package struct DeadLetterEncoder: Sendable {
   /// What is the same for all lines, up to the partition's value.
   private let opening: [UInt8]
@@ -72,11 +73,14 @@ package struct DeadLetterEncoder: Sendable {
   /// Appends the line of `buffer.entries[entryIndex]`. `reason` is one of ``DecodeReason``'s raw values, or `late`, or one of a sink's.
   package func append(
     _ buffer: RecordBuffer, entryIndex: Int, partition: Int32, epoch: EpochNumber, reason: String, field: String?, detail: String?,
-    into block: DeadLetterBlock
+    limits: RecordLimits?, into block: DeadLetterBlock
   ) {
     let entry = buffer.entries[entryIndex]
+    let whole = buffer.wholeByteCounts(of: entry)
+    let most = limits?.letterByteCountMax ?? .max
+    let (keyByteCount, payloadByteCount) = (min(Int(entry.keyByteCount), most), min(Int(entry.payloadByteCount), most))
     var line = JSONWriter()
-    line.bytes.reserveCapacity(opening.count + 256 + Int(max(entry.keyByteCount, 0)) * 2 + Int(max(entry.payloadByteCount, 0)) * 2)
+    line.bytes.reserveCapacity(opening.count + 256 + max(keyByteCount, 0) * 2 + max(payloadByteCount, 0) * 2)
     line.bytes += opening
     line.text("\(partition),\"offset\":\(entry.offset),\"timestamp\":")
     if entry.timestamp < 0 { line.text("null") } else { line.quoted(isoText(milliseconds: entry.timestamp)) }
@@ -91,23 +95,27 @@ package struct DeadLetterEncoder: Sendable {
       line.quoted(detail)
     }
     let base = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
-    if entry.keyByteCount < 0 {
+    if keyByteCount < 0 {
       line.text(",\"key\":null")
     } else {
-      unsafe line.part("key", ByteView(base + entry.start), count: Int(entry.keyByteCount))
+      unsafe line.part("key", ByteView(base + entry.start), count: keyByteCount, of: Int(whole.key))
     }
-    if entry.payloadByteCount >= 0 {
-      unsafe line.part("payload", ByteView(base + entry.payloadStart), count: Int(entry.payloadByteCount))
+    if payloadByteCount >= 0 {
+      unsafe line.part("payload", ByteView(base + entry.payloadStart), count: payloadByteCount, of: Int(whole.payload))
     }
     line.text("}\n")
     unsafe line.bytes.withUnsafeBytes { bytes in unsafe block.append(bytes, partition: partition, offset: entry.offset) }
   }
 
   /// The line of a row that the destination refused, its line feed included. Keys in this order: pipeline, source, topic, partition,
-  /// offset, reason (`refused`), code and detail (the server's), table, batch (the token of the last batch that it was in), row.
-  /// - Parameter row: its columns, each value in JSON already.
+  /// offset, reason (`refused`), code and detail (the server's), table, batch (the token of the last batch that it was in), row, and
+  /// row_omitted: of columns that found no room in it, how many bytes of JSON they are.
+  /// - Parameters:
+  ///   - row: its columns, each value in JSON already.
+  ///   - byteCountMax: bytes of the values that the line holds.
   package func refusedLine(
-    partition: Int32, offset: Int64, code: Int, message: String, table: String, batch: String, row: [(name: String, json: String)]
+    partition: Int32, offset: Int64, code: Int, message: String, table: String, batch: String, row: [(name: String, json: String)],
+    byteCountMax: Int = .max
   ) -> [UInt8] {
     var line = JSONWriter()
     line.bytes += opening
@@ -118,13 +126,25 @@ package struct DeadLetterEncoder: Sendable {
     line.text(",\"batch\":")
     line.quoted(batch)
     line.text(",\"row\":{")
-    for (index, column) in row.enumerated() {
-      if index > 0 { line.text(",") }
-      line.quoted(column.name)
-      line.text(":")
-      line.text(column.json)
+    var omitted: [(name: String, json: String)] = []
+    var room = byteCountMax
+    var isFirst = true
+    for column in row {
+      guard column.json.utf8.count <= room else {
+        omitted.append((column.name, "\(column.json.utf8.count)"))
+        continue
+      }
+      room -= column.json.utf8.count
+      line.member(column, isFirst: &isFirst)
     }
-    line.text("}}\n")
+    line.text("}")
+    if !omitted.isEmpty {
+      line.text(",\"row_omitted\":{")
+      isFirst = true
+      for column in omitted { line.member(column, isFirst: &isFirst) }
+      line.text("}")
+    }
+    line.text("}\n")
     return line.bytes
   }
 
@@ -134,7 +154,7 @@ package struct DeadLetterEncoder: Sendable {
   ) {
     append(
       buffer, entryIndex: failure.entryIndex, partition: partition, epoch: epoch, reason: failure.reason.rawValue,
-      field: failure.field < 0 ? nil : plan.fields[failure.field].name, detail: failure.detail, into: block)
+      field: failure.field < 0 ? nil : plan.fields[failure.field].name, detail: failure.detail, limits: plan.limits, into: block)
   }
 }
 

@@ -2,6 +2,7 @@
 package enum DecodeReason: String, Hashable, Sendable, CaseIterable {
   case tombstone
   case emptyPayload = "empty_payload"
+  case tooLarge = "too_large"
   case malformedJSON = "malformed_json"
   case invalidUTF8 = "invalid_utf8"
   case loneSurrogate = "lone_surrogate"
@@ -28,6 +29,7 @@ package enum DecodeReason: String, Hashable, Sendable, CaseIterable {
     switch self {
     case .tombstone: "the record has no value (tombstone)"
     case .emptyPayload: "the record's value is empty"
+    case .tooLarge: "larger than max_record_bytes allows"
     case .malformedJSON: "not JSON by RFC 8259"
     case .invalidUTF8: "not valid UTF-8"
     case .loneSurrogate: "an escaped surrogate stands without its other half"

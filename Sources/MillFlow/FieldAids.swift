@@ -9,12 +9,12 @@ final class FieldAids {
   let composed: ComposedReader?
 
   /// For the field itself.
-  convenience init?(_ plan: FieldPlan) {
+  convenience init?(_ plan: FieldPlan, room: ComposedRoom = ComposedRoom()) {
     guard plan.type.isComposed else {
       self.init(items: plan)
       return
     }
-    self.init(plan, composed: ComposedReader(plan, type: plan.type))
+    self.init(plan, composed: ComposedReader(plan, type: plan.type, room: room))
   }
 
   /// For what stands at the bottom of a field's arrays and maps.

@@ -43,13 +43,66 @@ package struct InputDigest: Hashable, Sendable {
   static func ofRecord(
     offset: Int64, timestamp: Int64, keyByteCount: Int32, payloadByteCount: Int32, _ bytes: UnsafePointer<UInt8>
   ) -> Digest128 {
+    var digest = RecordDigest(offset: offset, timestamp: timestamp, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount)
+    unsafe digest.mix(ByteView(bytes), count: Int(max(keyByteCount, 0)) &+ Int(max(payloadByteCount, 0)))
+    return digest.value
+  }
+}
+
+extension InputDigest {
+  /// The same as of a record whose key and payload stand one behind the other, piece by piece: for those that are too large to be copied.
+  static func ofRecord(
+    offset: Int64, timestamp: Int64, key: UnsafeRawBufferPointer?, payload: UnsafeRawBufferPointer?
+  ) -> Digest128 {
+    let (keyByteCount, payloadByteCount) = unsafe (key.map { Int32($0.count) } ?? -1, payload.map { Int32($0.count) } ?? -1)
+    var digest = RecordDigest(offset: offset, timestamp: timestamp, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount)
+    // A multiple of what is mixed at once, with slack behind.
+    let pieceByteCount = 64 << 10
+    let piece = UnsafeMutablePointer<UInt8>.allocate(capacity: pieceByteCount + RecordBuffer.slack)
+    defer { unsafe piece.deallocate() }
+    var filled = 0
+    func add(_ part: UnsafeRawBufferPointer?) {
+      guard var rest = unsafe part else { return }
+      while unsafe !rest.isEmpty {
+        let some = min(rest.count, pieceByteCount - filled)
+        unsafe UnsafeMutableRawPointer(piece + filled).copyMemory(from: rest.baseAddress!, byteCount: some)
+        unsafe rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(some))
+        filled += some
+        if filled == pieceByteCount {
+          unsafe digest.mix(ByteView(piece), count: filled)
+          filled = 0
+        }
+      }
+    }
+    unsafe add(key)
+    unsafe add(payload)
+    unsafe digest.mix(ByteView(piece), count: filled)
+    return digest.value
+  }
+}
+
+/// Two chains that a record's bytes are mixed into.
+private struct RecordDigest {
+  private var first: MixState
+  private var second: MixState
+
+  @inline(__always)
+  init(offset: Int64, timestamp: Int64, keyByteCount: Int32, payloadByteCount: Int32) {
     // Both counts go in, so that no bytes can change sides, and null differs from empty.
     let counts = UInt64(UInt32(bitPattern: keyByteCount)) &<< 32 | UInt64(UInt32(bitPattern: payloadByteCount))
-    var first = MixState(low: UInt64(bitPattern: offset), high: 0xA076_1D64_78BD_642F ^ UInt64(bitPattern: timestamp))
-    var second = MixState(low: 0x9E37_79B9_7F4A_7C15, high: counts)
-    unsafe MixState.mix(ByteView(bytes), count: Int(max(keyByteCount, 0)) &+ Int(max(payloadByteCount, 0)), &first, &second)
-    first.mix(second.low, second.high)
-    return Digest128(low: first.low, high: first.high)
+    first = MixState(low: UInt64(bitPattern: offset), high: 0xA076_1D64_78BD_642F ^ UInt64(bitPattern: timestamp))
+    second = MixState(low: 0x9E37_79B9_7F4A_7C15, high: counts)
+  }
+
+  /// All but the last piece must be of a multiple of 32 bytes.
+  @inline(__always)
+  mutating func mix(_ bytes: ByteView, count: Int) { MixState.mix(bytes, count: count, &first, &second) }
+
+  @inline(__always)
+  var value: Digest128 {
+    var all = first
+    all.mix(second.low, second.high)
+    return Digest128(low: all.low, high: all.high)
   }
 }
 
@@ -105,13 +158,12 @@ extension RecordBuffer {
   /// What is remembered of the record at `index` of ``entries`` to know its topic again.
   package func anchor(at index: Int) -> Anchor {
     let entry = entries[index]
-    var checksum = partChecksum(0, entry.start, entry.keyByteCount)
-    checksum = partChecksum(checksum, entry.payloadStart, entry.payloadByteCount)
+    if entry.cut >= 0 { return Anchor(offset: entry.offset, timestamp: entry.timestamp, checksum: cuts[Int(entry.cut)].checksum) }
+    func part(_ start: Int, _ count: Int32) -> UnsafeRawBufferPointer? {
+      count < 0 ? nil : unsafe UnsafeRawBufferPointer(start: bytes + start, count: Int(count))
+    }
+    let checksum = unsafe Anchor.checksum(
+      key: part(entry.start, entry.keyByteCount), payload: part(entry.payloadStart, entry.payloadByteCount))
     return Anchor(offset: entry.offset, timestamp: entry.timestamp, checksum: checksum)
-  }
-
-  private func partChecksum(_ seed: UInt32, _ start: Int, _ count: Int32) -> UInt32 {
-    let framed = unsafe withUnsafeBytes(of: count.littleEndian) { unsafe crc32c(seed, $0) }
-    return unsafe crc32c(framed, UnsafeRawBufferPointer(start: bytes + start, count: Int(max(count, 0))))
   }
 }

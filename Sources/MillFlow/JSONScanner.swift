@@ -1,4 +1,5 @@
 internal import CPlatform
+internal import MillBase
 
 /// Walks over one JSON text, checks all of it against RFC 8259 and UTF-8, and notes where the values of a ``KeyTree`` stand.
 ///
@@ -215,6 +216,7 @@ internal import CPlatform
   /// At a backslash.
   @inline(never)
   private mutating func scanEscape() throws(DecodeFault) {
+    guard index &+ 1 < end || mutated(.slackBytesRead) else { throw fault(.malformedJSON) }
     switch bytes[index &+ 1] {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
       UInt8(ascii: "r"),
@@ -234,11 +236,13 @@ internal import CPlatform
     }
   }
 
-  /// At a byte of 0x80 or up; goes over all that follow. A sequence that runs over the end is found out by there being no quote.
+  /// At a byte of 0x80 or up; goes over all that follow. A sequence that runs over the end is none, whatever stands behind it.
   @inline(never)
   private mutating func scanUTF8() throws(DecodeFault) {
     repeat {
-      guard let count = utf8SequenceCount(bytes, at: index) else { throw fault(.invalidUTF8) }
+      guard let count = utf8SequenceCount(bytes, at: index), index &+ count <= end || mutated(.slackBytesRead) else {
+        throw fault(.invalidUTF8)
+      }
       index &+= count
     } while index < end && bytes[index] >= 0x80
   }

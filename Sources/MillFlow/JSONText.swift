@@ -89,6 +89,17 @@ func utf8SequenceCount(_ bytes: ByteView, at index: Int) -> Int? {
   return 4
 }
 
+/// The end of a text that was cut at `end`, without the letter that the cut split.
+func letterBoundary(_ bytes: ByteView, _ end: Int) -> Int {
+  for back in 1...3 where back <= end {
+    let byte = bytes[end - back]
+    if byte & 0xC0 == 0x80 { continue }
+    let count = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+    return count > back ? end - back : end
+  }
+  return end
+}
+
 /// Whether all of a text is well-formed UTF-8.
 func isUTF8(_ bytes: ByteView, _ start: Int, _ end: Int) -> Bool {
   var index = start

@@ -18,16 +18,28 @@ package struct JSONWriter {
     bytes.append(UInt8(ascii: "\""))
   }
 
-  /// A key or payload: as text where it is one, else in base64 under a name that says so.
-  mutating func part(_ name: String, _ part: ByteView, count: Int) {
-    if isUTF8(part, 0, count) {
+  /// A key or payload, or the first bytes of one that has `wholeCount`: as text where it is one, else in base64 under a name that says so;
+  /// where it was cut, how many bytes it has.
+  mutating func part(_ name: String, _ part: ByteView, count: Int, of wholeCount: Int) {
+    let textCount = count < wholeCount ? letterBoundary(part, count) : count
+    defer { if count < wholeCount { text(",\"\(name)_bytes\":\(wholeCount)") } }
+    if isUTF8(part, 0, textCount) {
       text(",\"\(name)\":\"")
-      for index in 0..<count { escaped(part[index]) }
+      for index in 0..<textCount { escaped(part[index]) }
       bytes.append(UInt8(ascii: "\""))
     } else {
       text(",\"\(name)_base64\":")
       quotedBase64(Array((0..<count).map { part[$0] }))
     }
+  }
+
+  /// One of an object, its value in JSON already.
+  mutating func member(_ member: (name: String, json: String), isFirst: inout Bool) {
+    if !isFirst { text(",") }
+    isFirst = false
+    quoted(member.name)
+    text(":")
+    text(member.json)
   }
 
   /// Bytes that may be any as a string of JSON in base64.

@@ -11,8 +11,14 @@ package struct RecordEntry: Sendable {
   package var payloadByteCount: Int32
   /// Headers as a sequence of (name count u16, name, value count i32 (-1: null), value), little endian.
   package var headersByteCount: Int32
+  /// ``whole``, ``oversized``, or which of ``RecordBuffer/cuts`` says what was left out.
+  package var cut: Int32 = Self.whole
   /// ``InputDigest/ofRecord(offset:timestamp:keyByteCount:payloadByteCount:_:)``.
   package var digest: Digest128
+
+  package static let whole: Int32 = -1
+  /// Beyond ``RecordLimits/recordByteCountMax``, but all of it was taken.
+  package static let oversized: Int32 = -2
 
   package init(
     offset: Int64, timestamp: Int64, start: Int, keyByteCount: Int32, payloadByteCount: Int32, headersByteCount: Int32, digest: Digest128
@@ -42,6 +48,8 @@ package struct RecordEntry: Sendable {
   /// Behind a pointer, as fields of a class are guarded against overlapping accesses at each use.
   private let state: UnsafeMutablePointer<State>
   private let memory: RecordMemory
+  /// ``RecordLimits/recordByteCountMax``
+  private let recordByteCountMax: Int
   /// Whether its block is the memory's; else it has only room for nothing, or what it was made with.
   private var isBorrowed = false
 
@@ -52,10 +60,14 @@ package struct RecordEntry: Sendable {
     var nextOffset: Int64
     /// Where the source last said that the partition ends.
     var endOffset: Int64 = -1
+    /// Of records that weren't taken whole; emptied with the entries.
+    var cuts: [RecordCut] = []
   }
 
   /// All records since the memory was last emptied.
   package var entries: [RecordEntry] { unsafe state.pointee.block.entries }
+  /// What was left out of records that weren't taken whole, by ``RecordEntry/cut``.
+  package var cuts: [RecordCut] { unsafe state.pointee.cuts }
   /// Records already processed.
   package var head: Int { unsafe state.pointee.head }
   /// What ``RecordEntry/start`` counts from.
@@ -67,6 +79,7 @@ package struct RecordEntry: Sendable {
   /// - Parameter capacity: bytes to have room for from the start, and not one more.
   package init(nextOffset: Int64, capacity: Int = 0, memory: RecordMemory = RecordMemory()) {
     self.memory = memory
+    recordByteCountMax = memory.limits?.recordByteCountMax ?? .max
     unsafe state = .allocate(capacity: 1)
     unsafe state.initialize(to: State(block: RecordMemory.Block(capacity: capacity), nextOffset: nextOffset))
   }
@@ -89,11 +102,16 @@ package struct RecordEntry: Sendable {
   }
 
   /// Appends one record; `offset` must be at least ``nextOffset``. Null key or payload: a nil `baseAddress` is empty, pass nil for null.
+  ///
+  /// Of one beyond the memory's limits only as much is copied as its dead letter will hold.
   package func append(
     offset: Int64, timestamp: Int64, key: UnsafeRawBufferPointer?, payload: UnsafeRawBufferPointer?, headers: UnsafeRawBufferPointer?
   ) {
     precondition(offset >= nextOffset, "offset \(offset) after \(nextOffset)")
     let total = unsafe (key?.count ?? 0) + (payload?.count ?? 0) + (headers?.count ?? 0)
+    if total > recordByteCountMax, !memory.takesWhole {
+      return unsafe appendCut(offset: offset, timestamp: timestamp, key: key, payload: payload, headersByteCount: headers?.count ?? 0)
+    }
     if unsafe state.pointee.used + total > state.pointee.block.capacity { grow(by: total) }
     let start = unsafe state.pointee.used
     unsafe copy(key)
@@ -107,7 +125,42 @@ package struct RecordEntry: Sendable {
       RecordEntry(
         offset: offset, timestamp: timestamp, start: start, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount,
         headersByteCount: Int32(headers?.count ?? 0), digest: digest))
+    if total > recordByteCountMax { unsafe state.pointee.block.entries[entries.count - 1].cut = RecordEntry.oversized }
     unsafe state.pointee.nextOffset = offset + 1
+  }
+
+  /// The same digest and checksum as of the whole record, and the beginnings of key and value.
+  @inline(never)
+  private func appendCut(
+    offset: Int64, timestamp: Int64, key: UnsafeRawBufferPointer?, payload: UnsafeRawBufferPointer?, headersByteCount: Int
+  ) {
+    let kept = memory.limits?.letterByteCountMax ?? 0
+    let (keyByteCount, payloadByteCount) = unsafe (key.map { Int32($0.count) } ?? -1, payload.map { Int32($0.count) } ?? -1)
+    let keptKey = unsafe key.map { unsafe UnsafeRawBufferPointer(rebasing: $0.prefix(kept)) }
+    let keptPayload = unsafe payload.map { unsafe UnsafeRawBufferPointer(rebasing: $0.prefix(kept)) }
+    let total = unsafe (keptKey?.count ?? 0) + (keptPayload?.count ?? 0)
+    if unsafe state.pointee.used + total > state.pointee.block.capacity { grow(by: total) }
+    let start = unsafe state.pointee.used
+    unsafe copy(keptKey)
+    unsafe copy(keptPayload)
+    var entry = RecordEntry(
+      offset: offset, timestamp: timestamp, start: start, keyByteCount: min(keyByteCount, Int32(clamping: kept)),
+      payloadByteCount: min(payloadByteCount, Int32(clamping: kept)), headersByteCount: 0,
+      digest: unsafe InputDigest.ofRecord(offset: offset, timestamp: timestamp, key: key, payload: payload))
+    unsafe entry.cut = Int32(state.pointee.cuts.count)
+    unsafe state.pointee.cuts.append(
+      RecordCut(
+        keyByteCount: keyByteCount, payloadByteCount: payloadByteCount, headersByteCount: Int32(clamping: headersByteCount),
+        checksum: Anchor.checksum(key: key, payload: payload)))
+    unsafe state.pointee.block.entries.append(entry)
+    unsafe state.pointee.nextOffset = offset + 1
+  }
+
+  /// Bytes of an entry's whole key and value (-1: null) and of its headers, also where not all was taken.
+  package func wholeByteCounts(of entry: RecordEntry) -> (key: Int32, payload: Int32, headers: Int32) {
+    guard entry.cut >= 0 else { return (entry.keyByteCount, entry.payloadByteCount, entry.headersByteCount) }
+    let cut = cuts[Int(entry.cut)]
+    return (cut.keyByteCount, cut.payloadByteCount, cut.headersByteCount)
   }
 
   /// Whether the partition had no further record when the source last came to its end, and none has been appended since.
@@ -138,8 +191,22 @@ package struct RecordEntry: Sendable {
     guard unsafe !entries.isEmpty && state.pointee.head == entries.count else { return }
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = 0
+    if unsafe !state.pointee.cuts.isEmpty { unsafe state.pointee.cuts = [] }
     replaceBlock(RecordMemory.Block(capacity: 0))
   }
+
+  /// For simulator and fuzzers: what stands behind the last record becomes bytes that could go on a string of JSON, an escape or a letter
+  /// of UTF-8, so that a reader that believes them shows itself.
+  package func fillSlack(_ random: inout SeededRandom) {
+    let end = unsafe (state.pointee.block.bytes + state.pointee.used).assumingMemoryBound(to: UInt8.self)
+    for index in 0..<Self.slack {
+      let draw = UInt8(truncatingIfNeeded: random.next())
+      let byte = index % 3 == 0 ? draw : draw < 0x80 ? 0x80 | draw >> 1 : Self.continuing[Int(draw) % Self.continuing.count]
+      unsafe end[index] = byte
+    }
+  }
+
+  private static let continuing = Array("\"\\/bfnrtu0dc}],: ".utf8)
 
   @inline(__always)
   private func copy(_ part: UnsafeRawBufferPointer?) {

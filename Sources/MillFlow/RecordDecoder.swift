@@ -16,6 +16,8 @@ internal import MillBase
   private let topicStart: Int
   private let aids: [FieldAids?]
   private let headerNames: [[UInt8]]
+  /// What a row's Arrays and Maps may still take.
+  private let room = ComposedRoom()
 
   /// What the loop knows of one field.
   private struct FieldState {
@@ -42,7 +44,8 @@ internal import MillBase
     var constants = Array(plan.topic.utf8) + [UInt8](repeating: 0, count: RecordBuffer.slack)
     var states: [FieldState] = []
     var path = 0
-    aids = plan.fields.map { FieldAids($0) }
+    let room = room
+    aids = plan.fields.map { FieldAids($0, room: room) }
     for (index, field) in plan.fields.enumerated() {
       var state = FieldState(
         reader: FieldReader(field), slot: -1, metadata: Self.metadata(field.source), hasAids: aids[index] != nil, defaultStart: 0,
@@ -114,6 +117,8 @@ internal import MillBase
     let timeField = plan.eventTime?.fieldIndex ?? -1
     let maxAhead = plan.eventTime?.maxAhead ?? 0
     let clock = plan.eventTime?.measuresClock == true ? clockMilliseconds : .max
+    let isLimited = plan.limits != nil
+    let roomPerRow = plan.limits?.rowByteCountMax ?? .max
     let head = buffer.head + skipped
     let bytes = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
     var row = block.rowCount
@@ -122,6 +127,9 @@ internal import MillBase
         let entry = unsafe entries[index]
         var field = -1
         do throws(DecodeFault) {
+          // An older release's plan has no limits, and what was taken whole is read by it.
+          if entry.cut != RecordEntry.whole, isLimited || entry.cut >= 0 { throw DecodeFault(reason: .tooLarge, position: 0) }
+          room.byteCount = roomPerRow
           let payload = unsafe ByteView(bytes + entry.payloadStart)
           try scan(payload, count: Int(entry.payloadByteCount))
           field = 0
@@ -139,12 +147,14 @@ internal import MillBase
           row &+= 1
         } catch {
           for field in 0..<fieldCount { unsafe writers[field].rollBack(to: row) }
-          unsafe failures.append(failure(error, entryIndex: index, field: field, entry, bytes))
+          unsafe failures.append(failure(error, entryIndex: index, field: field, entry, bytes, buffer))
         }
       }
     }
     for field in 0..<fieldCount { unsafe writers[field].finish(rowCount: row) }
     block.rowCount = row
+    block.composedCount += room.count
+    room.count = 0
     block.originOffsets.count = row * 8
     block.originPartitions.count = row * 4
     rows.entryIndexes.count = row * 4
@@ -244,14 +254,21 @@ internal import MillBase
   }
 
   @inline(never)
-  private func failure(_ fault: DecodeFault, entryIndex: Int, field: Int, _ entry: RecordEntry, _ bytes: UnsafePointer<UInt8>)
-    -> DecodeFailure
-  {
+  private func failure(
+    _ fault: DecodeFault, entryIndex: Int, field: Int, _ entry: RecordEntry, _ bytes: UnsafePointer<UInt8>, _ buffer: RecordBuffer
+  ) -> DecodeFailure {
     var detail = fault.reason.sentence
-    if field < 0 {
+    if field < 0, fault.reason == .tooLarge {
+      let whole = buffer.wholeByteCounts(of: entry)
+      let byteCount = Int(max(whole.key, 0)) + Int(max(whole.payload, 0)) + Int(whole.headers)
+      detail += ", \(byteCount) bytes of at most \(plan.limits?.recordByteCountMax ?? 0)"
+    } else if field < 0 {
       if fault.reason != .tombstone, fault.reason != .emptyPayload { detail += ", at byte \(fault.position) of \(entry.payloadByteCount)" }
     } else {
       let plan = plan.fields[field]
+      if fault.reason == .tooLarge {
+        detail += ": its arrays and maps take more than \(self.plan.limits?.rowByteCountMax ?? 0) bytes of a row"
+      }
       detail += "; field '\(plan.name)' of type \(plan.type)"
       if case .path(let path) = plan.source, path != [plan.name] { detail += ", from \(plan.source)" }
       let state = unsafe fields[field]

@@ -18,6 +18,11 @@
     func deallocate() { unsafe bytes.deallocate() }
   }
 
+  /// What is taken of a record; nil: all of it.
+  package let limits: RecordLimits?
+  /// Records beyond the limits are taken whole all the same: an older release that they are replayed for had none.
+  package var takesWhole = false
+
   private static let capacityMin = 64 << 10
   /// The last one that came back is the last: it is the likeliest to be in the processor's cache.
   private var idle: [Block] = []
@@ -27,7 +32,7 @@
   private var byteLimit = 0
   private var mostLentByteCount = 0
 
-  package init() {}
+  package init(limits: RecordLimits? = nil) { self.limits = limits }
 
   deinit {
     for block in idle { block.deallocate() }

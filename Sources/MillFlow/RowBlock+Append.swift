@@ -41,9 +41,12 @@ extension RowBlock {
       }
       if column.isNullable { Self.copyRuns(runs, from.nulls, &column.nulls, width: 1) }
     }
+    let rowsBefore = rowCount
     Self.copyRuns(runs, other.originPartitions, &originPartitions, width: 4)
     Self.copyRuns(runs, other.originOffsets, &originOffsets, width: 8)
     rowCount = originOffsets.count / 8
+    // Of the rows that were left out nobody has counted them.
+    composedCount += other.composedCount * (rowCount - rowsBefore) / max(other.rowCount, 1)
     for column in columns { column.rowCount = rowCount }
   }
 

@@ -37,6 +37,8 @@ package struct SourcePlan: Hashable, Sendable {
   /// nil: records have no time of their own, the epoch's clock counts.
   package private(set) var eventTime: EventTimePlan?
   package let onError: OnError
+  /// nil: none, as in releases before replay version 3.
+  package var limits: RecordLimits?
 
   /// Throws the first thing that doesn't fit.
   package init(name: String, topic: String, fields: [FieldPlan], eventTime: EventTimePlan? = nil, onError: OnError = .deadLetter)

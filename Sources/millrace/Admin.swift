@@ -92,6 +92,7 @@ extension Health.Subject {
       case .kafka: .kafka
       case .clickhouse: .clickhouse
       case .disk: .disk
+      case .deadLetters: .deadLetters
       }
   }
 }

@@ -118,10 +118,12 @@ struct Assembly {
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds
+    core.epochMaxRowBytes = max(8 << 20, pipeline.sink.batchByteCountMax / 2)
     core.batchMaxRows = UInt64(pipeline.sink.batchRowCountMax)
     core.batchMaxBytes = UInt64(pipeline.sink.batchByteCountMax)
     core.batchMaxDelayMilliseconds = pipeline.sink.batchDelayMaxMilliseconds
     core.deadLetterMaxDelayMilliseconds = pipeline.deadLetters.delayMaxMilliseconds
+    core.deadLetterMaxBytes = UInt64(pipeline.deadLetters.byteCountMax)
     core.checkpointIntervalMilliseconds = pipeline.checkpoint.intervalMilliseconds
     core.checkpointsRetained = pipeline.checkpoint.retainCount
     core.checkpointsReplay = pipeline.source.plan.onError == .fail

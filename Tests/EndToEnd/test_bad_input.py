@@ -54,6 +54,7 @@ RECORDS = {
     "no UUID of 36 characters": record(uuid="{00000000-0000-4000-8000-000000000000}"),
     "no IP address of the type's kind": record(ip="10.0.0.01"),
     "a `null` in an Array or Map whose values aren't Nullable": record(tags=["a", None]),
+    "more bytes than `max_record_bytes` (16 MiB), or Arrays and Maps that take four times that as a row": record(note="x" * (33 << 10)),
     "no value for a field without default": json.dumps({"event_id": "x"}).encode(),
     "an event time more than `max_ahead` after the record's timestamp": record(created_at="2099-01-01T00:00:00Z"),
     "an event time more than `max_ahead` after the clock of its epoch": record(
@@ -119,7 +120,8 @@ def letters(millrace, lab_server, lab_broker, tmp_path_factory):
     lab = Lab(millrace, lab_server, lab_broker, tmp_path_factory.mktemp("bad"))
     topic = lab.topic(1)
     lab.produce(topic, [payload(0, **(GOOD | {"level": "high", "share": 1e308, "note": "first"}))])
-    pipeline = lab.pipeline(topic, lab.table(fields=TYPES), fields=TYPES, more={"sources": {"events": {"event_time": {"field": "created_at"}}}})
+    pipeline = lab.pipeline(topic, lab.table(fields=TYPES), fields=TYPES,
+                            more={"sources": {"events": {"event_time": {"field": "created_at"}, "max_record_bytes": "32KiB"}}})
     engine = lab.engine(pipeline)
     for words, value in RECORDS.items():
         if words == LATE:

@@ -15,13 +15,13 @@ def bound(prefetch: int, memory: int, batch: int) -> int:
     return prefetch * 9 // 4 + memory + 8 * batch + 160
 
 
-def resident(pid: int) -> int:
-    """Bytes of a process that are in memory; 0 when it has ended."""
+def resident(pid: int, what: str = "VmRSS") -> int:
+    """Bytes of a process that are in memory, or (VmHWM) the most that ever were; 0 when it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
 
 
 # Of 1,000,000 keys tables, filters and runs are already many times the memory that they are given. The last line is what a pipeline has
@@ -46,3 +46,71 @@ def test_memory_stays_within_the_stated_bound_at_any_number_of_keys(lab, keys, m
     assert len(samples) > 10
     most = bound(prefetch, memory, batch)
     assert max(samples) <= most * MIB, f"{max(samples) // MIB} MiB, stated are {most} MiB; sampled: {[s // MIB for s in samples]}"
+
+
+def of(value: str, count: int) -> bytes:
+    """A record of so many items."""
+    return b'{"v":[' + b",".join([value.encode()] * count) + b"]}"
+
+
+# What a record holds that takes as little there, and as much as a row, as can be: fields, and the records.
+HOSTILE = {
+    "items of 64 bytes": ({"v": "Array(FixedString(64))"}, lambda: [of('""', 300_000)] * 60),
+    "items of 32 bytes": ({"v": "Array(Int256)"}, lambda: [of("0", 500)] * 60_000),
+    "many empty arrays": ({"v": "Array(Array(UInt8))"}, lambda: [of("[]", 300_000)] * 60),
+    "maps": ({"v": "Map(String, FixedString(64))"}, lambda: [b'{"v":{' + b",".join(b'"%d":""' % key for key in range(40_000)) + b"}}"] * 60),
+    "wide columns": ({f"c{number}": "Nullable(Decimal(76, 0))" for number in range(300)}, lambda: [b'{"c0":1}'] * 100_000),
+    "a thousand columns": ({f"c{number}": "Nullable(Float64)" for number in range(1000)}, lambda: [b'{"c0":1}'] * 100_000),
+    "long defaults": ({"v": {"type": "String", "default": "d" * 10_000}, "w": "Nullable(UInt8)"}, lambda: [b'{"w":1}'] * 50_000),
+    "large texts, now in one column, now in another": (
+        {f"c{number}": "Nullable(String)" for number in range(40)},
+        lambda: [b'{"c%d":"%s"}' % (number % 40, b"x" * 900_000) for number in range(120)]),
+    "letters of six bytes for each of the record": ({"v": "UInt8"}, lambda: [b"\x7f" * 400] * 100_000),
+}
+
+
+@pytest.mark.parametrize("memory, prefetch, batch", [(16, 16, 16), pytest.param(32, 64, 64, marks=pytest.mark.long)])
+@pytest.mark.parametrize("what", HOSTILE)
+def test_memory_stays_within_the_stated_bound_whatever_stands_in_the_records(lab, what, memory, prefetch, batch):
+    fields, records = HOSTILE[what]
+    topic, payloads = lab.topic(1), records()
+    lab.produce(topic, payloads)
+    types = {name: field["type"] if isinstance(field, dict) else field for name, field in fields.items()}
+    table = lab.table(engine="Null", window=0, fields=types)
+    pipeline = lab.pipeline(topic, table, fields=fields, deduplicate=False, more={
+        "sinks": {"table": {"clickhouse": {"delivery": "at_least_once", "batch": {"max_bytes": f"{batch}MiB"}}}},
+        "state": {"memory": f"{memory}MiB"}, "prefetch": f"{prefetch}MiB"})
+    life = lab.engine(pipeline).start("--until-end")
+    most = 0
+    while not life.ended():
+        most = max(most, resident(life.process.pid, "VmHWM"))
+        time.sleep(0.05)
+    assert life.code == 0, life.tail()
+    stated = bound(prefetch, memory, batch)
+    assert most <= stated * MIB, f"{most // MIB} MiB, stated are {stated} MiB"
+
+
+def test_past_the_bound_of_dead_letters_the_source_waits_until_some_are_removed(lab):
+    topic = lab.topic(1)
+    lab.produce(topic, [b"no JSON " + b"x" * 1000] * 5000)
+    pipeline = lab.pipeline(topic, lab.table(), more={
+        "dead_letters": {"max_bytes": "1MiB", "max_delay": "20ms", "payload_max": "1KiB"}, "epoch": {"max_rows": 200}})
+    life = lab.engine(pipeline).start("--until-end")
+    said = "waiting for dead letters"
+    lab.until(lambda: said in life.log.read_text(), life)
+    time.sleep(2)
+    letters = list(pipeline.dead_letters.glob("*.jsonl"))
+    held = sum(path.stat().st_size for path in letters)
+    # What was under way comes too: an epoch or two.
+    assert 1 << 20 <= held < 3 << 20, held
+    assert not life.ended() and life.log.read_text().count(said) == 1
+    removed = 0
+    while True:
+        for path in pipeline.dead_letters.glob("*.jsonl"):
+            removed += path.read_bytes().count(b"\n")
+            path.unlink()
+        if life.ended():
+            break
+        time.sleep(0.2)
+    assert life.code == 0, life.tail()
+    assert removed + sum(path.read_bytes().count(b"\n") for path in pipeline.dead_letters.glob("*.jsonl")) == 5000

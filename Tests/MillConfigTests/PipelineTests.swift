@@ -16,7 +16,11 @@ import Testing
   #expect(sink.user == "default" && sink.password.revealed.isEmpty && sink.database == "default" && sink.delivery == .exactlyOnce)
   #expect(sink.batchRowCountMax == 500_000 && sink.batchByteCountMax == 64 << 20 && sink.batchDelayMaxMilliseconds == 1000)
   #expect(sink.settleMilliseconds == 5000 && sink.windowReserve == .auto && sink.provenanceColumn == "_millrace_batch")
-  #expect(pipeline.deadLetters == DeadLetterSettings(directory: "/srv/pipelines/dead-letters", delayMaxMilliseconds: 10_000))
+  #expect(
+    pipeline.deadLetters
+      == DeadLetterSettings(
+        directory: "/srv/pipelines/dead-letters", delayMaxMilliseconds: 10_000, byteCountMax: 10 << 30))
+  #expect(pipeline.source.plan.limits == RecordLimits(recordByteCountMax: 16 << 20, letterByteCountMax: 64 << 10))
   let checkpoint = CheckpointSettings(intervalMilliseconds: 10_000, directory: "/srv/pipelines/state/checkpoints", retainCount: 3)
   #expect(pipeline.checkpoint == checkpoint)
   #expect(pipeline.state == StateSettings(directory: "/srv/pipelines/state", memoryByteCount: 512 << 20))

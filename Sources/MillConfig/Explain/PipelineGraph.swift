@@ -118,6 +118,7 @@ package struct PipelineGraph: Hashable, Sendable {
       facts: [
         Fact(name: "path", value: pipeline.deadLetters.directory),
         Fact(name: "max_delay", value: duration(pipeline.deadLetters.delayMaxMilliseconds)),
+        Fact(name: "max_bytes", value: ScalarText.sizeText(pipeline.deadLetters.byteCountMax)),
       ])
   }
 

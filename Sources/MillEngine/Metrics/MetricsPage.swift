@@ -123,6 +123,10 @@ package struct MetricsPage {
     page.histogram(
       "millrace_checkpoint_stall_seconds", "Time that processing stood still to freeze the state.", (metrics.freezeSeconds.reading, []))
     page.histogram("millrace_fsync_seconds", "Time of each fsync.", (metrics.syncSeconds.reading, []))
+    page.gauge(
+      "millrace_dead_letter_bytes", "Bytes of this pipeline's files of dead letters; at dead_letters.max_bytes the source waits.",
+      .init(snapshot.progress.deadLetterBytes))
+    page.gauge("millrace_dead_letter_bytes_max", "dead_letters.max_bytes.", .init(snapshot.progress.deadLetterMaxBytes))
     page.gauge("millrace_log_bytes", "Bytes of the epoch log on the disk.", .init(snapshot.logByteCount))
   }
 

@@ -4,7 +4,7 @@ package struct LogicalRecord: Hashable, Sendable {
   package enum Content: Hashable, Sendable {
     case event(Event)
     /// No legal record of the plan: broken JSON, a missing field, a value out of range.
-    case garbage(String)
+    case garbage([UInt8])
     case tombstone
   }
 
@@ -54,7 +54,7 @@ package struct LogicalRecord: Hashable, Sendable {
       bytes += String(at).utf8
       bytes.append(UInt8(ascii: "}"))
       return bytes
-    case .garbage(let text): return Array(text.utf8)
+    case .garbage(let bytes): return bytes
     case .tombstone: return nil
     }
   }

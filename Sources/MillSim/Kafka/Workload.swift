@@ -89,14 +89,22 @@ package final class Workload {
   }
 
   private func garbage() -> LogicalRecord.Content {
-    switch draws.below(7) {
-    case 0: .tombstone
-    case 1: .garbage("")
-    case 2: .garbage("{\"event_id\":\"x\"")
-    case 3: .garbage("{\"event_id\":\"x\",\"k\":-1,\"amount\":1,\"at\":1}")
-    case 4: .garbage("{\"event_id\":\"x\",\"k\":1,\"at\":1}")
-    case 5: .garbage("{\"event_id\":7,\"k\":1,\"amount\":1,\"at\":1}")
-    default: .garbage("{\"event_id\":\"x\",\"k\":1,\"amount\":1.5,\"at\":1} ")
+    switch draws.below(15) {
+    case 7: return .garbage([UInt8](repeating: UInt8(draws.within(0...255)), count: Self.recordByteCountMax + draws.within(1...200)))
+    case 0: return .tombstone
+    case 1: return .garbage([])
+    case 2: return .garbage(Array("{\"event_id\":\"x\"".utf8))
+    case 3: return .garbage(Array("{\"event_id\":\"x\",\"k\":-1,\"amount\":1,\"at\":1}".utf8))
+    case 4: return .garbage(Array("{\"event_id\":\"x\",\"k\":1,\"at\":1}".utf8))
+    case 5: return .garbage(Array("{\"event_id\":7,\"k\":1,\"amount\":1,\"at\":1}".utf8))
+    case 6: return .garbage(Array("{\"event_id\":\"x\",\"k\":1,\"amount\":1.5,\"at\":1} ".utf8))
+    default: return .garbage(Array(Self.whole[..<draws.within(1...Self.whole.count - 1)]))
     }
   }
+
+  /// Bytes of a record that are too many.
+  static let recordByteCountMax = 200
+
+  /// A record that may be cut at any byte, mostly amid an escape or a letter of several bytes.
+  private static let whole = Array(#"{"event_id":"ж\\n€\"é\u00e9\t😀\\ж\/€😀\ud83d\ude00é","k":1,"amount":1,"at":1}"#.utf8)
 }

@@ -24,7 +24,7 @@ enum Job {
 
   static func source(_ scenario: Scenario) throws(PlanProblem) -> SourcePlan {
     let isOld = scenario.destination == .readBackOld
-    return try SourcePlan(
+    var plan = try SourcePlan(
       name: "events", topic: "events",
       fields: [
         FieldPlan(name: "event_id", type: .string), FieldPlan(name: "k", type: .uint32), FieldPlan(name: "amount", type: .int64),
@@ -35,6 +35,8 @@ enum Job {
       eventTime: scenario.hasEventTime
         ? EventTimePlan(
           fieldIndex: 3, outOfOrderness: scenario.outOfOrderness, idleAfter: scenario.idleAfter, maxAhead: scenario.maxAhead) : nil)
+    plan.limits = RecordLimits(recordByteCountMax: Workload.recordByteCountMax, letterByteCountMax: 64)
+    return plan
   }
 
   static func rules(_ scenario: Scenario) -> Oracle.Rules {
@@ -50,6 +52,8 @@ enum Job {
   static func isOlder(_ hash: UInt64) -> Bool { (olderPlan.hash...olderPlan.hash + 0xffff).contains(hash) }
 
   static func olderSource(_ plan: SourcePlan) -> SourcePlan {
+    var plan = plan
+    plan.limits = nil
     guard let time = plan.eventTime else { return plan }
     return plan.replacing(
       eventTime: EventTimePlan(
@@ -64,6 +68,7 @@ enum Job {
     options.untilEnd = untilEnd
     options.epochMaxRows = scenario.epochRows
     options.epochMaxDelayMilliseconds = scenario.epochDelay
+    options.epochMaxRowBytes = scenario.epochRowBytes
     options.batchMaxRows = UInt64(scenario.batchRows)
     options.batchMaxDelayMilliseconds = scenario.batchDelay
     options.deadLetterMaxDelayMilliseconds = scenario.deadLetterDelay

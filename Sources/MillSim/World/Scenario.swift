@@ -66,6 +66,8 @@ package struct Scenario: Sendable {
   package var upgradeAt: Int64 = 0
   package var lateRate = 0.0
   package var garbageRate = 0.0
+  /// Bytes of rows that an epoch may have.
+  package var epochRowBytes = 32 << 20
   package var exactKeys = false
 
   // The engine's sizes
@@ -178,6 +180,7 @@ package struct Scenario: Sendable {
     drawOthers()
     // A stream of its own: what the others draw stays.
     bucketsPerLevel = Draws.stream(seed: seed, "buckets").pick([1, 4, 32])
+    epochRowBytes = Draws.stream(seed: seed, "row bytes").pick([32 << 20, 20_000, 2000, 1000])
     let ahead = Draws.stream(seed: seed, "ahead")
     maxAhead = ahead.pick([1000, 20_000, 600_000])
     aheadRate = ahead.pick([0, 0, 0.01, 0.05])

@@ -174,6 +174,7 @@ package final class World {
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
     parts.sealByteCountMax = scenario.sealBytes
     if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlan: olderSource, deduplicate: deduplicate)] }
+    parts.slackSeed = SeededRandom(scenario.seed).split("slack").split(UInt64(incarnation)).seed
     let trace = trace
     let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
     engine.trace = { [self] event, commands in

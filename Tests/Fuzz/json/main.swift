@@ -35,13 +35,31 @@ private let seeds = [
 
 private let decoder = lasting { RecordDecoder(plan: makePlan()) }
 private let rows = lasting { DecodedRows(decoder.plan) }
+private let others = lasting { DecodedRows(decoder.plan) }
+nonisolated(unsafe) private var slackBytes = SeededRandom(1)
 
-unsafe runFuzzer(seeds: seeds.map { Array($0.utf8) }) { data in
+/// Decodes the one record; its buffer is of exactly its size, so that the sanitizer sees a load behind the slack.
+private func decode(_ data: UnsafeRawBufferPointer, into rows: DecodedRows) -> [DecodeFailure] {
   rows.removeAll()
   var failures: [DecodeFailure] = []
-  // A buffer of exactly this size, so that the sanitizer sees a load behind its slack.
   let buffer = RecordBuffer(nextOffset: 0, capacity: max(data.count, 1))
   unsafe buffer.append(offset: 0, timestamp: 0, key: nil, payload: data, headers: nil)
+  unsafe buffer.fillSlack(&slackBytes)
   decoder.decode(buffer, first: 1, partition: 0, into: rows, failures: &failures)
+  return failures
+}
+
+private func bytes(_ column: Column) -> [UInt8] {
+  unsafe Array(column.bytes.raw) + Array(column.ends.raw) + Array(column.nulls.raw)
+}
+
+unsafe runFuzzer(seeds: seeds.map { Array($0.utf8) }) { data in
+  let failures = unsafe decode(data, into: rows)
   demand(rows.rowCount + failures.count == 1, "\(rows.rowCount) rows and \(failures.count) failures of one record")
+  // What stands behind a record decides nothing (R3).
+  let again = unsafe decode(data, into: others)
+  demand(again == failures, "\(failures) before other bytes, \(again) before these")
+  for (one, other) in zip(rows.block.columns, others.block.columns) {
+    demand(bytes(one) == bytes(other), "another \(one.type) before other bytes")
+  }
 }

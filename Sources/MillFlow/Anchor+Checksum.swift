@@ -1,5 +1,4 @@
 internal import MillBase
-package import MillFlow
 
 extension Anchor {
   /// ``Anchor/checksum`` of a record; nil stands for a null key or payload.

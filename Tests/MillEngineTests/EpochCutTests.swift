@@ -1,0 +1,80 @@
+import MillBase
+import MillEngine
+import MillFlow
+import Testing
+
+/// How far an epoch goes into the buffers.
+struct EpochCutTests {
+  private let bound: RowBound
+
+  init() throws {
+    // 16 bytes of a row for each of a record.
+    bound = RowBound(try SourcePlan(name: "s", topic: "t", fields: [FieldPlan(name: "v", type: .array(.int256))]))
+  }
+
+  private func append(_ count: Int, of byteCount: Int, to buffer: RecordBuffer) {
+    let payload = [UInt8](repeating: 0x30, count: byteCount)
+    for _ in 0..<count {
+      // Every other offset: markers stand between.
+      unsafe payload.withUnsafeBytes {
+        unsafe buffer.append(offset: buffer.nextOffset + 1, timestamp: 0, key: nil, payload: $0, headers: nil)
+      }
+    }
+  }
+
+  private func cost(_ buffers: [RecordBuffer], _ ends: [Int64]) -> Int {
+    zip(buffers, ends).reduce(0) { sum, pair in
+      let count = pair.0.count(before: pair.1)
+      return sum + bound.rowByteCount(recordCount: count, byteCount: pair.0.byteCount(ofFirst: count))
+    }
+  }
+
+  @Test func `all that fits is taken at once`() {
+    let buffers = (0..<3).map { _ in RecordBuffer(nextOffset: 0) }
+    append(10, of: 100, to: buffers[1])
+    var cut = EpochCut(bound, byteCountMax: 1 << 20)
+    #expect(cut.ends(buffers) == nil && !cut.isPassed(by: buffers))
+  }
+
+  @Test(arguments: UInt64(1)...30)
+  func `what doesn't fit is worked off in epochs that do, and no partition waits for another one's backlog`(seed: UInt64) {
+    var random = SeededRandom(seed)
+    let buffers = (0..<5).map { _ in RecordBuffer(nextOffset: 0) }
+    for buffer in buffers { append(random.next(below: 200), of: random.pick([3, 100, 3000]), to: buffer) }
+    let most = random.pick([20_000, 100_000, 500_000])
+    var cut = EpochCut(bound, byteCountMax: most)
+    var epochs = 0
+    var taken = [Int](repeating: 0, count: 5)
+    let counts = buffers.map(\.count)
+    while let ends = cut.ends(buffers) {
+      epochs += 1
+      #expect(cut.isPassed(by: buffers))
+      let some = zip(buffers, ends).map { $0.count(before: $1) }
+      let total = some.reduce(0, +)
+      #expect(total > 0 && (total == 1 || cost(buffers, ends) <= most), "\(some)")
+      for (index, buffer) in buffers.enumerated() {
+        #expect(ends[index] <= buffer.nextOffset)
+        buffer.consume(some[index])
+        taken[index] += some[index]
+      }
+    }
+    #expect(zip(buffers, zip(counts, taken)).allSatisfy { $0.count == $1.0 - $1.1 })
+    // The shares are those of what waits: about as much is left of each.
+    #expect(epochs < 1000)
+  }
+
+  @Test func `records of which none fits in its share come one by one, from each partition in its turn`() {
+    let buffers = (0..<3).map { _ in RecordBuffer(nextOffset: 0) }
+    for buffer in buffers { append(4, of: 10_000, to: buffer) }
+    var cut = EpochCut(bound, byteCountMax: 1000)
+    var order: [Int] = []
+    while let ends = cut.ends(buffers) {
+      let some = zip(buffers, ends).map { $0.count(before: $1) }
+      #expect(some.reduce(0, +) == 1)
+      order.append(some.firstIndex(of: 1) ?? -1)
+      for (index, buffer) in buffers.enumerated() { buffer.consume(some[index]) }
+    }
+    // The last one needs no cut.
+    #expect(order.count == 11 && Set(order.prefix(3)) == [0, 1, 2], "\(order)")
+  }
+}
