@@ -22,7 +22,8 @@ extension ClickHouseSink {
       switch Classification.questionAnswer(answer, user: user) {
       case .failure(let failure): done(failure.answer)
       case .success(let bytes):
-        let pieces = PartitionCut.pieces(bytes, rowCount: Int(batch.rowCount), partitionsMax: partitionsMax)
+        let pieces = PartitionCut.pieces(
+          bytes, rowCount: Int(batch.rowCount), partitionsMax: partitionsMax, piecesMax: PartitionCut.piecesMax(of: batch))
         done(
           pieces.map(SinkAnswer.pieces) ?? .unanswered(reason: "unreadable answer: \(String(decoding: bytes.prefix(100), as: UTF8.self))"))
       }
@@ -32,13 +33,16 @@ extension ClickHouseSink {
 
 /// Which rows go into which piece. Pure.
 package enum PartitionCut {
-  /// One retire names them all, and its record must fit into a segment of the log.
-  package static let piecesMax = 256
+  /// One retire names them all, each with its columns, and its record must fit into a segment of the log, which may be as small as 4 MiB.
+  package static func piecesMax(of batch: SealedBatch) -> Int {
+    let each = batch.columns.reduce(256 + 2 * batch.token.utf8.count) { $0 + $1.name.utf8.count + $1.type.utf8.count + 16 }
+    return min(256, max(2, (1 << 20) / each))
+  }
 
   /// Rows of each piece as runs of neighbours, every row in exactly one piece; no pieces where there are no more partitions than that. nil:
   /// the answer isn't about these rows.
   /// - Parameter answer: a line for each partition, `[0,5,6]`: the numbers of its rows, from 0.
-  package static func pieces(_ answer: [UInt8], rowCount: Int, partitionsMax: Int) -> [[Range<Int>]]? {
+  package static func pieces(_ answer: [UInt8], rowCount: Int, partitionsMax: Int, piecesMax: Int) -> [[Range<Int>]]? {
     let none = Int32(-1)
     var partitionOf = [Int32](repeating: none, count: rowCount)
     var (partition, seen) = (Int32(0), 0)

@@ -1,10 +1,11 @@
 import MillBase
 import MillClickHouse
+import MillLog
 import Testing
 
 @Suite struct PartitionCutTests {
   private func pieces(_ answer: String, _ rowCount: Int, _ partitionsMax: Int) -> [[Range<Int>]]? {
-    PartitionCut.pieces(Array(answer.utf8), rowCount: rowCount, partitionsMax: partitionsMax)
+    PartitionCut.pieces(Array(answer.utf8), rowCount: rowCount, partitionsMax: partitionsMax, piecesMax: 256)
   }
 
   @Test func `rows go by their partitions, neighbours in one run`() {
@@ -46,8 +47,19 @@ import Testing
     }
   }
 
-  @Test func `one retire names at most 256 pieces`() throws {
-    let answer = (0..<10_000).map { "[\($0)]\n" }.joined()
-    #expect(try #require(pieces(answer, 10_000, 1)).count <= PartitionCut.piecesMax)
+  @Test func `one retire names no more pieces than its record has room for`() throws {
+    func batch(_ columnCount: Int) -> SealedBatch {
+      SealedBatch(
+        destination: .table, number: 1, rowStart: 0, rowCount: 9, digest: Digest128(low: 0, high: 0), token: String(repeating: "x", count: 100),
+        chunks: [], originChunkCount: 0, byteCount: 0, target: "d.t",
+        columns: (0..<columnCount).map { BatchColumn(name: "a_column_\($0)", type: "LowCardinality(Nullable(String))") })
+    }
+    #expect(PartitionCut.piecesMax(of: batch(5)) == 256)
+    for columnCount in [100, 1000, 30_000] {
+      let most = PartitionCut.piecesMax(of: batch(columnCount))
+      #expect(most == 2 || most > 2 && most * columnCount * 50 < 2 << 20, "\(most) pieces of \(columnCount) columns")
+    }
+    let answer = Array((0..<10_000).map { "[\($0)]\n" }.joined().utf8)
+    #expect(try #require(PartitionCut.pieces(answer, rowCount: 10_000, partitionsMax: 1, piecesMax: 7)).count == 7)
   }
 }
