@@ -11,8 +11,13 @@ extension TableFacts {
     var who: [String] = []
     if lineages.count < others.count { who.append("other writers") }
     if !lineages.isEmpty { who.append("other lineages (\(lineages.joined(separator: ", ")))") }
-    return "\(table) has rows of \(who.joined(separator: " and of ")): if they still write, each of their INSERTs takes up to an entry a "
-      + "partition of the deduplication window of \(window). window_reserve says how many they may take while a doubt is settled; "
-      + "unlimited trusts in none"
+    let reserved =
+      reserve.map {
+        "window_reserve lets them take \($0) while a lost answer is settled; where they may take more, raise the window or write "
+          + "window_reserve: unlimited"
+      } ?? "window_reserve is unlimited: a lost answer takes `settle` until it is settled"
+    return
+      "\(table) has rows of \(who.joined(separator: " and of ")): if they still write, each of their INSERTs takes an entry for each table "
+      + "partition of the deduplication window of \(window); \(reserved)"
   }
 }

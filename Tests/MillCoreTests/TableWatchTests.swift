@@ -80,3 +80,24 @@ import Testing
     }
   }
 }
+
+@Suite struct OtherWritersTests {
+  private func facts(_ mode: DeliveryMode, reserve: Int?, _ writers: [String]) -> TableFacts {
+    TableFacts(
+      mode: mode, window: 1000, partitionsMax: 1, reserve: reserve, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: [],
+      writers: writers)
+  }
+
+  @Test func `rows of others are told with what follows for the window, our own are not`() {
+    let ours = Lineage(0xabc)
+    func text(_ writers: [String], reserve: Int? = 500, mode: DeliveryMode = .tokenAndProvenance) -> String? {
+      facts(mode, reserve: reserve, writers).othersWarning([ours], table: "d.t")
+    }
+    #expect(text([]) == nil && text(["mr-\(ours)"]) == nil)
+    #expect(text(["", "mr-\(ours)"])?.hasPrefix("d.t has rows of other writers: ") == true)
+    #expect(text(["", "x", "mr-\(Lineage(5))"])?.contains("of other writers and of other lineages (mr-\(Lineage(5)))") == true)
+    #expect(text(["x"])?.contains("window of 1000; window_reserve lets them take 500") == true)
+    #expect(text(["x"], reserve: nil)?.contains("window_reserve is unlimited") == true)
+    #expect(text(["x"], mode: .readBack) == nil, "where every INSERT is read back the window doesn't matter")
+  }
+}
