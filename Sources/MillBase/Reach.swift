@@ -25,7 +25,7 @@ package enum Branch: String, CaseIterable, Sendable {
   // R10: the other modes
   case r10FirstInTime, r10FirstCounted, r10TokenOnly, r10AtLeastOnce, r10WindowOutlived
   // R11: bisection
-  case r11RefusedClean, r11CountedNone, r11CountedAll, r11UnknownOutcome, r11Halved, r11DeadLetter, r11Recovered, r11Done
+  case r11RefusedClean, r11CountedNone, r11CountedAll, r11UnknownOutcome, r11Halved, r11CutByPartition, r11DeadLetter, r11Recovered, r11Done
   // R14: checkpoints
   case r14Frozen, r14Published, r14NothingPending, r14UnackedInManifest, r14UntilEnd, r14Terminated, r14FlushBetween
   // R15: witness

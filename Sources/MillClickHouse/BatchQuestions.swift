@@ -25,6 +25,10 @@ package final class BatchQuestions {
   /// Columns that the table has now.
   private let columns: Set<String>
   private let family: DeliveryChoice.Family
+  /// Columns that the table empties by a TTL: what they hold proves nothing.
+  package let emptied: Set<String>
+  /// Why rows may be gone by right, so that fewer than were sealed prove nothing; nil: they stay.
+  package let rowsLeave: String?
 
   /// Looks at the servers and the table; `options` name them, with a provenance column. The first replica that answers is asked from then
   /// on, once it has all that was committed at any.
@@ -76,18 +80,20 @@ package final class BatchQuestions {
     self.provenance = provenance
     self.columns = columns
     family = DeliveryChoice.family(of: look.engine)
+    emptied = Set(look.columns.filter { !$0.ttl.isEmpty }.map(\.name))
+    rowsLeave = look.rowsLeave(options.table, provenance: provenance)
     requests = Requests(options: options, dialect: look.dialect, isShared: look.engine.hasPrefix("Shared"))
   }
 
   /// Every batch that the table has rows of, with a token in a range; in the order of the tokens.
   /// - Parameters:
   ///   - after: greater than this, or where `isInclusive` equal.
-  ///   - shape: whose columns the content sum goes over; columns that the table has no more: no sum.
+  ///   - shape: whose columns the content sum goes over; columns that the table has no more, or empties: no sum.
   package func batches(
     _ table: TableName, after: String, isInclusive: Bool, upTo: String, _ shape: BatchShape
   ) -> Result<[BatchRows], QuestionFailure> {
     let sums = ContentSum.questions(shape.columns, provenance: provenance)
-    let hasAll = !sums.isEmpty && sums.allSatisfy { columns.contains($0.column) }
+    let hasAll = !sums.isEmpty && sums.allSatisfy { columns.contains($0.column) && !emptied.contains($0.column) }
     let column = SQL.name(provenance)
     let list = ([column, "count()"] + (hasAll ? sums.map(\.expression) : [])).joined(separator: ", ")
     let statement =
@@ -108,6 +114,11 @@ package final class BatchQuestions {
       }
       return .success(found)
     }
+  }
+
+  /// The columns of a content sum that the table empties, so that it can't be compared.
+  package func emptied(of shape: BatchShape) -> [String] {
+    ContentSum.questions(shape.columns, provenance: provenance).map(\.column).filter(emptied.contains)
   }
 
   /// Rows of all batches that aren't of these prefixes: other writers', or of a pipeline that had this table before.
@@ -158,11 +169,11 @@ package final class BatchQuestions {
     }
   }
 
-  /// Columns by which rows can be told apart: not the batch's name, none that the table lost, no floats (NaN isn't NaN), no maps; on old
-  /// servers no wide decimals, which can kill them.
+  /// Columns by which rows can be told apart: not the batch's name, none that the table lost or empties, no floats (NaN isn't NaN), no maps;
+  /// on old servers no wide decimals, which can kill them.
   private func comparable(_ shape: BatchShape) -> [String] {
     shape.columns.filter { column in
-      guard column.name != provenance, columns.contains(column.name) else { return false }
+      guard column.name != provenance, columns.contains(column.name), !emptied.contains(column.name) else { return false }
       let type = column.type
       let isFrail = type.contains("Float") || type.contains("Map(") || (!requests.dialect.isAtLeast(20, 1) && type.contains("Decimal"))
       return !isFrail

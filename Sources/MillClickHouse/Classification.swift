@@ -35,7 +35,8 @@ package enum Classification {
       switch reading(response) {
       case .success:
         return response.body.isEmpty ? .committed : .unknown(reason: "HTTP 200 with an unexpected body: \(excerpt(response.body))")
-      case .unreadable(let reason): return .unknown(reason: reason)
+      case .unreadable(let reason):
+        return isTooLarge(response) ? .refused(.tooLarge, code: response.status, message: reason) : .unknown(reason: reason)
       case .failed(let error):
         let text = ending(response)
         let meaning = ErrorTable.meaning(of: error.code, text)
@@ -55,6 +56,29 @@ package enum Classification {
 
   /// FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, which says no more than the statement makes it say.
   private static let thrown = 395
+
+  /// What mends an answer that comes again however often it is asked for; empty for those that may pass.
+  private static func remedy(_ response: HTTPResponse) -> String {
+    switch response.status {
+    case 300..<400:
+      let target = response.headers["location"].map { " to \(excerpt(Array($0.utf8)))" } ?? ""
+      return "waiting doesn't mend this: the address leads elsewhere\(target); write the right one into url"
+    case 401, 403, 407: return "waiting doesn't mend this: user and password, or what stands before ClickHouse, don't let the request in"
+    case 404, 405, 410: return "waiting doesn't mend this: there is no ClickHouse at this address; look at url, its path too"
+    case 414, 431:
+      return "waiting doesn't mend this: the statement is too long for what stands before ClickHouse (nginx: large_client_header_buffers)"
+    default: return ""
+    }
+  }
+
+  /// Whether a proxy says that the body was too large for it, in the status' own meaning or in plain words of another one.
+  private static func isTooLarge(_ response: HTTPResponse) -> Bool {
+    if response.status == 413 { return true }
+    guard (400..<500).contains(response.status) else { return false }
+    let text = excerpt(response.body).lowercased()
+    return ["entity too large", "payload too large", "content too large", "body too large", "body is too large"].contains(
+      where: text.contains)
+  }
 
   private enum ViewPlace { case none, possible, certain }
 
@@ -98,7 +122,8 @@ package enum Classification {
       return .failed(error)
     }
     if let error = serverError(in: message(response.body)) { return .failed(error) }
-    return .unreadable("HTTP \(response.status): \(excerpt(response.body))")
+    let remedy = remedy(response)
+    return .unreadable("HTTP \(response.status): \(excerpt(response.body))" + (remedy.isEmpty ? "" : " (\(remedy))"))
   }
 
   private static func outcome(of error: ServerError, _ meaning: ErrorMeaning, isOnePart: Bool) -> SinkAnswer {

@@ -16,7 +16,9 @@ extension ClickHouseSink {
   /// One replica after the other.
   private func look(at rest: [Int], _ looks: [Look], _ done: @escaping @Sendable ([Look]) -> Void) {
     guard let replica = rest.first else { return done(looks) }
-    Looking(options: options, transport: replicas.transport(replica)).look { [self] outcome in
+    let isFirst = state.withLock { $0.look == nil }
+    Looking(options: options, transport: replicas.transport(replica), asksWriters: isFirst && options.delivery == .exactlyOnce).look {
+      [self] outcome in
       look(at: Array(rest.dropFirst()), looks + [(replica, outcome)], done)
     }
   }

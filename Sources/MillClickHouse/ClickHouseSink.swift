@@ -38,7 +38,8 @@ package final class ClickHouseSink: Sendable {
   /// The table as it was last described; nil before, or after it was found unfit.
   package var chosen: ChosenTable? { state.withLock { $0.chosen } }
 
-  /// - Parameter body: the batch's chunks that are sent (without its origins), in order; called for INSERTs only, before `perform` returns.
+  /// - Parameter body: the batch's chunks that are sent (without its origins), in order; called for INSERTs and pieces only, before
+  ///   `perform` returns.
   package func perform(_ request: SinkRequest, body: () throws -> [[UInt8]], done: @escaping @Sendable (SinkAnswer) -> Void) {
     switch request {
     case .describe(let pending): describe(pending, done)
@@ -55,6 +56,7 @@ package final class ClickHouseSink: Sendable {
           batch, into: table, attempt: attempt, deadline: deadline, looks: looks, partitionsMax: partitionsMax,
           partitionKey: chosen.partitionKey, provenance: provenance, block: try Frames.decode(chunks))
       }
+    case .pieces(let batch, let partitionsMax): pieces(batch, partitionsMax, body, done)
     case .serverTime: askTime(done)
     case .count(let target, let token): count(target, token, done)
     case .running(let prefix):

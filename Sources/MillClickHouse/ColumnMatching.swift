@@ -18,13 +18,14 @@ package struct SinkField: Hashable, Sendable {
 
 /// Which field feeds which column (pipeline format §1.3).
 package enum ColumnMatching {
-  /// The columns to send, in the table's order, and all problems; without problems every column is fed.
+  /// The columns to send, in the table's order, all problems, and what is to be told; without problems every column gets a value.
   /// - Parameter provenance: the provenance column's name, fed by nobody.
   package static func match(
-    _ fields: [SinkField], _ columns: [DescribedColumn], provenance: String?, isReplicated: Bool, table: TableName
-  ) -> (columns: [TargetColumn], problems: [String]) {
+    _ fields: [SinkField], _ columns: [DescribedColumn], provenance: String?, isReplicated: Bool, isStrict: Bool = false, table: TableName
+  ) -> (columns: [TargetColumn], problems: [String], warnings: [String]) {
     var matched: [TargetColumn] = []
     var problems: [String] = []
+    var warnings: [String] = []
     for (field, name) in fields.flatMap({ field in field.columns.map { (field, $0) } }) {
       guard let column = columns.first(where: { $0.name == name }) else {
         problems.append(
@@ -48,7 +49,12 @@ package enum ColumnMatching {
         continue
       }
       guard let source = feeding.first else {
-        if let problem = unfed(column, isReplicated: isReplicated, table: table) { problems.append(problem) }
+        if column.defaultKind.isEmpty {
+          let text = lacksField(column, isStrict: isStrict, table)
+          if isStrict { problems.append(text) } else { warnings.append(text) }
+        } else if isReplicated, let problem = unrepeatable(column, table) {
+          problems.append(problem)
+        }
         continue
       }
       let field = fields[source]
@@ -67,7 +73,7 @@ package enum ColumnMatching {
       }
       matched.append(TargetColumn(name: column.name, type: type, typeText: column.type, source: source))
     }
-    return (matched, problems)
+    return (matched, problems, warnings)
   }
 
   /// What encodes today's fields as a batch of these columns was encoded, also where the table has been altered since.
@@ -75,23 +81,25 @@ package enum ColumnMatching {
     // Where there is one it stands last, and no field feeds it.
     let provenance = sealed.last.flatMap { last in fields.contains { $0.columns.contains(last.name) } ? nil : last }
     let columns = sealed.dropLast(provenance == nil ? 0 : 1).map { DescribedColumn(name: $0.name, type: $0.type) }
-    let (matched, problems) = match(fields, columns, provenance: nil, isReplicated: false, table: table)
+    let (matched, problems, _) = match(fields, columns, provenance: nil, isReplicated: false, isStrict: true, table: table)
     guard problems.isEmpty else { return .failure(Refusal(problems: problems)) }
     return .success(BlockEncoder(columns: matched, provenance: provenance))
   }
 
-  private static func unfed(_ column: DescribedColumn, isReplicated: Bool, table: TableName) -> String? {
+  private static func lacksField(_ column: DescribedColumn, isStrict: Bool, _ table: TableName) -> String {
     let name = SQL.name(column.name)
-    if column.defaultKind.isEmpty {
-      return "column \(name) of \(table) has no field and no DEFAULT: give it a field of type \(column.type), or "
-        + "ALTER TABLE \(table.quoted) MODIFY COLUMN \(name) DEFAULT …"
-    }
-    guard isReplicated, let call = chance.first(where: { column.defaultExpression.lowercased().contains($0.lowercased() + "(") }) else {
-      return nil
-    }
+    let what = "column \(name) of \(table) has no field and no DEFAULT"
+    let remedy = "give it a field of type \(column.type), or ALTER TABLE \(table.quoted) MODIFY COLUMN \(name) DEFAULT …"
+    return isStrict
+      ? "\(what), which strict_columns refuses: \(remedy)" : "\(what): each row gets the default of \(column.type). Else \(remedy)"
+  }
+
+  /// Whether a retry on another replica would store another value than the first try.
+  private static func unrepeatable(_ column: DescribedColumn, _ table: TableName) -> String? {
+    guard let call = chance.first(where: { column.defaultExpression.lowercased().contains($0.lowercased() + "(") }) else { return nil }
     return
-      "column \(name) of \(table) has DEFAULT \(column.defaultExpression): a retry on another replica would store another value of \(call)(); "
-      + "give it a field"
+      "column \(SQL.name(column.name)) of \(table) has DEFAULT \(column.defaultExpression): a retry on another replica would store another "
+      + "value of \(call)(); give it a field"
   }
 
   /// Functions whose value differs from one call or replica to the next.

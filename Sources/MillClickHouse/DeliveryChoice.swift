@@ -31,8 +31,9 @@ package enum DeliveryChoice {
     let table = options.table
     let provenanceColumn = options.provenanceColumn.flatMap { name in look.columns.first { $0.name == name } }
     var problems: [String] = []
-    let (columns, unmatched) = ColumnMatching.match(
-      fields, look.columns, provenance: provenanceColumn?.name, isReplicated: family(of: look.engine) != .plain, table: table)
+    let (columns, unmatched, unfed) = ColumnMatching.match(
+      fields, look.columns, provenance: provenanceColumn?.name, isReplicated: family(of: look.engine) != .plain,
+      isStrict: options.strictColumns, table: table)
     problems += unmatched
     if let provenanceColumn, !(provenanceColumn.isInsertable && ["String", "LowCardinality(String)"].contains(provenanceColumn.type)) {
       problems.append(
@@ -45,6 +46,7 @@ package enum DeliveryChoice {
     var choice = ModeChoice(look: look, options: options, hasProvenance: provenance != nil)
     choice.decide()
     problems += choice.problems
+    if options.delivery == .exactlyOnce { problems += ColumnTTL.problems(look, provenance: provenance?.name, table) }
     if choice.mode != .atLeastOnce { problems += keyProblems(look, sent: Set(batchColumns.map(\.name)), table) }
     if provenance != nil || choice.mode == .readBack { problems += nameProblems(batchColumns, look.dialect, table) }
     problems += lengthProblems(batchColumns, look, options, mode: choice.mode)
@@ -53,7 +55,9 @@ package enum DeliveryChoice {
       mode: choice.mode, window: choice.window, partitionsMax: choice.partitionsMax, reserve: choice.reserve,
       windowSeconds: choice.windowSeconds,
       identity: namesOneTable(options) ? identity(look) : "",
-      hasProvenance: provenance != nil && look.lacking.isDisjoint(with: [.rows, .catchUp]), warnings: choice.warnings)
+      hasProvenance: provenance != nil && look.lacking.isDisjoint(with: [.rows, .catchUp]),
+      warnings: choice.warnings + unfed + ColumnTTL.warnings(look, sent: batchColumns.map(\.name), provenance: provenance?.name, table),
+      notes: choice.notes, writers: look.writers ?? [])
     return .success(
       ChosenTable(
         facts: facts, columns: columns, provenance: provenance, partitionKey: look.partitionKey, family: family(of: look.engine)))
@@ -111,13 +115,13 @@ package enum DeliveryChoice {
 
   /// R8 computes the partition key over the rows that are sent.
   private static func keyProblems(_ look: TableLook, sent: Set<String>, _ table: TableName) -> [String] {
-    let names = identifiers(in: look.partitionKey)
+    let names = KeyColumns.used(by: look.partitionKey, among: look.columns.map(\.name))
     var problems: [String] = []
     for column in look.columns where names.contains(column.name) {
       if !sent.contains(column.name) {
         problems.append(
           "the partition key \(look.partitionKey) of \(table) needs column \(SQL.name(column.name)), which isn't sent "
-            + "(\(column.defaultKind)): give it a field, or use a table whose key needs none")
+            + "(\(column.defaultKind.isEmpty ? "no field" : column.defaultKind)): give it a field, or use a table whose key needs none")
       } else if column.type.contains("Nullable("), !look.dialect.settings.contains("transform_null_in") {
         problems.append(
           "the partition key \(look.partitionKey) of \(table) can be NULL, and this server has no transform_null_in: "
@@ -125,30 +129,6 @@ package enum DeliveryChoice {
       }
     }
     return problems
-  }
-
-  /// Words and names in backticks of an expression.
-  static func identifiers(in expression: String) -> Set<String> {
-    var names: Set<String> = []
-    var bytes = Array(expression.utf8)[...]
-    while let byte = bytes.popFirst() {
-      var name: [UInt8] = []
-      if byte == UInt8(ascii: "`") || byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {
-        while let next = bytes.popFirst(), next != byte {
-          if next == UInt8(ascii: "\\"), let escaped = bytes.popFirst() { name.append(SQL.unescaped(escaped)) } else { name.append(next) }
-        }
-        if byte != UInt8(ascii: "'") { names.insert(String(decoding: name, as: UTF8.self)) }
-        continue
-      }
-      guard SQL.isPlainWord("_" + String(decoding: [byte], as: UTF8.self)) else { continue }
-      name.append(byte)
-      while let next = bytes.first, SQL.isPlainWord("_" + String(decoding: [next], as: UTF8.self)) {
-        name.append(next)
-        bytes.removeFirst()
-      }
-      names.insert(String(decoding: name, as: UTF8.self))
-    }
-    return names
   }
 
   private static func nameProblems(_ columns: [BatchColumn], _ dialect: Dialect, _ table: TableName) -> [String] {

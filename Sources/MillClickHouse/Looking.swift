@@ -6,6 +6,8 @@ internal import MillBase
 struct Looking: Sendable {
   let options: SinkOptions
   let transport: any Transport
+  /// Whether to ask who has written rows: once a start, as it reads a column of all rows.
+  var asksWriters = false
 
   typealias Outcome = Result<TableLook, QuestionFailure>
   typealias Rows = [[String]]
@@ -66,9 +68,28 @@ struct Looking: Sendable {
           if windows == nil { look.lacking.insert(.settings) }
           if processes == nil { look.lacking.insert(.processes) }
           if counted == nil { look.lacking.insert(.rows) }
-          askGrants(requests, look, mayCount: countable != nil, done)
+          let seen = look
+          askWriters(requests, columns, mayCount: counted != nil) { writers in
+            var look = seen
+            look.writers = writers
+            askGrants(requests, look, mayCount: countable != nil, done)
+          }
         }
       }
+    }
+  }
+
+  /// Nothing depends on it, so that any failure is no answer.
+  private func askWriters(
+    _ requests: Requests, _ columns: [DescribedColumn], mayCount: Bool, _ then: @escaping @Sendable ([String]?) -> Void
+  ) {
+    guard asksWriters, mayCount, let provenance = options.provenanceColumn, columns.contains(where: { $0.name == provenance }) else {
+      return then(nil)
+    }
+    let statement = Statements.Look.writers(options.table, provenance: provenance)
+    transport.send(requests.question(statement, secondsMax: 2)) { result in
+      guard case .success(let bytes) = Classification.questionAnswer(result, user: options.user) else { return then(nil) }
+      then(TabSeparated.rows(bytes).compactMap(\.first))
     }
   }
 
@@ -89,7 +110,7 @@ struct Looking: Sendable {
   /// What a count and a guarded INSERT read; asked for now: without it the first doubt could never be settled.
   private func countable(_ columns: [DescribedColumn], _ partitionKey: String) -> String? {
     guard let provenance = options.provenanceColumn, columns.contains(where: { $0.name == provenance }) else { return nil }
-    let key = DeliveryChoice.identifiers(in: partitionKey)
+    let key = KeyColumns.used(by: partitionKey, among: columns.map(\.name))
     let names = [provenance] + columns.map(\.name).filter { $0 != provenance && key.contains($0) }
     return Statements.Look.readable(options.table, columns: names)
   }
@@ -110,7 +131,8 @@ struct Looking: Sendable {
 
   private static func columns(_ described: Rows) -> [DescribedColumn] {
     described.filter { $0.count >= 4 }.map {
-      DescribedColumn(name: $0[0], type: $0[1], defaultKind: $0[2], defaultExpression: $0[3])
+      // Behind a comment and a codec, where the server knows it.
+      DescribedColumn(name: $0[0], type: $0[1], defaultKind: $0[2], defaultExpression: $0[3], ttl: $0.count > 6 ? $0[6] : "")
     }
   }
 

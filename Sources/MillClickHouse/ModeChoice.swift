@@ -11,6 +11,7 @@ struct ModeChoice {
   var windowSeconds = 0
   var partitionsMax = 1
   var warnings: [String] = []
+  var notes: [String] = []
   var problems: [String] = []
 
   init(look: TableLook, options: SinkOptions, hasProvenance: Bool) {
@@ -25,7 +26,8 @@ struct ModeChoice {
   /// R9: three batches' worth and what is left to others.
   private var windowNeeded: Int { 3 * partitionsMax + options.windowReserve.least }
   private var windowAlter: String {
-    "ALTER TABLE \(table.quoted) MODIFY SETTING \(windowSetting) = \(max(10_000, windowNeeded))"
+    // A hundred batches: as many may be in doubt after a start.
+    "ALTER TABLE \(table.quoted) MODIFY SETTING \(windowSetting) = \(max(10_000, 100 * partitionsMax, windowNeeded))"
   }
   private var columnAlter: String {
     "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(options.provenanceColumn ?? "_millrace_batch")) LowCardinality(String)"
@@ -35,9 +37,10 @@ struct ModeChoice {
     partitionsMax = Statements.hasPartitions(key: look.partitionKey) ? options.partitionsMax : 1
     warnViews()
     warnPlainPassword()
+    notePowerCuts()
     guard options.delivery == .exactlyOnce else { return addMissingRights([.insert]) }
     if let refusal = engineProblem() { return problems.append(refusal) }
-    if let ttl = deletingTTL() {
+    if let ttl = look.deletingTTL {
       problems.append(
         "\(table) has TTL \(ttl), which takes rows away, so that they can't be counted: remove it "
           + "(ALTER TABLE \(table.quoted) REMOVE TTL, or a scheduled DROP PARTITION), or use delivery: at_least_once")
@@ -97,6 +100,23 @@ struct ModeChoice {
     warnings.append("views hang on \(table) (\(names)): a crash of the server itself can lose or double rows of a view")
   }
 
+  /// A plain MergeTree syncs no part unless it is told to: the rows of the last seconds are gone after a power cut of its machine, acked or
+  /// not, and no replica has them.
+  private mutating func notePowerCuts() {
+    guard family == .plain, look.bareEngine.hasSuffix("MergeTree"), !look.lacking.contains(.settings) else { return }
+    let settings = ["fsync_after_insert", "fsync_part_directory"]
+    let off = settings.filter { (look.setting($0) ?? 0) == 0 }
+    guard !off.isEmpty else { return }
+    let loss = "a power cut of its machine takes the rows of the last seconds, also those that it has said to have"
+    guard settings.allSatisfy({ look.setting($0) != nil }) else {
+      return notes.append("\(table) is not replicated, and this server can't sync parts: \(loss)")
+    }
+    let values = off.map { "\($0) = 1" }.joined(separator: ", ")
+    notes.append(
+      "\(table) is not replicated and \(off.joined(separator: ", ")) is 0: \(loss). Safer, and slower: "
+        + "ALTER TABLE \(table.quoted) MODIFY SETTING \(values)")
+  }
+
   private mutating func warnPlainPassword() {
     guard !options.password.isEmpty else { return }
     for url in options.urls where url.hasPrefix("http://") && !Self.isLoopback(url) {
@@ -112,8 +132,7 @@ struct ModeChoice {
   }
 
   private func engineProblem() -> String? {
-    var engine = look.engine
-    for prefix in ["Replicated", "Shared"] where engine.hasPrefix(prefix) { engine.removeFirst(prefix.count) }
+    let engine = look.bareEngine
     if engine == "MergeTree" {
       guard family == .plain, options.urls.count > 1 else { return nil }
       return "\(table) is \(look.engine) on \(options.urls.count) servers, each with rows of its own, which is not one table: "
@@ -134,19 +153,5 @@ struct ModeChoice {
     case "Null": return "\(found), which keeps nothing: \(onlyMergeTree), and views on it; \(atLeastOnce)"
     default: return "\(found): \(onlyMergeTree); \(atLeastOnce)"
     }
-  }
-
-  /// The first element of the table's TTL that deletes or merges rows; moves and recompression don't matter.
-  private func deletingTTL() -> String? {
-    guard let start = look.engineFull.lastRange(ofText: " TTL ") else { return nil }
-    let end = look.engineFull.lastRange(ofText: " SETTINGS ")?.lowerBound ?? look.engineFull.endIndex
-    guard start.upperBound < end else { return nil }
-    var elements = [""]
-    var depth = 0
-    for character in look.engineFull[start.upperBound..<end] {
-      depth += character == "(" ? 1 : character == ")" ? -1 : 0
-      if character == ",", depth == 0 { elements.append("") } else { elements[elements.count - 1].append(character) }
-    }
-    return elements.first { !$0.contains(" TO DISK ") && !$0.contains(" TO VOLUME ") && !$0.contains(" RECOMPRESS ") }
   }
 }

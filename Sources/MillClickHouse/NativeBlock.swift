@@ -41,43 +41,48 @@ package struct NativeBlock: Sendable {
     self.values = values
   }
 
-  /// The rows as a block: the same bytes as the encoder would make of them alone, dictionaries included.
-  package func slice(_ rows: Range<Int>) -> [UInt8] {
+  /// The rows, run after run, as a block: the same bytes as the encoder would make of them alone, dictionaries included.
+  package func slice(_ runs: [Range<Int>]) -> [UInt8] {
     var out = GrowableBytes()
     Native.length(UInt64(columns.count), &out)
-    Native.length(UInt64(rows.count), &out)
-    write(rows, columnCount: columns.count, &out)
+    Native.length(UInt64(runs.reduce(0) { $0 + $1.count }), &out)
+    write(runs, columnCount: columns.count, &out)
     return unsafe Array(out.raw)
   }
 
   /// The rows in their first `columnCount` columns, as they come from ``BlockEncoder/encode(_:rows:memory:)``: for a batch that is frozen
   /// anew under a token of its own, without its provenance column.
-  package func encodedRows(_ rows: Range<Int>, columnCount: Int) -> EncodedRows {
+  package func encodedRows(_ runs: [Range<Int>], columnCount: Int) -> EncodedRows {
     precondition(columnCount <= columns.count, "\(columnCount) of \(columns.count) columns")
     var out = GrowableBytes()
-    write(rows, columnCount: columnCount, &out)
-    return EncodedRows(rowCount: rows.count, columns: out)
+    write(runs, columnCount: columnCount, &out)
+    return EncodedRows(rowCount: runs.reduce(0) { $0 + $1.count }, columns: out)
   }
 
   /// ``ContentSum`` of the rows in their first `columnCount` columns; nil: none of them counts.
-  package func contentSum(_ rows: Range<Int>, columnCount: Int) -> UInt64? {
-    precondition(rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
+  package func contentSum(_ runs: [Range<Int>], columnCount: Int) -> UInt64? {
+    check(runs)
     var sum: UInt64?
     for index in 0..<columnCount where ContentSum.kind(of: columns[index].type) != nil {
-      let part = rows.reduce(0) { $0 &+ values[index].contentValue($1, of: bytes) }
+      let part = runs.joined().reduce(0) { $0 &+ values[index].contentValue($1, of: bytes) }
       sum = (sum ?? 0) &+ part &* ContentSum.factor(index)
     }
     return sum
   }
 
-  private func write(_ rows: Range<Int>, columnCount: Int, _ out: inout GrowableBytes) {
-    precondition(rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
+  private func check(_ runs: [Range<Int>]) {
+    for run in runs { precondition(run.lowerBound >= 0 && run.upperBound <= rowCount, "rows \(run) of \(rowCount)") }
+  }
+
+  private func write(_ runs: [Range<Int>], columnCount: Int, _ out: inout GrowableBytes) {
+    check(runs)
+    let isEmpty = runs.allSatisfy(\.isEmpty)
     for index in 0..<columnCount {
       Native.text(columns[index].name, &out)
       Native.text(columns[index].type, &out)
-      if rows.isEmpty { continue }
+      if isEmpty { continue }
       NativeColumn.writePrefix(types[index], &out)
-      values[index].write(rows, of: bytes, &out)
+      values[index].write(runs, of: bytes, &out)
     }
   }
 

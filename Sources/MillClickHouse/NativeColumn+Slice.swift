@@ -14,18 +14,22 @@ extension NativeColumn {
     }
   }
 
-  /// The values `rows` as a column of their own, out of the block's bytes.
-  func write(_ rows: Range<Int>, of bytes: [UInt8], _ out: inout GrowableBytes) {
-    if let nullsStart { Self.copy(bytes, nullsStart + rows.lowerBound, rows.count, &out) }
+  /// The values of these rows, run after run, as a column of their own, out of the block's bytes.
+  func write(_ runs: [Range<Int>], of bytes: [UInt8], _ out: inout GrowableBytes) {
+    if let nullsStart { for run in runs { Self.copy(bytes, nullsStart + run.lowerBound, run.count, &out) } }
     switch values {
-    case .fixed(let start, let width): Self.copy(bytes, start + rows.lowerBound * width, rows.count * width, &out)
-    case .texts(let begins): Self.copy(bytes, begins[rows.lowerBound], begins[rows.upperBound] - begins[rows.lowerBound], &out)
-    case .dictionary(let keys, let start, let indexWidth):
-      writeDictionary(keys, start + rows.lowerBound * indexWidth, indexWidth, rows.count, of: bytes, &out)
+    case .fixed(let start, let width): for run in runs { Self.copy(bytes, start + run.lowerBound * width, run.count * width, &out) }
+    case .texts(let begins):
+      for run in runs { Self.copy(bytes, begins[run.lowerBound], begins[run.upperBound] - begins[run.lowerBound], &out) }
+    case .dictionary(let keys, let start, let indexWidth): writeDictionary(keys, start, indexWidth, runs, of: bytes, &out)
     case .list(let start, let parts):
-      let items = Self.items(start, rows, bytes)
-      for row in rows {
-        out.append((Self.word(bytes, start + row * 8, 8) - UInt64(items.lowerBound)).littleEndian)
+      var items: [Range<Int>] = []
+      var end: UInt64 = 0
+      for run in runs {
+        let its = Self.items(start, run, bytes)
+        for row in run { out.append((end + Self.word(bytes, start + row * 8, 8) - UInt64(its.lowerBound)).littleEndian) }
+        end += UInt64(its.count)
+        items.append(its)
       }
       for part in parts { part.write(items, of: bytes, &out) }
     }
@@ -34,8 +38,9 @@ extension NativeColumn {
   /// A dictionary of the keys that these values have, in the order in which they first appear, after the default (and the place of NULL):
   /// what the encoder makes of the values.
   private func writeDictionary(
-    _ keys: NativeColumn, _ start: Int, _ indexWidth: Int, _ count: Int, of bytes: [UInt8], _ out: inout GrowableBytes
+    _ keys: NativeColumn, _ start: Int, _ indexWidth: Int, _ runs: [Range<Int>], of bytes: [UInt8], _ out: inout GrowableBytes
   ) {
+    let count = runs.reduce(0) { $0 + $1.count }
     if count == 0 { return }
     let fixed = min(isNullAtZero ? 2 : 1, keys.count)
     var kept = Array(0..<fixed)
@@ -43,7 +48,7 @@ extension NativeColumn {
     for key in kept { places[key] = UInt32(key) }
     var indexes: [UInt32] = []
     indexes.reserveCapacity(count)
-    for place in 0..<count {
+    for place in runs.joined() {
       let key = Int(Self.word(bytes, start + place * indexWidth, indexWidth))
       if places[key] == .max {
         places[key] = UInt32(truncatingIfNeeded: kept.count)
@@ -52,7 +57,7 @@ extension NativeColumn {
       indexes.append(places[key])
     }
     Native.dictionaryHead(keyCount: kept.count, &out)
-    for key in kept { keys.write(key..<(key + 1), of: bytes, &out) }
+    for key in kept { keys.write([key..<(key + 1)], of: bytes, &out) }
     Native.indexes(indexes, keyCount: kept.count, &out)
   }
 

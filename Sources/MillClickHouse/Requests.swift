@@ -61,10 +61,14 @@ package struct Requests: Sendable {
       timeout: options.insertTimeoutMilliseconds)
   }
 
-  /// A question, or KILL. `fresh`: on a connection of its own.
-  package func question(_ statement: String, fresh: Bool = false) -> HTTPRequest {
+  /// A question, or KILL.
+  /// - Parameters:
+  ///   - fresh: on a connection of its own.
+  ///   - secondsMax: the server gives up after this time.
+  package func question(_ statement: String, fresh: Bool = false, secondsMax: Int? = nil) -> HTTPRequest {
     var request = request(
-      [("wait_end_of_query", "1")] + known(reading), body: Array(statement.utf8), contentType: "text/plain; charset=UTF-8",
+      [("wait_end_of_query", "1")] + known(reading + Self.describing + (secondsMax.map { [("max_execution_time", "\($0)")] } ?? [])),
+      body: Array(statement.utf8), contentType: "text/plain; charset=UTF-8",
       timeout: options.questionTimeoutMilliseconds)
     request.freshConnection = fresh
     return request
@@ -112,6 +116,11 @@ package struct Requests: Sendable {
       ("send_progress_in_http_headers", "0"), ("session_timezone", ""), ("use_query_cache", "0"), ("max_parallel_replicas", "1"),
       ("enable_parallel_replicas", "0"), ("allow_experimental_parallel_reading_from_replicas", "0"), ("limit", "0"), ("offset", "0"),
     ] + overflowModes.map { ($0, "throw") }
+
+  /// Settings of a profile by which DESCRIBE names fewer columns of its own, or more than the table's.
+  private static let describing = [
+    ("describe_compact_output", "0"), ("describe_include_subcolumns", "0"), ("describe_include_virtual_columns", "0"),
+  ]
 
   /// With `break` a server that reaches one of its limits answers 200 to a part of what was asked or sent.
   private static let overflowModes = [

@@ -43,6 +43,8 @@ package struct SinkOptions: Sendable {
   package var windowReserve: WindowReserve
   /// Table partitions that one block may touch, `max_partitions_per_insert_block` (R9's p).
   package var partitionsMax: Int
+  /// Whether every column needs a field or a DEFAULT.
+  package var strictColumns: Bool
   /// Time for a whole INSERT, its answer included.
   package var insertTimeoutMilliseconds: Int
   /// Time for a question.
@@ -51,6 +53,7 @@ package struct SinkOptions: Sendable {
   package init(
     urls: [String], user: String = "default", password: String = "", table: TableName, provenanceColumn: String? = "_millrace_batch",
     delivery: Delivery = .exactlyOnce, settleMilliseconds: Int = 5_000, windowReserve: WindowReserve = .auto, partitionsMax: Int = 100,
+    strictColumns: Bool = false,
     insertTimeoutMilliseconds: Int = 300_000, questionTimeoutMilliseconds: Int = 30_000
   ) {
     self.urls = urls
@@ -62,6 +65,7 @@ package struct SinkOptions: Sendable {
     self.settleMilliseconds = settleMilliseconds
     self.windowReserve = windowReserve
     self.partitionsMax = partitionsMax
+    self.strictColumns = strictColumns
     self.insertTimeoutMilliseconds = insertTimeoutMilliseconds
     self.questionTimeoutMilliseconds = questionTimeoutMilliseconds
   }

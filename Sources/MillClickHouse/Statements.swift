@@ -11,6 +11,7 @@ package import MillLog
 ///              AND (name, type) IN (('a', 'T'), …)) != N, 'TEXT') = 0]
 ///         [AND (K) NOT IN (SELECT DISTINCT (K) FROM `db`.`t` WHERE `p` = 'TOKEN')]  or, without a partition key,
 ///         [AND (SELECT count() FROM `db`.`t` WHERE `p` = 'TOKEN') = 0]
+///     SELECT groupArray(toUInt32(rowNumberInAllBlocks())) FROM batch GROUP BY (K) FORMAT TabSeparated
 ///     SELECT toUInt32(now()), uptime() FORMAT TabSeparated
 ///     SELECT count() FROM `db`.`t` WHERE `p` = 'TOKEN' FORMAT TabSeparated
 ///     SELECT query_id FROM system.processes WHERE startsWith(query_id, 'PREFIX') FORMAT TabSeparated
@@ -58,6 +59,11 @@ package enum Statements {
   /// Whether a partition key, as system.tables has it, cuts the table into partitions at all.
   package static func hasPartitions(key: String) -> Bool { !["", "tuple()", "()"].contains(key) }
 
+  /// The rows of the external table `batch`, numbered from 0 in its order, by table partition.
+  package static func rowsByPartition(key: String) -> String {
+    "SELECT groupArray(toUInt32(rowNumberInAllBlocks())) FROM batch GROUP BY (\(key)) FORMAT TabSeparated"
+  }
+
   package static let serverTime = "SELECT toUInt32(now()), uptime() FORMAT TabSeparated"
 
   package static func count(table: TableName, provenance: String, token: String) -> String {
@@ -99,6 +105,17 @@ package enum Statements {
     package static let windows = "SELECT name, value FROM system.merge_tree_settings FORMAT TabSeparated"
     /// Fails where the user may not read system.processes.
     package static let processes = "SELECT count() FROM system.processes FORMAT TabSeparated"
+
+    /// What the names of batches begin with, up to the lineage: a row for each writer, ``writersMax`` at most. It reads one column of all
+    /// rows, so that its time is bounded.
+    package static func writers(_ table: TableName, provenance: String) -> String {
+      let head = "substring(\(SQL.name(provenance)), 1, \(headByteCount))"
+      return "SELECT DISTINCT \(head) FROM \(table.quoted) LIMIT \(writersMax) FORMAT TabSeparated"
+    }
+
+    /// Of `mr-` and a lineage.
+    package static let headByteCount = 19
+    package static let writersMax = 16
 
     /// No row; fails where the user may not read the columns.
     package static func readable(_ table: TableName, columns: [String]) -> String {

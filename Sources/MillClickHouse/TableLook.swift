@@ -61,12 +61,15 @@ package struct DescribedColumn: Hashable, Sendable {
   /// `DEFAULT`, `MATERIALIZED`, `ALIAS`, `EPHEMERAL` or empty.
   package var defaultKind: String
   package var defaultExpression: String
+  /// After which the server empties it; or empty.
+  package var ttl: String
 
-  package init(name: String, type: String, defaultKind: String = "", defaultExpression: String = "") {
+  package init(name: String, type: String, defaultKind: String = "", defaultExpression: String = "", ttl: String = "") {
     self.name = name
     self.type = type
     self.defaultKind = defaultKind
     self.defaultExpression = defaultExpression
+    self.ttl = ttl
   }
 
   /// Whether an INSERT can name it.
@@ -90,6 +93,8 @@ package struct TableLook: Hashable, Sendable {
   package var mergeTreeSettings: [String: String]
   /// Rights that the user was found not to have.
   package var lacking: Set<Right>
+  /// What the names of the rows' batches begin with, up to the lineage; nil where it wasn't asked for, or took too long.
+  package var writers: [String]?
 
   package init(
     dialect: Dialect, engine: String, engineFull: String = "", createQuery: String = "", partitionKey: String = "", uuid: String? = nil,
@@ -119,11 +124,14 @@ package struct TableLook: Hashable, Sendable {
     if let settings = engineFull.lastRange(ofText: " SETTINGS ") {
       for entry in engineFull[settings.upperBound...].split(separator: ",") {
         let parts = entry.split(separator: "=").map { $0.filter { $0 != " " && $0 != "'" } }
-        if parts.count == 2, parts[0] == name { return Int(parts[1]) }
+        if parts.count == 2, parts[0] == name { return Self.number(parts[1]) }
       }
     }
-    return mergeTreeSettings[name].flatMap { Int($0) }
+    return mergeTreeSettings[name].flatMap(Self.number)
   }
+
+  /// A Bool may be written as a word.
+  private static func number(_ value: String) -> Int? { ["true": 1, "false": 0][value] ?? Int(value) }
 }
 
 extension String {

@@ -91,6 +91,7 @@ enum Settings {
   static let batchRows = CountSetting(key: "max_rows", value: 500_000, range: 1...1_000_000)
   static let batchBytes = SizeSetting(key: "max_bytes", value: 64 * MiB, range: 64 * KiB...GiB)
   static let batchDelay = DurationSetting(key: "max_delay", value: second, range: 1...hour)
+  static let batchPartitions = CountSetting(key: "partitions_max", value: 100, range: 1...100_000)
   static let settle = DurationSetting(key: "settle", value: 5 * second, range: second...600 * second)
   /// The value is not the default, which is auto.
   static let windowReserve = CountSetting(key: "window_reserve", value: 0, range: 0...1_000_000)

@@ -194,11 +194,15 @@ package struct ClickHouseSettings: Hashable, Sendable {
   package var windowReserve: WindowReserve
   /// The column that names each row's batch; nil: none.
   package var provenanceColumn: String?
+  /// Table partitions that one INSERT may touch.
+  package var batchPartitionCountMax: Int
+  /// Whether every column needs a field or a DEFAULT.
+  package var isStrict: Bool
 
   package init(
     name: String, input: String, urls: [String], tls: TLSSettings, user: String, password: Secret, database: String, table: String,
     columns: [ColumnMapping], batchRowCountMax: Int, batchByteCountMax: Int, batchDelayMaxMilliseconds: Int64, delivery: Delivery,
-    settleMilliseconds: Int64, windowReserve: WindowReserve, provenanceColumn: String?
+    settleMilliseconds: Int64, windowReserve: WindowReserve, provenanceColumn: String?, batchPartitionCountMax: Int, isStrict: Bool
   ) {
     self.name = name
     self.input = input
@@ -216,6 +220,8 @@ package struct ClickHouseSettings: Hashable, Sendable {
     self.settleMilliseconds = settleMilliseconds
     self.windowReserve = windowReserve
     self.provenanceColumn = provenanceColumn
+    self.batchPartitionCountMax = batchPartitionCountMax
+    self.isStrict = isStrict
   }
 }
 

@@ -95,6 +95,10 @@ package enum PipelineKeys {
     ConfigKey(Settings.batchRows, "Rows of one INSERT."),
     ConfigKey(Settings.batchBytes, "Bytes of one INSERT, before compression."),
     ConfigKey(Settings.batchDelay, "How long rows may wait for their batch to fill."),
+    ConfigKey(
+      Settings.batchPartitions,
+      "Partitions of the table that one INSERT may touch; a batch of more is cut by its rows' partitions. The table's deduplication",
+      "window must hold three times as many entries."),
   ]
 
   static let tls: [ConfigKey] = [
@@ -128,6 +132,10 @@ package enum PipelineKeys {
       "provenance_column", "_millrace_batch",
       "The String or LowCardinality(String) column that names each row's batch; null: none (Replicated or Shared tables, or at_least_once).",
       "Default _millrace_batch."),
+    ConfigKey(
+      "strict_columns", "false",
+      "true: a column that no field feeds and that has no DEFAULT is refused, instead of getting its type's default.",
+      "Default false."),
   ]
 
   /// The whole file.

@@ -53,17 +53,19 @@ extension PipelineReader {
     let columns = readColumns(section, fieldNames: source?.fieldNames ?? [], provenance: provenance)
     let batch = section.section("batch", known: PipelineKeys.batch.map(\.name))
     let (rows, bytes, delay) = (batch.count(Settings.batchRows), batch.size(Settings.batchBytes), batch.duration(Settings.batchDelay))
+    let partitions = batch.count(Settings.batchPartitions)
+    let strict = section.flag("strict_columns")
     let delivery = section.choice("delivery", default: Delivery.exactlyOnce)
     let settle = section.duration(Settings.settle)
     let reserve = readReserve(section)
     guard let input, let urls, let user, let password, let database, let table, let rows, let bytes, let delay, let delivery, let settle,
-      let reserve
+      let reserve, let partitions, let strict
     else { return nil }
     return ClickHouseSettings(
       name: name, input: input, urls: urls, tls: tls, user: user, password: Secret(password), database: database, table: table,
       columns: columns, batchRowCountMax: rows, batchByteCountMax: bytes, batchDelayMaxMilliseconds: delay, delivery: delivery,
       settleMilliseconds: settle,
-      windowReserve: reserve, provenanceColumn: provenance)
+      windowReserve: reserve, provenanceColumn: provenance, batchPartitionCountMax: partitions, isStrict: strict)
   }
 
   private func readReserve(_ section: Section) -> WindowReserve? {

@@ -116,8 +116,8 @@ package struct RetireOrder: Hashable, Sendable {
   package var replacement: Replacement
 
   package enum Replacement: Hashable, Sendable {
-    /// Two of about the same size, numbered from here on.
-    case halves(firstNumber: BatchNumber)
+    /// Pieces, numbered from here on; which rows of the batch each takes, as runs. Every row is in one of them.
+    case pieces(firstNumber: BatchNumber, rows: [[Range<Int>]])
     /// The batch's one row, with what the server said to it.
     case deadLetter(number: BatchNumber, code: Int, message: String)
   }

@@ -1,7 +1,8 @@
 internal import MillBase
 internal import MillLog
 
-/// R11: a batch that the server refuses gives way to its halves, a single row to its dead letter.
+/// R11: a batch that the server refuses gives way to its halves, one of too many table partitions to pieces of fewer, a single row to its
+/// dead letter.
 ///
 /// The replacements' numbers go on where the batches' do: a number stands for at most one INSERT's window entries, and what the table has
 /// is in order (R9, R15). They are sent one at a time, while nothing else is under way.
@@ -14,7 +15,7 @@ extension Core {
     let isDoubtful = deliveries[index].hasOpenAttempt || deliveries[index].wasRecovered
     if table.mode == .atLeastOnce || (mutated(.bisectInDoubt) && isDoubtful) {
       deliveries[index].step = .refused
-    } else if !isDoubtful, step == .sendPlain, refusal.kind != .dataAmidst {
+    } else if !isDoubtful, step == .sendPlain, refusal.kind != .dataAmidst, refusal.kind != .tooLarge || !table.hasProvenance {
       Reach.mark(.r11RefusedClean)
       deliveries[index].step = .refused
     } else if table.hasProvenance {
@@ -90,17 +91,51 @@ extension Core {
     // A checkpoint that is due comes first: its position and numbers are of one moment.
     guard !isSealing, !stopRequested, phase != .live || !checkpoint.isDue(monotonic) else { return }
     guard checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
+    guard knowsPieces(first, table) else { return }
     retire(first)
+  }
+
+  /// Rows of many partitions come mixed: half of them touch as many. The server is asked once; without an answer it is halves.
+  private mutating func knowsPieces(_ index: Int, _ table: TableFacts) -> Bool {
+    let batch = deliveries[index].batch
+    guard deliveries[index].refusal?.kind == .tooManyPartitions, batch.rowCount > 1 else { return true }
+    if deliveries[index].cut == .unasked {
+      deliveries[index].cut = .asked
+      exchange(.pieces(batch, partitionsMax: table.partitionsMax), .pieces(batch.number))
+    }
+    return deliveries[index].cut == .answered
+  }
+
+  mutating func takePieces(_ number: BatchNumber, _ answer: SinkAnswer) {
+    guard let index = deliveries.firstIndex(where: { $0.batch.number == number }) else { return }
+    deliveries[index].cut = .answered
+    guard case .pieces(let pieces) = answer, pieces.count > 1 else { return }
+    Reach.mark(.r11CutByPartition)
+    deliveries[index].pieces = pieces
+  }
+
+  /// How a refused batch goes on.
+  private func remedy(_ refusal: Delivery.Refusal, _ batch: SealedBatch, _ pieceCount: Int) -> String {
+    switch refusal.kind {
+    case .tooManyPartitions: "sending it in \(pieceCount) pieces (batch.partitions_max)"
+    case .tooLarge:
+      "something before ClickHouse does not take \(batch.byteCount) bytes at once: sending it in halves. Write a smaller batch.max_bytes, or raise that limit (nginx: client_max_body_size)"
+    default: "sending it in halves; single rows that are refused go to the dead letters"
+    }
   }
 
   private mutating func retire(_ index: Int) {
     let batch = deliveries[index].batch
     guard let refusal = deliveries[index].refusal else { return }
     let replacement: RetireOrder.Replacement
+    var pieceCount = 0
     if batch.rowCount > 1 {
-      replacement = .halves(firstNumber: nextBatch[0])
-      nextBatch[0] += 2
-    } else if refusal.kind != .tooManyPartitions {
+      let middle = Int(batch.rowCount) / 2
+      let pieces = deliveries[index].pieces ?? [[0..<middle], [middle..<Int(batch.rowCount)]]
+      replacement = .pieces(firstNumber: nextBatch[0], rows: pieces)
+      nextBatch[0] += BatchNumber(pieces.count)
+      pieceCount = pieces.count
+    } else if refusal.kind != .tooManyPartitions, refusal.kind != .tooLarge {
       replacement = .deadLetter(number: nextBatch[1], code: refusal.code, message: refusal.message)
       nextBatch[1] += 1
     } else {
@@ -111,7 +146,7 @@ extension Core {
       bisection = (batch.token, 0)
       say(
         .warning,
-        "\(batch.target) does not take batch \(batch.token) of \(batch.rowCount) rows whole (code \(refusal.code): \(refusal.message)): sending it in halves; single rows that are refused go to the dead letters"
+        "\(batch.target) does not take batch \(batch.token) of \(batch.rowCount) rows whole (code \(refusal.code): \(refusal.message)): \(remedy(refusal, batch, pieceCount))"
       )
     }
     isSealing = true

@@ -47,6 +47,7 @@ extension Core {
     mayDeliver = true
     commands.append(.assign(partitions.map(\.next)))
     nextDescribe = monotonic + lookInterval
+    nextTableLook = monotonic + options.describeIntervalMilliseconds
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     // One line at every start; `make kills` reads it to know that a kill found work under way.
     let unacked = deliveries.count + deadLetters.waiting.count
@@ -114,22 +115,32 @@ extension Core {
 
   mutating func takeDescribed(_ answer: SinkAnswer) {
     isDescribing = false
+    judgeTable(answer)
+  }
+
+  /// - Parameter isLook: nothing has asked for it. A table that is known by its CREATE statement alone may have been altered, which the
+  ///   next start tells (C8).
+  mutating func judgeTable(_ answer: SinkAnswer, isLook: Bool = false) {
     switch answer {
     case .described(let facts):
-      if !tableIdentity.isEmpty, !facts.identity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying {
+      if !tableIdentity.isEmpty, !facts.identity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying,
+        !(isLook && facts.identity.hasPrefix("create-"))
+      {
         return end(
           Stop(
             .promise, rule: "C8",
             "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
       }
+      tellOfTable(facts.warnings)
+      if table == nil, let warning = facts.othersWarning(start.lineages + [lineage], table: options.tableName) { say(.info, warning) }
       if let table, table.mode != facts.mode, phase == .live || phase == .replaying {
+        if isBetter(facts.mode, than: table.mode) { return sinkIsBack() }
         return end(
           Stop(
             .failed, rule: "R9",
             "the table's settings have changed while the pipeline ran: delivery would be \(facts.mode.rawValue), it was \(table.mode.rawValue). Start again"
           ))
       }
-      if table == nil { for warning in facts.warnings { say(.warning, warning) } }
       table = facts
       sinkIsBack()
     case .unfit(let problems):

@@ -130,6 +130,10 @@ package struct Core {
   var bisection: (token: String, refused: UInt64)?
   var isDescribing = false
   var describeRetryAt: Int64?
+  /// When the table is looked at again, although nothing has asked for it; nil while that is under way.
+  var nextTableLook: Int64?
+  /// What has been said of the table, by what stands before the first colon.
+  var toldOfTable: Set<String> = []
   /// What was heard last from a server that can't be used as it should, and since when; nil: all is well.
   var sinkWait: Wait?
   /// The causes that were said since.
@@ -141,6 +145,11 @@ package struct Core {
   /// Raised by each answer: of ClickHouse, of Kafka.
   var exchangesAnswered: UInt64 = 0
   var questionsAnswered: UInt64 = 0
+  /// When the waits are looked at again, for how long they have lasted.
+  var waitsJudgedAt: Int64 = 0
+  /// The waits that were told a second time: since when they last.
+  var toldAgain: [Wait.Subject: Instant] = [:]
+  var lastCommitAt: Int64 = 0
   /// Work that waits for room on the disk, and since when.
   var spaceWaits: [SpaceWork: Instant] = [:]
 
@@ -189,9 +198,11 @@ package struct Core {
     consider(start.tokenRetryAt)
     consider(giveUpAt)
     consider(longWaitDueAt)
+    consider(waitsDueAt)
     if !isDescribing { consider(describeRetryAt) }
     if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
     if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
+    if mayDeliver, !stopRequested, !isDescribing, describeRetryAt == nil { consider(nextTableLook) }
     guard phase == .live, !stopRequested else { return earliest }
     consider(lost?.refetchAt)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
@@ -266,6 +277,7 @@ package struct Core {
     guard !isCutting else { return }
     advanceStart()
     if let giveUpAt, giveUpAt <= monotonic { return giveUp() }
+    judgeWaits()
     switch phase {
     case .starting, .stopped: return
     case .looking: advanceLooking()
@@ -275,7 +287,10 @@ package struct Core {
     }
     guard phase != .stopped else { return }
     if phase == .replaying || phase == .live || start.isLogBegun {
-      if mayDeliver { advanceDeliveries() }
+      if mayDeliver {
+        lookAtTable()
+        advanceDeliveries()
+      }
       guard phase != .stopped else { return }
       advanceLog()
       advanceState()

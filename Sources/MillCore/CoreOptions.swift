@@ -8,6 +8,8 @@ package struct CoreOptions: Sendable {
   package var plan: PlanRecord
   /// The same file as older releases read it. Epochs that they have recorded are replayed under these; no epoch is cut under one.
   package var earlierPlans: [PlanRecord] = []
+  /// For messages.
+  package var tableName = "the table"
   /// Name of the table's destination within tokens.
   package var sinkName: String
   package var untilEnd = false
@@ -47,6 +49,8 @@ package struct CoreOptions: Sendable {
   /// How long brokers must say so before a topic that was read counts as deleted.
   package var topicMissingPatienceMilliseconds: Int64 = 10_000
   package var backoffMaxMilliseconds: Int64 = 30_000
+  /// The process ends where it has waited for one thing this long; nil: it waits without end.
+  package var waitAtMostMilliseconds: Int64?
   /// Asked to stop, but held up by brokers or a full disk: leave after this time without progress.
   package var stopPatienceMilliseconds: Int64 = 30_000
 

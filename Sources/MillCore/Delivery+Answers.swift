@@ -103,7 +103,12 @@ extension Core {
       guard deliveries[index].schemaFailures < 5 else { return end(Stop(.promise, rule: "R6", "the table no longer takes \(what)")) }
       describeRetryAt = monotonic + options.retryMilliseconds
       again(index, next, "code \(code): \(message)")
-    case .data, .dataAmidst, .tooManyPartitions:
+    case .tooLarge where batch.rowCount == 1:
+      again(
+        index, next,
+        "one row of \(batch.byteCount) bytes is more than what stands before ClickHouse takes (\(message)): raise its limit for bodies (nginx: client_max_body_size)"
+      )
+    case .data, .dataAmidst, .tooManyPartitions, .tooLarge:
       refused(index, step, Delivery.Refusal(kind: kind, code: code, message: message))
     case .configuration: end(Stop(.failed, rule: "R7", "the server does not let us insert \(what)"))
     }

@@ -36,6 +36,8 @@ struct Delivery {
     var message: String
   }
 
+  enum Cut: Hashable { case unasked, asked, answered }
+
   let batch: SealedBatch
   /// Of the seal or retire that made it.
   let seal: LogPosition
@@ -74,6 +76,10 @@ struct Delivery {
   /// Its last count was refused; the table has been described since.
   var wasDenied = false
   var refusal: Refusal?
+  /// Which rows go into which piece, where the server was asked; nil: halves.
+  var pieces: [[Range<Int>]]?
+  /// Whether the server was asked for the pieces, and hasn't answered yet.
+  var cut = Cut.unasked
   /// The epoch's clock when it was sealed, if the log still knows.
   var sealedWall: Int64?
   /// Bytes of the log before the first of its chunks, at most (``HeldLog``).
@@ -98,8 +104,9 @@ struct Delivery {
 
 /// Who asked.
 enum ExchangeOwner: Hashable {
-  case describe, startToken, settleTime, settleList, settleKill
+  case describe, tableLook, startToken, settleTime, settleList, settleKill
   case delivery(BatchNumber, Delivery.Step)
+  case pieces(BatchNumber)
 }
 
 extension Core {
@@ -115,8 +122,10 @@ extension Core {
     exchangesAnswered += 1
     switch owner {
     case .describe: takeDescribed(answer)
+    case .tableLook: takeTableLook(answer)
     case .startToken: takeStartToken(answer)
     case .settleTime, .settleList, .settleKill: takeSettling(owner, answer)
+    case .pieces(let number): takePieces(number, answer)
     case .delivery(let number, let step):
       guard let index = deliveries.firstIndex(where: { $0.batch.number == number }) else { return }
       deliveries[index].isAwaiting = false
@@ -338,6 +347,7 @@ extension Core {
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
     deliveries[index].isCommitted = true
+    lastCommitAt = monotonic
     settleDoubt(deliveries[index])
     // What was opened before R7's look was made is dead already.
     if deliveries[index].openedAt <= settler.deadBefore { deliveries[index].hasOpenAttempt = false }

@@ -26,10 +26,14 @@ package struct TableFacts: Hashable, Sendable {
   package var hasProvenance: Bool
   /// For the log and `check`: views that a crash of the server can lose rows of, and the like.
   package var warnings: [String]
+  /// For `check` alone: what a setting of the table's would make better, and the like.
+  package var notes: [String]
+  /// Who has written rows, as the names of their batches begin: `mr-` and a lineage, or anything; empty: nobody, or nobody was looked for.
+  package var writers: [String]
 
   package init(
     mode: DeliveryMode, window: Int, partitionsMax: Int, reserve: Int? = 0, windowSeconds: Int, identity: String, hasProvenance: Bool,
-    warnings: [String]
+    warnings: [String], notes: [String] = [], writers: [String] = []
   ) {
     self.mode = mode
     self.window = window
@@ -39,6 +43,8 @@ package struct TableFacts: Hashable, Sendable {
     self.identity = identity
     self.hasProvenance = hasProvenance
     self.warnings = warnings
+    self.notes = notes
+    self.writers = writers
   }
 }
 
@@ -51,6 +57,8 @@ package enum SinkRequest: Hashable, Sendable {
   /// R8's guarded insert, effective only while the server's now() is below `deadline` (seconds since 1970). `looks`: only what the table
   /// lacks.
   case guardedInsert(SealedBatch, attempt: Int, deadline: Int64, looks: Bool, partitionsMax: Int)
+  /// Which rows of the frozen block go into which piece, so that none touches more table partitions than that.
+  case pieces(SealedBatch, partitionsMax: Int)
   /// now() and uptime() on a connection of its own: R7's probe and R8's clock.
   case serverTime
   /// Rows of the target whose provenance is `token`, where every committed part is visible.
@@ -75,6 +83,8 @@ package enum RefusalKind: Hashable, Sendable {
   case dataAmidst
   /// More table partitions than one block may touch (252, the second meaning).
   case tooManyPartitions
+  /// Something before the server does not take a body of this size (HTTP 413).
+  case tooLarge
   /// Rights, settings, credentials: no waiting mends it.
   case configuration
 }
@@ -98,6 +108,8 @@ package enum SinkAnswer: Hashable, Sendable {
   case serverTime(seconds: Int64, fastestSeconds: Int64, uptimeSeconds: Int64, tookMilliseconds: Int64)
   case counted(UInt64)
   case running([String])
+  /// Runs of rows, each row in one of them; empty where the block touches no more table partitions than a piece may.
+  case pieces([[Range<Int>]])
   case killed
   case greatestToken(String?)
   /// A question (not an INSERT) was not answered; ask again.

@@ -23,6 +23,8 @@ struct SourceWatch {
     var isSaid = false
   }
 
+  var isTroubled: Bool { records != nil || !questions.isEmpty }
+
   /// Why nothing comes from Kafka, or why it isn't asked with success, and since when something has been wrong; nil: all is well.
   /// `isLive`: records flow without the witness, and the next checkpoint commits it again; nobody waits for it.
   func trouble(isLive: Bool) -> (reason: String, since: Instant)? {

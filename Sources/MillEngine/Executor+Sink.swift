@@ -25,7 +25,7 @@ extension Executor {
         } catch {
           return Executor.event(of: error, .append)
         }
-        FaultPoint.hit(.beforeInsert)
+        if case .pieces = request {} else { FaultPoint.hit(.beforeInsert) }
       }
       let (start, byteCount) = (clock.nanoseconds(), chunks.reduce(0) { $0 + Int64($1.count) })
       metrics.sendingByteCount.add(byteCount)
@@ -41,7 +41,7 @@ extension Executor {
 
   private static func batch(of request: SinkRequest) -> SealedBatch? {
     switch request {
-    case .insert(let batch, _, _, _), .guardedInsert(let batch, _, _, _, _): batch
+    case .insert(let batch, _, _, _), .guardedInsert(let batch, _, _, _, _), .pieces(let batch, _): batch
     default: nil
     }
   }

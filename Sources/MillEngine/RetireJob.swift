@@ -4,7 +4,7 @@ internal import MillCore
 internal import MillFlow
 internal import MillLog
 
-/// R11: cuts a refused batch's bytes, as they stand in the log, into those of its halves, or writes the dead letter of its one row. Log
+/// R11: cuts a refused batch's bytes, as they stand in the log, into those of its pieces, or writes the dead letter of its one row. Log
 /// lane.
 final class RetireJob: LogJob, @unchecked Sendable {
   private let order: RetireOrder
@@ -61,33 +61,33 @@ final class RetireJob: LogJob, @unchecked Sendable {
       throw RetireError(rowCount: block.rowCount, originCount: origins.count, sealed: order.batch.rowCount)
     }
     switch order.replacement {
-    case .halves(let first):
-      let middle = block.rowCount / 2
-      let second = mutated(.halvesShareToken) ? first : first + 1
-      return [piece(block, origins, 0..<middle, first), piece(block, origins, middle..<block.rowCount, second)]
+    case .pieces(let first, let rows):
+      return rows.enumerated().map { index, runs in
+        piece(block, origins, runs, mutated(.halvesShareToken) ? first : first + BatchNumber(index))
+      }
     case .deadLetter(let number, let code, let message):
       return [letter(block, origins[0], number, code, message)]
     }
   }
 
-  private func piece(_ block: NativeBlock, _ origins: [Origin], _ rows: Range<Int>, _ number: BatchNumber) -> PreparedBatch {
+  private func piece(_ block: NativeBlock, _ origins: [Origin], _ runs: [Range<Int>], _ number: BatchNumber) -> PreparedBatch {
     let parent = order.batch
     let column = parent.columns.last.flatMap { $0.name == provenance ? $0 : nil }
     let columnCount = parent.columns.count - (column == nil ? 0 : 1)
-    let encoded = block.encodedRows(rows, columnCount: columnCount)
+    let encoded = block.encodedRows(runs, columnCount: columnCount)
     var batch = parent
     batch.number = number
-    batch.rowStart += UInt64(rows.lowerBound)
-    batch.rowCount = UInt64(rows.count)
+    batch.rowStart += UInt64(runs.first?.lowerBound ?? 0)
+    batch.rowCount = UInt64(encoded.rowCount)
     batch.digest = encoded.digest
     batch.token = makeToken(
       lineage: order.lineage, destination: destinationNames[parent.destination.index], batch: number, digest: encoded.digest)
     if mutated(.halvesKeepParentsToken) { batch.token = parent.token }
     batch.chunks = []
-    batch.contentSum = block.contentSum(rows, columnCount: columnCount)
+    batch.contentSum = block.contentSum(runs, columnCount: columnCount)
     var chunks = BlockEncoder.freeze(encoded, columnCount: columnCount, provenance: column, token: batch.token)
     batch.byteCount = chunks.reduce(0) { $0 + UInt64($1.count) }
-    let origins = Origins.encode(origins[rows])
+    let origins = Origins.encode(runs.flatMap { origins[$0] }[...])
     batch.originChunkCount = UInt32(origins.count)
     chunks += origins
     return PreparedBatch(batch: batch, chunks: chunks)

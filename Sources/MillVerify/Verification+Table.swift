@@ -40,6 +40,14 @@ extension Verification {
         "\(check.unnamed.batches) batches with \(check.unnamed.rows) rows were sealed without column \(questions.provenance): whether the table has them can't be told"
       )
     }
+    if let reason = questions.rowsLeave {
+      report.unproven.append("\(reason): rows that are gone can't be told from rows that never came")
+    }
+    if check.uncompared.batches > 0 {
+      report.notes.append(
+        "the content of \(check.uncompared.batches) batches was not compared: the table empties column "
+          + check.uncompared.columns.sorted().joined(separator: ", ") + " (TTL)")
+    }
     if case .success(let rows) = questions.otherRows(parts.sink.table, prefixes: prefixes) { report.otherRows = rows }
     try tellUnknown(&report, check.unknown, tally)
     try tellWrong(&report, check.wrong, history, questions, tally)
@@ -113,10 +121,12 @@ extension Verification {
     // Rows may be equal by right where nothing removes duplicates. With as many as were sealed, but another content, it is likelier that
     // one is gone and another there twice.
     let surplus = found > batch.rowCount ? found - batch.rowCount : 0
-    let copies = parts.rowsAreDistinct || found == batch.rowCount ? doubled.count : min(doubled.count, surplus)
+    // Where the table empties columns, rows become equal that were not.
+    let areDistinct = parts.rowsAreDistinct && questions.emptied.isEmpty
+    let copies = areDistinct || found == batch.rowCount ? doubled.count : min(doubled.count, surplus)
     let kept = found - min(copies, found)
     var findings: [VerifyReport.Finding] = []
-    if kept < batch.rowCount {
+    if kept < batch.rowCount, questions.rowsLeave == nil {
       let count = batch.rowCount - kept
       findings.append(
         VerifyReport.Finding(

@@ -32,7 +32,8 @@ struct Assembly {
       urls: settings.urls, user: settings.user, password: settings.password.revealed,
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
-      windowReserve: Self.reserve(settings.windowReserve))
+      windowReserve: Self.reserve(settings.windowReserve), partitionsMax: settings.batchPartitionCountMax,
+      strictColumns: settings.isStrict)
     let fields = pipeline.source.plan.fields.enumerated().map { index, field in
       SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
@@ -115,6 +116,8 @@ struct Assembly {
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
     core.acceptedLosses = options.acceptedLosses
+    core.tableName = "\(sink.options.table)"
+    core.waitAtMostMilliseconds = options.waitAtMostMilliseconds
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds

@@ -4,6 +4,7 @@ internal import MillConfig
 internal import MillCore
 internal import MillFlow
 internal import MillKafka
+internal import MillLog
 
 /// `millrace check FILE --connect`: asks Kafka for the topic and ClickHouse for the table, and prints what would keep the pipeline from
 /// running, or what would make it run better.
@@ -61,6 +62,14 @@ func describe(_ error: SourceError) -> String {
   }
 }
 
+/// Those of the checkpoints that are there, by their manifests; none before the first run.
+private func knownLineages(_ pipeline: Pipeline) -> [Lineage] {
+  let checkpoints = CheckpointStore(RealDisk(), directory: pipeline.checkpoint.directory)
+  var known = KnownDigests()
+  let found = (try? checkpoints.list(.manifestOnly, known: &known)) ?? []
+  return found.compactMap(\.manifest?.lineage)
+}
+
 private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode {
   let answers = BlockingQueue<SinkAnswer>()
   assembly.sink.perform(.describe(pending: []), body: { [] }) { answers.put($0) }
@@ -71,7 +80,8 @@ private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
   switch answer {
   case .described(let facts):
     Output.line("  table   \(pipeline.sink.database).\(pipeline.sink.table): delivery will be \(facts.mode.rawValue)")
-    for warning in facts.warnings { Output.line("  note    \(warning)") }
+    let others = facts.othersWarning(knownLineages(pipeline), table: "\(pipeline.sink.database).\(pipeline.sink.table)")
+    for warning in facts.warnings + (others.map { [$0] } ?? []) + facts.notes { Output.line("  note    \(warning)") }
     return .done
   case .unfit(let problems):
     for problem in problems { Output.errorLine("  table   \(problem)") }

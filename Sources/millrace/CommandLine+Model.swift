@@ -77,6 +77,9 @@ let commandModels: [CommandModel] = [
       .init("--until-end", "Stop once everything that the topic held at the start is in the table"),
       .init("--new-lineage", "Go on where another lineage has run; says which rows may be doubled"),
       .init(
+        "--wait-at-most", "DURATION", default: "without end",
+        "End with 1 where Kafka, ClickHouse or room on a disk was waited for that long without success, such as 60s"),
+      .init(
         "--accept-loss", "TOPIC/PARTITION:FIRST-LAST",
         "Give up records that Kafka has deleted before they were read; exactly the range that a stop (K3) names; may stand several times"),
     ],

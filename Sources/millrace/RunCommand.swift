@@ -17,6 +17,8 @@ struct RunOptions: Sendable {
   var newLineage: Bool
   /// Records that Kafka has deleted and that are given up.
   var acceptedLosses: [Gap] = []
+  /// End where something was waited for that long; nil: wait without end.
+  var waitAtMostMilliseconds: Int64?
 }
 
 /// `millrace run FILE`.
@@ -24,6 +26,12 @@ func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Exi
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   var options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
   options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
+  if let text = arguments.all("--wait-at-most").last {
+    guard let milliseconds = ScalarText.duration(text), milliseconds > 0 else {
+      throw arguments.usage("--wait-at-most \(text): must be a duration, such as 60s or 10m")
+    }
+    options.waitAtMostMilliseconds = milliseconds
+  }
   return runPipeline(pipeline, options, logger)
 }
 

@@ -51,9 +51,9 @@ def test_a_field_without_a_column_is_named(lab, few):
     assert lab.count(table) == 0
 
 
-def test_a_column_that_nothing_feeds_is_named(lab, few):
+def test_a_column_that_nothing_feeds_is_named_where_the_file_is_strict(lab, few):
     table = lab.table(fields=FIELDS26 | {"country": "String"})
-    run(lab, lab.pipeline(few, table), 3, "country")
+    run(lab, lab.pipeline(few, table, more=sink(strict_columns=True)), 3, "country", "strict_columns")
     assert lab.count(table) == 0
 
 

@@ -3,6 +3,22 @@ internal import MillCore
 internal import Testing
 
 @Suite struct ClassificationTests {
+  @Test(arguments: [
+    (413, "<html><title>413 Request Entity Too Large</title></html>", true), (413, "", true), (400, "Payload Too Large", true),
+    (422, "{\"error\": \"request body too large\"}", true), (404, "payload too large?", true), (500, "payload too large", false),
+    (400, "Bad Request", false), (431, "Request Header Fields Too Large", false), (414, "URI Too Long", false), (502, "", false),
+    (413, "Code: 241. DB::Exception: Memory limit (total) exceeded", false),
+  ])
+  func `a proxy's word that a body is too large is known`(status: Int, body: String, isTooLarge: Bool) {
+    let response = HTTPResponse(status: status, headers: [:], body: Array(body.utf8))
+    let answer = Classification.insertAnswer(.success(response), isOnePart: true, user: "u")
+    if case .refused(.tooLarge, _, let message) = answer {
+      #expect(isTooLarge && message.contains("HTTP \(status)"))
+    } else {
+      #expect(!isTooLarge, "\(answer)")
+    }
+  }
+
   private func insert(_ status: Int, _ body: String = "", _ headers: [String: String] = [:], onePart: Bool = true) -> SinkAnswer {
     Classification.insertAnswer(
       .success(HTTPResponse(status: status, headers: headers, body: Array(body.utf8))), isOnePart: onePart, user: "me")
@@ -33,7 +49,7 @@ internal import Testing
   }
 
   @Test func `an answer that isn't ClickHouse's says nothing about the rows`() {
-    for status in [302, 400, 403, 404, 413, 500, 502, 503, 504] {
+    for status in [302, 400, 401, 403, 404, 414, 431, 500, 502, 503, 504] {
       #expect(isUnknown(insert(status, "<html>\(status)</html>")), "\(status)")
     }
     #expect(isUnknown(insert(500, "")))

@@ -176,7 +176,47 @@ internal import Testing
     #expect(found.contains { $0.contains("Array(String)") })
     #expect(found.contains { $0.contains("provenance column") })
     #expect(!found.contains { $0.contains("column `d`") })
-    #expect(problems(choose(look(), nil, [fields[0]])).contains { $0.contains("column `name` of db.t has no field and no DEFAULT") })
+  }
+
+  @Test func `a column without field and DEFAULT is told, and refused where the file is strict`() throws {
+    let text = "column `name` of db.t has no field and no DEFAULT"
+    let chosen = try choose(look(), nil, [fields[0]]).get()
+    #expect(chosen.columns.map(\.name) == ["id"])
+    #expect(chosen.facts.warnings.contains { $0.hasPrefix("\(text): each row gets the default of LowCardinality(Nullable(String))") })
+    let strict = SinkOptions(urls: ["u"], table: table, strictColumns: true)
+    #expect(problems(choose(look(), strict, [fields[0]])).contains { $0.hasPrefix("\(text), which strict_columns refuses") })
+    // R8 works the key out of the rows that are sent.
+    #expect(
+      problems(choose(look(key: "name"), nil, [fields[0]])).contains { $0.contains("needs column `name`, which isn't sent (no field)") })
+  }
+
+  @Test func `what a power cut takes of a table that isn't replicated is noted with the ALTER`() throws {
+    func notes(_ engine: String, _ settings: [String: String], own: String = "") throws -> [String] {
+      var look = look(engine)
+      look.mergeTreeSettings.merge(settings) { $1 }
+      look.engineFull += own
+      return try choose(look).get().facts.notes
+    }
+    let off = ["fsync_after_insert": "0", "fsync_part_directory": "0"]
+    let both = try notes("MergeTree", off)
+    #expect(both.count == 1 && both[0].contains("power cut"))
+    #expect(both[0].hasSuffix("ALTER TABLE `db`.`t` MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1"))
+    #expect(
+      try notes("MergeTree", off, own: ", fsync_after_insert = true").first?.hasSuffix("MODIFY SETTING fsync_part_directory = 1") == true)
+    #expect(try notes("MergeTree", off, own: ", fsync_after_insert = true, fsync_part_directory = 1").isEmpty)
+    #expect(try notes("MergeTree", ["fsync_after_insert": "1", "fsync_part_directory": "1"]).isEmpty)
+    #expect(try notes("ReplicatedMergeTree", off).isEmpty)
+    #expect(try notes("MergeTree", [:]).first?.contains("can't sync parts") == true)
+  }
+
+  @Test func `the window that is needed and proposed goes by the partitions of one INSERT`() throws {
+    func choice(_ partitions: Int, window: Int) throws -> TableFacts {
+      try choose(look(window: window, key: "k"), SinkOptions(urls: ["u"], table: table, partitionsMax: partitions)).get().facts
+    }
+    let narrow = try choice(1000, window: 2999)
+    #expect(narrow.mode == .readBack && narrow.warnings.contains { $0.contains("3000 are needed") && $0.hasSuffix("= 100000") })
+    let wide = try choice(1000, window: 3000)
+    #expect(wide.mode == .tokenAndProvenance && wide.partitionsMax == 1000)
   }
 
   @Test func `columns are sent in the table's order, each from its field`() throws {

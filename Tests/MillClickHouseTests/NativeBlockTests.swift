@@ -37,7 +37,7 @@ internal import Testing
     }
   }
 
-  private func everyType() throws -> (BlockEncoder, RowBlock) {
+  private func everyType(_ rows: [Int] = Array(0..<23)) throws -> (BlockEncoder, RowBlock) {
     var fields: [FieldPlan] = []
     var columns: [TargetColumn] = []
     for (index, text) in Self.types.enumerated() {
@@ -45,7 +45,7 @@ internal import Testing
       fields.append(try FieldPlan(name: "c\(index)", type: type))
       columns.append(TargetColumn(name: "c\(index)", type: type, typeText: text, source: index))
     }
-    let records = (0..<23).map { row in
+    let records = rows.map { row in
       "{" + fields.enumerated().map { "\"c\($0.offset)\": \(json($0.element.type, row + $0.offset % 3))" }.joined(separator: ", ") + "}"
     }
     let block = try decoded(fields, records)
@@ -62,14 +62,30 @@ internal import Testing
     #expect(whole.rowCount == 23)
     #expect(whole.columns == encoder.batchColumns)
     for rows in [0..<23, 0..<1, 22..<23, 3..<11, 11..<23, 1..<2] {
-      #expect(try whole.slice(rows) == plain(encoder, block, rows), "\(rows)")
+      #expect(try whole.slice([rows]) == plain(encoder, block, rows), "\(rows)")
     }
+  }
+
+  @Test(arguments: [[0], [22], [0, 22], [1, 2, 3, 9, 11, 12, 22], [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], Array(5..<23)])
+  func `rows from here and there give the bytes, the digest and the sum that the encoder gives them`(rows: [Int]) throws {
+    let (encoder, block) = try everyType()
+    let whole = try NativeBlock(plain(encoder, block, 0..<23))
+    let (_, picked) = try everyType(rows)
+    var runs: [Range<Int>] = []
+    for row in rows {
+      if runs.last?.upperBound == row { runs[runs.count - 1] = runs.last!.lowerBound..<(row + 1) } else { runs.append(row..<(row + 1)) }
+    }
+    let all = 0..<rows.count
+    #expect(try whole.slice(runs) == plain(encoder, picked, all))
+    let encoded = whole.encodedRows(runs, columnCount: encoder.columns.count)
+    #expect(encoded.rowCount == rows.count && encoded.digest == encoder.encode(picked, rows: all).digest)
+    #expect(whole.contentSum(runs, columnCount: encoder.columns.count) == ContentSum.sum(encoder.columns, picked, rows: all))
   }
 
   @Test func `rows of a slice give the digest that the encoder gives them, and freeze under a token of their own`() throws {
     let (encoder, block) = try everyType()
     let whole = try NativeBlock(plain(encoder, block, 0..<23))
-    let half = whole.encodedRows(5..<14, columnCount: encoder.columns.count)
+    let half = whole.encodedRows([5..<14], columnCount: encoder.columns.count)
     let alone = encoder.encode(block, rows: 5..<14)
     #expect(half.digest == alone.digest)
     let frozen = BlockEncoder.freeze(half, columnCount: encoder.columns.count, provenance: encoder.provenance, token: "mr-half")
@@ -81,20 +97,20 @@ internal import Testing
     let whole = try NativeBlock(plain(encoder, block, 0..<23))
     var sums: Set<UInt64?> = []
     for rows in [0..<23, 0..<1, 22..<23, 3..<11, 11..<23, 1..<2] {
-      let sum = whole.contentSum(rows, columnCount: encoder.columns.count)
+      let sum = whole.contentSum([rows], columnCount: encoder.columns.count)
       #expect(sum == ContentSum.sum(encoder.columns, block, rows: rows), "\(rows)")
       sums.insert(sum)
     }
     #expect(sums.count == 6 && !sums.contains(nil))
     // Column 0 is a Bool.
-    #expect(whole.contentSum(0..<23, columnCount: 1) == nil)
+    #expect(whole.contentSum([0..<23], columnCount: 1) == nil)
   }
 
   @Test func `a slice of a slice is the slice, and an empty one has columns but no rows`() throws {
     let (encoder, block) = try everyType()
-    let half = try NativeBlock(NativeBlock(plain(encoder, block, 0..<23)).slice(4..<16))
-    #expect(try half.slice(2..<7) == plain(encoder, block, 6..<11))
-    let none = try NativeBlock(half.slice(5..<5))
+    let half = try NativeBlock(NativeBlock(plain(encoder, block, 0..<23)).slice([4..<16]))
+    #expect(try half.slice([2..<7]) == plain(encoder, block, 6..<11))
+    let none = try NativeBlock(half.slice([5..<5]))
     #expect(none.rowCount == 0 && none.columns == encoder.batchColumns)
   }
 
@@ -139,7 +155,7 @@ internal import Testing
       let block = try NativeBlock(hex(try #require(entry["native"] as? String)))
       let rows = try #require(entry["rows"] as? [String])
       #expect(block.rowCount == rows.count)
-      let again = try NativeBlock(block.slice(0..<rows.count))
+      let again = try NativeBlock(block.slice([0..<rows.count]))
       for row in rows.indices { #expect(again.row(row)[0].json == block.row(row)[0].json) }
     }
   }

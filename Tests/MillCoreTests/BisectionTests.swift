@@ -83,7 +83,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     let parent = batch(1, rows: 5)
     let sent = try #require(insert(sealing.seal(parent), 1))
     let ordered = sealing.step(.sink(exchange: sent, violated))
-    #expect(retires(ordered).map(\.replacement) == [.halves(firstNumber: 1)])
+    #expect(retires(ordered).map(\.replacement) == [.pieces(firstNumber: 1, rows: [[0..<2], [2..<5]])])
     let asked = exchange(ordered) { _ in true }
     #expect(asked == nil)
     var commands = sealing.retired(parent, [batch(2, rows: 2), batch(3, rows: 3)])
@@ -116,16 +116,59 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     #expect(progress.batches[0].refused.rows == 1 && progress.unackedBatches == 1)
   }
 
-  @Test func `too many table partitions halve a batch, and never make a dead letter (R9)`() throws {
+  /// The answers to the question for pieces, and what a batch of 200 rows is cut into.
+  @Test(arguments: [
+    (SinkAnswer.pieces([[0..<1, 5..<200], [1..<3], [3..<5]]), [[0..<1, 5..<200], [1..<3], [3..<5]]),
+    (.pieces([]), [[0..<100], [100..<200]]), (.unanswered(reason: "gone"), [[0..<100], [100..<200]]),
+    (.denied(reason: "no right"), [[0..<100], [100..<200]]),
+  ])
+  func `too many table partitions cut a batch by them, else in halves, and never make a dead letter (R9)`(
+    answer: SinkAnswer, pieces: [[Range<Int>]]
+  ) throws {
     var sealing = Sealing()
     _ = sealing.live()
+    let refusal = SinkAnswer.refused(.tooManyPartitions, code: 252, message: "Too many partitions")
+    let parent = batch(1, rows: 200)
+    let sent = try #require(insert(sealing.seal(parent), 1))
+    var commands = sealing.step(.sink(exchange: sent, refusal))
+    #expect(retires(commands).isEmpty)
+    let asked = try #require(exchange(commands) { $0 == .pieces(parent, partitionsMax: 1) })
+    #expect(exchange(sealing.step(.wake)) { if case .pieces = $0 { true } else { false } } == nil, "asked twice")
+    commands = sealing.step(.sink(exchange: asked, answer))
+    #expect(retires(commands).map(\.replacement) == [.pieces(firstNumber: 1, rows: pieces)])
+  }
+
+  @Test func `a row that touches too many table partitions stops it by name (R9)`() throws {
     let answer = SinkAnswer.refused(.tooManyPartitions, code: 252, message: "Too many partitions")
-    let sent = try #require(insert(sealing.seal(batch(1, rows: 200)), 1))
-    #expect(retires(sealing.step(.sink(exchange: sent, answer))).map(\.replacement) == [.halves(firstNumber: 1)])
     var single = Sealing()
     _ = single.live()
     let alone = try #require(insert(single.seal(batch(1, rows: 1)), 1))
     #expect(stop(single.step(.sink(exchange: alone, answer)))?.rule == "R9")
+  }
+
+  @Test(arguments: [DeliveryMode.tokenAndProvenance, .tokenOnly, .atLeastOnce])
+  func `a body that is too large for a proxy is halved, and a row that is waits (R11)`(mode: DeliveryMode) throws {
+    let refusal = SinkAnswer.refused(.tooLarge, code: 413, message: "HTTP 413: <html>")
+    var sealing = Sealing(mode: mode)
+    _ = sealing.live()
+    let sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
+    var commands = sealing.step(.sink(exchange: sent, refusal))
+    if mode == .tokenAndProvenance {
+      #expect(retires(commands).isEmpty)
+      let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
+      commands = sealing.step(.sink(exchange: count, .counted(0)))
+    }
+    #expect(retires(commands).map(\.replacement) == [.pieces(firstNumber: 1, rows: [[0..<2], [2..<5]])])
+    #expect(commands.contains { if case .say(.warning, let text) = $0 { text.contains("batch.max_bytes") } else { false } })
+
+    var single = Sealing(mode: mode)
+    _ = single.live()
+    let alone = try #require(insert(single.seal(batch(1, rows: 1)), 1))
+    let ordered = single.step(.sink(exchange: alone, refusal))
+    #expect(retires(ordered).isEmpty && stop(ordered) == nil)
+    #expect(single.start.core.progress.waits.map { $0.reason.contains("client_max_body_size") } == [true])
+    single.clock += 60_000
+    #expect(insert(single.step(.wake), 1) != nil, "it isn't tried again")
   }
 
   @Test func `an error raised by a view never bisects (R11, R7)`() throws {

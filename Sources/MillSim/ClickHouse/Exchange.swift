@@ -113,7 +113,7 @@ final class Exchange {
   /// A question of a start's look at server and table: they come by the dozen, and a failed one begins the look anew.
   var isLook: Bool {
     switch statement {
-    case .version, .settings, .tablesColumns, .table, .describe, .windows, .processes: true
+    case .version, .settings, .tablesColumns, .table, .describe, .windows, .processes, .writers: true
     default: false
     }
   }
@@ -140,7 +140,7 @@ final class Exchange {
     do throws(BodyError) {
       switch statement {
       case .insert: plain = parameters["decompress"] == "1" ? try BodyReader.plain(frames: request.body) : request.body
-      case .guardedInsert: plain = try part(named: "batch")
+      case .guardedInsert, .rowsByPartition: plain = try part(named: "batch")
       default: return
       }
       rows = try BodyReader.rows(native: plain, types: columns)

@@ -11,6 +11,10 @@ enum ServerStatement: Equatable {
   case greatest(from: String, below: String)
   case version, settings, tablesColumns, windows, processes, describe, nothing
   case table(columns: [String])
+  /// Row numbers of the body's block by table partition.
+  case rowsByPartition
+  /// What the provenances begin with, so many bytes of them.
+  case writers(byteCount: Int)
 
   /// The second condition of a guarded insert.
   struct Lacking: Equatable {
@@ -138,6 +142,15 @@ enum ServerStatement: Equatable {
       if take("query_id FROM system . processes WHERE startsWith ( query_id ,") {
         guard let prefix = text(), take(") FORMAT TabSeparated") else { return nil }
         return .running(prefix: prefix)
+      }
+      if take("groupArray ( toUInt32 ( rowNumberInAllBlocks ( ) ) ) FROM batch GROUP BY (") {
+        return word() != nil && take(") FORMAT TabSeparated") ? .rowsByPartition : nil
+      }
+      if take("DISTINCT substring (") {
+        guard name() != nil, take(", 1 ,"), let byteCount = number(), take(") FROM"), table(), take("LIMIT"), number() != nil,
+          take("FORMAT TabSeparated")
+        else { return nil }
+        return .writers(byteCount: Int(byteCount))
       }
       if take("count ( ) FROM") {
         guard let provenance = ofTable(), take("FORMAT TabSeparated") else { return nil }

@@ -48,6 +48,9 @@ package struct ServerTable {
     greatest.filter { $0 >= from && $0 < below }.max()
   }
 
+  /// What the provenances of all rows begin with.
+  package func writers(byteCount: Int) -> [String] { Set(greatest.map { String($0.prefix(byteCount)) }).sorted() }
+
   /// Whether the log holds the token for this partition.
   package func knows(_ partition: String, token: String) -> Bool {
     let wanted = partition + "\u{0}" + token

@@ -113,7 +113,7 @@ extension SimClickHouse {
     return exchange.rows.filter { !present.contains(partition(of: $0)) }
   }
 
-  private func partition(of row: ServerRow) -> String { definition.partitionKey == "k" ? String(row.group) : "all" }
+  func partition(of row: ServerRow) -> String { definition.partitionKey == "k" ? String(row.group) : "all" }
 
   private func parts(of rows: [ServerRow], queryID: String) -> [ServerTable.Part] {
     var parts: [ServerTable.Part] = []

@@ -55,6 +55,7 @@ extension SimClickHouse {
     case .count(let provenance): ["\(table.count(provenance: provenance))"]
     case .running(let prefix): running.map(\.queryID).filter { $0.hasPrefix(prefix) }
     case .greatest(let from, let below): [table.greatest(from: from, below: below) ?? ""]
+    case .writers(let byteCount): table.writers(byteCount: byteCount)
     case .version: [definition.flavour == .modern ? "26.9.2.1" : "18.16.1"]
     case .granted: ["1"]
     case .settings: definition.flavour == .modern ? Self.modernNames : Self.oldNames
@@ -63,8 +64,15 @@ extension SimClickHouse {
     case .processes: ["\(running.count + 1)"]
     case .describe: columnsNow.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
     case .table(let columns): trouble == .detached ? [] : [row(columns)]
-    case .insert, .guardedInsert, .kill, .nothing: []
+    case .insert, .guardedInsert, .rowsByPartition, .kill, .nothing: []
     }
+  }
+
+  /// A line for each table partition of the rows: their numbers.
+  func lines(byPartition rows: [ServerRow]) -> [String] {
+    var numbers: [String: [String]] = [:]
+    for (number, row) in rows.enumerated() { numbers[partition(of: row), default: []].append("\(number)") }
+    return numbers.sorted { $0.key < $1.key }.map { "[\($0.value.joined(separator: ","))]" }
   }
 
   private var columnsNow: [(name: String, type: String)] {

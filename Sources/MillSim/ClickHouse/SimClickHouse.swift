@@ -292,7 +292,7 @@ package final class SimClickHouse {
       let killed = running.filter { $0.queryID.hasPrefix(prefix) }
       for insert in killed { insert.isKilled = true }
       waitForEnd(of: killed, exchange)
-    case .count, .greatest, .describe, .nothing:
+    case .count, .greatest, .describe, .writers, .nothing:
       switch trouble {
       case .detached: respond(exchange, answers.error(60, "Table sim.events doesn't exist"))
       case .rightsTaken: respond(exchange, answers.error(497, "Not enough privileges. It's necessary to have SELECT"))
@@ -301,6 +301,13 @@ package final class SimClickHouse {
           others?.foundNone(of: token, at: scheduler.now, incarnation: exchange.incarnation)
         }
         respond(exchange, answers.success(lines(for: statement)))
+      }
+    case .rowsByPartition:
+      if let error = exchange.bodyError {
+        unreadable.append("body: \(error.message)")
+        respond(exchange, answers.error(error.code, error.message))
+      } else {
+        respond(exchange, answers.success(lines(byPartition: exchange.rows)))
       }
     default: respond(exchange, answers.success(lines(for: statement)))
     }

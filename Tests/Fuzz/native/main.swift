@@ -20,16 +20,16 @@ private func check(_ bytes: [UInt8]) {
   guard let block = try? NativeBlock(bytes) else { return }
   let count = block.rowCount
   let all = rows(block)
-  let whole = block.slice(0..<count)
+  let whole = block.slice([0..<count])
   let again = reread(whole, "the slice of all rows")
   demand(again.rowCount == count && again.columns == block.columns, "\(again.rowCount) rows of \(count)")
   demand(rows(again) == all, "the rows have changed")
-  demand(again.slice(0..<count) == whole, "a slice of a slice has other bytes")
+  demand(again.slice([0..<count]) == whole, "a slice of a slice has other bytes")
   let middle = count / 3
-  let parts = [block.slice(0..<middle), block.slice(middle..<count)].map { reread($0, "a part") }
+  let parts = [block.slice([0..<middle]), block.slice([middle..<count])].map { reread($0, "a part") }
   demand(parts.flatMap(rows) == all, "the rows of the parts aren't those of the whole")
-  let half = again.encodedRows(middle..<count, columnCount: 1)
-  demand(half.digest == block.encodedRows(middle..<count, columnCount: 1).digest, "the same rows have another digest")
+  let half = again.encodedRows([middle..<count], columnCount: 1)
+  demand(half.digest == block.encodedRows([middle..<count], columnCount: 1).digest, "the same rows have another digest")
 }
 
 /// Blocks out of records, so that there is something right to begin with.
