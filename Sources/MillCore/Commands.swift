@@ -10,6 +10,8 @@ package enum Command: Sendable {
   /// ``Event/startsResolved(_:)`` for partitions `0 ..< partitionCount`.
   case resolveStarts(partitionCount: Int)
   case checkAnchors([AnchorOf])
+  /// Whether a batch that can't be unpacked stands at each of these offsets, and where it ends: ``Event/examined(_:)``.
+  case examine([BatchPlace])
   /// ``Event/sink(exchange:_:)``
   case exchange(UInt64, SinkRequest)
   /// R5: copy the tail, then append `restart`, the plan and the gaps accepted at this start, and sync:
@@ -65,6 +67,11 @@ package enum Command: Sendable {
 package struct PollOrder: Hashable, Sendable {
   package var limit: Int
   package var timeoutMilliseconds: Int
+}
+
+package struct BatchPlace: Hashable, Sendable {
+  package var partition: Int32
+  package var offset: Int64
 }
 
 package struct AnchorOf: Hashable, Sendable {
