@@ -33,8 +33,11 @@ package struct AdminPages: Sendable {
 
   /// - Parameters:
   ///   - path: without the query.
-  ///   - authorization: the header of that name, where there is one.
-  func answer(method: String, path: String, authorization: String?) -> AdminAnswer {
+  ///   - authorization, host: the headers of those names, where there are any.
+  func answer(method: String, path: String, authorization: String?, host: String?) -> AdminAnswer {
+    guard tokenDigest != nil || host.map(Self.isLoopback) ?? true else {
+      return text(421, "without a token only localhost is answered: ask for http://localhost, or set admin.token")
+    }
     guard isAllowed(authorization) else {
       return text(401, "a token is asked for: Authorization: Bearer TOKEN", header: ("WWW-Authenticate", "Bearer"))
     }
@@ -55,6 +58,15 @@ package struct AdminPages: Sendable {
 
   private func text(_ status: Int, _ text: String, header: (name: String, value: String)? = nil) -> AdminAnswer {
     AdminAnswer(status: status, contentType: "text/plain; charset=utf-8", body: text + "\n", header: header)
+  }
+
+  /// Without a token only this machine is listened to. A page in a browser here can have a name of its own point to it (DNS rebinding), but
+  /// not keep that name out of the request.
+  private static func isLoopback(_ host: String) -> Bool {
+    let name = (host.hasSuffix("]") ? host : host.lastIndex(of: ":").map { String(host[..<$0]) } ?? host).lowercased()
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    let isFour = parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    return name == "localhost" || name == "[::1]" || isFour
   }
 
   /// Compares digests, all of their bytes: how long it takes says nothing about the token.

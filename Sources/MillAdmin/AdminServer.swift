@@ -73,7 +73,8 @@ private final class PagesBox {
   }
   let pages = unsafe Unmanaged<PagesBox>.fromOpaque(context).takeUnretainedValue().pages
   let authorization = unsafe mr_mhd_header(connection, "Authorization").map { unsafe String(cString: $0) }
-  let answer = unsafe pages.answer(method: String(cString: method), path: String(cString: path), authorization: authorization)
+  let host = unsafe mr_mhd_header(connection, "Host").map { unsafe String(cString: $0) }
+  let answer = unsafe pages.answer(method: String(cString: method), path: String(cString: path), authorization: authorization, host: host)
   let body = Array(answer.body.utf8)
   guard let response = unsafe body.withUnsafeBytes({ unsafe mr_mhd_response($0.baseAddress, $0.count) }) else { return 0 }
   var headers = [("Content-Type", answer.contentType), ("Cache-Control", "no-store")]

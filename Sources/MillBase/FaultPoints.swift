@@ -63,6 +63,9 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   /// Whether a drill is under way: for steps that must first be taken apart.
   package static var isArmed: Bool { armed != nil }
 
+  /// Where a drill ends the process, `NAME:N`; nil: none is under way. A wrong name ends the process here.
+  package static var armedText: String? { armed.map { "\($0.point.rawValue):\($0.hit)" } }
+
   /// Ends the process where this point is armed and its number has come.
   package static func hit(_ point: FaultPoint, if condition: Bool = true) {
     if condition, strikes(point) { end(point) }

@@ -166,6 +166,9 @@ package struct TLSFiles: Hashable, Sendable {
   fileprivate var answer: [UInt8] = []
   fileprivate var headers: [String: String] = [:]
   fileprivate var answerTooLong = false
+  private var headerByteCount = 0
+  private var headersTooLong = false
+  private static let headerBytesMax = 256 << 10
   /// A drill is under way, and this is an INSERT.
   fileprivate var isDrilled = false
 
@@ -197,6 +200,8 @@ package struct TLSFiles: Hashable, Sendable {
     answer = []
     headers = [:]
     answerTooLong = false
+    headerByteCount = 0
+    headersTooLong = false
     isDrilled = FaultPoint.isArmed && request.target.contains("query=INSERT")
     setConnection(request)
     var list: UnsafeMutablePointer<curl_slist>?
@@ -279,7 +284,10 @@ package struct TLSFiles: Hashable, Sendable {
     ]
     // A code alone is no proof: a second connection can fail to open after a first one took the request.
     let nothingSent = unsafe !bodyAsked && early.contains(code) && mr_curl_get_long(handle, CURLINFO_REQUEST_SIZE) == 0
-    let reason = answerTooLong ? "the answer has more than \(options.answerBytesMax) bytes" : detail
+    let reason =
+      answerTooLong
+      ? "the answer has more than \(options.answerBytesMax) bytes"
+      : headersTooLong ? "the answer's headers have more than \(Self.headerBytesMax) bytes" : detail
     return TransportError(nothingSent: nothingSent, reason: "curl error \(code.rawValue): \(ForeignText.cut(reason)), at \(options.url)")
   }
 
@@ -313,7 +321,18 @@ package struct TLSFiles: Hashable, Sendable {
     return bytes.count
   }
 
-  fileprivate func addHeader(_ line: String) {
+  /// False: too many bytes of headers; the library's own bound came with 8.3 only.
+  fileprivate func addHeader(_ line: String) -> Bool {
+    headerByteCount += line.utf8.count
+    guard headerByteCount <= Self.headerBytesMax else {
+      headersTooLong = true
+      return false
+    }
+    keepHeader(line)
+    return true
+  }
+
+  private func keepHeader(_ line: String) {
     // Of several answers (100, then 200) the last counts.
     if line.hasPrefix("HTTP/") { return headers = [:] }
     guard let colon = line.firstIndex(of: ":") else { return }
@@ -336,8 +355,8 @@ private func worker(_ context: UnsafeMutableRawPointer?) -> CurlWorker {
 }
 
 @c private func writeHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
-  unsafe worker(context).addHeader(String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self))
-  return size * count
+  let line = unsafe String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self)
+  return unsafe worker(context).addHeader(line) ? size * count : 0
 }
 
 @c private func stopWhenClosed(

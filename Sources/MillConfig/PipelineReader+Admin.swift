@@ -21,8 +21,16 @@ extension PipelineReader {
         node, section.child("listen"), "this address can be reached from elsewhere, and no token is set",
         remedy: "set admin.token, such as ${file:/run/secrets/millrace-admin}, or listen on 127.0.0.1:\(port)")
     }
+    if let token, !Self.isLoopback(host), token.revealed.utf8.count < Self.tokenByteCountMin, let node = section.node("token") {
+      problems.add(
+        node, section.child("token"), "this token can be guessed, and \(host) can be reached from elsewhere",
+        remedy: "\(Self.tokenByteCountMin) characters at least, such as what openssl rand -hex 32 prints")
+    }
     return AdminSettings(host: host, port: port, token: token)
   }
+
+  /// Of a token that others may try; there is no delay on wrong ones.
+  private static let tokenByteCountMin = 16
 
   /// What a header can carry as it stands.
   private func readToken(_ section: Section) -> Secret? {

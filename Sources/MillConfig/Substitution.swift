@@ -33,9 +33,15 @@ package struct ConfigEnvironment: Sendable {
       return unsafe String(cString: value)
     },
     file: { path, limit in
-      let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+      // A pipe without a writer would be waited for.
+      let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
       guard descriptor >= 0 else { return .failure(FileProblem(reason: unsafe String(cString: strerror(errno)))) }
       defer { close(descriptor) }
+      var facts = stat()
+      guard unsafe fstat(descriptor, &facts) == 0 else { return .failure(FileProblem(reason: unsafe String(cString: strerror(errno)))) }
+      guard facts.st_mode & S_IFMT == S_IFREG || facts.st_mode & S_IFMT == S_IFDIR else {
+        return .failure(FileProblem(reason: "a pipe or a device, not a file"))
+      }
       var bytes = [UInt8](repeating: 0, count: limit + 1)
       var count = 0
       while count < bytes.count {

@@ -10,6 +10,8 @@ package enum Command: Sendable {
   /// ``Event/startsResolved(_:)`` for partitions `0 ..< partitionCount`.
   case resolveStarts(partitionCount: Int)
   case checkAnchors([AnchorOf])
+  /// Whether a batch that can't be unpacked stands at each of these offsets, and where it ends: ``Event/examined(_:)``.
+  case examine([BatchPlace])
   /// ``Event/sink(exchange:_:)``
   case exchange(UInt64, SinkRequest)
   /// R5: copy the tail, then append `restart`, the plan and the gaps accepted at this start, and sync:
@@ -71,6 +73,11 @@ package struct PollOrder: Hashable, Sendable {
   package var isReplay = false
   /// Also records beyond the plan's limits: the next of these intents was recorded under another plan.
   package var takesWhole = false
+}
+
+package struct BatchPlace: Hashable, Sendable {
+  package var partition: Int32
+  package var offset: Int64
 }
 
 package struct AnchorOf: Hashable, Sendable {

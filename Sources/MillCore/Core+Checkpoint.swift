@@ -265,6 +265,7 @@ extension Core {
   mutating func takeWitnessCommitted() {
     Reach.mark(.r15Committed)
     answered(.witness)
+    nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
     checkpoint.lacksWitness = false
@@ -302,7 +303,9 @@ extension Core {
     end(
       Stop(
         .promise, rule: "R15",
-        "the consumer group's witness was changed by somebody else while this instance ran (now \"\(text ?? "none")\"): another copy of this state directory is running. Stop one of them"
+        text.map { Witness($0) == nil } == true
+          ? Witness.foreign(text ?? "", pipeline: options.pipeline, topic: options.topic)
+          : "the consumer group's witness was changed by somebody else while this instance ran (now \"\(ForeignText.cut(text ?? "none"))\"): another copy of this state directory is running. Stop one of them"
       ))
   }
 

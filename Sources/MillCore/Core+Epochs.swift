@@ -49,11 +49,13 @@ extension Core {
     case .replaying:
       lastPolled = polled
       if let lost = polled.lost { return end(Self.lostInReplay(lost, options.topic)) }
+      if let found = polled.unreadable { takeUnreadable(found) }
       boundBuffers(polled)
     case .live:
       lastPolled = polled
       countQuiet(polled)
       if let lost = polled.lost { takeLost(lost) }
+      if let found = polled.unreadable { takeUnreadable(found) }
       cutWhenDue(polled)
     default: break
     }
@@ -261,6 +263,8 @@ extension Core {
 
   mutating func advanceLive() {
     if nextDescribe <= monotonic { ask(.describe) }
+    if nextWitnessLook <= monotonic, !stopRequested, !checkpoint.isCommittingWitness { ask(.witness) }
+    advanceUnreadable()
     advanceWindUp()
     sealWhenDue()
     if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }

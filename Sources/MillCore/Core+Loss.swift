@@ -31,14 +31,20 @@ extension Core {
       end(lossStop(lost))
       return false
     }
+    guard let unreadable = acceptedUnreadable(look) else {
+      ask(.batch)
+      return false
+    }
     start.lossChecked = true
-    for gap in options.acceptedLosses where !lost.contains(gap) {
+    let given = lost + unreadable
+    for gap in options.acceptedLosses where !given.contains(gap) {
       say(.warning, "--accept-loss \(text(of: gap)): nothing is lost there, or it was accepted before; the option does nothing")
     }
-    guard !lost.isEmpty else { return true }
+    guard !given.isEmpty else { return true }
     Reach.mark(.k3LossAccepted)
-    start.gaps = lost
-    for gap in lost {
+    start.gaps = given
+    givenUp += given
+    for gap in given {
       partitions[Int(gap.partition)].next = gap.next
       lossEnds[gap.partition] = gap.next
       say(.warning, "--accept-loss: \(text(of: gap)) is given up, reading goes on at offset \(gap.next)")
@@ -65,7 +71,7 @@ extension Core {
   }
 
   /// As `--accept-loss` takes it: `topic/partition:first-last`.
-  private func text(of gap: Gap) -> String { "\(options.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)" }
+  func text(of gap: Gap) -> String { "\(options.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)" }
 
   // MARK: - Replay beside a loss (R4)
 

@@ -60,6 +60,7 @@ extension Core {
   }
 
   mutating func beginLive() {
+    nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
     phase = .live
     say(.info, "live from epoch \(epoch + 1), delivery mode \(table?.mode.rawValue ?? "")")
   }

@@ -1,4 +1,4 @@
-package import MillBase
+internal import MillBase
 package import MillLog
 
 /// What has been looked at before anything is written or sent.
@@ -33,6 +33,9 @@ struct StartLooks {
   var recordedPlans: [PlanRecord] = []
   /// Time zones whose rules have changed since epochs that are to be replayed were recorded.
   var changedZones: [String] = []
+  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be unpacked.
+  var candidates: [Gap] = []
+  var unreadable: [Gap]?
   var checkpointedBirth = false
   var witnessDone = false
 }
@@ -250,6 +253,7 @@ extension Core {
 
   /// What earlier starts have given up is not read, nor missed.
   private mutating func skip(_ gaps: [Gap]) {
+    givenUp += gaps
     for gap in gaps {
       // One that was added, and that no epoch has read yet.
       while partitions.count <= Int(gap.partition) { partitions.append(PartitionProgress(next: 0)) }
@@ -331,6 +335,7 @@ extension Core {
     case .describe: commands.append(.describeSource)
     case .witness: commands.append(.readWitness)
     case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
+    case .batch: commands.append(.examine(examined))
     case .anchors:
       // A compacted topic drops records that were read, and is another with them (K11).
       guard let look = phase == .live ? source : start.look, look.isCompacted != true else { return takeAnchors([]) }
@@ -344,7 +349,11 @@ extension Core {
 
   mutating func takeWitness(_ text: String?) {
     answered(.witness)
-    start.witness = .some(text)
+    guard phase == .live else { return start.witness = .some(text) }
+    nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
+    var known = checkpoint.knownWitnesses
+    if known.isEmpty, case .some(.some(let read)) = start.witness { known = [read] }
+    if let text, !known.isEmpty, !known.contains(text), !mutated(.witnessUnchecked) { takeWitnessTaken(text) }
   }
 
   mutating func takeStarts(_ offsets: [Int64]) {
@@ -395,7 +404,7 @@ extension Core {
       end(
         Stop(
           .promise, rule: "R15",
-          "the consumer group holds metadata that is not ours (\"\(text)\"): another program uses the group, or rename the pipeline"))
+          Witness.foreign(text, pipeline: options.pipeline, topic: options.topic)))
       return false
     }
     if options.newLineage {
@@ -579,25 +588,4 @@ extension Core {
 
 extension Destination {
   package var index: Int { Int(rawValue) }
-}
-
-/// What the group's offsets carry: who runs the pipeline, and how far its log was durable.
-package struct Witness: Hashable, Sendable, CustomStringConvertible {
-  package var lineage: Lineage
-  package var position: LogPosition
-
-  package init(lineage: Lineage, position: LogPosition) {
-    self.lineage = lineage
-    self.position = position
-  }
-
-  package init?(_ text: String) {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 3, parts[0] == "millrace", let lineage = Lineage(hex: parts[1]), let position = LogPosition(parts[2]) else {
-      return nil
-    }
-    self.init(lineage: lineage, position: position)
-  }
-
-  package var description: String { "millrace:\(lineage):\(position)" }
 }

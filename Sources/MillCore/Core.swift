@@ -65,6 +65,10 @@ package struct Core {
   var hasReplayedLoss = false
   /// A partition gives nothing more, and it isn't known yet why.
   var lost: LostPosition?
+  /// Ranges that earlier starts and this one have given up.
+  var givenUp: [Gap] = []
+  /// K12: a batch whose checksum is right and that can't be unpacked.
+  var unreadable: UnreadableFound?
   var topicMissingSince: Int64?
   /// What the process ends with once all that was read is sealed and checkpointed.
   var windUp: Stop?
@@ -79,6 +83,8 @@ package struct Core {
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0
   var nextDescribe: Int64 = 0
+  /// R15: when the group is looked at without a commit, which looks by itself.
+  var nextWitnessLook: Int64 = 0
 
   // Pending output; index: destination
   var pendingRows: [UInt64] = [0, 0]
@@ -207,6 +213,7 @@ package struct Core {
     consider(lost?.refetchAt)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
     if !asking.contains(.describe) { consider(max(nextDescribe, retryAt[.describe] ?? 0)) }
+    if !asking.contains(.witness), !checkpoint.isCommittingWitness { consider(max(nextWitnessLook, retryAt[.witness] ?? 0)) }
     guard !isSealing else { return earliest }
     consider(checkpoint.dueAt)
     if checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
@@ -229,6 +236,7 @@ package struct Core {
     case .sourceDescribed(let look): takeLook(look)
     case .startsResolved(let offsets): takeStarts(offsets)
     case .anchorsChecked(let problems): takeAnchors(problems)
+    case .examined(let batches): takeExamined(batches)
     case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): takeAnswer(exchange, answer)

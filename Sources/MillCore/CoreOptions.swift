@@ -14,7 +14,7 @@ package struct CoreOptions: Sendable {
   package var sinkName: String
   package var untilEnd = false
   package var newLineage = false
-  /// K3: what the user gives up, exactly; each must be a range that is lost at this start.
+  /// K3, K12: what the user gives up, exactly; each must be a range that is lost at this start, or a batch that can't be unpacked.
   package var acceptedLosses: [Gap] = []
 
   package var epochMaxRows = 65_536
@@ -43,6 +43,8 @@ package struct CoreOptions: Sendable {
   package var idleAfterMilliseconds: Int64?
   /// How often the topic is asked for new partitions.
   package var describeIntervalMilliseconds: Int64 = 30_000
+  /// How often the group's witness is looked at where no checkpoint commits it.
+  package var witnessIntervalMilliseconds: Int64 = 10_000
   package var retryMilliseconds: Int64 = 1_000
   /// A last stable offset that stands still this long before records is told.
   package var stallPatienceMilliseconds: Int64 = 25_000

@@ -11,6 +11,8 @@ package enum Event: Sendable {
   case startsResolved([Int64])
   /// Texts of anchors that no longer match, with partition and offset.
   case anchorsChecked([String])
+  /// In the order of ``Command/examine(_:)``; nil: what stands there can be read, or nothing stands there.
+  case examined([UnreadableBatch?])
   /// A question to the source was not answered; ask again later.
   case sourceUnavailable(SourceQuestion, reason: String)
   /// The brokers know no such topic; with what would be right.
@@ -52,6 +54,7 @@ package enum SourceQuestion: String, Sendable {
   case starts = "start offsets"
   case witness = "the group's offsets"
   case anchors = "records read before"
+  case batch = "a batch that can't be unpacked"
 }
 
 /// What the state directory holds.
@@ -147,6 +150,19 @@ package struct PositionLost: Hashable, Sendable {
   }
 }
 
+/// A batch of a partition whose checksum is right and that can't be unpacked (K12).
+package struct UnreadableBatch: Hashable, Sendable {
+  /// The first offset behind it.
+  package var next: Int64
+  /// Why, and what would make it readable.
+  package var reason: String
+
+  package init(next: Int64, reason: String) {
+    self.next = next
+    self.reason = reason
+  }
+}
+
 /// What lies in the partition buffers after a poll.
 package struct Polled: Sendable {
   /// Index: partition; the next position of each.
@@ -160,6 +176,8 @@ package struct Polled: Sendable {
   /// Index: partition; whether the source had come to its end when it last heard of it.
   package var isAtEnd: [Bool]
   package var lost: PositionLost?
+  /// What stands at this position can't be unpacked (K12); nothing more comes from the partition.
+  package var unreadable: PositionLost?
   /// Why nothing, or not all, can be fetched now.
   package var trouble: String?
   package var stop: Stop?
@@ -167,7 +185,7 @@ package struct Polled: Sendable {
   /// `isAtEnd`: nil: none is.
   package init(
     next: [Int64], epochEnds: [Int64]? = nil, isAsked: Bool = true, rows: [Int], byteCount: Int, isAtEnd: [Bool]? = nil,
-    lost: PositionLost? = nil, trouble: String? = nil, stop: Stop?
+    lost: PositionLost? = nil, unreadable: PositionLost? = nil, trouble: String? = nil, stop: Stop?
   ) {
     self.next = next
     self.epochEnds = epochEnds
@@ -176,6 +194,7 @@ package struct Polled: Sendable {
     self.byteCount = byteCount
     self.isAtEnd = isAtEnd ?? rows.map { _ in false }
     self.lost = lost
+    self.unreadable = unreadable
     self.trouble = trouble
     self.stop = stop
   }

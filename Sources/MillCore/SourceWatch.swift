@@ -28,7 +28,7 @@ struct SourceWatch {
   /// Why nothing comes from Kafka, or why it isn't asked with success, and since when something has been wrong; nil: all is well.
   /// `isLive`: records flow without the witness, and the next checkpoint commits it again; nobody waits for it.
   func trouble(isLive: Bool) -> (reason: String, since: Instant)? {
-    let asked = [SourceQuestion.describe, .witness, .starts, .anchors].filter { !isLive || $0 != .witness }
+    let asked = [SourceQuestion.describe, .witness, .starts, .anchors, .batch].filter { !isLive || $0 != .witness }
     let all = ([records] + asked.map { questions[$0] }).compactMap { $0 }
     guard let first = all.first, let since = all.map(\.since).min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) else {
       return nil

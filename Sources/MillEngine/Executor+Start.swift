@@ -293,6 +293,15 @@ extension Executor {
           }
           return .anchorsChecked(problems)
         }
+      case .examine(let places):
+        return Executor.ask(.batch) { () throws(SourceError) in
+          var found: [UnreadableBatch?] = []
+          for place in places {
+            let batch = try source.unreadable(partition: place.partition, offset: place.offset)
+            found.append(batch.map { UnreadableBatch(next: $0.next, reason: $0.reason) })
+          }
+          return .examined(found)
+        }
       default: return nil
       }
     }

@@ -48,7 +48,7 @@ package final class Executor {
   package func execute(_ command: Command) -> Event? {
     switch command {
     case .open: open()
-    case .readWitness, .describeSource, .resolveStarts, .checkAnchors: askSource(command)
+    case .readWitness, .describeSource, .resolveStarts, .checkAnchors, .examine: askSource(command)
     case .exchange(let id, let request): exchange(id, request)
     case .beginLog(let restart, let plan, let gaps): beginLog(restart, plan, gaps)
     case .openState(let checkpoint, let start): openState(checkpoint, start)
@@ -89,6 +89,7 @@ package final class Executor {
 
   package func poll(_ order: PollOrder) -> Polled {
     var lost: PositionLost?
+    var unreadable: PositionLost?
     var stop: Stop?
     recordMemory.takesWhole = order.takesWhole
     // What fills an epoch already is worked off first; a replay needs all that its epochs had.
@@ -99,6 +100,8 @@ package final class Executor {
       switch notice {
       case .positionLost(let partition, let offset, let reason):
         lost = lost ?? PositionLost(partition: partition, offset: offset, reason: reason)
+      case .unreadable(let partition, let offset, let reason):
+        unreadable = unreadable ?? PositionLost(partition: partition, offset: offset, reason: reason)
       case .damaged(let partition, let offset, let reason):
         stop = Stop(.promise, rule: "K12", "partition \(partition) of \(parts.core.topic), at or after offset \(offset): \(reason)")
       case .unavailable(let reason): sourceTrouble = reason
@@ -108,7 +111,7 @@ package final class Executor {
     return Polled(
       next: buffers.map(\.nextOffset), epochEnds: order.isReplay ? nil : epochCut.ends(buffers), isAsked: isAsked,
       rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount },
-      isAtEnd: buffers.indices.map(isAtEnd), lost: lost, trouble: sourceTrouble, stop: stop)
+      isAtEnd: buffers.indices.map(isAtEnd), lost: lost, unreadable: unreadable, trouble: sourceTrouble, stop: stop)
   }
 
   /// Records that wait behind an open transaction are records all the same.

@@ -173,6 +173,9 @@ package struct RecordEntry: Sendable {
     unsafe state.pointee.nextOffset = max(nextOffset, offset)
   }
 
+  /// No record stands before `offset` that hasn't been appended; more may follow.
+  package func advance(to offset: Int64) { unsafe state.pointee.nextOffset = max(nextOffset, offset) }
+
   /// How many of the records still to be processed stand before `offset`.
   package func count(before offset: Int64) -> Int {
     if nextOffset <= offset { return count }

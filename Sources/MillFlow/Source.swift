@@ -1,5 +1,8 @@
 internal import MillBase
 
+/// No partition has an offset beyond this: Kafka counts from 0 on. What says otherwise is no offset, and to any that is one may be added.
+package let offsetMax: Int64 = 1 << 62
+
 /// Where a source's first reading begins; resolved to offsets once, then recorded.
 package enum StartPosition: Hashable, Sendable {
   case earliest, latest
@@ -83,6 +86,9 @@ package enum SourceNotice: Hashable, Sendable {
   case positionLost(partition: Int32, offset: Int64, reason: String)
   /// Checksum or decompression error at or after `offset`; nothing more comes from this partition.
   case damaged(partition: Int32, offset: Int64, reason: String)
+  /// The checksum of what stands at `offset` is right, and it can't be unpacked; nothing more comes from this partition, and all that stands
+  /// before it has come.
+  case unreadable(partition: Int32, offset: Int64, reason: String)
   /// All brokers down, rights or credentials refused or the like, and again when the reason changes; the source goes on trying by itself.
   case unavailable(String)
   case available
@@ -99,6 +105,8 @@ package protocol Source: AnyObject, Sendable {
   func resolve(_ start: StartPosition, partitionCount: Int) throws(SourceError) -> [Int64]
   /// The record at `offset`, or nil when retention has removed it or nothing stands there any more (then the bounds tell which).
   func anchor(partition: Int32, offset: Int64) throws(SourceError) -> Anchor?
+  /// The batch at `offset`, where that is one that can't be unpacked: the first offset behind it, and why.
+  func unreadable(partition: Int32, offset: Int64) throws(SourceError) -> (next: Int64, reason: String)?
   /// The metadata string that this pipeline's group has committed for partition 0, nil when there is none.
   func readWitness() throws(SourceError) -> String?
   /// Commits `offsets` (index: partition) for the group, with `witness` as the metadata of each.
@@ -116,6 +124,9 @@ package protocol Source: AnyObject, Sendable {
 }
 
 extension Source {
+  /// Of a source whose batches can all be unpacked.
+  package func unreadable(partition: Int32, offset: Int64) throws(SourceError) -> (next: Int64, reason: String)? { nil }
+
   /// Of a source that fetches nothing ahead.
   package var prefetchedCount: Int { 0 }
   /// Of one without transactions.

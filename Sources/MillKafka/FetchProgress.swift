@@ -47,7 +47,7 @@ package struct FetchProgress {
   package mutating func admit(_ partition: Int, _ offset: Int64) -> Admission {
     hasHeard = true
     if partitions[partition].isStopped { return .discard }
-    guard offset >= partitions[partition].next else { return outOfOrder(partition, offset) }
+    guard offset >= partitions[partition].next, offset < offsetMax else { return outOfOrder(partition, offset) }
     partitions[partition].next = offset + 1
     if partitions[partition].trouble != nil { partitions[partition].trouble = nil }
     return .take
@@ -57,7 +57,10 @@ package struct FetchProgress {
   private mutating func outOfOrder(_ partition: Int, _ offset: Int64) -> Admission {
     partitions[partition].isStopped = true
     let next = partitions[partition].next
-    let reason = "a record at offset \(offset) came where at least \(next) must follow"
+    let reason =
+      offset < next
+      ? "a record at offset \(offset) came where at least \(next) must follow"
+      : "a record came with offset \(offset), which no partition has: the broker, or what stands between, is broken"
     return .stop(.damaged(partition: Int32(partition), offset: next, reason: reason))
   }
 
@@ -78,6 +81,11 @@ package struct FetchProgress {
     hasHeard = true
     guard !partitions[partition].isStopped else { return .nothing }
     let next = partitions[partition].next
+    guard offset <= offsetMax else {
+      partitions[partition].isStopped = true
+      let reason = "the broker says that the partition ends at \(offset), which is no offset: it, or what stands between, is broken"
+      return .tell(.damaged(partition: Int32(partition), offset: next, reason: reason))
+    }
     guard offset >= next else {
       partitions[partition].isStopped = true
       let reason = "the partition ends at \(offset), before the position"
@@ -98,6 +106,12 @@ package struct FetchProgress {
     case .damaged:
       partitions[partition].isStopped = true
       return .tell(.damaged(partition: Int32(partition), offset: next, reason: failure.text))
+    case .unreadable:
+      partitions[partition].isStopped = true
+      // Nothing that could be read stands between the last record and that batch.
+      let offset = max(next, min(failure.offset ?? next, offsetMax))
+      partitions[partition].next = offset
+      return .tell(.unreadable(partition: Int32(partition), offset: offset, reason: failure.text))
     case .unreachable, .denied, .exists, .unsupported, .rejected, .queueFull:
       partitions[partition].trouble = failure.text
       return .nothing

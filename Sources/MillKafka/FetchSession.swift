@@ -45,7 +45,9 @@ final class FetchSession: @unchecked Sendable {
       switch progress.take(event) {
       case .nothing: break
       case .advance(let partition, let offset): buffers[partition].end(at: offset)
-      case .tell(let notice): notices.append(notice)
+      case .tell(let notice):
+        if case .unreadable(let partition, let offset, _) = notice { buffers[Int(partition)].advance(to: offset) }
+        notices.append(notice)
       }
     }
     if let reason = queue.client.signals.takeAllDown() { progress.outage = reason }

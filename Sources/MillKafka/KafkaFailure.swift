@@ -11,8 +11,10 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
     case unknownTopic
     /// The offset asked for isn't there.
     case positionLost
-    /// Bytes that fail a checksum or can't be decompressed or understood.
+    /// Bytes that fail a checksum or can't be understood.
     case damaged
+    /// A batch whose checksum is right and that can't be unpacked: too large for the client, or made wrong.
+    case unreadable
     case exists
     /// The brokers have no such call.
     case unsupported
@@ -26,6 +28,8 @@ package struct KafkaFailure: Error, Hashable, Sendable, CustomStringConvertible 
   package var text: String
   /// The text is the code's alone; what the client hears next may say more.
   var isBare = false
+  /// Where the batch begins that it is about; of ``Kind/unreadable``.
+  package var offset: Int64?
 
   package init(_ kind: Kind, _ text: String) {
     self.kind = kind

@@ -56,13 +56,20 @@ package struct KafkaOptions: Hashable, Sendable {
       throw KafkaFailure(.rejected, "property \(name): millrace sets it itself; remove it")
     }
     // An outage ends soon after the brokers are back; the default waits up to 10 s.
-    let mild: [Setting] = [("client.id", clientID), ("reconnect.backoff.max.ms", "2000"), ("socket.keepalive.enable", "true")]
-    return mild.filter { properties[$0.name] == nil } + properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } + own
+    // librdkafka unpacks an answer whole before the queue's bounds count, so that an answer is to be small beside the queue.
+    let mild: [Setting] = [
+      ("client.id", clientID), ("reconnect.backoff.max.ms", "2000"), ("socket.keepalive.enable", "true"),
+      ("fetch.max.bytes", String(min(max(prefetchByteCount / 8, 1 << 20), 50 << 20))),
+      ("fetch.message.max.bytes", String(min(max(prefetchByteCount / 64, 64 << 10), 1 << 20))),
+    ]
+    let given = Set(properties.keys.map { $0 == "max.partition.fetch.bytes" ? "fetch.message.max.bytes" : $0 })
+    return mild.filter { !given.contains($0.name) } + properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } + own
   }
 
   /// Settings for a consumer that reads a single record.
   func anchorSettings() throws(KafkaFailure) -> [Setting] {
-    let small: [Setting] = [("queued.min.messages", "1"), ("fetch.wait.max.ms", "10")]
+    // A broker gives one batch even where it is larger: no more than that is unpacked.
+    let small: [Setting] = [("queued.min.messages", "1"), ("fetch.wait.max.ms", "10"), ("fetch.message.max.bytes", "1")]
     return try consumerSettings() + small
   }
 

@@ -12,8 +12,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
   package static let timeoutMilliseconds = 8000
 
   let options: KafkaOptions
-  private let tokens: TokenCache?
-  private let log: KafkaLog
+  let tokens: TokenCache?
+  let log: KafkaLog
   private let control: KafkaClient
   private let controlLane = Mutex(())
   private let assignment = Mutex(Assignment())
@@ -136,38 +136,44 @@ package final class KafkaSource: Source, @unchecked Sendable {
 
   /// Reads with a client of its own, so that the poll isn't disturbed and nothing else can come out of its queue.
   func readAnchor(_ partition: Int32, _ offset: Int64) throws(KafkaFailure) -> Anchor? {
-    let client = try KafkaClient(
-      .consumer, required: options.anchorSettings(), signals: KafkaSignals(tokens: tokens, log: log))
+    var found: Anchor?
+    let event = try first(in: partition, from: offset, signals: KafkaSignals(tokens: tokens, log: log)) { record in
+      // A record further on: what stood here was never visible, or isn't any more.
+      guard record.offset == offset else { return }
+      let checksum = unsafe Anchor.checksum(key: record.key, payload: record.payload)
+      found = Anchor(offset: offset, timestamp: record.timestamp, checksum: checksum)
+    }
+    if case .failed(_, let failure) = event, failure.kind != .positionLost { throw failure }
+    return found
+  }
+
+  /// What a client of its own is given first from `offset` on: nil: a record, which `onRecord` gets.
+  func first(
+    in partition: Int32, from offset: Int64, signals: KafkaSignals, settings: [KafkaOptions.Setting] = [],
+    onRecord: (borrowing FetchedRecord) -> Void
+  ) throws(KafkaFailure) -> FetchEvent? {
+    let client = try KafkaClient(.consumer, required: options.anchorSettings() + settings, signals: signals)
     var offsets = [Int64?](repeating: nil, count: Int(partition) + 1)
     offsets[Int(partition)] = offset
     let queue = try FetchQueue(client, topic: options.topic, offsets: offsets, readsHeaders: false)
-    var found: Anchor?
     var isDone = false
-    var failure: KafkaFailure?
+    var found: FetchEvent?
     var waits = 0
-    while !isDone && failure == nil {
+    while !isDone {
       guard waits < Self.timeoutMilliseconds / 100 else {
         let reason = client.signals.takeAllDown() ?? "no answer in \(Self.timeoutMilliseconds) ms"
         throw KafkaFailure(.unreachable, "reading offset \(offset) of partition \(partition): \(reason)")
       }
       waits += 1
       _ = queue.take(limit: 1, timeoutMilliseconds: 100) { record in
-        // A record further on: what stood here was never visible, or isn't any more.
+        if !isDone { onRecord(record) }
         isDone = true
-        if record.offset == offset {
-          let checksum = unsafe Anchor.checksum(key: record.key, payload: record.payload)
-          found = Anchor(offset: offset, timestamp: record.timestamp, checksum: checksum)
-        }
       } onEvent: { event in
-        switch event {
-        case .end: isDone = true
-        case .failed(_, let reason) where reason.kind == .positionLost: isDone = true
-        case .failed(_, let reason) where reason.kind == .unreachable: break
-        case .failed(_, let reason): failure = reason
-        }
+        if case .failed(_, let reason) = event, reason.kind == .unreachable || isDone { return }
+        isDone = true
+        found = event
       }
     }
-    if let failure { throw failure }
     return found
   }
 
@@ -191,7 +197,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
       case .unknownTopic: throw .topicMissing(topic: options.topic, nearest: nearestTopic(control))
       case .denied: throw .unavailable("\(failure.text): \(lack(of: right))")
       case .rejected, .unsupported: throw .refused("topic \(options.topic): \(failure.text)")
-      case .unreachable, .positionLost, .damaged, .exists, .queueFull: throw .unavailable("topic \(options.topic): \(failure.text)")
+      case .unreachable, .positionLost, .damaged, .unreadable, .exists, .queueFull:
+        throw .unavailable("topic \(options.topic): \(failure.text)")
       }
     }
   }

@@ -1,6 +1,7 @@
 internal import CPlatform
 internal import CRdKafka
 internal import Glibc
+internal import MillBase
 internal import MillFlow
 
 // The only file that imports librdkafka: pointers come and go here, decisions about what they mean are made above it.
@@ -62,8 +63,12 @@ internal import MillFlow
     }
   }
 
-  // No group is joined under assign(), so there is nothing to leave.
-  deinit { unsafe rd_kafka_destroy_flags(handle, role == RD_KAFKA_CONSUMER ? Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) : 0) }
+  deinit {
+    // No group is joined under assign(), so there is nothing to leave.
+    let flags = role == RD_KAFKA_CONSUMER ? Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) : 0
+    nonisolated(unsafe) let handle = unsafe self.handle
+    ending { [signals] in withExtendedLifetime(signals) { unsafe rd_kafka_destroy_flags(handle, flags) } }
+  }
 
   private var role: rd_kafka_type_t { unsafe rd_kafka_type(handle) }
   /// 0xMMmmrrpp, such as 0x020002ff.
@@ -83,11 +88,7 @@ internal import MillFlow
     }
   }
 
-  fileprivate func check(_ code: rd_kafka_resp_err_t) throws(KafkaFailure) {
-    if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw signals.failure(code) }
-  }
-
-  // MARK: Asking
+  fileprivate func check(_ code: rd_kafka_resp_err_t) throws(KafkaFailure) { if code.rawValue != 0 { throw signals.failure(code) } }
 
   /// A topic's setting in the brokers' words; nil where they don't tell. `.unsupported` on a cluster without a controller (the mock one).
   func setting(_ name: String, of topic: String, timeoutMilliseconds: Int) throws(KafkaFailure) -> String? {
@@ -109,7 +110,7 @@ internal import MillFlow
   func fetchedEnd(_ topic: String, partition: Int32) -> Int64? {
     var (low, high): (Int64, Int64) = (0, 0)
     let code = unsafe rd_kafka_get_watermark_offsets(handle, topic, partition, &low, &high)
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : nil
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR && 0...offsetMax ~= high ? high : nil
   }
 
   func clusterID(timeoutMilliseconds: Int) throws(KafkaFailure) -> String {
@@ -135,7 +136,8 @@ internal import MillFlow
     var seen = Set<Int32>()
     for index in 0..<count { unsafe seen.insert(found.partitions[index].id) }
     guard seen == Set(0..<Int32(count)) else {
-      throw KafkaFailure(.unreachable, "topic \(topic): the broker lists \(count) partitions as \(seen.sorted()), without some")
+      throw KafkaFailure(
+        .unreachable, "topic \(topic): the broker lists \(count) partitions as \(ForeignText.cut("\(seen.sorted())")), without some")
     }
     guard count > 0 else { throw signals.failure(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) }
     return count
@@ -144,7 +146,7 @@ internal import MillFlow
   /// Whether some broker answers.
   func answers(timeoutMilliseconds: Int) -> Bool {
     var answer: UnsafePointer<rd_kafka_metadata>?
-    guard unsafe rd_kafka_metadata(handle, 0, nil, &answer, Int32(timeoutMilliseconds)) == RD_KAFKA_RESP_ERR_NO_ERROR else { return false }
+    guard unsafe rd_kafka_metadata(handle, 0, nil, &answer, Int32(timeoutMilliseconds)).rawValue == 0 else { return false }
     unsafe rd_kafka_metadata_destroy(answer)
     return true
   }
@@ -153,7 +155,7 @@ internal import MillFlow
   func bounds(_ topic: String, partition: Int32, timeoutMilliseconds: Int) throws(KafkaFailure) -> PartitionBounds {
     var (low, high): (Int64, Int64) = (0, 0)
     try check(unsafe rd_kafka_query_watermark_offsets(handle, topic, partition, &low, &high, Int32(timeoutMilliseconds)))
-    return PartitionBounds(low: low, stableEnd: high)
+    return try PartitionBounds.checked(low, high, topic: topic, partition: partition)
   }
 
   /// For partitions `0 ..< count` the offset of the first record at or after the time; nil where there is none yet.
@@ -166,7 +168,7 @@ internal import MillFlow
     for index in 0..<count {
       let element = unsafe list.pointer.pointee.elems[index]
       try check(unsafe element.err)
-      unsafe found.append(element.offset >= 0 ? element.offset : nil)
+      unsafe found.append(0...offsetMax ~= element.offset ? element.offset : nil)
     }
     return found
   }
@@ -200,8 +202,6 @@ internal import MillFlow
     guard let answer = unsafe rd_kafka_event_topic_partition_list(event) else { return }
     for index in 0..<Int(unsafe answer.pointee.cnt) { try check(unsafe answer.pointee.elems[index].err) }
   }
-
-  // MARK: Administering
 
   /// Makes a topic. Fails with `.exists` where there is one, `.unsupported` where brokers have no such call.
   func createTopic(_ topic: String, partitions: Int, replication: Int, timeoutMilliseconds: Int) throws(KafkaFailure) {
@@ -293,8 +293,8 @@ internal import MillFlow
 private func setSecurity(_ conf: OpaquePointer) {
   unsafe rd_kafka_conf_set_ssl_cert_verify_cb(conf) { _, broker, _, verdict, depth, _, _, text, size, context in
     guard let verdict = unsafe verdict, let context = unsafe context, unsafe verdict.pointee != 0 else { return 1 }
-    let name = unsafe broker.map { unsafe String(cString: $0) } ?? "the broker"
-    let problem = CertificateProblem.text(unsafe verdict.pointee, depth: depth, broker: name)
+    let name = unsafe broker.map { unsafe String(cString: $0) }
+    let problem = CertificateProblem.text(unsafe verdict.pointee, depth: depth, broker: name ?? "the broker")
     unsafe Unmanaged<KafkaSignals>.fromOpaque(context).takeUnretainedValue().refuseCertificate(problem)
     if let text = unsafe text { unsafe strncpy(text, problem, size - 1) }
     return 0
@@ -318,9 +318,7 @@ private func setSecurity(_ conf: OpaquePointer) {
 }
 
 /// What librdkafka wrote into a buffer of characters.
-private func words(_ text: [CChar]) -> String {
-  String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}
+private func words(_ text: [CChar]) -> String { String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) }
 
 /// Offsets by partition, as librdkafka takes them; destroyed with this object.
 @safe private final class PartitionList {
@@ -409,7 +407,9 @@ private func words(_ text: [CChar]) -> String {
     guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
       if code == RD_KAFKA_RESP_ERR__PARTITION_EOF { return onEvent(.end(partition: partition, offset: unsafe message.pointee.offset)) }
       let text = unsafe rd_kafka_message_errstr(message).map { unsafe String(cString: $0) }
-      return onEvent(.failed(partition: partition, client.signals.failure(code, text)))
+      var failure = client.signals.failure(code, text)
+      failure.offset = unsafe message.pointee.offset
+      return onEvent(.failed(partition: partition, failure))
     }
     var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     let timestamp = unsafe rd_kafka_message_timestamp(message, &kind)
@@ -450,16 +450,16 @@ private func words(_ text: [CChar]) -> String {
   }
 
   private func append(_ value: UInt64, byteCount: Int) {
-    for index in 0..<byteCount { headerBytes.append(UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))) }
+    headerBytes += (0..<UInt64(byteCount)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
   }
 }
 
 extension KafkaSignals {
   /// A failure with the library's text, and the last reason heard where the code alone says little.
   fileprivate func failure(_ code: rd_kafka_resp_err_t, _ text: String? = nil) -> KafkaFailure {
-    let text = unsafe text ?? String(cString: rd_kafka_err2str(code))
     let saysLittle = [RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN].contains(code)
-    var failure = KafkaFailure(code, told(saysLittle ? lastReason ?? text : text))
+    let heard = saysLittle ? lastReason : nil
+    var failure = unsafe KafkaFailure(code, told(heard ?? text ?? String(cString: rd_kafka_err2str(code))))
     failure.isBare = saysLittle && lastReason == nil
     return failure
   }
@@ -470,8 +470,7 @@ extension KafkaSignals {
   }
 
   fileprivate func delivered(failure code: rd_kafka_resp_err_t) {
-    guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-    addFailure(KafkaFailure(code, unsafe String(cString: rd_kafka_err2str(code))))
+    if code != RD_KAFKA_RESP_ERR_NO_ERROR { addFailure(KafkaFailure(code, unsafe String(cString: rd_kafka_err2str(code)))) }
   }
 }
 
@@ -483,7 +482,8 @@ extension KafkaFailure {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
       kind = .unknownTopic
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, RD_KAFKA_RESP_ERR__NO_OFFSET: kind = .positionLost
-    case RD_KAFKA_RESP_ERR__BAD_MSG, RD_KAFKA_RESP_ERR__BAD_COMPRESSION, RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
+    case RD_KAFKA_RESP_ERR__BAD_COMPRESSION: kind = .unreadable
+    case RD_KAFKA_RESP_ERR__BAD_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED,
       RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
       kind = .damaged

@@ -31,8 +31,12 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
     let cluster = ForeignText.cut(found.clusterID)
     Output.line("  topic   \(topic): \(found.partitions.count) partitions, at most \(grouped(records)) records kept, cluster \(cluster)")
     let witness = try assembly.source.readWitness()
-    Output.line(
-      "  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \(ForeignText.cut($0))" } ?? "nothing committed yet")")
+    if let witness, !witness.isEmpty, Witness(witness) == nil {
+      // What a start ends with, beforehand.
+      Output.errorLine("  group   \(Witness.foreign(witness, pipeline: pipeline.name, topic: topic)) (R15)")
+      return .stopped
+    }
+    Output.line("  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \($0)" } ?? "nothing committed yet")")
     return checkPolicy(found, pipeline)
   } catch {
     Output.errorLine("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))")

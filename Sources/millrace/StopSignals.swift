@@ -1,10 +1,15 @@
 internal import Glibc
+internal import MillBase
 internal import Synchronization
 
-/// SIGTERM and SIGINT as a request: the first asks for a clean stop, a second one ends the process at once.
+/// Signals as a request to stop: SIGTERM, SIGINT, and SIGHUP (a terminal that was closed) where it isn't ignored. The first asks for a clean
+/// stop, a second one ends the process at once; so does SIGQUIT by itself, which Swift's own handler would only report.
 ///
 /// The signals are blocked in every thread and taken by one of our own, so that nothing runs inside a signal handler.
 final class StopSignals: Sendable {
+  /// A second signal so soon is the first one: GNU timeout sends to its child and to the group, and so do shells.
+  private static let sameMilliseconds: Int64 = 1_000
+
   private let requested = Atomic(false)
   private let action: @Sendable () -> Void
 
@@ -34,24 +39,32 @@ final class StopSignals: Sendable {
   /// The signals' own thread, for as long as the process lives.
   fileprivate func takeAll() {
     var set = watchedSignals()
+    var firstAt: Int64 = 0
     while true {
       var signal: Int32 = 0
       guard unsafe sigwait(&set, &signal) == 0 else { continue }
+      if signal == SIGQUIT { endAtOnce("SIGQUIT") }
       if requested.exchange(true, ordering: .acquiringAndReleasing) {
-        Output.live("")
-        Output.errorLine("second signal: ending at once; the next start recovers")
-        _exit(ExitCode.failed.rawValue)
+        if monotonicMilliseconds() - firstAt >= Self.sameMilliseconds { endAtOnce("second signal") }
+        continue
       }
+      firstAt = monotonicMilliseconds()
       action()
     }
+  }
+
+  private func endAtOnce(_ why: String) -> Never {
+    Output.live("")
+    Output.errorLine("\(why): ending at once; the next start recovers")
+    _exit(ExitCode.failed.rawValue)
   }
 }
 
 private func watchedSignals() -> sigset_t {
   var set = sigset_t()
   unsafe sigemptyset(&set)
-  unsafe sigaddset(&set, SIGTERM)
-  unsafe sigaddset(&set, SIGINT)
+  for signal in [SIGTERM, SIGINT, SIGQUIT] { unsafe sigaddset(&set, signal) }
+  if !ignoresHangUp { unsafe sigaddset(&set, SIGHUP) }
   return set
 }
 

@@ -68,7 +68,7 @@ private func connection(_ port: UInt16, _ host: String = "127.0.0.1") throws -> 
 }
 
 private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: String = "127.0.0.1") throws -> String {
-  let head = ([line + " HTTP/1.1", "Host: x", "Connection: close"] + headers).joined(separator: "\r\n") + "\r\n\r\n"
+  let head = ([line + " HTTP/1.1", "Host: localhost", "Connection: close"] + headers).joined(separator: "\r\n") + "\r\n\r\n"
   return try exchange(port, Array(head.utf8), host: host)
 }
 
@@ -94,6 +94,27 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     }
     let head = try ask(port, "HEAD /metrics", host: host)
     #expect(head.hasPrefix("HTTP/1.1 200 ") && head.hasSuffix("\r\n\r\n"))
+  }
+
+  @Test func `without a token only this machine's own names are answered, with one every name`() throws {
+    let (server, port) = try serve()
+    defer { server.close() }
+    func status(_ host: String, _ port: UInt16, _ more: String = "X: y") throws -> String {
+      let head = "GET /health HTTP/1.1\r\n\(host.isEmpty ? "" : "Host: \(host)\r\n")\(more)\r\nConnection: close\r\n\r\n"
+      return String(try exchange(port, Array(head.utf8)).dropFirst(9).prefix(3))
+    }
+    for host in ["localhost", "LocalHost:\(port)", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:8080"] {
+      #expect(try status(host, port) == "200", "\(host)")
+    }
+    for host in [
+      "x", "example.com:\(port)", "127.0.0.1.example.com", "127.0.0.256", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0",
+    ] {
+      #expect(try status(host, port) == "421", "\(host)")
+    }
+    let (guarded, other) = try serve(token: "secret")
+    defer { guarded.close() }
+    #expect(try status("example.com", other, "Authorization: Bearer secret") == "200")
+    #expect(try status("example.com", other) == "401")
   }
 
   @Test func `not ready is 503 with what is waited for, stopped with why`() throws {

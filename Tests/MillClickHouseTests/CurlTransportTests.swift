@@ -8,6 +8,8 @@ private final class Listener: Sendable {
   enum Treatment: Sendable {
     /// Answers a request and keeps the connection.
     case answer(String)
+    /// Answers with so many headers of 1,000 bytes.
+    case headers(Int)
     /// Reads a whole request and goes away.
     case hangUp
   }
@@ -46,8 +48,14 @@ private final class Listener: Sendable {
         for treatment in treatments {
           guard readRequest(peer) else { break }
           requests.add(1, ordering: .sequentiallyConsistent)
-          if case .answer(let body) = treatment {
-            let text = "HTTP/1.1 200 OK\r\nX-Name: Value\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+          var (body, headers) = ("", "X-Name: Value\r\n")
+          switch treatment {
+          case .answer(let text): body = text
+          case .headers(let count): headers = String(repeating: "X-Name: \(String(repeating: "v", count: 990))\r\n", count: count)
+          case .hangUp: headers = ""
+          }
+          if !headers.isEmpty {
+            let text = "HTTP/1.1 200 OK\r\n\(headers)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
             _ = unsafe Array(text.utf8).withUnsafeBytes { unsafe Glibc.send(peer, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
           }
         }
@@ -160,6 +168,17 @@ private final class ThreadBox: Sendable {
     guard case .failure(let error) = await send(transport, request()) else { return #expect(Bool(false)) }
     #expect(error.reason.contains("more than 1000 bytes"))
     #expect(try await send(transport, request()).get().body == Array("ok".utf8))
+  }
+
+  @Test func `an answer whose headers are too long fails, and the next one is read`() async throws {
+    let listener = try Listener()
+    defer { listener.close() }
+    listener.serve([[.headers(280)], [.headers(200)]])
+    let transport = CurlTransport(TransportOptions(url: listener.url, connections: 1, idleSecondsMax: 600))
+    defer { transport.close() }
+    guard case .failure(let error) = await send(transport, request()) else { return #expect(Bool(false)) }
+    #expect(error.reason.contains("headers have more than 262144 bytes"), "\(error.reason)")
+    #expect(try await send(transport, request()).get().headers["x-name"]?.utf8.count == 990)
   }
 
   @Test func `closing ends what runs and what waits, and takes nothing more`() async throws {

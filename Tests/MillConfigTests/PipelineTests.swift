@@ -87,11 +87,12 @@ import Testing
   arguments: [
     ("{listen: 127.0.0.1:8080}", "127.0.0.1", 8080, nil), ("{listen: localhost:1}", "127.0.0.1", 1, nil),
     ("{listen: \"[::1]:65535\"}", "::1", 65_535, nil), ("{listen: 127.9.9.9:80, token: null}", "127.9.9.9", 80, nil),
-    ("{listen: 0.0.0.0:80, token: \"${file:/t}\"}", "0.0.0.0", 80, "s3cret"),
-    ("{listen: \"[2001:db8::7]:80\", token: a}", "2001:db8::7", 80, "a"),
+    ("{listen: 0.0.0.0:80, token: \"${file:/t}\"}", "0.0.0.0", 80, "s3cret-of-16-cha"),
+    ("{listen: \"[2001:db8::7]:80\", token: abcdefghijklmnop}", "2001:db8::7", 80, "abcdefghijklmnop"),
+    ("{listen: \"[::1]:80\", token: a}", "::1", 80, "a"),
   ] as [(String, String, UInt16, String?)])
 func `admin takes loopback addresses as they are and others with a token`(text: String, host: String, port: UInt16, token: String?) throws {
-  let pipeline = try read(changed("pipeline: payments", "pipeline: p\nadmin: \(text)"), surroundings(files: ["/t": "s3cret\n"]))
+  let pipeline = try read(changed("pipeline: payments", "pipeline: p\nadmin: \(text)"), surroundings(files: ["/t": "s3cret-of-16-cha\n"]))
   let admin = try #require(pipeline.admin)
   #expect(admin.host == host && admin.port == port && admin.token?.revealed == token)
   #expect(!"\(pipeline)".contains("s3cret"))

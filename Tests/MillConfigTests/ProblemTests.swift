@@ -48,6 +48,9 @@ private let topLevel: [Wrong] = [
     "set admin.token, such as ${file:/run/secrets/millrace-admin}, or listen on 127.0.0.1:80"),
   Wrong(
     "pipeline: payments", "pipeline: p\nadmin: {listen: \"[::]:80\", token: null}", 2, "admin.listen", "[::]:80", "no token", "admin.token"),
+  Wrong(
+    "pipeline: payments", "pipeline: p\nadmin: {listen: 0.0.0.0:80, token: abcdefghijklmno}", 2, "admin.token", "***", "can be guessed",
+    "16 characters at least"),
   Wrong("pipeline: payments", "pipeline: p\nworkers: 4", 2, "workers", "4", "more than one worker is not in this version", "auto or 1"),
   Wrong("pipeline: payments", "pipeline: p\nworkers: many", 2, "workers", "many", "neither auto nor", "auto or 1"),
   Wrong(

@@ -26,6 +26,40 @@ import Testing
     #expect(progress.admit(0, 8) == .discard)
   }
 
+  @Test(arguments: [Int64.max, Int64.max - 1, 1 << 62])
+  func `an offset that no partition has stops its partition, and overflows nothing`(offset: Int64) {
+    var progress = FetchProgress([5, 5])
+    guard case .stop(.damaged(0, 5, let record)) = progress.admit(0, offset) else { return #expect(Bool(false)) }
+    #expect(record.contains("offset \(offset), which no partition has"))
+    #expect(progress.admit(0, 5) == .discard)
+    guard offset > offsetMax else { return }
+    guard case .tell(.damaged(1, 5, let end)) = progress.take(.end(partition: 1, offset: offset)) else { return #expect(Bool(false)) }
+    #expect(end.contains("ends at \(offset), which is no offset"))
+    #expect(progress.admit(1, 5) == .discard)
+  }
+
+  @Test(arguments: [Int64.min, -7, -1])
+  func `negative offsets are told by name`(offset: Int64) {
+    var progress = FetchProgress([5, 5])
+    guard case .stop(.damaged(0, 5, _)) = progress.admit(0, offset) else { return #expect(Bool(false)) }
+    guard case .tell(.positionLost(1, 5, _)) = progress.take(.end(partition: 1, offset: offset)) else { return #expect(Bool(false)) }
+  }
+
+  @Test func `what can't be unpacked stops its partition, behind all that stood before it`() {
+    var progress = FetchProgress([5])
+    #expect(progress.admit(0, 6) == .take)
+    #expect(
+      progress.take(.failed(partition: 0, KafkaFailure(.unreadable, "why"))) == .tell(.unreadable(partition: 0, offset: 7, reason: "why")))
+    #expect(progress.admit(0, 9) == .discard)
+    // It begins further on: what stands between was never visible. Or before where reading began.
+    for (base, told) in [(Int64(20), Int64(20)), (3, 8), (.max, offsetMax), (-1, 8)] {
+      var progress = FetchProgress([8])
+      var failure = KafkaFailure(.unreadable, "why")
+      failure.offset = base
+      #expect(progress.take(.failed(partition: 0, failure)) == .tell(.unreadable(partition: 0, offset: told, reason: "why")))
+    }
+  }
+
   @Test func `an end moves the position on, one before the position loses it`() {
     var progress = FetchProgress([5])
     #expect(progress.take(.end(partition: 0, offset: 9)) == .advance(partition: 0, to: 9))

@@ -7,6 +7,7 @@
 
 #include "CPlatformFilter.h"
 #include "CPlatformMemory.h"
+#include "CPlatformProcess.h"
 #include "CPlatformScan.h"
 #include "CPlatformSip.h"
 
