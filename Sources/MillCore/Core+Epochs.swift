@@ -123,6 +123,10 @@ extension Core {
     } else {
       counters.add(result.counters)
     }
+    if phase == .live {
+      noteOutcomes(result)
+      noteBirth(result)
+    }
     unsealedCounters.add(result.counters)
     unsealedCounters.bytes = 0
     for range in result.intent.ranges {
@@ -249,6 +253,8 @@ extension Core {
   mutating func advanceLive() {
     if nextDescribe <= monotonic { ask(.describe) }
     advanceWindUp()
+    judgeBirth()
+    guard phase != .stopped, !isUnproven else { return }
     sealWhenDue()
     if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }
   }

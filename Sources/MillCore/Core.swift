@@ -71,6 +71,10 @@ package struct Core {
   /// Of the epochs that this process was the first to cut; the others' records are in ``replayedRecords``.
   package internal(set) var counters = Counters()
   var replayedRecords: UInt64 = 0
+  /// Of all epochs that this process has cut, whether or not an earlier one had cut their records too.
+  var outcomes = Outcomes()
+  /// Nil: a record has been decoded, or something was sealed.
+  var birth: Birth?
   /// How far earlier processes had cut, by what the log says of it.
   var cutBefore: [Int32: Int64] = [:]
   /// Of the epochs since the last seal; the next one takes them.
@@ -131,6 +135,8 @@ package struct Core {
   var describeRetryAt: Int64?
   /// What was heard last from a server that can't be used as it should, and since when; nil: all is well.
   var sinkWait: Wait?
+  /// Beginning of the wait of which it has been said that it leads to nothing.
+  var saidHopeless: Instant?
   /// The causes that were said since.
   var toldSinkCauses: [Substring] = []
   /// Waits that are no errors.
@@ -186,6 +192,8 @@ package struct Core {
     consider(start.tokenRetryAt)
     consider(giveUpAt)
     consider(longWaitDueAt)
+    consider(tellDeadLettersAt)
+    consider(waitsJudgedAt)
     if !isDescribing { consider(describeRetryAt) }
     if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
     if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
@@ -193,6 +201,10 @@ package struct Core {
     consider(lost?.refetchAt)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
     if !asking.contains(.describe) { consider(max(nextDescribe, retryAt[.describe] ?? 0)) }
+    if isUnproven {
+      if let at = birthDecidedAt, at > monotonic { consider(at) }
+      return earliest
+    }
     guard !isSealing else { return earliest }
     consider(checkpoint.dueAt)
     if checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
@@ -261,6 +273,9 @@ package struct Core {
     // What follows is about the end of `epoch`; an epoch that is being processed comes to its end first.
     guard !isCutting else { return }
     advanceStart()
+    tellDeadLetters()
+    judgeWaits()
+    guard phase != .stopped else { return }
     if let giveUpAt, giveUpAt <= monotonic { return giveUp() }
     switch phase {
     case .starting, .stopped: return

@@ -12,8 +12,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
   package static let timeoutMilliseconds = 8000
 
   let options: KafkaOptions
-  private let tokens: TokenCache?
-  private let log: KafkaLog
+  let tokens: TokenCache?
+  let log: KafkaLog
   private let control: KafkaClient
   private let controlLane = Mutex(())
   private let assignment = Mutex(Assignment())

@@ -115,6 +115,8 @@ struct Assembly {
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
     core.acceptedLosses = options.acceptedLosses
+    core.waitAtMostMilliseconds = options.waitAtMostMilliseconds
+    core.acceptsDeadLetters = options.acceptsDeadLetters
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds

@@ -32,7 +32,9 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
     let witness = try assembly.source.readWitness()
     Output.line(
       "  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \(ForeignText.cut($0))" } ?? "nothing committed yet")")
-    return checkPolicy(found, pipeline)
+    let sample = try CheckSample.check(found, pipeline, assembly.source)
+    let policy = checkPolicy(found, pipeline)
+    return policy == .done ? sample : policy
   } catch {
     Output.errorLine("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))")
     return .failed

@@ -75,6 +75,13 @@ let commandModels: [CommandModel] = [
     arguments: [file],
     options: [
       .init("--until-end", "Stop once everything that the topic held at the start is in the table"),
+      .init(
+        "--wait-at-most", "DURATION",
+        "With --until-end: end with 1 where Kafka, ClickHouse or room on a disk isn't there for so long, such as 60s; else it waits for ever"
+      ),
+      .init(
+        "--accept-dead-letters",
+        "Let a new lineage go on although none of its first records can be decoded; without it, it stops before anything is sealed"),
       .init("--new-lineage", "Go on where another lineage has run; says which rows may be doubled"),
       .init(
         "--accept-loss", "TOPIC/PARTITION:FIRST-LAST",

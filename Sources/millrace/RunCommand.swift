@@ -15,6 +15,10 @@ struct RunOptions: Sendable {
   var untilEnd: Bool
   /// Accept that another lineage has run, and begin one of our own.
   var newLineage: Bool
+  /// How long `--until-end` waits for what isn't there; nil: for ever.
+  var waitAtMostMilliseconds: Int64?
+  /// A new lineage goes on although none of its first records can be decoded.
+  var acceptsDeadLetters = false
   /// Records that Kafka has deleted and that are given up.
   var acceptedLosses: [Gap] = []
 }
@@ -23,6 +27,14 @@ struct RunOptions: Sendable {
 func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   var options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
+  if let text = arguments.text("--wait-at-most") {
+    guard let bound = ScalarText.duration(text), bound > 0 else {
+      throw arguments.usage("--wait-at-most \(text): must be a duration such as 60s")
+    }
+    guard options.untilEnd else { throw arguments.usage("--wait-at-most goes with --until-end: without it `run` waits for ever") }
+    options.waitAtMostMilliseconds = bound
+  }
+  options.acceptsDeadLetters = arguments.flag("--accept-dead-letters")
   options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
   return runPipeline(pipeline, options, logger)
 }

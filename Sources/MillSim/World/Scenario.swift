@@ -66,6 +66,10 @@ package struct Scenario: Sendable {
   package var upgradeAt: Int64 = 0
   package var lateRate = 0.0
   package var garbageRate = 0.0
+  /// The first records of the topic that are all garbage.
+  package var garbageFirst = 0
+  /// Undecodable records that a new lineage stops at.
+  package var birthRecords: UInt64 = 1000
   package var exactKeys = false
 
   // The engine's sizes
@@ -176,6 +180,9 @@ package struct Scenario: Sendable {
     aheadRate = ahead.pick([0, 0, 0.01, 0.05])
     kafkaStallMilliseconds = ahead.pick([3000, 3000, 3000, 25_000])
     upgradeAt = ahead.chance(0.3) ? ahead.within(Int64(1)...15_000) : 0
+    let birth = Draws.stream(seed: seed, "birth")
+    birthRecords = birth.pick([2, 10, 1000])
+    garbageFirst = birth.chance(0.15) ? birth.within(1...30) : 0
   }
 
   private mutating func drawInput(_ draws: Draws) {
