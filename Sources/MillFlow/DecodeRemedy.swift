@@ -46,7 +46,7 @@ extension DecodeReason {
     case .unknownName: return "add the name to the Enum, or take String"
     case .nullItem: return "make what stands in it Nullable"
     case .invalidDate: return "format: unix_s, unix_ms, unix_us or unix_ns for numbers, or String"
-    case .aheadOfTimestamp: return "event_time.max_ahead bounds it"
+    case .aheadOfTimestamp, .aheadOfClock: return "event_time.max_ahead bounds it"
     case .invalidUUID, .invalidIP: return "String takes any text"
     default: return nil
     }

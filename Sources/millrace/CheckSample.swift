@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillConfig
 internal import MillCore
 internal import MillFlow
@@ -32,12 +33,14 @@ struct CheckSample {
   mutating func decode(_ buffer: RecordBuffer, _ partition: Int32, _ plan: SourcePlan) {
     let decoder = RecordDecoder(plan: plan)
     let rows = DecodedRows(plan)
+    let clock = SystemClock().now().wallMilliseconds
     var taken = 0
     while taken < buffer.count {
       let some = min(Self.pieceRowCount, buffer.count - taken)
       var failures: [DecodeFailure] = []
       rows.removeAll()
-      decoder.decode(buffer, skipping: taken, first: some, partition: partition, into: rows, failures: &failures)
+      decoder.decode(
+        buffer, skipping: taken, first: some, partition: partition, clockMilliseconds: clock, into: rows, failures: &failures)
       taken += some
       rowCount += rows.rowCount
       for failure in failures { reasons.add(failure.reason.rawValue, example: failure.example(plan, buffer, partition: partition)) }
