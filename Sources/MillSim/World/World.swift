@@ -158,7 +158,7 @@ package final class World {
     var options = Job.options(scenario, untilEnd: untilEnd)
     let isOlder = scenario.upgradeAt > scheduler.now
     var olderPlan = Job.olderPlan
-    let change = plan &+ mendings << 32
+    let change = plan &+ mendings << 8
     (olderPlan.hash, options.plan.hash) = (olderPlan.hash &+ change, options.plan.hash &+ change)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
     options.acceptsDeadLetters = acceptsDeadLetters
