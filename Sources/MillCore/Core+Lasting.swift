@@ -1,6 +1,6 @@
 internal import MillBase
 
-/// Waits that last: the process waits for ever for what may come back, but says so where it hardly will, and ends where the user set a bound.
+/// Waits that last: the process waits for ever for what may come back, but says so where it hardly will, and ends at the user's bound.
 extension Core {
   static let hopelessAfterMilliseconds: Int64 = 60_000
 
@@ -34,8 +34,8 @@ extension Core {
       ))
   }
 
-  /// The status of an answer that isn't ClickHouse's and says that another address or other credentials are needed: a redirection, 401, 403,
-  /// 404, 405, 407. 429 and 5xx pass.
+  /// The status of an answer that isn't ClickHouse's and asks for another address or other credentials: a redirection, 401, 403, 404, 405,
+  /// 407. 429 and 5xx pass.
   static func hopelessStatus(_ reason: String) -> Int? {
     guard let place = reason.firstRange(of: "HTTP ") else { return nil }
     guard let status = Int(reason[place.upperBound...].prefix(3)) else { return nil }

@@ -33,8 +33,8 @@ func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError
     for letter in newest.inOrder { Output.json(letter.line + "\n") }
   } else {
     Output.out(
-      summary(counts, files: paths.count, directory: pipeline.deadLetters.directory) + table(newest.inOrder)
-        + remedies(newest.inOrder, pipeline.source.plan))
+      summary(counts, files: paths.count, directory: pipeline.deadLetters.directory) + remedies(newest.inOrder, pipeline.source.plan)
+        + table(newest.inOrder))
   }
   return isWhole ? .done : .failed
 }

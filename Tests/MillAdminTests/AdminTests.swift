@@ -113,7 +113,7 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     #expect(answer.hasPrefix("HTTP/1.1 503 "))
     #expect(
       answer.hasSuffix(
-        "{\"ready\":false,\"alive\":true,\"pipeline\":\"p\",\"state\":\"waiting\",\"waiting\":[{\"for\":\"clickhouse\",\"since\":\"2026-01-01T00:00:00.000Z\",\"seconds\":7}],\"stopped\":null}\n"
+        "{\"ready\":false,\"alive\":true,\"pipeline\":\"p\",\"state\":\"waiting\",\"records\":{\"rows\":0,\"dead_letters\":0,\"dead_letters_by_reason\":{},\"skipped\":0},\"waiting\":[{\"for\":\"clickhouse\",\"since\":\"2026-01-01T00:00:00.000Z\",\"seconds\":7}],\"stopped\":null}\n"
       ))
     #expect(try ask(port, "GET /health/live").hasPrefix("HTTP/1.1 200 "), "what waits is alive")
 
