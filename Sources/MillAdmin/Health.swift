@@ -48,19 +48,55 @@ package struct Health: Hashable, Sendable {
     }
   }
 
+  /// How many there are of a reason, which is a name of ours.
+  package struct DeadLetters: Hashable, Sendable {
+    package var reason: String
+    package var count: UInt64
+
+    package init(reason: String, count: UInt64) {
+      self.reason = reason
+      self.count = count
+    }
+  }
+
+  /// What came of the records since the process began.
+  package struct Records: Hashable, Sendable {
+    /// Rows on their way to the table, or in it.
+    package var rows: UInt64
+    /// By reason; those that never came up aren't here.
+    package var deadLetters: [DeadLetters]
+    /// `on_error: skip`.
+    package var skipped: UInt64
+
+    package init(rows: UInt64 = 0, deadLetters: [DeadLetters] = [], skipped: UInt64 = 0) {
+      self.rows = rows
+      self.deadLetters = deadLetters
+      self.skipped = skipped
+    }
+
+    fileprivate var json: String {
+      let reasons = deadLetters.map { "\"\($0.reason)\":\($0.count)" }.joined(separator: ",")
+      let total = deadLetters.reduce(0) { $0 + $1.count }
+      return "{\"rows\":\(rows),\"dead_letters\":\(total),\"dead_letters_by_reason\":{\(reasons)},\"skipped\":\(skipped)}"
+    }
+  }
+
   package var pipeline: String
   package var state: State
   /// In the order of ``Subject``.
   package var waits: [Wait]
   package var stopped: Stopped?
+  /// No reason not to be ready: what is wrong with records is a matter of alerts.
+  package var records: Records
   /// Whether the thread that processes records has been seen lately.
   package var isAlive: Bool
 
-  package init(pipeline: String, state: State, waits: [Wait], stopped: Stopped?, isAlive: Bool) {
+  package init(pipeline: String, state: State, waits: [Wait], stopped: Stopped?, records: Records = Records(), isAlive: Bool) {
     self.pipeline = pipeline
     self.state = state
     self.waits = waits
     self.stopped = stopped
+    self.records = records
     self.isAlive = isAlive
   }
 
@@ -72,6 +108,6 @@ package struct Health: Hashable, Sendable {
     let waits = waits.map { "{\"for\":\"\($0.subject.rawValue)\",\"since\":\"\($0.since)\",\"seconds\":\($0.seconds)}" }
     let stopped = stopped.map { "{\"exit_code\":\($0.exitCode),\"rule\":\"\($0.rule)\",\"meaning\":\"\($0.meaning)\"}" }
     return "{\"ready\":\(isReady),\"alive\":\(isAlive),\"pipeline\":\"\(pipeline)\",\"state\":\"\(state.rawValue)\","
-      + "\"waiting\":[\(waits.joined(separator: ","))],\"stopped\":\(stopped ?? "null")}\n"
+      + "\"records\":\(records.json),\"waiting\":[\(waits.joined(separator: ","))],\"stopped\":\(stopped ?? "null")}\n"
   }
 }

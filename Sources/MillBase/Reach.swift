@@ -33,7 +33,7 @@ package enum Branch: String, CaseIterable, Sendable {
   // R16: truncation
   case r16SegmentRemoved, r16HeldByUnacked
   // R17: birth and fallback
-  case r17Born, r17BornAgain, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
+  case r17Born, r17BornAgain, r17NothingDecoded, r17StoppedUnproven, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
   // R18: state's files
   case r18CoarserBucket
 }

@@ -106,6 +106,7 @@ extension Core {
   // MARK: - Checkpoints
 
   mutating func advanceCheckpoint() {
+    guard !isUnproven || checkpoint.stage != .idle else { return }
     guard phase == .live || (phase == .preparing && checkpoint.stage != .idle) || phase == .replaying else { return }
     if phase == .live, stopRequested, checkpoint.stage == .idle, !checkpoint.isLast, !isSealing {
       checkpoint.isLast = true
@@ -314,7 +315,7 @@ extension Core {
     // A stop that was asked for doesn't wait for the table.
     let isAllAcked = deliveries.allSatisfy(\.isAcked) && deadLetters.waiting.isEmpty
     let isEnd = options.untilEnd && hasReachedEnd && isAllAcked
-    end(Stop(.done, isEnd ? "all records up to the end are in the table" : "stopped after a checkpoint"))
+    end(isEnd ? stopAtEnd() : Stop(.done, "stopped after a checkpoint"))
   }
 
   /// `--until-end`: all rows acked, the acks durable, then a last checkpoint unless the newest stands there.

@@ -136,6 +136,10 @@ extension Core {
     } else {
       counters.add(result.counters)
     }
+    if phase == .live {
+      noteOutcomes(result)
+      noteBirth(result)
+    }
     unsealedCounters.add(result.counters)
     unsealedCounters.bytes = 0
     for range in result.intent.ranges {
@@ -266,6 +270,8 @@ extension Core {
     if nextWitnessLook <= monotonic, !stopRequested, !checkpoint.isCommittingWitness { ask(.witness) }
     advanceUnreadable()
     advanceWindUp()
+    judgeBirth()
+    guard phase != .stopped, !isUnproven else { return }
     sealWhenDue()
     if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }
   }

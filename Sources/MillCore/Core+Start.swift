@@ -108,6 +108,7 @@ extension Core {
     logEnd = found.log.end
     start.lineages = []
     start.anchorsChecked = true
+    recoverBirth(found.log)
     say(.info, "state directory is empty: starting lineage \(lineage)")
     phase = .looking
   }
@@ -132,6 +133,7 @@ extension Core {
         anchorChecksum: $0.anchorChecksum)
     }
     readLog(found.log, manifest)
+    recoverBirth(found.log)
     start.recovered = lineage
     if options.newLineage {
       Reach.mark(.r15NewLineage)
@@ -480,6 +482,10 @@ extension Core {
 
   private mutating func checkTable(_ table: TableFacts) -> Bool {
     guard !tableIdentity.isEmpty, !table.identity.isEmpty, tableIdentity != table.identity else { return true }
+    guard nextBatch[Destination.table.index] > 1 else {
+      say(.info, "the table is another one than at the last start, or was altered; nothing was sent to that one")
+      return true
+    }
     guard !options.newLineage else {
       say(.warning, "--new-lineage: the table is another one, or was altered (identity \(table.identity), was \(tableIdentity))")
       return true

@@ -75,6 +75,10 @@ package struct Core {
   /// Of the epochs that this process was the first to cut; the others' records are in ``replayedRecords``.
   package internal(set) var counters = Counters()
   var replayedRecords: UInt64 = 0
+  /// Of all epochs that this process has cut, whether or not an earlier one had cut their records too.
+  var outcomes = Outcomes()
+  /// Nil: a record has been decoded, or something was sealed.
+  var birth: Birth?
   /// How far earlier processes had cut, by what the log says of it.
   var cutBefore: [Int32: Int64] = [:]
   /// Of the epochs since the last seal; the next one takes them.
@@ -205,6 +209,7 @@ package struct Core {
     consider(giveUpAt)
     consider(longWaitDueAt)
     consider(waitsDueAt)
+    consider(tellDeadLettersAt)
     if !isDescribing { consider(describeRetryAt) }
     if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
     if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
@@ -214,6 +219,10 @@ package struct Core {
     if cutNotBefore > monotonic { consider(cutNotBefore) }
     if !asking.contains(.describe) { consider(max(nextDescribe, retryAt[.describe] ?? 0)) }
     if !asking.contains(.witness), !checkpoint.isCommittingWitness { consider(max(nextWitnessLook, retryAt[.witness] ?? 0)) }
+    if isUnproven {
+      if let at = birthDecidedAt, at > monotonic { consider(at) }
+      return earliest
+    }
     guard !isSealing else { return earliest }
     consider(checkpoint.dueAt)
     if checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
@@ -284,8 +293,10 @@ package struct Core {
     // What follows is about the end of `epoch`; an epoch that is being processed comes to its end first.
     guard !isCutting else { return }
     advanceStart()
+    tellDeadLetters()
     if let giveUpAt, giveUpAt <= monotonic { return giveUp() }
     judgeWaits()
+    guard phase != .stopped else { return }
     switch phase {
     case .starting, .stopped: return
     case .looking: advanceLooking()

@@ -16,6 +16,8 @@ package struct CoreOptions: Sendable {
   package var newLineage = false
   /// K3, K12: what the user gives up, exactly; each must be a range that is lost at this start, or a batch that can't be unpacked.
   package var acceptedLosses: [Gap] = []
+  /// A new lineage goes on although none of its first records can be decoded.
+  package var acceptsDeadLetters = false
 
   package var epochMaxRows = 65_536
   package var epochMaxBytes = 32 << 20
@@ -28,6 +30,10 @@ package struct CoreOptions: Sendable {
   package var batchMaxDelayMilliseconds: Int64 = 1_000
   package var deadLetterMaxDelayMilliseconds: Int64 = 10_000
   package var deadLetterMaxBytes: UInt64 = 10 << 30
+
+  /// A new lineage that has decoded none of so many records stops before it seals anything; at the source's end after this time already.
+  package var birthRecords: UInt64 = 1000
+  package var birthPatienceMilliseconds: Int64 = 10_000
 
   package var checkpointIntervalMilliseconds: Int64 = 10_000
   package var checkpointsRetained = 3

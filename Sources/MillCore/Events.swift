@@ -205,6 +205,9 @@ package struct EpochResult: Sendable {
   /// As written to the log (or replayed): with input digest and anchors.
   package var intent: Intent
   package var counters: Counters
+  /// What became dead letters, late records among them, and what was skipped.
+  package var deadLetters = ReasonTally()
+  package var skipped = ReasonTally()
   /// Rows and bytes that each destination now has pending, this epoch included; index: raw value.
   package var pendingRows: [UInt64]
   package var pendingBytes: [UInt64]

@@ -48,6 +48,12 @@ package struct Progress: Sendable {
   package var epoch: EpochNumber
   /// Of the epochs that this process was the first to cut.
   package var counters: Counters
+  /// Of all epochs that this process has cut, replays aside: what went on from here.
+  package var outcomes: Counters
+  /// Of the same, by reason: late records, and those that couldn't be decoded; ClickHouse's refusals are in ``batches``.
+  package var deadLetters: ReasonTally
+  /// Of the same: `on_error: skip`.
+  package var skipped: ReasonTally
   /// Records that an earlier process had cut already: they are processed again, and not counted again.
   package var replayedRecords: UInt64
   /// Index: partition.
@@ -71,6 +77,13 @@ package struct Progress: Sendable {
   package var unackedBatches: UInt64 { batches.reduce(0) { $0 + $1.unacked.batches } }
   package var unackedBytes: UInt64 { batches.reduce(0) { $0 + $1.unacked.bytes } }
   package var isLive: Bool { phase == .running }
+
+  /// What became dead letters, those among them that ClickHouse refused.
+  package var allDeadLetters: ReasonTally {
+    var all = deadLetters
+    if let refused = batches.first?.refused.rows, refused > 0 { all.add("refused", count: refused, example: "") }
+    return all
+  }
 }
 
 /// How much went through a place since the process began.
@@ -105,7 +118,9 @@ package struct Doubts: Hashable, Sendable {
 extension Core {
   package var progress: Progress {
     Progress(
-      phase: shownPhase, epoch: epoch, counters: counters, replayedRecords: replayedRecords,
+      phase: shownPhase, epoch: epoch, counters: counters, outcomes: outcomes.counters, deadLetters: outcomes.deadLetters,
+      skipped: outcomes.skipped,
+      replayedRecords: replayedRecords,
       partitions: partitions.enumerated().map { index, partition in
         Progress.Partition(
           next: partition.next, end: index < source.stableEnd.count ? source.stableEnd[index] : partition.next, isIdle: partition.isIdle)

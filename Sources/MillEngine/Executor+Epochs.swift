@@ -45,11 +45,12 @@ extension Executor {
     FaultPoint.hit(.processed)
     parts.metrics.epochSeconds.observe(nanoseconds: parts.clock.nanoseconds() - start)
     if !outcome.expired.isEmpty { expired[intent.epoch] = outcome.expired }
-    return .processed(
-      EpochResult(
-        epoch: intent.epoch, intent: intent, counters: outcome.counters, pendingRows: flow.pendingRows, pendingBytes: flow.pendingBytes,
-        maxEventTimes: outcome.maxEventTimes, watermark: outcome.watermark, needsFreeze: flow.state?.needsFreeze ?? false,
-        dropsBuckets: !outcome.expired.isEmpty, logEnd: log.end, logByteCount: log.writtenByteCount, stop: outcome.stop))
+    var result = EpochResult(
+      epoch: intent.epoch, intent: intent, counters: outcome.counters, pendingRows: flow.pendingRows, pendingBytes: flow.pendingBytes,
+      maxEventTimes: outcome.maxEventTimes, watermark: outcome.watermark, needsFreeze: flow.state?.needsFreeze ?? false,
+      dropsBuckets: !outcome.expired.isEmpty, logEnd: log.end, logByteCount: log.writtenByteCount, stop: outcome.stop)
+    (result.deadLetters, result.skipped) = (outcome.deadLetters, outcome.skipped)
+    return .processed(result)
   }
 
   private func ranges(_ intent: Intent) -> String {

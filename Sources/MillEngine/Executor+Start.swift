@@ -125,7 +125,8 @@ extension Executor {
         "\(parts.stateDirectory) has the state of pipeline \"\(manifest.pipeline)\", this file is \"\(parts.core.pipeline)\": give each pipeline a state.path and a checkpoint.location of its own"
       )
     }
-    if let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
+    // Where no row was ever sealed no key is remembered either.
+    if manifest.nextBatchNumbers[0] > 1, let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
       return Stop(
         .promise, rule: "R4",
         "the keys remembered in \(parts.stateDirectory) were made otherwise: \(change). Put the file back as it was, or begin anew: another pipeline name, state.path, checkpoint.location and table"

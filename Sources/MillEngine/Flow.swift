@@ -11,6 +11,8 @@ internal import MillState
 final class Flow {
   struct Outcome {
     var counters = Counters()
+    var deadLetters = ReasonTally()
+    var skipped = ReasonTally()
     var maxEventTimes: [Int64] = []
     var watermark = Int64.min
     var expired: [BucketID] = []
@@ -160,9 +162,12 @@ final class Flow {
   ) {
     for failure in failures {
       switch parts.sourcePlan.onError {
-      case .skip: outcome.counters.skipped += 1
+      case .skip:
+        outcome.counters.skipped += 1
+        outcome.skipped.add(failure.reason.rawValue, example: failure.example(parts.sourcePlan, buffer, partition: partition))
       case .deadLetter:
         outcome.counters.deadLettered += 1
+        outcome.deadLetters.add(failure.reason.rawValue, example: failure.example(parts.sourcePlan, buffer, partition: partition))
         letters.append(
           failure, plan: rules.row.sourcePlan, buffer: buffer, partition: partition, epoch: intent.epoch, into: deadLetters)
       case .fail:
@@ -238,10 +243,15 @@ final class Flow {
       outcome.counters.late += 1
       let partition = unsafe decoded.block.originPartitions.base.load(fromByteOffset: row * 4, as: Int32.self)
       let entry = unsafe decoded.entryIndexes.base.load(fromByteOffset: row * 4, as: UInt32.self)
+      let detail = "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms"
       letters.append(
         buffers[Int(partition)], entryIndex: Int(entry), partition: partition, epoch: intent.epoch, reason: "late", field: nil,
-        detail: "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms",
-        limits: rules.row.sourcePlan.limits, into: deadLetters)
+        detail: detail, limits: rules.row.sourcePlan.limits, into: deadLetters)
+      outcome.deadLetters.add(
+        "late",
+        example:
+          "partition \(partition), offset \(buffers[Int(partition)].entries[Int(entry)].offset): \(detail); remedy: a larger allowed_lateness"
+      )
     }
   }
 

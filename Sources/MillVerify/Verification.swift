@@ -97,6 +97,9 @@ package struct Verification {
     report.deadLetterBatches = tally.batchCount[1]
     report.deadLetterRows = tally.deadLetterRows
     report.inFlightBatches = tally.inFlight.count
+    if tally.countersAreKnown, tally.tableRows == 0, tally.counters.records > 0 {
+      report.notes.append("no row was ever sealed for the table: of \(tally.counters.records) records none became one")
+    }
   }
 
   /// Ranges without gaps and overlaps; records that add up.

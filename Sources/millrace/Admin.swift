@@ -3,6 +3,7 @@ internal import MillBase
 internal import MillConfig
 internal import MillCore
 internal import MillEngine
+internal import MillLog
 
 /// The HTTP interface of a running pipeline, as its file asks for it: what the pages say comes off the board alone.
 struct Admin {
@@ -61,6 +62,10 @@ func health(of snapshot: EngineSnapshot?, pipeline: String, now: Instant) -> Hea
   return Health(
     pipeline: pipeline, state: state, waits: waits,
     stopped: snapshot.stop.map { Health.Stopped(exitCode: $0.kind.rawValue, rule: $0.rule, meaning: meaning($0.kind)) },
+    records: Health.Records(
+      rows: snapshot.progress.outcomes.emitted,
+      deadLetters: snapshot.progress.allDeadLetters.entries.map { Health.DeadLetters(reason: $0.reason, count: $0.count) },
+      skipped: snapshot.progress.outcomes.skipped),
     isAlive: now.monotonicMilliseconds - snapshot.at.monotonicMilliseconds < silenceMillisecondsMax)
 }
 
@@ -68,7 +73,7 @@ private func meaning(_ kind: Stop.Kind) -> String {
   switch kind {
   case .done: "done"
   case .failed: "failed; the log says why"
-  case .invalidPipeline: "the pipeline file doesn't fit its table; the log says why"
+  case .invalidPipeline: "the pipeline file doesn't fit its table or its topic; the log says why"
   case .promise: "stopped to keep the promise; the log says why and what goes on"
   case .inUse: "another instance holds the state"
   }

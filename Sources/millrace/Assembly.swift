@@ -118,6 +118,7 @@ struct Assembly {
     core.acceptedLosses = options.acceptedLosses
     core.tableName = "\(sink.options.table)"
     core.waitAtMostMilliseconds = options.waitAtMostMilliseconds
+    core.acceptsDeadLetters = options.acceptsDeadLetters
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds

@@ -36,8 +36,11 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
       Output.errorLine("  group   \(Witness.foreign(witness, pipeline: pipeline.name, topic: topic)) (R15)")
       return .stopped
     }
-    Output.line("  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \($0)" } ?? "nothing committed yet")")
-    return checkPolicy(found, pipeline)
+    Output.line(
+      "  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \(ForeignText.cut($0))" } ?? "nothing committed yet")")
+    let sample = try CheckSample.check(found, pipeline, assembly.source)
+    let policy = checkPolicy(found, pipeline)
+    return policy == .done ? sample : policy
   } catch {
     Output.errorLine("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))")
     return .failed

@@ -75,6 +75,9 @@ let commandModels: [CommandModel] = [
     arguments: [file],
     options: [
       .init("--until-end", "Stop once everything that the topic held at the start is in the table"),
+      .init(
+        "--accept-dead-letters",
+        "Let a new lineage go on although none of its first records can be decoded; without it, it stops before anything is sealed"),
       .init("--new-lineage", "Go on where another lineage has run; says which rows may be doubled"),
       .init(
         "--wait-at-most", "DURATION", default: "without end",

@@ -1,5 +1,6 @@
 internal import MillBase
 internal import MillConfig
+internal import MillFlow
 
 /// `millrace dead-letters list FILE`: how many there are of each reason, and the newest of them.
 func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
@@ -31,7 +32,9 @@ func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError
   if arguments.flag("--json") {
     for letter in newest.inOrder { Output.json(letter.line + "\n") }
   } else {
-    Output.out(summary(counts, files: paths.count, directory: pipeline.deadLetters.directory) + table(newest.inOrder))
+    Output.out(
+      summary(counts, files: paths.count, directory: pipeline.deadLetters.directory) + remedies(newest.inOrder, pipeline.source.plan)
+        + table(newest.inOrder))
   }
   return isWhole ? .done : .failed
 }
@@ -73,6 +76,19 @@ private func table(_ letters: [DeadLetter]) -> String {
     return ["\(letter.partition)", "\(letter.offset)", shown(letter.timestamp ?? "-"), shown(letter.reason), shown(why)]
   }
   return "\n" + aligned([["PARTITION", "OFFSET", "TIMESTAMP", "REASON", "WHY"]] + rows)
+}
+
+/// What mends those that are shown, once for each reason and field, by today's file.
+private func remedies(_ letters: [DeadLetter], _ plan: SourcePlan) -> String {
+  var told: Set<String> = []
+  var lines = ""
+  for letter in letters {
+    let field = letter.field.flatMap { plan.fieldIndex(named: $0) }.map { plan.fields[$0] }
+    let name = letter.reason + (letter.field.map { " of field \($0)" } ?? "")
+    guard let remedy = DecodeReason(rawValue: letter.reason)?.remedy(field), told.insert(name).inserted else { continue }
+    lines += "\(shown(name)): \(remedy)\n"
+  }
+  return lines.isEmpty ? "" : "\nWhat mends them:\n" + lines
 }
 
 /// Columns as wide as their widest cell, the last one as it is.

@@ -12,6 +12,7 @@ struct ProgressReporter {
   private let isLive: Bool
   private var shownAt: Int64
   private var shownRecordCount: UInt64 = 0
+  private var shownRowCount: UInt64 = 0
 
   /// Times are of one clock that never goes back, in ms. `isLive` where stderr is a terminal and logs are text.
   init(_ logger: Logger, isLive: Bool, now: Int64) {
@@ -27,17 +28,24 @@ struct ProgressReporter {
     guard elapsed >= (isLive ? Self.liveIntervalMilliseconds : Self.logIntervalMilliseconds) else { return }
     let progress = snapshot.progress
     let recordCount = progress.counters.records + progress.replayedRecords
-    let rate = (recordCount - shownRecordCount) * 1000 / UInt64(elapsed)
+    let rowCount = progress.outcomes.emitted
+    let rates = Rates(
+      rows: (rowCount - shownRowCount) * 1000 / UInt64(elapsed), records: (recordCount - shownRecordCount) * 1000 / UInt64(elapsed))
     shownAt = now
-    shownRecordCount = recordCount
+    (shownRecordCount, shownRowCount) = (recordCount, rowCount)
     if isLive {
-      Output.live(Self.line(progress, rate: rate, now: now))
+      Output.live(Self.line(progress, rates, now: now))
     } else {
+      let deadLetters = progress.allDeadLetters
       let waits = progress.waits.map { "\($0.subject.rawValue): \($0.reason)" }
       logger.info(
         "progress",
         [
-          "rows_per_second": .integer(Int64(rate)), "records": .integer(Int64(clamping: recordCount)),
+          "rows_per_second": .integer(Int64(rates.rows)), "records_per_second": .integer(Int64(rates.records)),
+          "rows": .integer(Int64(clamping: rowCount)), "records": .integer(Int64(clamping: recordCount)),
+          "dead_letters": .integer(Int64(clamping: deadLetters.total)),
+          "dead_letters_by_reason": .text(deadLetters.isEmpty ? "none" : deadLetters.text),
+          "skipped": .integer(Int64(clamping: progress.outcomes.skipped)),
           "acked_rows": .integer(Int64(clamping: progress.batches[0].acked.rows)),
           "lag": progress.partitions.isEmpty ? "unknown" : .text("\(progress.lag)"),
           "watermark_delay_ms": .text(progress.watermarkDelayMilliseconds.map(String.init) ?? "none"),
@@ -53,9 +61,21 @@ struct ProgressReporter {
     if isLive { Output.live("") }
   }
 
+  /// Per second, since what was shown before: rows that went on towards the table, and records that were read, whatever came of them.
+  struct Rates {
+    var rows: UInt64
+    var records: UInt64
+  }
+
   /// The live line. `now`: monotonic.
-  static func line(_ progress: Progress, rate: UInt64, now: Int64) -> String {
-    var parts = ["\(grouped(Int64(clamping: rate))) rows/s", "lag \(progress.partitions.isEmpty ? "?" : grouped(progress.lag))"]
+  static func line(_ progress: Progress, _ rates: Rates, now: Int64) -> String {
+    var parts = [
+      "\(grouped(Int64(clamping: rates.rows))) rows/s", "\(grouped(Int64(clamping: rates.records))) records/s",
+    ]
+    parts.append("lag \(progress.partitions.isEmpty ? "?" : grouped(progress.lag))")
+    let deadLetters = progress.allDeadLetters
+    if !deadLetters.isEmpty { parts.append("\(grouped(Int64(clamping: deadLetters.total))) dead letters (\(deadLetters.text))") }
+    if progress.outcomes.skipped > 0 { parts.append("\(grouped(Int64(clamping: progress.outcomes.skipped))) skipped") }
     if let delay = progress.watermarkDelayMilliseconds { parts.append("watermark \(seconds(delay)) behind") }
     parts.append("\(progress.unackedBatches) unacked batches")
     parts.append(progress.checkpointedAt.map { "checkpoint \(seconds(now - $0)) ago" } ?? "no checkpoint yet")

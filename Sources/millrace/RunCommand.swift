@@ -15,6 +15,8 @@ struct RunOptions: Sendable {
   var untilEnd: Bool
   /// Accept that another lineage has run, and begin one of our own.
   var newLineage: Bool
+  /// A new lineage goes on although none of its first records can be decoded.
+  var acceptsDeadLetters = false
   /// Records that Kafka has deleted and that are given up.
   var acceptedLosses: [Gap] = []
   /// End where something was waited for that long; nil: wait without end.
@@ -25,6 +27,7 @@ struct RunOptions: Sendable {
 func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   var options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
+  options.acceptsDeadLetters = arguments.flag("--accept-dead-letters")
   options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
   if let text = arguments.all("--wait-at-most").last {
     guard let milliseconds = ScalarText.duration(text), milliseconds > 0 else {

@@ -5,7 +5,12 @@ import MillBase
 import Testing
 
 private let views = AdminViews(
-  health: { Health(pipeline: "p", state: .running, waits: [], stopped: nil, isAlive: true) },
+  health: {
+    Health(
+      pipeline: "p", state: .running, waits: [], stopped: nil,
+      records: .init(rows: 12, deadLetters: [.init(reason: "wrong_type", count: 2), .init(reason: "late", count: 1)], skipped: 4),
+      isAlive: true)
+  },
   metrics: {
     var page = MetricsText(common: ("pipeline", "p"))
     page.gauge("up", "Up.", .init(true))
@@ -83,7 +88,9 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     let health = try ask(port, "GET /health", host: host)
     #expect(health.hasPrefix("HTTP/1.1 200 ") && health.contains("\r\nContent-Type: application/json\r\n"))
     #expect(
-      health.hasSuffix("{\"ready\":true,\"alive\":true,\"pipeline\":\"p\",\"state\":\"running\",\"waiting\":[],\"stopped\":null}\n"))
+      health.hasSuffix(
+        "{\"ready\":true,\"alive\":true,\"pipeline\":\"p\",\"state\":\"running\",\"records\":{\"rows\":12,\"dead_letters\":3,\"dead_letters_by_reason\":{\"wrong_type\":2,\"late\":1},\"skipped\":4},\"waiting\":[],\"stopped\":null}\n"
+      ))
     #expect(try ask(port, "GET /health/live", host: host).hasPrefix("HTTP/1.1 200 "))
     for path in ["/", "/metrics/", "/health/", "//metrics", "/health/live/x", "/etc/passwd", "/../metrics", "*"] {
       #expect(try ask(port, "GET \(path)", host: host).hasPrefix("HTTP/1.1 404 "), "\(path)")
@@ -127,7 +134,7 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     #expect(answer.hasPrefix("HTTP/1.1 503 "))
     #expect(
       answer.hasSuffix(
-        "{\"ready\":false,\"alive\":true,\"pipeline\":\"p\",\"state\":\"waiting\",\"waiting\":[{\"for\":\"clickhouse\",\"since\":\"2026-01-01T00:00:00.000Z\",\"seconds\":7}],\"stopped\":null}\n"
+        "{\"ready\":false,\"alive\":true,\"pipeline\":\"p\",\"state\":\"waiting\",\"records\":{\"rows\":0,\"dead_letters\":0,\"dead_letters_by_reason\":{},\"skipped\":0},\"waiting\":[{\"for\":\"clickhouse\",\"since\":\"2026-01-01T00:00:00.000Z\",\"seconds\":7}],\"stopped\":null}\n"
       ))
     #expect(try ask(port, "GET /health/live").hasPrefix("HTTP/1.1 200 "), "what waits is alive")
 

@@ -12,7 +12,7 @@ struct Start: ~Copyable {
 
   init(
     newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false, idleAfter: Int64? = nil,
-    untilEnd: Bool = false, earlierHash: UInt64? = nil, zones: String = ""
+    untilEnd: Bool = false, earlierHash: UInt64? = nil, zones: String = "", acceptsDeadLetters: Bool = false, waitAtMost: Int64? = nil
   ) {
     var options = CoreOptions(
       pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
@@ -24,21 +24,25 @@ struct Start: ~Copyable {
     options.untilEnd = untilEnd
     options.earlierPlans = earlierHash.map { [PlanRecord(hash: $0, replayVersion: 1, text: "plan")] } ?? []
     if earlierHash != nil { options.plan.replayVersion = 2 }
+    options.acceptsDeadLetters = acceptsDeadLetters
+    options.waitAtMostMilliseconds = waitAtMost
     core = Core(options: options)
     _ = core.step(.started, now: now)
   }
 
-  func manifest(pipeline: String = "p", epoch: EpochNumber = 0, position: LogPosition = 2) -> Manifest {
+  func manifest(
+    pipeline: String = "p", epoch: EpochNumber = 0, position: LogPosition = 2, partitions: Int = 1, nextBatches: [BatchNumber] = [1, 1]
+  ) -> Manifest {
     Manifest(
       pipeline: pipeline, lineage: Self.lineage, hashSeed: Digest128(low: 1, high: 2), epoch: epoch, clockMilliseconds: 0,
       watermark: Int64.min,
       sources: [
         Manifest.SourceState(
           name: "s", clusterID: "c", topic: "t", topicID: "",
-          partitions: [
+          partitions: (0..<partitions).map { _ in
             Manifest.PartitionState(nextOffset: 0, maxEventTime: Int64.min, anchorOffset: -1, anchorTimestamp: -1, anchorChecksum: 0)
-          ])
-      ], plan: plan, position: position, unacked: [], nextBatchNumbers: [1, 1], files: [], tableIdentity: "table")
+          })
+      ], plan: plan, position: position, unacked: [], nextBatchNumbers: nextBatches, files: [], tableIdentity: "table")
   }
 
   mutating func open(
@@ -200,10 +204,10 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     _ = gone.open([whole(gone)], records: [.intent(joined), .seal(seal)], end: 4)
     #expect(stop(gone.look(witness: "millrace:\(Start.lineage):2"))?.message.contains("has 1 partitions, the state knows 2") == true)
     var table = Start()
-    _ = table.open([whole(table)])
+    _ = table.open([FoundCheckpoint(name: "c0", manifest: table.manifest(nextBatches: [2, 1]), problem: nil)])
     #expect(stop(table.look(witness: nil, identity: "anew"))?.rule == "C8")
     var accepting = Start(newLineage: true)
-    _ = accepting.open([whole(accepting)])
+    _ = accepting.open([FoundCheckpoint(name: "c0", manifest: accepting.manifest(nextBatches: [2, 1]), problem: nil)])
     #expect(begins(accepting.look(witness: nil, identity: "anew")))
   }
 

@@ -46,6 +46,7 @@ private func letter(_ offset: Int, _ reason: String, _ more: String = "") -> Str
     #expect(outcome.out.contains("malformed_json  30\n") && outcome.out.contains("late            1\n"))
     let rows = outcome.out.split(separator: "\n").suffix(3).map(String.init)
     #expect(rows[0].contains("29") && rows[1].contains("30") && rows[2].hasSuffix("out_of_range    field amount: 1e400 \\u{1b}[2J"))
+    #expect(outcome.out.contains("out_of_range of field amount: a wider type") && outcome.out.contains("malformed_json: the value of each"))
     let json = try millrace("dead-letters", "list", file, "--reason", "late", "--json")
     #expect(json.out == letter(30, "late"))
   }

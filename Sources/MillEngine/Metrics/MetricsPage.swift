@@ -1,5 +1,6 @@
 package import MillBase
 internal import MillCore
+internal import MillFlow
 internal import MillLog
 
 /// Everything that `/metrics` says of a pipeline. README's table says which series answers which question.
@@ -37,6 +38,12 @@ package struct MetricsPage {
       "millrace_null_key_records_total", "Emitted records all of whose key fields were NULL: they have no key (null_keys: pass).",
       .init(counters.nullKey))
     page.counter(
+      "millrace_dead_letters_total", "Dead letters of the records that this process has cut epochs from, by reason.",
+      byReason(progress.allDeadLetters, DecodeReason.allCases.map(\.rawValue) + ["late", "refused"]))
+    page.counter(
+      "millrace_skipped_records_total", "Records of the same that on_error: skip passed over, by reason.",
+      byReason(progress.skipped, DecodeReason.allCases.map(\.rawValue)))
+    page.counter(
       "millrace_replayed_records_total", "Records of epochs that an earlier process had cut, processed again after a start.",
       .init(progress.replayedRecords))
     page.gauge("millrace_epoch", "The last processed epoch.", .init(progress.epoch))
@@ -53,6 +60,11 @@ package struct MetricsPage {
     if let delay = progress.watermarkDelayMilliseconds {
       page.gauge("millrace_watermark_delay_seconds", "How far the watermark is behind the epoch's clock.", .init(Double(delay) / 1000))
     }
+  }
+
+  /// Those that haven't come up yet are 0, so that an increase from nothing shows.
+  private func byReason(_ tally: ReasonTally, _ reasons: [String]) -> [MetricsText.Sample] {
+    reasons.map { .init(tally[$0], ("reason", $0)) }
   }
 
   private func byDestination(_ value: (Progress.Batches) -> UInt64) -> [MetricsText.Sample] {

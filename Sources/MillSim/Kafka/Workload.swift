@@ -8,6 +8,7 @@ package final class Workload {
   private let draws: Draws
   private let refusedDraws: Draws
   private let aheadDraws: Draws
+  private let birthDraws: Draws
   private let trace: Trace
   /// The producers' wall clock at simulated time 0, ms since 1970.
   private let epochStart: Int64
@@ -24,6 +25,7 @@ package final class Workload {
     draws = .stream(seed: scenario.seed, "workload")
     refusedDraws = .stream(seed: scenario.seed, "refused")
     aheadDraws = .stream(seed: scenario.seed, "ahead records")
+    birthDraws = .stream(seed: scenario.seed, "first garbage")
     left = scenario.records
   }
 
@@ -49,13 +51,17 @@ package final class Workload {
   }
 
   private func write(_ count: Int) {
+    let written = scenario.records - left
     left -= count
-    for _ in 0..<count {
+    for index in 0..<count {
       let wall = epochStart + scheduler.now
       let partition = draws.below(broker.partitions.count)
       let key: [UInt8]? = draws.chance(0.5) ? nil : Array("key-\(draws.below(10))".utf8)
       let ahead = ahead()
-      broker.append(LogicalRecord(timestamp: wall + ahead.timestamp, key: key, content: content(wall, ahead.event)), partition: partition)
+      let content = content(wall, ahead.event)
+      let isFirst = written + index < scenario.garbageFirst
+      broker.append(
+        LogicalRecord(timestamp: wall + ahead.timestamp, key: key, content: isFirst ? garbage(birthDraws) : content), partition: partition)
     }
   }
 
@@ -70,7 +76,7 @@ package final class Workload {
   private func content(_ wall: Int64, _ ahead: Int64) -> LogicalRecord.Content {
     if draws.chance(scenario.garbageRate) {
       trace.tally[.garbageRecord] += 1
-      return garbage()
+      return garbage(draws)
     }
     var at = wall + ahead - draws.within(0...scenario.disorderMilliseconds)
     if draws.chance(scenario.lateRate) {
@@ -88,7 +94,7 @@ package final class Workload {
     return .event(event)
   }
 
-  private func garbage() -> LogicalRecord.Content {
+  private func garbage(_ draws: Draws) -> LogicalRecord.Content {
     switch draws.below(15) {
     case 7: return .garbage([UInt8](repeating: UInt8(draws.within(0...255)), count: Self.recordByteCountMax + draws.within(1...200)))
     case 0: return .tombstone

@@ -57,7 +57,7 @@ extension World {
     var failures = server.unreadable.map { "the simulated server can't read: \($0)" }
     let epochs = watch.epochs.values.sorted { $0.number < $1.number }
     let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
-    let isWhole = finalStop?.kind == .done
+    let isWhole = endedWhole
     if isWhole { failures += unread(epochs) }
     // One that had read all before may end well.
     if isWhole, let cutIn, incarnation > cutIn {

@@ -72,6 +72,7 @@ enum Job {
     options.batchMaxRows = UInt64(scenario.batchRows)
     options.batchMaxDelayMilliseconds = scenario.batchDelay
     options.deadLetterMaxDelayMilliseconds = scenario.deadLetterDelay
+    options.birthRecords = scenario.birthRecords
     options.checkpointIntervalMilliseconds = scenario.checkpointInterval
     options.checkpointsRetained = scenario.retain
     options.checkpointsReplay = scenario.checkpointsReplay

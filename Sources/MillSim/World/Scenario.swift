@@ -68,6 +68,10 @@ package struct Scenario: Sendable {
   package var garbageRate = 0.0
   /// Bytes of rows that an epoch may have.
   package var epochRowBytes = 32 << 20
+  /// The first records of the topic that are all garbage.
+  package var garbageFirst = 0
+  /// Undecodable records that a new lineage stops at.
+  package var birthRecords: UInt64 = 1000
   package var exactKeys = false
 
   // The engine's sizes
@@ -189,6 +193,9 @@ package struct Scenario: Sendable {
     drawElsewhere()
     sealBytes = Draws.stream(seed: seed, "seals").pick([nil, nil, 400])
     if Draws.stream(seed: seed, "outage").chance(0.02), beyond == nil { drawOutage() }
+    let birth = Draws.stream(seed: seed, "birth")
+    birthRecords = birth.pick([2, 10, 1000])
+    garbageFirst = birth.chance(0.15) ? birth.within(1...30) : 0
   }
 
   private mutating func drawInput(_ draws: Draws) {

@@ -46,6 +46,11 @@ package final class World {
   /// Set when the program judges by another window under the same plan: a defect of a release.
   var otherWithin: Int64?
   private var acceptsNewLineage = false
+  /// Raised when a file that decoded nothing was mended.
+  private var mendings: UInt64 = 0
+  private var acceptsDeadLetters = false
+  /// Where a lineage that decoded nothing began to read, by partition, until the next cut: there it must begin again.
+  private var beginsAgain: [Int32: Int64]?
   /// What the next start gives up.
   private var acceptedLosses: [Gap] = []
   /// The stop that ended the run, when one was final.
@@ -156,8 +161,10 @@ package final class World {
     var options = Job.options(scenario, untilEnd: untilEnd)
     let isOlder = scenario.upgradeAt > scheduler.now
     var olderPlan = Job.olderPlan
-    (olderPlan.hash, options.plan.hash) = (olderPlan.hash + plan, options.plan.hash + plan)
+    let change = plan &+ mendings << 8
+    (olderPlan.hash, options.plan.hash) = (olderPlan.hash &+ change, options.plan.hash &+ change)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
+    options.acceptsDeadLetters = acceptsDeadLetters
     options.newLineage = acceptsNewLineage
     invariants.mayFallBack = acceptsNewLineage
     acceptsNewLineage = false
@@ -182,7 +189,10 @@ package final class World {
       trace.mix(UInt64(commands.count))
       invariants.observe(event, commands)
       noteLoss(commands)
-      for case .cut(let intent) in commands { judgeIdleness(intent) }
+      for case .cut(let intent) in commands {
+        judgeIdleness(intent)
+        judgeBeginning(intent)
+      }
       if trace.isVerbose { noteStep(event, commands) }
     }
     let life = Life(engine, lanes: lanes, incarnation: incarnation, isUntilEnd: untilEnd, scheduler: scheduler, draws: laneDraws)
@@ -226,6 +236,8 @@ package final class World {
     case .done where untilEnd: finalStop = stop
     case .done: restart()
     case .failed where isLegal(stop): restart()
+    case .failed where untilEnd && hasNoRow(stop): finalStop = stop
+    case .invalidPipeline where stop.message.hasPrefix("not one of the first"): stoppedUnproven(stop)
     case _ where isLegalTableStop(stop): restart()
     case .promise where stop.rule == "K4" && cutIn == nil: invariants.violate("the engine misses records that are there: \(stop.message)")
     case .promise where stop.rule.isEmpty: invariants.violate("a stop that names no rule: \(stop.message)")
@@ -244,6 +256,44 @@ package final class World {
     case .nothing: scenario.partitionKey == .group && !scenario.hasProvenance
     case .constraint, .expression: !scenario.hasProvenance || (scenario.refusedFrom > 0 && scenario.partitionKey == .group)
     case .sortingKey: !scenario.hasProvenance || scenario.partitionKey == .group
+    }
+  }
+
+  // All that it took until the end was unusable, and is where it belongs.
+  private func hasNoRow(_ stop: Stop) -> Bool {
+    stop.message.hasPrefix("no row came of") && (scenario.garbageRate > 0 || scenario.garbageFirst > 0 || scenario.refusal != .nothing)
+  }
+
+  /// Every record that the run read is in its place, whatever it says of it.
+  var endedWhole: Bool { finalStop.map { $0.kind == .done || hasNoRow($0) } ?? false }
+
+  // A new lineage that has decoded nothing: the file is mended, or the records are what is wrong.
+  private func stoppedUnproven(_ stop: Stop) {
+    let epochs = watch.epochs.values.sorted { $0.number < $1.number }
+    let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
+    if !isBeyond, judged.isEmpty || judged.contains(where: { $0.fate != .undecodable }) {
+      invariants.violate("the engine stops in a legal execution: it has read records that are rows: \(stop.message)")
+    }
+    if !isBeyond {
+      let letters = (try? disk.list(Job.deadLetterDirectory)) ?? []
+      if !watch.sealed.allSatisfy(\.isEmpty) || !letters.isEmpty || !server.table.parts.isEmpty {
+        invariants.violate("the engine says that nothing was sealed, but \(watch.sealed.map(\.count)) batches were, \(letters)")
+      }
+      beginsAgain = Dictionary(uniqueKeysWithValues: (epochs.first?.ranges ?? []).map { ($0.partition, $0.start) })
+    }
+    if isToEnd || draws.chance(0.5) {
+      acceptsDeadLetters = true
+    } else {
+      mendings += 1
+    }
+    restart()
+  }
+
+  private func judgeBeginning(_ intent: Intent) {
+    guard let expected = beginsAgain else { return }
+    beginsAgain = nil
+    for range in intent.ranges where range.start != expected[range.partition] ?? range.start && !isBeyond {
+      invariants.violate("after a stop that skipped nothing partition \(range.partition) is read from \(range.start) on")
     }
   }
 

@@ -1,0 +1,66 @@
+internal import MillBase
+internal import MillLog
+
+/// A lineage of which nothing has been sealed yet, until one of its records has been decoded.
+struct Birth {
+  /// Monotonic time of the first epoch that had records, none of which could be decoded; nil: no record has come.
+  var since: Int64?
+  var records: UInt64 = 0
+  var reasons = ReasonTally()
+}
+
+/// A new lineage that decodes nothing stops before it seals anything. A file that is wrong for its topic would else walk over all of it,
+/// and the mended one go on behind. As it is, intents without a seal are void (R4), so that the mended file begins with the first record.
+extension Core {
+  /// Nothing may be sealed: all records so far are undecodable, and it isn't decided yet whether the file is to blame.
+  var isUnproven: Bool { birth?.since != nil }
+
+  /// Records of the log alone: a state whose lineage has sealed anything is past this.
+  mutating func recoverBirth(_ log: FoundLog) {
+    let hasSealed = nextBatch.contains { $0 > 1 } || log.records.contains { if case .seal = $0.record { true } else { false } }
+    birth = hasSealed || options.acceptsDeadLetters ? nil : Birth()
+  }
+
+  mutating func noteBirth(_ result: EpochResult) {
+    guard var all = birth, result.counters.records > 0 else { return }
+    guard Self.undecodable(result.counters) == result.counters.records else { return birth = nil }
+    if all.since == nil { all.since = monotonic }
+    all.records += result.counters.records
+    all.reasons.add(result.deadLetters)
+    all.reasons.add(result.skipped)
+    birth = all
+  }
+
+  /// When the source's end is taken for all that there is.
+  var birthDecidedAt: Int64? { birth?.since.map { $0 + min(options.birthPatienceMilliseconds, options.deadLetterMaxDelayMilliseconds) } }
+
+  /// Orders the stop where it is due.
+  mutating func judgeBirth() {
+    guard let birth, birth.since != nil else { return }
+    // What Kafka has lost meanwhile can't be read again: it is kept as dead letters.
+    guard windUp == nil else { return self.birth = nil }
+    if stopRequested {
+      Reach.mark(.r17StoppedUnproven)
+      return end(
+        Stop(
+          .done,
+          "stopped before anything was sealed: none of \(birth.records) records could be decoded yet (\(birth.reasons.text)). The next start reads them again"
+        ))
+    }
+    let isEnd = options.untilEnd && hasReachedEnd || (birthDecidedAt ?? 0) <= monotonic && isSourceAtEnd
+    // No room for more: as many as there can be before a seal.
+    guard isEnd || birth.records >= options.birthRecords || hold == .pending else { return }
+    Reach.mark(.r17NothingDecoded)
+    end(
+      Stop(
+        .invalidPipeline,
+        "not one of the first \(birth.records) records of \(options.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
+      ))
+  }
+
+  /// The source had nothing more when it was last asked.
+  private var isSourceAtEnd: Bool {
+    guard let lastPolled, lost == nil, lastPolled.trouble == nil, bufferedSince == nil else { return false }
+    return lastPolled.isAtEnd.allSatisfy(\.self) && lastPolled.rows.allSatisfy { $0 == 0 }
+  }
+}
