@@ -44,6 +44,7 @@ extension Core {
       open(index)
       again(index, stepToSendAgain(index), reason)
     case .viewFailed(let code, let message):
+      if mutated(.viewFailureIsCommit) { return commit(index) }
       if mutated(.bisectAfterViewError) {
         return refused(index, .sendPlain, Delivery.Refusal(kind: .data, code: code, message: message))
       }

@@ -14,8 +14,8 @@ struct Arguments {
   var requiresReach = false
   var mutant: String?
   var allMutants = false
-  /// Seeds that a mutant may take before it counts as not caught.
-  var limit: UInt64 = 2000
+  /// Seeds that a mutant may take before it counts as not caught; nil: as many as it says itself.
+  var limit: UInt64?
 }
 
 let usage = """
@@ -24,7 +24,7 @@ let usage = """
          millrace-sim --minutes M         as many as there is time for [--seeds A..B: from A]
                                           both of them [--jobs N: in N processes; one a processor unless told]
          millrace-sim --mutant NAME       until the planted mistake is caught (builds made with MILLRACE_MUTANTS=1)
-         millrace-sim --mutants           every one of them; [--limit N]: seeds each
+         millrace-sim --mutants           every one of them; [--limit N]: seeds each, as many as it says itself unless told
   """
 
 func fail(_ text: String) -> Never {
@@ -131,11 +131,12 @@ func hunt(_ arguments: Arguments) -> Never {
     }
     var caught = 0
     for mutant in mutants {
-      if let (seeds, failure) = seedsToCatch(mutant, limit: arguments.limit) {
+      let limit = arguments.limit ?? mutant.seedLimit
+      if let (seeds, failure) = seedsToCatch(mutant, limit: limit) {
         caught += 1
         print("\(mutant.rawValue) caught after \(seeds) seeds: \(failure.prefix(120))")
       } else {
-        print("\(mutant.rawValue) NOT caught in \(arguments.limit) seeds")
+        print("\(mutant.rawValue) NOT caught in \(limit) seeds")
       }
       // Hours may lie between two lines.
       fflush(nil)

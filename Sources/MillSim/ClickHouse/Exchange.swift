@@ -77,6 +77,11 @@ final class Exchange {
   private let done: (Result<HTTPResponse, TransportError>) -> Void
   /// The client no longer listens.
   var isClosed = false
+  /// When it gave up without an answer.
+  var closedAt: Int64?
+  /// It has an answer, or nothing was sent.
+  var isAnswered = false
+  var viewHasFailed = false
   var isInNetwork = true
   /// The server's boot that it was sent to.
   let boot: Int

@@ -160,6 +160,7 @@ extension SimClickHouse {
 
   private func write(_ insert: RunningInsert, isSlow: Bool) {
     let part = insert.parts[insert.written]
+    if viewFails(insert) || failsAmidst(insert, part) { return }
     if refusal == .sortingKey, part.rows.contains(where: Self.isRefused) {
       trace.hit(insert.written > 0 ? .rowsRefusedAmidst : .rowsRefused, insert.queryID)
       end(insert, refusedRows)
@@ -170,6 +171,8 @@ extension SimClickHouse {
       if table.knows(part.partition, token: token) {
         trace.hit(.insertDeduplicated, "\(insert.queryID) partition \(part.partition)")
         insert.written += 1
+        if viewFails(insert) { return }
+        pushToView(part, of: insert)
         proceed(insert, after: pause, isSlow: isSlow)
         return
       }
@@ -186,6 +189,8 @@ extension SimClickHouse {
     table.commit(part)
     insert.written += 1
     trace.note("part \(insert.queryID) partition \(part.partition): \(part.rows.count) rows")
+    if viewFails(insert) { return }
+    pushToView(part, of: insert)
     proceed(insert, after: pause, isSlow: isSlow)
   }
 
@@ -205,10 +210,7 @@ extension SimClickHouse {
       trace.hit(.anyUnknown, insert.queryID)
       return end(insert, answers.error(moreDraws.pick(Self.unknownCodes), "simulated, when all was written"))
     }
-    if let moreDraws, moreDraws.chance(rates.viewFails) {
-      trace.hit(.viewFailed, insert.queryID)
-      return end(insert, answers.error(395, "Value passed to 'throwIf' is non-zero: while pushing to view sim.view (uuid)"))
-    }
+    if viewFails(insert) { return }
     if draws.chance(rates.unknownError) {
       trace.hit(.unknownOutcome, insert.queryID)
       let (code, text) = draws.pick([
@@ -228,10 +230,10 @@ extension SimClickHouse {
     }
   }
 
-  private func end(_ insert: RunningInsert, _ response: HTTPResponse) {
+  func end(_ insert: RunningInsert, _ response: HTTPResponse) {
     running.removeAll { $0 === insert }
     if let exchange = insert.exchange { respond(exchange, response) }
   }
 
-  private var isReplicated: Bool { definition.engine.hasPrefix("Replicated") }
+  var isReplicated: Bool { definition.engine.hasPrefix("Replicated") }
 }

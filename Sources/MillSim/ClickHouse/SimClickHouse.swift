@@ -56,6 +56,8 @@ package final class SimClickHouse {
     package var viewFails = 0.0
     /// Of an error code of any class but that of the rows.
     package var anyCode = 0.0
+    /// Of a transient error between the parts of an insert.
+    package var amidst = 0.0
     package init() {}
 
     /// For what is asked by the dozen before anything else can happen.
@@ -72,6 +74,10 @@ package final class SimClickHouse {
 
   package let definition: Table
   package var table: ServerTable
+  /// What a materialized view on the table has; nil: there is none.
+  package var view: ServerTable?
+  /// Tokens whose engine has been told by this life's server that the view threw.
+  package private(set) var viewFailures: Set<String> = []
   package var rates = Rates()
   /// Told of each INSERT before it leaves the engine's machine.
   package var onInsert: ((InsertSeen, _ incarnation: Int) -> Void)?
@@ -84,6 +90,8 @@ package final class SimClickHouse {
   package var refusal = Scenario.Refusal.nothing
   /// Of what is drawn apart, so that older scenarios stay as they were.
   package var moreDraws: Draws?
+  /// Of ``Rates/amidst``.
+  package var amidstDraws: Draws?
   /// What an operator has done to the table.
   package enum Trouble: Sendable { case none, detached, altered, rightsTaken }
   package var trouble = Trouble.none
@@ -106,6 +114,8 @@ package final class SimClickHouse {
   private(set) var boot = 1
   var running: [RunningInsert] = []
   private var inNetwork: [Exchange] = []
+  /// See ``openAttempts``.
+  var attempts: [Exchange] = []
   private var readBefore = ReadBefore()
   private let columns: [(name: String, type: String)]
 
@@ -148,6 +158,11 @@ package final class SimClickHouse {
     return (listed + toCome).first { $0.isGuarded && $0.token == token }?.queryID
   }
 
+  /// Whether it is on its way, held, or at work.
+  func isListed(_ exchange: Exchange) -> Bool {
+    inNetwork.contains { $0 === exchange } || held.contains { $0 === exchange } || running.contains { $0.exchange === exchange }
+  }
+
   // MARK: - The network
 
   /// Takes a request of the engine's process `incarnation`; the answer comes later, unless that process is gone by then.
@@ -158,6 +173,7 @@ package final class SimClickHouse {
       onInsert?(seen, incarnation)
       if !seen.isGuarded { others?.sent(seen.token) }
     }
+    noteSent(exchange)
     let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
       trace.hit(.connectionRefused)
@@ -222,6 +238,7 @@ package final class SimClickHouse {
   private func close(_ exchange: Exchange, reason: String) {
     guard !exchange.isClosed else { return }
     forget(exchange)
+    exchange.closedAt = scheduler.now
     exchange.finish(.failure(TransportError(nothingSent: false, reason: reason)))
   }
 
@@ -240,12 +257,16 @@ package final class SimClickHouse {
   /// The engine's process is gone, and with it every connection.
   package func clientGone(incarnation: Int) {
     for exchange in inNetwork + held + running.compactMap(\.exchange) where exchange.incarnation <= incarnation { forget(exchange) }
+    noteGone(incarnation: incarnation)
+    viewFailures = []
   }
 
   func answer(_ exchange: Exchange, _ result: Result<HTTPResponse, TransportError>, after milliseconds: Int64) {
-    scheduler.after(milliseconds, incarnation: exchange.incarnation) {
+    scheduler.after(milliseconds, incarnation: exchange.incarnation) { [self] in
       guard !exchange.isClosed else { return }
       exchange.isClosed = true
+      if case .failure(let error) = result, !error.nothingSent { exchange.closedAt = scheduler.now } else { exchange.isAnswered = true }
+      if exchange.viewHasFailed, boot == 1, let seen = exchange.seen { viewFailures.insert(seen.token) }
       exchange.finish(result)
     }
   }
@@ -368,6 +389,7 @@ package final class SimClickHouse {
     inNetwork = []
     held = []
     running = []
+    attempts = []
     onInsert = nil
   }
 

@@ -124,8 +124,10 @@ package struct Scenario: Sendable {
   package var refusedFrom: Int64 = 0
   /// Of records with such rows.
   package var refusedRate = 0.0
-  /// Of inserts whose rows are in when a view throws.
+  /// Of inserts during which, or at whose end, a view throws.
   package var viewFails = 0.0
+  /// Of a transient error between the parts of an insert.
+  package var transientAmidst = 0.0
   /// Of an error code out of all that may come for no fault of the rows.
   package var anyCode = 0.0
   /// Mean time between what an operator does to table and rights, ms; 0: never.

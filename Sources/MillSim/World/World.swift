@@ -68,6 +68,8 @@ package final class World {
     server.others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
     if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
     server.moreDraws = .stream(seed: seed, "clickhouse, more")
+    server.amidstDraws = .stream(seed: seed, "clickhouse, amidst")
+    if scenario.viewFails > 0 { server.view = ServerTable(window: 10_000, seconds: nil) }
     disk = SimDisk(seed: seed)
     tap = TapDisk(
       disk, watch: watch, logDirectory: Job.stateDirectory + "/log", ledgerDirectory: HistoryReader.ledgerDirectory(Job.stateDirectory))
@@ -244,6 +246,8 @@ package final class World {
   private func stoppedBeyond(_ stop: Stop) {
     if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
       invariants.violate("a partition was cut, and the engine stops for another reason: \(stop.rule) \(stop.message)")
+    } else if scenario.beyond == .retention, !acceptedLosses.isEmpty, !["K3", "R7", "R10", "R11"].contains(stop.rule) {
+      invariants.violate("the engine stops after a loss that was accepted: \(stop.rule) \(stop.message)")
     } else if plan > 0, stop.rule == "R4" {
       plan = 0
       restart()
@@ -259,6 +263,8 @@ package final class World {
       acceptedLosses = givenUp(stop.message)
       trace.note("accepted with --accept-loss \(acceptedLosses)")
       restart()
+      // What the next checkpoint doesn't cover yet must be understood by the start after.
+      if draws.chance(0.5) { scheduler.after(draws.within(Int64(200)...1500)) { [self] in strike(.kill) } }
     } else {
       finalStop = stop
     }
@@ -363,6 +369,7 @@ package final class World {
     server.rates.slow = scenario.serverSlow
     server.rates.viewFails = scenario.viewFails
     server.rates.anyCode = scenario.anyCode
+    server.rates.amidst = scenario.transientAmidst
     server.rates.aimedCrash = scenario.aimedServerCrash
     stores.outOfSpaceRate = scenario.stateOutOfSpace
     disk.rates.failedSync = scenario.syncFails
