@@ -19,6 +19,10 @@ package enum Mutant: String, CaseIterable, Sendable {
   case letterAckUndurable, truncateOpen, dropOvertakes
   // R7 to R9: attempts that may still write
   case settleListIgnored, oldestInLogIgnored, deadlineUndurable, viewFailureIsCommit, memoryLimitBefore
+  // Replicas
+  case noCatchUp, fastestForDeath
+  /// The key ab, c for a, bc.
+  case keyTextsRunTogether
   // K3, K6
   case gapComparedAfter, oneAnchorOfTwo
 

@@ -252,7 +252,7 @@ extension Core {
       default:
         Reach.mark(.r8DeadlineWaited)
         deliveries[index].serverSeconds = seconds
-        if seconds > deliveries[index].deadline {
+        if (mutated(.fastestForDeath) ? fastest : seconds) > deliveries[index].deadline {
           next(index, .listForDeath)
         } else {
           next(index, .timeForDeath, afterMilliseconds: options.retryMilliseconds)

@@ -65,8 +65,9 @@ package struct ServerTable {
     if log.count > window { log.removeFirst(log.count - window) }
   }
 
-  /// Renames a part in.
-  package mutating func commit(_ part: Part) {
+  /// Renames a part in; its number.
+  @discardableResult
+  package mutating func commit(_ part: Part) -> Int {
     parts.append(part)
     if let dash = part.queryID.utf8.lastIndex(of: UInt8(ascii: "-")) { sent[String(part.queryID[..<dash]), default: 0] += part.rows.count }
     for row in part.rows {
@@ -76,5 +77,6 @@ package struct ServerTable {
     if let provenance = part.rows.first?.provenance, !(partitions[provenance] ?? []).contains(part.partition) {
       partitions[provenance, default: []].append(part.partition)
     }
+    return parts.count - 1
   }
 }

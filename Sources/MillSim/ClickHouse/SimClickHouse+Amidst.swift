@@ -15,7 +15,7 @@ extension SimClickHouse {
     guard view != nil else { return }
     if let token = insert.token, insert.exchange?.parameters["deduplicate_blocks_in_dependent_materialized_views"] == "1" {
       if view!.knows(part.partition, token: token) { return }
-      view!.remember(part.partition, token: token, at: seconds)
+      view!.remember(part.partition, token: token, at: keeperSeconds)
     }
     view!.commit(part)
   }
@@ -27,7 +27,7 @@ extension SimClickHouse {
     let code = amidstDraws.pick([201, 225, 241, 242, 243, 285, 286, 289, 290, 439, 473, 777, 778])
     trace.hit(.transientAmidst, "\(insert.queryID) \(code)")
     if burns, let token = insert.token, !isReplicated, !table.knows(part.partition, token: token) {
-      table.remember(part.partition, token: token, at: seconds)
+      table.remember(part.partition, token: token, at: keeperSeconds)
       trace.hit(.tokenBurnt, insert.queryID)
     }
     end(insert, answers.error(code, "simulated, after \(insert.written) of \(insert.parts.count) parts"))

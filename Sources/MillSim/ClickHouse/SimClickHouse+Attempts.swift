@@ -12,7 +12,9 @@ extension SimClickHouse {
   }
 
   /// What may still take effect and isn't waited for any more.
-  var openAttempts: [InsertSeen] {
+  var openAttempts: [InsertSeen] { all.flatMap(\.openHere) }
+
+  private var openHere: [InsertSeen] {
     attempts.removeAll { $0.isAnswered || $0.boot != boot || !mayTakeEffect($0) }
     return attempts.filter { $0.closedAt != nil }.compactMap(\.seen)
   }

@@ -108,8 +108,8 @@ extension SimClickHouse {
       return []
     }
     guard let lacking else { return exchange.rows }
-    if lacking.partitionKey.isEmpty { return table.count(provenance: lacking.provenance) == 0 ? exchange.rows : [] }
-    let present = table.partitions(provenance: lacking.provenance)
+    if lacking.partitionKey.isEmpty { return count(provenance: lacking.provenance) == 0 ? exchange.rows : [] }
+    let present = partitions(provenance: lacking.provenance)
     return exchange.rows.filter { !present.contains(partition(of: $0)) }
   }
 
@@ -176,7 +176,7 @@ extension SimClickHouse {
         proceed(insert, after: pause, isSlow: isSlow)
         return
       }
-      table.remember(part.partition, token: token, at: self.seconds)
+      table.remember(part.partition, token: token, at: keeperSeconds)
       // A plain MergeTree has the token on disk before the part is there; a replicated one commits both at once.
       if !isReplicated {
         if draws.chance(rates.aimedCrash) {
@@ -186,7 +186,7 @@ extension SimClickHouse {
         }
       }
     }
-    table.commit(part)
+    commit(part)
     insert.written += 1
     trace.note("part \(insert.queryID) partition \(part.partition): \(part.rows.count) rows")
     if viewFails(insert) { return }

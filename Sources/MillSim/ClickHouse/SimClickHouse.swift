@@ -26,6 +26,9 @@ package final class SimClickHouse {
     package var windowSeconds: Int
     /// Name and type of the provenance column; nil: the table has none.
     package var provenance: (name: String, type: String)?
+    /// The key's second field has a column.
+    package var hasSub = false
+
     package init(
       flavour: ServerFlavour, engine: String, partitionKey: String, window: Int, windowSeconds: Int = 3600,
       provenance: (name: String, type: String)?
@@ -73,9 +76,21 @@ package final class SimClickHouse {
   }
 
   package let definition: Table
-  package var table: ServerTable
+  /// The rows, wherever they were taken.
+  package var table: ServerTable {
+    _read { yield store.table }
+    _modify { yield &store.table }
+  }
   /// What a materialized view on the table has; nil: there is none.
-  package var view: ServerTable?
+  package var view: ServerTable? {
+    _read { yield store.view }
+    _modify { yield &store.view }
+  }
+  let store: TableStore
+  /// Parts that other replicas have taken and this one hasn't got yet, by number.
+  var unseen: Set<Int> = []
+  /// Longest time until this replica has got what another took, ms.
+  package var lagMilliseconds: Int64 = 20
   /// Tokens whose engine has been told by this life's server that the view threw.
   package private(set) var viewFailures: Set<String> = []
   package var rates = Rates()
@@ -95,8 +110,6 @@ package final class SimClickHouse {
   /// What an operator has done to the table.
   package enum Trouble: Sendable { case none, detached, altered, rightsTaken }
   package var trouble = Trouble.none
-  /// Raised by each drop: what the table's uuid ends with.
-  private(set) var tableNumber = 1
 
   /// Who else writes into the table; nil: nobody.
   var others: OtherWriters?
@@ -119,40 +132,57 @@ package final class SimClickHouse {
   private var readBefore = ReadBefore()
   private let columns: [(name: String, type: String)]
 
-  /// `wallOffset`: the server's clock at simulated time 0, ms since 1970.
-  package init(_ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace) {
+  /// - Parameters:
+  ///   - wallOffset: the server's clock at simulated time 0, ms since 1970.
+  ///   - peer: another replica of the same table; nil: the first, or the only server.
+  package init(
+    _ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace, replicaOf peer: SimClickHouse? = nil
+  ) {
     self.definition = definition
     columns = definition.columns
     self.draws = draws
     self.scheduler = scheduler
     self.wallOffset = wallOffset
     self.trace = trace
-    table = ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
+    store = peer?.store ?? TableStore(Self.emptyTable(definition))
     answers = ServerAnswers(flavour: definition.flavour)
+    store.servers.append(self)
+  }
+
+  private static func emptyTable(_ definition: Table) -> ServerTable {
+    ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
   }
 
   /// The server's now(), whole seconds.
   package var seconds: Int64 { (wallOffset + scheduler.now) / 1000 }
+  /// The keeper's clock, by which the window forgets: one for all replicas.
+  var keeperSeconds: Int64 { (all.first ?? self).seconds }
   var uptime: Int64 { (scheduler.now - bootedAt) / 1000 + (boot == 1 ? 100_000 : 0) }
 
   /// Whether an INSERT may still take effect that has been sent.
-  package var hasInsertsUnderWay: Bool { !running.isEmpty || (inNetwork + held).contains { $0.seen != nil } }
+  package var hasInsertsUnderWay: Bool {
+    all.contains { server in !server.running.isEmpty || (server.inNetwork + server.held).contains { $0.seen != nil } }
+  }
 
   /// Inserts of an engine's process that it waits for.
   package func openInserts(incarnation: Int) -> Int {
-    let exchanges = inNetwork + held + running.compactMap(\.exchange)
+    let exchanges = all.flatMap { server in server.inNetwork + server.held + server.running.compactMap(\.exchange) }
     return exchanges.count { $0.incarnation == incarnation && !$0.isClosed && $0.seen != nil }
   }
 
   /// A plain insert of the batch that may still take effect, by its query id.
-  func plainUnderWay(token: String) -> String? {
+  func plainUnderWay(token: String) -> String? { all.lazy.compactMap { $0.plainHere(token: token) }.first }
+
+  private func plainHere(token: String) -> String? {
     let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange)
     let toCome = (inNetwork + held).filter { $0.boot == boot }
     return (listed + toCome).compactMap(\.seen).first { !$0.isGuarded && $0.token == token }?.queryID
   }
 
   /// A guarded insert of the batch that may still take effect, by its query id.
-  package func guardedUnderWay(token: String) -> String? {
+  package func guardedUnderWay(token: String) -> String? { all.lazy.compactMap { $0.guardedHere(token: token) }.first }
+
+  private func guardedHere(token: String) -> String? {
     let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange).compactMap(\.seen)
     let toCome = (inNetwork + held).compactMap(\.seen).filter { seconds < $0.deadline ?? 0 }
     return (listed + toCome).first { $0.isGuarded && $0.token == token }?.queryID
@@ -313,6 +343,7 @@ package final class SimClickHouse {
       let killed = running.filter { $0.queryID.hasPrefix(prefix) }
       for insert in killed { insert.isKilled = true }
       waitForEnd(of: killed, exchange)
+    case .catchUp: catchUp(exchange)
     case .count, .greatest, .describe, .nothing:
       switch trouble {
       case .detached: respond(exchange, answers.error(60, "Table sim.events doesn't exist"))
@@ -377,11 +408,16 @@ package final class SimClickHouse {
   /// Drops the table and makes it anew, the same but for its uuid.
   func recreateTable() {
     trace.hit(.tableDropped)
-    tableNumber += 1
+    store.tableNumber += 1
+    for server in all { server.endInserts() }
+    table = Self.emptyTable(definition)
+  }
+
+  private func endInserts() {
     let broken = running.compactMap(\.exchange)
     running = []
+    unseen = []
     for exchange in broken { respond(exchange, answers.error(218, "Table sim.events is dropped")) }
-    table = ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
   }
 
   /// Forgets all requests: the simulation is over.
@@ -391,6 +427,7 @@ package final class SimClickHouse {
     running = []
     attempts = []
     onInsert = nil
+    store.servers = []
   }
 
   /// Faults are over.

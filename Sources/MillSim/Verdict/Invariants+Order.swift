@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillCore
 internal import MillLog
 

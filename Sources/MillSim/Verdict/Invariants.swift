@@ -29,7 +29,7 @@ package final class Invariants {
     watch.onViolation = { [self] in violate("log: " + $0) }
     watch.onAck = { [self] in acked($0) }
     watch.onRetire = { [self] in retired($0) }
-    server.onInsert = { [self] in sent($0, incarnation: $1) }
+    for server in server.all { server.onInsert = { [self] in sent($0, incarnation: $1) } }
   }
 
   /// Set beyond the promise: what the taps know is no longer what is there; only the verdict at the end counts.
@@ -154,7 +154,8 @@ package final class Invariants {
       if let exist = deadLettersExist, !exist(batch.token) { violate("R12: dead letters \(batch.token) acked, their file isn't there") }
       return
     }
-    if let view = server.view, server.boot == 1, server.viewFailures.contains(batch.token), view.count(sentAs: batch.token) < batch.rowCount
+    if let view = server.view, server.all.allSatisfy({ $0.boot == 1 }),
+      server.all.contains(where: { $0.viewFailures.contains(batch.token) }), view.count(sentAs: batch.token) < batch.rowCount
     {
       violate("R7: batch \(batch.token) acked, its view threw and has \(view.count(sentAs: batch.token)) of \(batch.rowCount) rows")
     }

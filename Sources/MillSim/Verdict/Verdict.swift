@@ -54,7 +54,7 @@ private func runOnce(seed: UInt64, isVerbose: Bool, kept: Int) -> Outcome {
 extension World {
   /// Compares table and dead letters with what the oracle expects of the recorded epochs.
   func judge() -> [String] {
-    var failures = server.unreadable.map { "the simulated server can't read: \($0)" }
+    var failures = server.all.flatMap(\.unreadable).map { "the simulated server can't read: \($0)" }
     let epochs = watch.epochs.values.sorted { $0.number < $1.number }
     let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
     let isWhole = finalStop?.kind == .done
@@ -76,7 +76,7 @@ extension World {
       case .emitted(let event):
         let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
         expected.append(
-          (ServerRow(eventID: "e\(event.id)", group: event.group, amount: event.amount, at: at, provenance: ""), one.origin))
+          (ServerRow(eventID: event.eventID, sub: event.sub, group: event.group, amount: event.amount, at: at, provenance: ""), one.origin))
       case .late, .undecodable: letters.append(one.origin)
       case .duplicate: break
       }
@@ -111,7 +111,7 @@ extension World {
 
   private func compareRows(_ expected: [(row: ServerRow, origin: Origin)], isWhole: Bool) -> [String] {
     func precedes(_ a: ServerRow, _ b: ServerRow) -> Bool {
-      (a.eventID, a.at, a.amount, a.group) < (b.eventID, b.at, b.amount, b.group)
+      (a.eventID, a.sub, a.at, a.amount, a.group) < (b.eventID, b.sub, b.at, b.amount, b.group)
     }
     let wanted = expected.sorted { precedes($0.row, $1.row) }
     let found = server.table.parts.flatMap { part in part.rows.map { (row: $0, queryID: part.queryID) } }.sorted {
@@ -185,7 +185,10 @@ extension World {
       return event == nil ? nil : "a refused row's letter without a reason: \(text)"
     }
     guard let event else { return "a letter of a row that the server takes: \(text)" }
-    let wanted = ["\"code\":\(scenario.refusal.code),", "\"event_id\":\"e\(event.id)\"", "\"amount\":\"\(event.amount)\""]
+    let wanted = [
+      "\"code\":\(scenario.refusal.code),", "\"event_id\":\"\(event.shape == 0 ? event.eventID + "\"" : "e")",
+      "\"amount\":\"\(event.amount)\"",
+    ]
     return wanted.first { line.range(of: $0) == nil }.map { "a refused row's letter without \($0): \(text)" }
   }
 

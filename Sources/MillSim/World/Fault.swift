@@ -13,7 +13,7 @@ package enum Fault: String, CaseIterable, Sendable {
   case serverCrash, tokenBurnt, halfCommitted, serverPaused, serverSlow, transientError, unknownOutcome
   case headerException, tailException, insertDeduplicated, lateGuarded, rowsRefused, rowsRefusedAmidst, tooManyPartitions, viewFailed
   case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped, othersWrote
-  case viewFailedAmidst, transientAmidst
+  case viewFailedAmidst, transientAmidst, replicaLags, replicaCaughtUp
 }
 
 /// How often each ``Fault`` happened. One thread only.

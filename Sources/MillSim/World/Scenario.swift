@@ -67,6 +67,10 @@ package struct Scenario: Sendable {
   package var lateRate = 0.0
   package var garbageRate = 0.0
   package var exactKeys = false
+  /// The key is two texts, of which one may go on as the other begins.
+  package var hasTwoKeys = false
+  /// Of records at a distance just below or at `within` from one of their key.
+  package var edgeRate = 0.0
 
   // The engine's sizes
   package var epochRows = 10
@@ -132,6 +136,12 @@ package struct Scenario: Sendable {
   package var anyCode = 0.0
   /// Mean time between what an operator does to table and rights, ms; 0: never.
   package var tableTroubleEvery: Int64 = 0
+  /// Servers of the table; two: replicas, each with a clock of its own.
+  package var replicas = 1
+  /// Longest time until one has what another took, ms.
+  package var replicaLag: Int64 = 20
+  /// The second replica's clock minus the first one's, ms.
+  package var replicaSkew: Int64 = 0
   /// Server's clock minus the world's, ms.
   package var serverClockSkew: Int64 = 0
   /// Slowest job of a lane, ms.
@@ -178,6 +188,22 @@ package struct Scenario: Sendable {
     aheadRate = ahead.pick([0, 0, 0.01, 0.05])
     kafkaStallMilliseconds = ahead.pick([3000, 3000, 3000, 25_000])
     upgradeAt = ahead.chance(0.3) ? ahead.within(Int64(1)...15_000) : 0
+    let keys = Draws.stream(seed: seed, "keys")
+    hasTwoKeys = keys.chance(0.2)
+    edgeRate = keys.pick([0, 0.02, 0.1])
+    drawReplicas()
+  }
+
+  // Two servers of one table, which see each other's rows late.
+  private mutating func drawReplicas() {
+    let draws = Draws.stream(seed: seed, "replicas")
+    let isPair = draws.chance(0.15)
+    replicaLag = draws.pick([20, 500, 4000])
+    replicaSkew = draws.pick([0, 2000, -7000, 20_000])
+    guard isPair, destination != .readBackOld, destination != .atLeastOnce else { return }
+    replicas = 2
+    // The age of a batch is told by the wall clock.
+    if destination != .tokenOnly || wallJumpEvery > 0 { windowSeconds = 3600 }
   }
 
   private mutating func drawInput(_ draws: Draws) {
@@ -263,6 +289,9 @@ package struct Scenario: Sendable {
 
   /// What the promise is in this scenario: false where doubled rows are allowed.
   package var isExactlyOnce: Bool { destination != .atLeastOnce }
+
+  /// Whether part and token are committed in one step.
+  package var isReplicated: Bool { destination == .tokenOnly || replicas > 1 }
 
   /// Whether the table has the provenance column.
   package var hasProvenance: Bool { destination != .tokenOnly }

@@ -13,6 +13,7 @@ package final class World {
   package private(set) var crashes = 0
   let scheduler: Scheduler
   let broker: SimBroker
+  /// The first replica, which speaks for all, or the only server.
   let server: SimClickHouse
   private(set) var disk: SimDisk
   let watch = LogWatch()
@@ -64,11 +65,20 @@ package final class World {
     server = SimClickHouse(
       Job.table(scenario), draws: .stream(seed: seed, "clickhouse"), scheduler: scheduler,
       wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
-    server.settleMilliseconds = scenario.settle
-    server.others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
-    if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
-    server.moreDraws = .stream(seed: seed, "clickhouse, more")
-    server.amidstDraws = .stream(seed: seed, "clickhouse, amidst")
+    for number in 1..<scenario.replicas {
+      _ = SimClickHouse(
+        Job.table(scenario), draws: .stream(seed: seed, "clickhouse \(number)"), scheduler: scheduler,
+        wallOffset: Self.start + scenario.serverClockSkew + scenario.replicaSkew, trace: trace, replicaOf: server)
+    }
+    let others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
+    for (number, server) in server.all.enumerated() {
+      server.lagMilliseconds = scenario.replicaLag
+      server.settleMilliseconds = scenario.settle
+      server.others = others
+      if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
+      server.moreDraws = .stream(seed: seed, "clickhouse, more\(number == 0 ? "" : " \(number)")")
+      server.amidstDraws = .stream(seed: seed, "clickhouse, amidst\(number == 0 ? "" : " \(number)")")
+    }
     if scenario.viewFails > 0 { server.view = ServerTable(window: 10_000, seconds: nil) }
     disk = SimDisk(seed: seed)
     tap = TapDisk(
@@ -128,7 +138,7 @@ package final class World {
     life?.close()
     life = nil
     scheduler.close()
-    server.close()
+    for server in server.all { server.close() }
     tap.onSegmentRemoved = nil
     watch.onViolation = nil
     watch.onAck = nil
@@ -166,7 +176,8 @@ package final class World {
     let deduplicate = Job.deduplicate(scenario, within: otherWithin)
     var parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
-      sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
+      sink: Job.sink(
+        scenario, transports: server.all.map { SimTransport($0, incarnation: incarnation) }, clock: clock, plan: sourcePlan),
       sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "life \(incarnation)")
@@ -326,7 +337,7 @@ package final class World {
     life = nil
     ended.close()
     scheduler.drop(incarnation: ended.incarnation)
-    server.clientGone(incarnation: ended.incarnation)
+    for server in server.all { server.clientGone(incarnation: ended.incarnation) }
     watch.processEnded()
     disk.kill9()
   }
@@ -342,7 +353,7 @@ package final class World {
     if let dead {
       dead.close()
       scheduler.drop(incarnation: dead.incarnation)
-      server.clientGone(incarnation: dead.incarnation)
+      for server in server.all { server.clientGone(incarnation: dead.incarnation) }
     }
     watch.processEnded()
     if kind == .powerCut { disk.crash(&draws.random) } else { disk.kill9() }
@@ -358,18 +369,20 @@ package final class World {
     broker.rates.stallMilliseconds = scenario.kafkaStallMilliseconds
     broker.rates.commitFails = scenario.commitFails
     broker.rates.commitTakesEffect = scenario.commitTakesEffect
-    server.rates.refused = scenario.refused
-    server.rates.lost = scenario.requestLost
-    server.rates.delayed = scenario.requestDelayed
-    server.rates.answerLost = scenario.answerLost
-    server.rates.torn = scenario.bodyTorn
-    server.rates.error = scenario.serverError
-    server.rates.unknownError = scenario.unknownError
-    server.rates.oddSuccess = scenario.oddSuccess
-    server.rates.slow = scenario.serverSlow
-    server.rates.viewFails = scenario.viewFails
-    server.rates.anyCode = scenario.anyCode
-    server.rates.amidst = scenario.transientAmidst
+    var rates = SimClickHouse.Rates()
+    rates.refused = scenario.refused
+    rates.lost = scenario.requestLost
+    rates.delayed = scenario.requestDelayed
+    rates.answerLost = scenario.answerLost
+    rates.torn = scenario.bodyTorn
+    rates.error = scenario.serverError
+    rates.unknownError = scenario.unknownError
+    rates.oddSuccess = scenario.oddSuccess
+    rates.slow = scenario.serverSlow
+    rates.viewFails = scenario.viewFails
+    rates.anyCode = scenario.anyCode
+    rates.amidst = scenario.transientAmidst
+    for server in server.all { server.rates = rates }
     server.rates.aimedCrash = scenario.aimedServerCrash
     stores.outOfSpaceRate = scenario.stateOutOfSpace
     disk.rates.failedSync = scenario.syncFails
@@ -379,8 +392,8 @@ package final class World {
   private func planFaults() {
     every(scenario.killEvery) { [self] in strike(.kill) }
     every(scenario.powerCutEvery) { [self] in strike(.powerCut) }
-    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
-    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 4)) }
+    every(scenario.serverCrashEvery) { [self] in oneServer.crash(down: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
+    every(scenario.serverPauseEvery) { [self] in oneServer.pause(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 4)) }
     every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
     every(scenario.wallJumpEvery) { [self] in
       trace.hit(.wallJump)
@@ -406,6 +419,9 @@ package final class World {
       }
     }
   }
+
+  // What befalls one server leaves the other.
+  private var oneServer: SimClickHouse { server.all.count > 1 ? draws.pick(server.all) : server }
 
   /// SIGTERM.
   func terminate() {
@@ -439,7 +455,7 @@ package final class World {
   private func heal() {
     faultsAreOn = false
     broker.heal()
-    server.heal()
+    for server in server.all { server.heal() }
     stores.outOfSpaceRate = 0
     disk.rates = SimDiskRates()
     disk.capacity = nil
