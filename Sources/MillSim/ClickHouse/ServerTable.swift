@@ -79,4 +79,15 @@ package struct ServerTable {
     }
     return parts.count - 1
   }
+
+  /// The newest parts are gone, as unsynced files are after a power cut; their tokens stay or go too.
+  package mutating func lose(newest count: Int, withTokens: Bool) {
+    let lost = parts.suffix(count)
+    let left = Array(parts.dropLast(count))
+    let tokens = log
+    self = ServerTable(window: window, seconds: seconds)
+    for part in left { commit(part) }
+    let gone = Set(lost.map { "\($0.partition)\u{0}\($0.rows.first?.provenance ?? "")" })
+    log = withTokens ? tokens.filter { !gone.contains($0.entry) } : tokens
+  }
 }

@@ -6,6 +6,8 @@ final class RunningInsert {
   let queryID: String
   let exchange: Exchange?
   var isKilled = false
+  /// It stays where it is until the server's process ends, killed or not.
+  var hangs = false
   /// Parts still to be written, and how many of them are in.
   var parts: [ServerTable.Part]
   var written = 0
@@ -44,6 +46,11 @@ extension SimClickHouse {
     }
     let insert = RunningInsert(queryID: exchange.queryID, exchange: exchange, parts: parts, token: token(exchange))
     running.append(insert)
+    if hangsNext {
+      trace.hit(.queryHangs, insert.queryID)
+      (hangsNext, insert.hangs) = (false, true)
+      return
+    }
     let slow = draws.chance(rates.slow)
     if slow { trace.hit(.serverSlow) }
     proceed(

@@ -7,6 +7,7 @@ final class TableStore {
   var view: ServerTable?
   /// Raised by each drop: what the table's uuid ends with.
   var tableNumber = 1
+  var others: OtherWriters?
   /// Every replica, the first first; each knows all of them through here.
   var servers: [SimClickHouse] = []
 

@@ -112,13 +112,20 @@ package final class SimClickHouse {
   package var trouble = Trouble.none
 
   /// Who else writes into the table; nil: nobody.
-  var others: OtherWriters?
+  var others: OtherWriters? {
+    get { store.others }
+    set { store.others = newValue }
+  }
 
   let scheduler: Scheduler
   let draws: Draws
   let trace: Trace
   let answers: ServerAnswers
-  private let wallOffset: Int64
+  private var wallOffset: Int64
+  /// Each answer takes so long, ms; nil: they are quick.
+  var slowness: ClosedRange<Int64>?
+  /// The next insert stays in the process list for ever.
+  var hangsNext = false
   private(set) var isUp = true
   private(set) var isPaused = false
   private var held: [Exchange] = []
@@ -308,7 +315,7 @@ package final class SimClickHouse {
       if draws.chance(0.5) { reset(exchange) }
       return
     }
-    answer(exchange, .success(response), after: draws.within(Int64(0)...2))
+    answer(exchange, .success(response), after: draws.within(slowness ?? 0...2))
   }
 
   // MARK: - The server
@@ -365,8 +372,8 @@ package final class SimClickHouse {
       respond(exchange, answers.success(killed.map { "finished\t\($0.queryID)\tdefault\tINSERT" }))
       return
     }
-    scheduler.after(5) { [self] in
-      if boot == self.boot { waitForEnd(of: killed, exchange) }
+    scheduler.after(killed.contains { $0.hangs } ? 1000 : 5) { [self] in
+      if boot == self.boot, !exchange.isClosed { waitForEnd(of: killed, exchange) }
     }
   }
 
@@ -390,6 +397,13 @@ package final class SimClickHouse {
     }
   }
 
+  /// The machine loses power: the newest parts had not been written to its disk.
+  package func cutPower(losing count: Int, down: Int64) {
+    trace.hit(.serverPowerCut, "\(count) of \(table.parts.count) parts are lost")
+    table.lose(newest: count, withTokens: draws.chance(0.5))
+    crash(down: down)
+  }
+
   /// The process stands still, its sockets go on taking bytes.
   package func pause(for milliseconds: Int64) {
     guard isUp, !isPaused else { return }
@@ -404,6 +418,9 @@ package final class SimClickHouse {
       for exchange in waiting { serve(exchange) }
     }
   }
+
+  /// Its clock, which queries and deadlines go by, is set back.
+  package func setClockBack(_ milliseconds: Int64) { wallOffset -= milliseconds }
 
   /// Drops the table and makes it anew, the same but for its uuid.
   func recreateTable() {

@@ -5,6 +5,7 @@ internal import MillTestKit
 /// What a run showed.
 package struct Outcome: Sendable {
   package var seed: UInt64
+  package var profile = Profile.usual
   /// Empty: all that was promised held.
   package var failures: [String] = []
   package var epochs = 0
@@ -20,15 +21,16 @@ package struct Outcome: Sendable {
 }
 
 /// Runs one seed and judges it.
-package func simulate(seed: UInt64, isVerbose: Bool = false) -> Outcome {
-  let outcome = runOnce(seed: seed, isVerbose: isVerbose, kept: 0)
+package func simulate(seed: UInt64, profile: Profile = .usual, isVerbose: Bool = false) -> Outcome {
+  let outcome = runOnce(seed, profile, isVerbose: isVerbose, kept: 0)
   // The lines of a run cost more than the run: only a failed one is run again for them.
-  return outcome.failures.isEmpty || isVerbose ? outcome : runOnce(seed: seed, isVerbose: false, kept: 200)
+  return outcome.failures.isEmpty || isVerbose ? outcome : runOnce(seed, profile, isVerbose: false, kept: 200)
 }
 
-private func runOnce(seed: UInt64, isVerbose: Bool, kept: Int) -> Outcome {
-  let scenario = Scenario(seed: seed)
+private func runOnce(_ seed: UInt64, _ profile: Profile, isVerbose: Bool, kept: Int) -> Outcome {
+  let scenario = Scenario(seed: seed, profile: profile)
   var outcome = Outcome(seed: seed)
+  outcome.profile = profile
   let world: World
   do {
     world = try World(scenario, isVerbose: isVerbose, kept: kept)
@@ -83,6 +85,7 @@ extension World {
     }
     // Beyond the promise the taps know of batches that the directory never had.
     if isWhole, !isBeyond { failures += judgeHistory(judged) }
+    if scenario.profile == .powerCut { return failures + judgeByVerify() }
     if judgement == .nothing { return failures }
     failures += compareRows(expected, isWhole: isWhole)
     failures += compareLetters(letters.sorted(), refused, isWhole: isWhole)

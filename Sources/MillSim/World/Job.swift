@@ -88,15 +88,19 @@ enum Job {
     return options
   }
 
+  static func sinkOptions(_ scenario: Scenario) -> SinkOptions {
+    SinkOptions(
+      urls: (1...scenario.replicas).map { "http://sim\($0):8123" }, table: TableName(database: "sim", table: "events"),
+      provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
+      delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
+      windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
+      insertTimeoutMilliseconds: Int(scenario.insertTimeout), questionTimeoutMilliseconds: Int(scenario.questionTimeout))
+  }
+
   /// - Parameter transports: one for each server.
   static func sink(_ scenario: Scenario, transports: [any Transport], clock: any Clock, plan: SourcePlan) -> ClickHouseSink {
     ClickHouseSink(
-      options: SinkOptions(
-        urls: (1...scenario.replicas).map { "http://sim\($0):8123" }, table: TableName(database: "sim", table: "events"),
-        provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
-        delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
-        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
-        insertTimeoutMilliseconds: Int(scenario.insertTimeout), questionTimeoutMilliseconds: 1000),
+      options: sinkOptions(scenario),
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transports: transports, clock: clock)
   }
 

@@ -25,6 +25,7 @@ package struct Scenario: Sendable {
   }
 
   package let seed: UInt64
+  package internal(set) var profile = Profile.usual
   package var destination = Destination.tokenAndProvenance
   package var partitionKey = PartitionKey.none
   /// Values of `k`, hence table partitions.
@@ -91,6 +92,10 @@ package struct Scenario: Sendable {
   package var settle: Int64 = 5000
   /// How long the engine waits for an INSERT's answer, ms.
   package var insertTimeout: Int64 = 3000
+
+  /// How long it waits for a question's answer, ms.
+  package var questionTimeout: Int64 = 1000
+  package var weather: Weather?
 
   // Fault rates: per draw, or mean milliseconds between two (0: never)
   package var killEvery: Int64 = 0

@@ -70,11 +70,10 @@ package final class World {
         Job.table(scenario), draws: .stream(seed: seed, "clickhouse \(number)"), scheduler: scheduler,
         wallOffset: Self.start + scenario.serverClockSkew + scenario.replicaSkew, trace: trace, replicaOf: server)
     }
-    let others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
+    server.others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
     for (number, server) in server.all.enumerated() {
       server.lagMilliseconds = scenario.replicaLag
       server.settleMilliseconds = scenario.settle
-      server.others = others
       if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
       server.moreDraws = .stream(seed: seed, "clickhouse, more\(number == 0 ? "" : " \(number)")")
       server.amidstDraws = .stream(seed: seed, "clickhouse, amidst\(number == 0 ? "" : " \(number)")")
@@ -111,7 +110,9 @@ package final class World {
     planFaults()
     planTableTrouble()
     planBeyond()
+    planPowerCut()
     begin()
+    if let weather = scenario.weather { return runWeather(weather) }
     let safety = max(scenario.safetyMilliseconds, scenario.inputMilliseconds + 2000)
     _ = scheduler.run(limit: safety) { self.isOver }
     guard !isOver else { return }
@@ -126,6 +127,9 @@ package final class World {
     if finalStop != nil { _ = scheduler.run(limit: scheduler.now + 60_000) { !self.invariants.violations.isEmpty } }
     if !converged { invariants.violate("liveness: not done an hour after the last fault; \(stuck)") }
   }
+
+  /// What the engine says of itself; nil: none runs.
+  var progress: Progress? { life?.engine.core.progress }
 
   /// Whether the engine takes new records now.
   var isLive: Bool { life?.engine.core.isLive ?? false }
@@ -146,7 +150,7 @@ package final class World {
     invariants.deadLettersExist = nil
   }
 
-  private var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
+  var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
 
   private var stuck: String {
     let sealed = watch.sealed[0].count
@@ -235,6 +239,7 @@ package final class World {
     case _ where isLegalTableStop(stop): restart()
     case .promise where stop.rule == "K4" && cutIn == nil: invariants.violate("the engine misses records that are there: \(stop.message)")
     case .promise where stop.rule.isEmpty: invariants.violate("a stop that names no rule: \(stop.message)")
+    case .promise where scenario.profile == .powerCut && isBeyond: finalStop = stop
     case .promise where isBeyond: stoppedBeyond(stop)
     case .promise where scenario.destination == .tokenOnly && stop.rule == "R10": finalStop = stop
     case .promise where stop.rule == "R11" && mayStopRefused: finalStop = stop
