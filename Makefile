@@ -105,6 +105,8 @@ sim: toolchain setup
 	  cmp .build/trace-a .build/trace-b || { echo "seed $$seed runs otherwise in another process" >&2; exit 1; }; \
 	done; rm -f .build/trace-a .build/trace-b; echo "the same traces in two processes: seeds $(TRACED)"
 	.build/release/millrace-sim --seeds $(SEEDS) --require-reach
+	.build/release/millrace-sim --seeds 1..500 --profile power-cut --require-reach
+	.build/release/millrace-sim --seeds 1..60 --profile weather --require-reach
 
 mutants: toolchain setup
 	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim

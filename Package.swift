@@ -61,7 +61,7 @@ let targets: [Target] = [
   room("MillVerify", ["MillBase", "MillFlow", "MillLog", "MillClickHouse"]),
   // Rank 6
   room(
-    "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine"]),
+    "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillVerify"]),
   // Rank 7
   .executableTarget(
     name: "millrace",

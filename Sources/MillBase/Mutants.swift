@@ -21,6 +21,24 @@ package enum Mutant: String, CaseIterable, Sendable {
   case idleUnasked, idleBehindTransaction
   /// R3: a record's fate hangs on what stands behind it.
   case slackBytesRead
+  // R16, R18: what of an earlier moment has to be done first
+  case letterAckUndurable, truncateOpen, dropOvertakes
+  // R7 to R9: attempts that may still write
+  case settleListIgnored, oldestInLogIgnored, deadlineUndurable, viewFailureIsCommit, memoryLimitBefore
+  // Replicas
+  case noCatchUp, fastestForDeath
+  /// The key ab, c for a, bc.
+  case keyTextsRunTogether
+  // K3, K6
+  case gapComparedAfter, oneAnchorOfTwo
+
+  /// Seeds that it may take until it is found; most take a few hundred.
+  package var seedLimit: UInt64 {
+    switch self {
+    case .settleListIgnored, .oneAnchorOfTwo, .gapComparedAfter, .truncateOpen: 20_000
+    default: 2000
+    }
+  }
 }
 
 /// Whether `mutant` is switched on: a constant false in every build but the one made with `MILLRACE_MUTANTS=1`.

@@ -131,7 +131,7 @@ package enum Classification {
     case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
     // The core counts before it acts on these.
     case .refusedAmidst(.data): .refused(isOnePart ? .data : .dataAmidst, code: error.code, message: error.message)
-    case .refusedAmidst(let kind) where isOnePart: .refused(kind, code: error.code, message: error.message)
+    case .refusedAmidst(let kind) where isOnePart || mutated(.memoryLimitBefore): .refused(kind, code: error.code, message: error.message)
     case .refusedAmidst, .unknownOutcome: .unknown(reason: "code \(error.code): \(error.message)")
     }
   }

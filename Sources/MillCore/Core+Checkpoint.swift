@@ -232,7 +232,7 @@ extension Core {
     let unacked = Set(
       deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
         + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) }
-        + deadLetters.acked.map { Ack(destination: .deadLetters, batch: $0.number) })
+        + (mutated(.letterAckUndurable) ? [] : deadLetters.acked).map { Ack(destination: .deadLetters, batch: $0.number) })
     for batch in oldest.unacked where unacked.contains(Ack(destination: batch.destination, batch: batch.number)) {
       if batch.firstChunk < keep {
         if !mutated(.truncateEarly) { keep = batch.firstChunk }
@@ -243,7 +243,7 @@ extension Core {
     for delivery in deliveries where !delivery.isAcked && !mutated(.truncateEarly) { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
     // An attempt that is still open is known to the next life by its batch's seal only (R9).
     for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
-    if let unsettled = settler.oldestSeal { keep = min(keep, unsettled) }
+    if let unsettled = settler.oldestSeal, !mutated(.truncateOpen) { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
     commands.append(.truncate(before: keep))
   }

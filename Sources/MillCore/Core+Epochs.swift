@@ -161,7 +161,10 @@ extension Core {
       pendingBytes[index] = result.pendingBytes[index]
     }
     needsFreeze = result.needsFreeze
-    if result.dropsBuckets { stateQueue.append(.drop(epoch: epoch)) }
+    if result.dropsBuckets {
+      let place = mutated(.dropOvertakes) && !stateQueue.isEmpty ? (isStateBusy ? 1 : 0) : stateQueue.count
+      stateQueue.insert(.drop(epoch: epoch), at: place)
+    }
     if needsFreeze, frozenUnflushed == 0, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
       Reach.mark(.r14FlushBetween)
       orderFreeze()

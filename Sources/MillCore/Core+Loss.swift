@@ -193,7 +193,7 @@ extension Core {
     guard lost == nil, windUp == nil else { return keepKnownAnchors() }
     checkpoint.topicCheck = .asked
     asking.insert(.anchors)
-    let asked = checkpoint.mayRememberTwoTopics ? standing : [standing[0]]
+    let asked = checkpoint.mayRememberTwoTopics && !mutated(.oneAnchorOfTwo) ? standing : [standing[0]]
     commands.append(
       .checkAnchors(
         asked.map { index in

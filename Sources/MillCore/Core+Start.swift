@@ -202,7 +202,7 @@ extension Core {
       case .deadline(let deadline): deadlines[deadline.batch] = max(deadlines[deadline.batch] ?? 0, deadline.seconds)
       case .gap(let gap) where isAfter:
         gaps.append(gap)
-        lossPosition = position
+        lossPosition = mutated(.gapComparedAfter) ? 0 : position
       case .gap: break
       }
     }

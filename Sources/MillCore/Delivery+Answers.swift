@@ -44,6 +44,7 @@ extension Core {
       open(index)
       again(index, stepToSendAgain(index), reason)
     case .viewFailed(let code, let message):
+      if mutated(.viewFailureIsCommit) { return commit(index) }
       if mutated(.bisectAfterViewError) {
         return refused(index, .sendPlain, Delivery.Refusal(kind: .data, code: code, message: message))
       }
@@ -256,7 +257,7 @@ extension Core {
       default:
         Reach.mark(.r8DeadlineWaited)
         deliveries[index].serverSeconds = seconds
-        if seconds > deliveries[index].deadline {
+        if (mutated(.fastestForDeath) ? fastest : seconds) > deliveries[index].deadline {
           next(index, .listForDeath)
         } else {
           next(index, .timeForDeath, afterMilliseconds: options.retryMilliseconds)

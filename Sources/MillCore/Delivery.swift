@@ -175,7 +175,7 @@ extension Core {
   /// The oldest batch that may still be on its way to the table; `number` where there is none.
   private func oldestUnsettled(below number: BatchNumber) -> BatchNumber {
     var oldest = number
-    if let old = settler.oldestInLog { oldest = min(oldest, old) }
+    if let old = settler.oldestInLog, !mutated(.oldestInLogIgnored) { oldest = min(oldest, old) }
     // A refused one that waits to be retired has nothing in the table, nor on its way there.
     for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) && delivery.step != .refused {
       oldest = min(oldest, delivery.batch.number)
@@ -387,6 +387,6 @@ extension Core {
     guard let index = deliveries.firstIndex(where: { $0.batch.number == deadline.batch }) else { return }
     deliveries[index].recordedDeadline = max(deliveries[index].recordedDeadline ?? 0, deadline.seconds)
     wantsSync = true
-    next(index, .deadlineDurable(at: position))
+    next(index, mutated(.deadlineUndurable) ? .sendGuarded : .deadlineDurable(at: position))
   }
 }

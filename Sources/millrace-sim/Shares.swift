@@ -16,13 +16,14 @@ enum Shares {
 
   /// Runs all seeds in `jobs` processes and adds up what they say. A process that ends otherwise than by its own will is named with the
   /// seed before, and ends this one too.
-  static func run(_ seeds: ClosedRange<UInt64>, minutes: Double?, jobs: Int) -> Summary {
+  static func run(_ seeds: ClosedRange<UInt64>, _ profile: Profile, minutes: Double?, jobs: Int) -> Summary {
     var summary = Summary()
     var workers: [Worker] = []
     // A seed takes and gives back the same few megabytes; the system need not hear of it each time.
     for name in ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"] { unsafe setenv(name, "500000000", 0) }
     for index in 0..<jobs {
       var words = ["millrace-sim", "--share", "\(index)/\(jobs)", "--seeds", "\(seeds.lowerBound)..\(seeds.upperBound)"]
+      words += ["--profile", profile.rawValue]
       if let minutes { words += ["--minutes", "\(minutes)"] }
       workers.append(start(words))
     }
@@ -38,13 +39,13 @@ enum Shares {
   }
 
   /// A share's own work: every `count`-th seed from the `index`-th on, told line by line.
-  static func work(_ seeds: ClosedRange<UInt64>, index: UInt64, count: UInt64, minutes: Double?) {
+  static func work(_ seeds: ClosedRange<UInt64>, _ profile: Profile, index: UInt64, count: UInt64, minutes: Double?) {
     let start = seconds(CLOCK_MONOTONIC)
     var faults = FaultTally()
     var next = seeds.lowerBound.addingReportingOverflow(index)
     while !next.overflow, next.partialValue <= seeds.upperBound {
       if let minutes, seconds(CLOCK_MONOTONIC) - start > minutes * 60 { break }
-      let outcome = simulate(seed: next.partialValue)
+      let outcome = simulate(seed: next.partialValue, profile: profile)
       faults.add(outcome.faults)
       tell(Summary.lines(of: outcome))
       next = next.partialValue.addingReportingOverflow(count)

@@ -41,7 +41,9 @@ struct Summary {
     lines.append("failed \(outcome.seed) \(failure)")
     lines += outcome.tail.suffix(60).map { "report \(outcome.seed)   \($0)" }
     lines += outcome.failures.map { "report \(outcome.seed)   verdict: \($0)" }
-    lines.append("report \(outcome.seed)   repro: millrace-sim --seed \(outcome.seed)")
+    lines.append(
+      "report \(outcome.seed)   repro: millrace-sim --seed \(outcome.seed)\(outcome.profile == .usual ? "" : " --profile \(outcome.profile.rawValue)")"
+    )
     return lines
   }
 
@@ -86,7 +88,7 @@ struct Summary {
   // MARK: - The end
 
   /// Prints all of it. True where no seed has failed and, when asked for, every fault and branch was hit.
-  func finish(wallSeconds: Double, jobs: Int, requiresReach: Bool) -> Bool {
+  func finish(wallSeconds: Double, jobs: Int, requiresReach: Bool, _ profile: Profile) -> Bool {
     var missed: [String] = []
     func list(_ title: String, _ names: [String]) {
       print(title)
@@ -96,8 +98,8 @@ struct Summary {
         if count == 0 { missed.append(name) }
       }
     }
-    list("faults", Fault.allCases.map(\.rawValue))
-    list("branches", Branch.allCases.map(\.rawValue))
+    list("faults", Fault.allCases.filter { $0.isOf(profile) }.map(\.rawValue))
+    if profile == .usual { list("branches", Branch.allCases.map(\.rawValue)) }
     print("never hit: \(missed.isEmpty ? "none" : missed.joined(separator: " "))")
     print("a seed, median and mean: epochs \(Self.middle(epochs))  faults \(Self.middle(faults))  crashes \(Self.middle(crashes))")
     let each = cpuSeconds * 1000 / Double(max(1, epochs.count))

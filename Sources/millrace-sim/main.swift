@@ -12,10 +12,11 @@ struct Arguments {
   /// This process does one of several shares.
   var share: (index: UInt64, count: UInt64)?
   var requiresReach = false
+  var profile = Profile.usual
   var mutant: String?
   var allMutants = false
-  /// Seeds that a mutant may take before it counts as not caught.
-  var limit: UInt64 = 2000
+  /// Seeds that a mutant may take before it counts as not caught; nil: as many as it says itself.
+  var limit: UInt64?
 }
 
 let usage = """
@@ -23,8 +24,9 @@ let usage = """
          millrace-sim --seeds A..B        many, and a summary [--require-reach: fail where a fault or branch was never hit]
          millrace-sim --minutes M         as many as there is time for [--seeds A..B: from A]
                                           both of them [--jobs N: in N processes; one a processor unless told]
+                                          all of them [--profile usual, power-cut or weather: see ARCHITECTURE.md]
          millrace-sim --mutant NAME       until the planted mistake is caught (builds made with MILLRACE_MUTANTS=1)
-         millrace-sim --mutants           every one of them; [--limit N]: seeds each
+         millrace-sim --mutants           every one of them; [--limit N]: seeds each, as many as it says itself unless told
   """
 
 func fail(_ text: String) -> Never {
@@ -69,6 +71,12 @@ func parse(_ words: [String]) -> Arguments {
       guard parts.count == 2, parts[0] < parts[1] else { fail("--share \(text): I/N with I below N") }
       arguments.share = (parts[0], parts[1])
     case "--require-reach": arguments.requiresReach = true
+    case "--profile":
+      let text = value(word)
+      guard let profile = Profile(rawValue: text) else {
+        fail("--profile \(text): one of \(Profile.allCases.map(\.rawValue).joined(separator: " "))")
+      }
+      arguments.profile = profile
     case "--mutant": arguments.mutant = value(word)
     case "--mutants": arguments.allMutants = true
     default: fail("unknown argument \(word)")
@@ -77,9 +85,9 @@ func parse(_ words: [String]) -> Arguments {
   return arguments
 }
 
-func one(_ seed: UInt64) -> Never {
-  print(Scenario(seed: seed))
-  let outcome = simulate(seed: seed, isVerbose: true)
+func one(_ seed: UInt64, _ profile: Profile) -> Never {
+  print(Scenario(seed: seed, profile: profile))
+  let outcome = simulate(seed: seed, profile: profile, isVerbose: true)
   for failure in outcome.failures { print("verdict: \(failure)") }
   if let stopped = outcome.stopped { print("stopped: \(stopped)") }
   print(
@@ -94,17 +102,17 @@ func many(_ seeds: ClosedRange<UInt64>, _ arguments: Arguments) -> Never {
   let jobs = arguments.jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
   var summary: Summary
   if jobs > 1 {
-    summary = Shares.run(seeds, minutes: arguments.minutes, jobs: jobs)
+    summary = Shares.run(seeds, arguments.profile, minutes: arguments.minutes, jobs: jobs)
   } else {
     summary = Summary()
     for seed in seeds {
       if let minutes = arguments.minutes, seconds(CLOCK_MONOTONIC) - start > minutes * 60 { break }
-      summary.add(simulate(seed: seed))
+      summary.add(simulate(seed: seed, profile: arguments.profile))
     }
     summary.addProcess()
   }
   let took = seconds(CLOCK_MONOTONIC) - start
-  exit(summary.finish(wallSeconds: took, jobs: jobs, requiresReach: arguments.requiresReach) ? 0 : 1)
+  exit(summary.finish(wallSeconds: took, jobs: jobs, requiresReach: arguments.requiresReach, arguments.profile) ? 0 : 1)
 }
 
 #if MUTANTS
@@ -131,11 +139,12 @@ func hunt(_ arguments: Arguments) -> Never {
     }
     var caught = 0
     for mutant in mutants {
-      if let (seeds, failure) = seedsToCatch(mutant, limit: arguments.limit) {
+      let limit = arguments.limit ?? mutant.seedLimit
+      if let (seeds, failure) = seedsToCatch(mutant, limit: limit) {
         caught += 1
         print("\(mutant.rawValue) caught after \(seeds) seeds: \(failure.prefix(120))")
       } else {
-        print("\(mutant.rawValue) NOT caught in \(arguments.limit) seeds")
+        print("\(mutant.rawValue) NOT caught in \(limit) seeds")
       }
       // Hours may lie between two lines.
       fflush(nil)
@@ -149,13 +158,13 @@ func hunt(_ arguments: Arguments) -> Never {
 
 let arguments = parse(Array(CommandLine.arguments.dropFirst()))
 if let seed = arguments.seed {
-  one(seed)
+  one(seed, arguments.profile)
 } else if arguments.mutant != nil || arguments.allMutants {
   hunt(arguments)
 } else if arguments.seeds != nil || arguments.minutes != nil {
   let seeds = arguments.seeds ?? 1...UInt64.max
   guard let share = arguments.share else { many(seeds, arguments) }
-  Shares.work(seeds, index: share.index, count: share.count, minutes: arguments.minutes)
+  Shares.work(seeds, arguments.profile, index: share.index, count: share.count, minutes: arguments.minutes)
 } else {
   fail("nothing to do")
 }

@@ -14,12 +14,36 @@ private final class Bench {
     ("event_id", "String"), ("k", "UInt32"), ("amount", "Int64"), ("at", "DateTime64(3)"), ("_millrace_batch", "String"),
   ]
 
-  init(window: Int = 100, partitionKey: String = "k") {
+  /// A second replica of the server's table; only where it is asked for.
+  private(set) var replica: SimClickHouse?
+
+  init(window: Int = 100, partitionKey: String = "k", replicaLag: Int64? = nil) {
     let scheduler = scheduler
     server = SimClickHouse(
       .init(flavour: .modern, engine: "MergeTree", partitionKey: partitionKey, window: window, provenance: ("_millrace_batch", "String")),
       draws: .stream(seed: 3, "server"), scheduler: scheduler, wallOffset: 1_000_000_000, trace: Trace(kept: 0) { scheduler.now })
     transport = SimTransport(server, incarnation: 1)
+    guard let replicaLag else { return }
+    replica = SimClickHouse(
+      server.definition, draws: .stream(seed: 4, "server"), scheduler: scheduler, wallOffset: 1_000_000_000,
+      trace: Trace(kept: 0) { scheduler.now }, replicaOf: server)
+    replica?.lagMilliseconds = replicaLag
+  }
+
+  /// A question to the second replica; its lines.
+  func ask(_ statement: String, for milliseconds: Int64) -> [String] {
+    guard let replica else { return [] }
+    let box = Box()
+    SimTransport(replica, incarnation: 1).send(requests.question(statement)) { answer in box.result.withLock { $0 = answer } }
+    _ = scheduler.run(limit: scheduler.now + milliseconds) { false }
+    guard case .success(let response)? = box.result.withLock({ $0 }) else { return [] }
+    return String(decoding: response.body, as: UTF8.self).split(separator: "\n").map(String.init)
+  }
+
+  /// Sends to the first replica and lets so much time pass.
+  func send(_ request: HTTPRequest, for milliseconds: Int64) {
+    transport.send(request) { _ in }
+    _ = scheduler.run(limit: scheduler.now + milliseconds) { false }
   }
 
   private func batch(_ token: String) -> SealedBatch {
@@ -133,6 +157,28 @@ struct SimClickHouseTests {
     let bench = Bench()
     #expect(status(bench.run(bench.guarded(token, groups: [1, 2], deadline: bench.server.seconds))) == 200)
     #expect(bench.server.table.rows.isEmpty)
+  }
+
+  @Test func `a replica sees another's rows late, unless it has caught up`() {
+    let table = TableName(database: "sim", table: "events")
+    for catchesUp in [false, true] {
+      let bench = Bench(replicaLag: 1_000_000)
+      bench.send(bench.insert(token, groups: [1, 2]), for: 100)
+      #expect(bench.server.table.count(provenance: token) == 2)
+      if catchesUp { _ = bench.ask(Statements.catchUp(table), for: 1_000_100) }
+      let count = bench.ask(Statements.count(table: table, provenance: "_millrace_batch", token: token), for: 100)
+      #expect(count == [catchesUp ? "2" : "0"])
+      #expect(bench.replica?.unreadable == [])
+    }
+  }
+
+  @Test func `replicas share one window: what one took the other takes for repeated`() {
+    let bench = Bench(replicaLag: 1_000_000)
+    bench.send(bench.insert(token, groups: [1, 2]), for: 100)
+    guard let replica = bench.replica else { return }
+    SimTransport(replica, incarnation: 1).send(bench.insert(token, attempt: 2, groups: [1, 2])) { _ in }
+    _ = bench.scheduler.run(limit: bench.scheduler.now + 100) { false }
+    #expect(bench.server.table.count(provenance: token) == 2)
   }
 
   @Test func `a body with a damaged frame is refused and writes nothing`() {

@@ -18,4 +18,20 @@ import Testing
   @Test func `other seeds draw other scenarios`() {
     #expect(Set((1...50).map { (seed: UInt64) in "\(Scenario(seed: seed))" }).count == 50)
   }
+
+  @Test func `verify finds the rows that a power cut of the server's machine takes`() {
+    let outcomes = (1...12).map { (seed: UInt64) in simulate(seed: seed, profile: .powerCut) }
+    #expect(outcomes.flatMap(\.failures) == [])
+    #expect(outcomes.contains { $0.faults[.lossVerified] > 0 })
+  }
+
+  @Test func `keys of two texts read the same one behind the other, and differ`() {
+    func event(_ shape: UInt8) -> LogicalRecord.Event { LogicalRecord.Event(id: 234, shape: shape, group: 0, amount: 0, at: 0) }
+    let boundary = "\u{c}\0\0\0\0"
+    let keys = [1, 2].map { event($0) }
+    #expect(keys[0].eventID + boundary + keys[0].sub == keys[1].eventID + boundary + keys[1].sub)
+    let plain = [3, 4].map { event($0) }
+    #expect(plain[0].eventID + plain[0].sub == plain[1].eventID + plain[1].sub)
+    #expect(Set((1...4).map { event($0).eventID + "|" + event($0).sub }).count == 4)
+  }
 }

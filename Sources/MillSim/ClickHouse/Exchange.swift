@@ -77,6 +77,11 @@ final class Exchange {
   private let done: (Result<HTTPResponse, TransportError>) -> Void
   /// The client no longer listens.
   var isClosed = false
+  /// When it gave up without an answer.
+  var closedAt: Int64?
+  /// It has an answer, or nothing was sent.
+  var isAnswered = false
+  var viewHasFailed = false
   var isInNetwork = true
   /// The server's boot that it was sent to.
   let boot: Int
@@ -84,7 +89,7 @@ final class Exchange {
   var arrival = 0
   private(set) var parameters = Parameters()
   private(set) var statement: ServerStatement?
-  private var text = ""
+  private(set) var text = ""
   /// The statement's text, shortened.
   var label: String { String(decoding: text.utf8.prefix(160), as: UTF8.self) }
   private(set) var rows: [ServerRow] = []
@@ -150,7 +155,7 @@ final class Exchange {
   }
 
   // The one part of a multipart/form-data body.
-  private func part(named name: String) throws(BodyError) -> [UInt8] {
+  func part(named name: String) throws(BodyError) -> [UInt8] {
     let type = request.headers.first { $0.name.lowercased() == "content-type" }?.value ?? ""
     guard let boundary = Array(type.utf8).range(of: "boundary=") else { throw BodyError(code: 36, message: "no boundary in \(type)") }
     let mark = Array("--".utf8) + type.utf8.dropFirst(boundary.upperBound)

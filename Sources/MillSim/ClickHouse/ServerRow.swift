@@ -3,6 +3,8 @@ internal import MillBase
 /// A row of the simulated table.
 package struct ServerRow: Hashable, Sendable {
   package var eventID: String
+  /// Empty where the table has no such column.
+  package var sub: String
   package var group: UInt32
   package var amount: Int64
   /// Event time as the column holds it: ms since 1970, or whole seconds on 18.16.
@@ -10,8 +12,9 @@ package struct ServerRow: Hashable, Sendable {
   /// Empty where the table has no provenance column.
   package var provenance: String
 
-  package init(eventID: String, group: UInt32, amount: Int64, at: Int64, provenance: String) {
+  package init(eventID: String, sub: String = "", group: UInt32, amount: Int64, at: Int64, provenance: String) {
     self.eventID = eventID
+    self.sub = sub
     self.group = group
     self.amount = amount
     self.at = at
@@ -158,7 +161,11 @@ enum BodyReader {
   }
 
   private static func set(_ name: String, text: String, _ row: inout ServerRow) {
-    if name == "event_id" { row.eventID = text } else { row.provenance = text }
+    switch name {
+    case "event_id": row.eventID = text
+    case "sub": row.sub = text
+    default: row.provenance = text
+    }
   }
 
   private static func set(_ name: String, number: Int64, _ row: inout ServerRow) {

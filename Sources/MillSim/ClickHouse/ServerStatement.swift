@@ -9,6 +9,8 @@ enum ServerStatement: Equatable {
   case running(prefix: String)
   case kill(prefix: String)
   case greatest(from: String, below: String)
+  /// SYSTEM SYNC REPLICA.
+  case catchUp
   case version, settings, tablesColumns, windows, processes, describe, nothing
   case table(columns: [String])
   /// Row numbers of the body's block by table partition.
@@ -89,7 +91,8 @@ enum ServerStatement: Equatable {
         return .kill(prefix: prefix)
       }
       if take("DESCRIBE TABLE") { return table() && take("FORMAT TabSeparated") ? .describe : nil }
-      if take("CHECK GRANT INSERT ON") { return table() ? .granted : nil }
+      if take("CHECK GRANT INSERT ON") || take("CHECK GRANT SYSTEM SYNC REPLICA ON") { return table() ? .granted : nil }
+      if take("SYSTEM SYNC REPLICA") { return table() ? .catchUp : nil }
       guard take("SELECT") else { return nil }
       return select()
     }

@@ -68,8 +68,9 @@ package struct ServerTable {
     if log.count > window { log.removeFirst(log.count - window) }
   }
 
-  /// Renames a part in.
-  package mutating func commit(_ part: Part) {
+  /// Renames a part in; its number.
+  @discardableResult
+  package mutating func commit(_ part: Part) -> Int {
     parts.append(part)
     if let dash = part.queryID.utf8.lastIndex(of: UInt8(ascii: "-")) { sent[String(part.queryID[..<dash]), default: 0] += part.rows.count }
     for row in part.rows {
@@ -79,5 +80,17 @@ package struct ServerTable {
     if let provenance = part.rows.first?.provenance, !(partitions[provenance] ?? []).contains(part.partition) {
       partitions[provenance, default: []].append(part.partition)
     }
+    return parts.count - 1
+  }
+
+  /// The newest parts are gone, as unsynced files are after a power cut; their tokens stay or go too.
+  package mutating func lose(newest count: Int, withTokens: Bool) {
+    let lost = parts.suffix(count)
+    let left = Array(parts.dropLast(count))
+    let tokens = log
+    self = ServerTable(window: window, seconds: seconds)
+    for part in left { commit(part) }
+    let gone = Set(lost.map { "\($0.partition)\u{0}\($0.rows.first?.provenance ?? "")" })
+    log = withTokens ? tokens.filter { !gone.contains($0.entry) } : tokens
   }
 }

@@ -6,6 +6,8 @@ final class RunningInsert {
   let queryID: String
   let exchange: Exchange?
   var isKilled = false
+  /// It stays where it is until the server's process ends, killed or not.
+  var hangs = false
   /// Parts still to be written, and how many of them are in.
   var parts: [ServerTable.Part]
   var written = 0
@@ -44,6 +46,11 @@ extension SimClickHouse {
     }
     let insert = RunningInsert(queryID: exchange.queryID, exchange: exchange, parts: parts, token: token(exchange))
     running.append(insert)
+    if hangsNext {
+      trace.hit(.queryHangs, insert.queryID)
+      (hangsNext, insert.hangs) = (false, true)
+      return
+    }
     let slow = draws.chance(rates.slow)
     if slow { trace.hit(.serverSlow) }
     proceed(
@@ -108,8 +115,8 @@ extension SimClickHouse {
       return []
     }
     guard let lacking else { return exchange.rows }
-    if lacking.partitionKey.isEmpty { return table.count(provenance: lacking.provenance) == 0 ? exchange.rows : [] }
-    let present = table.partitions(provenance: lacking.provenance)
+    if lacking.partitionKey.isEmpty { return count(provenance: lacking.provenance) == 0 ? exchange.rows : [] }
+    let present = partitions(provenance: lacking.provenance)
     return exchange.rows.filter { !present.contains(partition(of: $0)) }
   }
 
@@ -160,6 +167,7 @@ extension SimClickHouse {
 
   private func write(_ insert: RunningInsert, isSlow: Bool) {
     let part = insert.parts[insert.written]
+    if viewFails(insert) || failsAmidst(insert, part) { return }
     if refusal == .sortingKey, part.rows.contains(where: Self.isRefused) {
       trace.hit(insert.written > 0 ? .rowsRefusedAmidst : .rowsRefused, insert.queryID)
       end(insert, refusedRows)
@@ -170,10 +178,12 @@ extension SimClickHouse {
       if table.knows(part.partition, token: token) {
         trace.hit(.insertDeduplicated, "\(insert.queryID) partition \(part.partition)")
         insert.written += 1
+        if viewFails(insert) { return }
+        pushToView(part, of: insert)
         proceed(insert, after: pause, isSlow: isSlow)
         return
       }
-      table.remember(part.partition, token: token, at: self.seconds)
+      table.remember(part.partition, token: token, at: keeperSeconds)
       // A plain MergeTree has the token on disk before the part is there; a replicated one commits both at once.
       if !isReplicated {
         if draws.chance(rates.aimedCrash) {
@@ -183,9 +193,11 @@ extension SimClickHouse {
         }
       }
     }
-    table.commit(part)
+    commit(part)
     insert.written += 1
     trace.note("part \(insert.queryID) partition \(part.partition): \(part.rows.count) rows")
+    if viewFails(insert) { return }
+    pushToView(part, of: insert)
     proceed(insert, after: pause, isSlow: isSlow)
   }
 
@@ -205,10 +217,7 @@ extension SimClickHouse {
       trace.hit(.anyUnknown, insert.queryID)
       return end(insert, answers.error(moreDraws.pick(Self.unknownCodes), "simulated, when all was written"))
     }
-    if let moreDraws, moreDraws.chance(rates.viewFails) {
-      trace.hit(.viewFailed, insert.queryID)
-      return end(insert, answers.error(395, "Value passed to 'throwIf' is non-zero: while pushing to view sim.view (uuid)"))
-    }
+    if viewFails(insert) { return }
     if draws.chance(rates.unknownError) {
       trace.hit(.unknownOutcome, insert.queryID)
       let (code, text) = draws.pick([
@@ -228,10 +237,10 @@ extension SimClickHouse {
     }
   }
 
-  private func end(_ insert: RunningInsert, _ response: HTTPResponse) {
+  func end(_ insert: RunningInsert, _ response: HTTPResponse) {
     running.removeAll { $0 === insert }
     if let exchange = insert.exchange { respond(exchange, response) }
   }
 
-  private var isReplicated: Bool { definition.engine.hasPrefix("Replicated") }
+  var isReplicated: Bool { definition.engine.hasPrefix("Replicated") }
 }

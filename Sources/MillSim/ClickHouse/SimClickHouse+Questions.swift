@@ -2,7 +2,8 @@ extension SimClickHouse.Table {
   /// The columns as DESCRIBE names them.
   var columns: [(name: String, type: String)] {
     let time = flavour == .modern ? "DateTime64(3)" : "DateTime"
-    return [("event_id", "String"), ("k", "UInt32"), ("amount", "Int64"), ("at", time)] + (provenance.map { [($0.name, $0.type)] } ?? [])
+    let keys = hasSub ? [("event_id", "String"), ("sub", "String")] : [("event_id", "String")]
+    return keys + [("k", "UInt32"), ("amount", "Int64"), ("at", time)] + (provenance.map { [($0.name, $0.type)] } ?? [])
   }
 
   var isReplicated: Bool { engine.hasPrefix("Replicated") }
@@ -52,9 +53,9 @@ extension SimClickHouse {
   func lines(for statement: ServerStatement) -> [String] {
     switch statement {
     case .serverTime: ["\(seconds)\t\(uptime)"]
-    case .count(let provenance): ["\(table.count(provenance: provenance))"]
+    case .count(let provenance): ["\(count(provenance: provenance))"]
     case .running(let prefix): running.map(\.queryID).filter { $0.hasPrefix(prefix) }
-    case .greatest(let from, let below): [table.greatest(from: from, below: below) ?? ""]
+    case .greatest(let from, let below): [greatest(from: from, below: below) ?? ""]
     case .writers(let byteCount): table.writers(byteCount: byteCount)
     case .version: [definition.flavour == .modern ? "26.9.2.1" : "18.16.1"]
     case .granted: ["1"]
@@ -64,7 +65,7 @@ extension SimClickHouse {
     case .processes: ["\(running.count + 1)"]
     case .describe: columnsNow.map { "\($0.name)\t\($0.type)\t\t" + (definition.flavour == .modern ? "\t\t\t" : "") }
     case .table(let columns): trouble == .detached ? [] : [row(columns)]
-    case .insert, .guardedInsert, .rowsByPartition, .kill, .nothing: []
+    case .insert, .guardedInsert, .rowsByPartition, .kill, .catchUp, .nothing: []
     }
   }
 
@@ -103,7 +104,7 @@ extension SimClickHouse {
       ("primary_key", "event_id"), ("sampling_key", ""),
     ]
     if definition.flavour == .modern {
-      row += [("uuid", "5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f1\(tableNumber % 10)"), ("total_rows", "0"), ("storage_policy", "default")]
+      row += [("uuid", "5d1cbbbe-0d5b-4b77-8b0c-4a3f5b0c2f1\(store.tableNumber % 10)"), ("total_rows", "0"), ("storage_policy", "default")]
     }
     return row
   }

@@ -26,6 +26,9 @@ package final class SimClickHouse {
     package var windowSeconds: Int
     /// Name and type of the provenance column; nil: the table has none.
     package var provenance: (name: String, type: String)?
+    /// The key's second field has a column.
+    package var hasSub = false
+
     package init(
       flavour: ServerFlavour, engine: String, partitionKey: String, window: Int, windowSeconds: Int = 3600,
       provenance: (name: String, type: String)?
@@ -56,6 +59,8 @@ package final class SimClickHouse {
     package var viewFails = 0.0
     /// Of an error code of any class but that of the rows.
     package var anyCode = 0.0
+    /// Of a transient error between the parts of an insert.
+    package var amidst = 0.0
     package init() {}
 
     /// For what is asked by the dozen before anything else can happen.
@@ -71,7 +76,23 @@ package final class SimClickHouse {
   }
 
   package let definition: Table
-  package var table: ServerTable
+  /// The rows, wherever they were taken.
+  package var table: ServerTable {
+    _read { yield store.table }
+    _modify { yield &store.table }
+  }
+  /// What a materialized view on the table has; nil: there is none.
+  package var view: ServerTable? {
+    _read { yield store.view }
+    _modify { yield &store.view }
+  }
+  let store: TableStore
+  /// Parts that other replicas have taken and this one hasn't got yet, by number.
+  var unseen: Set<Int> = []
+  /// Longest time until this replica has got what another took, ms.
+  package var lagMilliseconds: Int64 = 20
+  /// Tokens whose engine has been told by this life's server that the view threw.
+  package private(set) var viewFailures: Set<String> = []
   package var rates = Rates()
   /// Told of each INSERT before it leaves the engine's machine.
   package var onInsert: ((InsertSeen, _ incarnation: Int) -> Void)?
@@ -84,20 +105,27 @@ package final class SimClickHouse {
   package var refusal = Scenario.Refusal.nothing
   /// Of what is drawn apart, so that older scenarios stay as they were.
   package var moreDraws: Draws?
+  /// Of ``Rates/amidst``.
+  package var amidstDraws: Draws?
   /// What an operator has done to the table.
   package enum Trouble: Sendable { case none, detached, altered, rightsTaken }
   package var trouble = Trouble.none
-  /// Raised by each drop: what the table's uuid ends with.
-  private(set) var tableNumber = 1
 
   /// Who else writes into the table; nil: nobody.
-  var others: OtherWriters?
+  var others: OtherWriters? {
+    get { store.others }
+    set { store.others = newValue }
+  }
 
   let scheduler: Scheduler
   let draws: Draws
   let trace: Trace
   let answers: ServerAnswers
-  private let wallOffset: Int64
+  private var wallOffset: Int64
+  /// Each answer takes so long, ms; nil: they are quick.
+  var slowness: ClosedRange<Int64>?
+  /// The next insert stays in the process list for ever.
+  var hangsNext = false
   private(set) var isUp = true
   private(set) var isPaused = false
   private var held: [Exchange] = []
@@ -106,46 +134,70 @@ package final class SimClickHouse {
   private(set) var boot = 1
   var running: [RunningInsert] = []
   private var inNetwork: [Exchange] = []
+  /// See ``openAttempts``.
+  var attempts: [Exchange] = []
   private var readBefore = ReadBefore()
   private let columns: [(name: String, type: String)]
 
-  /// `wallOffset`: the server's clock at simulated time 0, ms since 1970.
-  package init(_ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace) {
+  /// - Parameters:
+  ///   - wallOffset: the server's clock at simulated time 0, ms since 1970.
+  ///   - peer: another replica of the same table; nil: the first, or the only server.
+  package init(
+    _ definition: Table, draws: Draws, scheduler: Scheduler, wallOffset: Int64, trace: Trace, replicaOf peer: SimClickHouse? = nil
+  ) {
     self.definition = definition
     columns = definition.columns
     self.draws = draws
     self.scheduler = scheduler
     self.wallOffset = wallOffset
     self.trace = trace
-    table = ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
+    store = peer?.store ?? TableStore(Self.emptyTable(definition))
     answers = ServerAnswers(flavour: definition.flavour)
+    store.servers.append(self)
+  }
+
+  private static func emptyTable(_ definition: Table) -> ServerTable {
+    ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
   }
 
   /// The server's now(), whole seconds.
   package var seconds: Int64 { (wallOffset + scheduler.now) / 1000 }
+  /// The keeper's clock, by which the window forgets: one for all replicas.
+  var keeperSeconds: Int64 { (all.first ?? self).seconds }
   var uptime: Int64 { (scheduler.now - bootedAt) / 1000 + (boot == 1 ? 100_000 : 0) }
 
   /// Whether an INSERT may still take effect that has been sent.
-  package var hasInsertsUnderWay: Bool { !running.isEmpty || (inNetwork + held).contains { $0.seen != nil } }
+  package var hasInsertsUnderWay: Bool {
+    all.contains { server in !server.running.isEmpty || (server.inNetwork + server.held).contains { $0.seen != nil } }
+  }
 
   /// Inserts of an engine's process that it waits for.
   package func openInserts(incarnation: Int) -> Int {
-    let exchanges = inNetwork + held + running.compactMap(\.exchange)
+    let exchanges = all.flatMap { server in server.inNetwork + server.held + server.running.compactMap(\.exchange) }
     return exchanges.count { $0.incarnation == incarnation && !$0.isClosed && $0.seen != nil }
   }
 
   /// A plain insert of the batch that may still take effect, by its query id.
-  func plainUnderWay(token: String) -> String? {
+  func plainUnderWay(token: String) -> String? { all.lazy.compactMap { $0.plainHere(token: token) }.first }
+
+  private func plainHere(token: String) -> String? {
     let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange)
     let toCome = (inNetwork + held).filter { $0.boot == boot }
     return (listed + toCome).compactMap(\.seen).first { !$0.isGuarded && $0.token == token }?.queryID
   }
 
   /// A guarded insert of the batch that may still take effect, by its query id.
-  package func guardedUnderWay(token: String) -> String? {
+  package func guardedUnderWay(token: String) -> String? { all.lazy.compactMap { $0.guardedHere(token: token) }.first }
+
+  private func guardedHere(token: String) -> String? {
     let listed = running.filter { $0.written < $0.parts.count }.compactMap(\.exchange).compactMap(\.seen)
     let toCome = (inNetwork + held).compactMap(\.seen).filter { seconds < $0.deadline ?? 0 }
     return (listed + toCome).first { $0.isGuarded && $0.token == token }?.queryID
+  }
+
+  /// Whether it is on its way, held, or at work.
+  func isListed(_ exchange: Exchange) -> Bool {
+    inNetwork.contains { $0 === exchange } || held.contains { $0 === exchange } || running.contains { $0.exchange === exchange }
   }
 
   // MARK: - The network
@@ -158,6 +210,7 @@ package final class SimClickHouse {
       onInsert?(seen, incarnation)
       if !seen.isGuarded { others?.sent(seen.token) }
     }
+    noteSent(exchange)
     let rates = exchange.isLook ? self.rates.thinned : rates
     if !isUp || draws.chance(rates.refused) {
       trace.hit(.connectionRefused)
@@ -222,6 +275,7 @@ package final class SimClickHouse {
   private func close(_ exchange: Exchange, reason: String) {
     guard !exchange.isClosed else { return }
     forget(exchange)
+    exchange.closedAt = scheduler.now
     exchange.finish(.failure(TransportError(nothingSent: false, reason: reason)))
   }
 
@@ -240,12 +294,16 @@ package final class SimClickHouse {
   /// The engine's process is gone, and with it every connection.
   package func clientGone(incarnation: Int) {
     for exchange in inNetwork + held + running.compactMap(\.exchange) where exchange.incarnation <= incarnation { forget(exchange) }
+    noteGone(incarnation: incarnation)
+    viewFailures = []
   }
 
   func answer(_ exchange: Exchange, _ result: Result<HTTPResponse, TransportError>, after milliseconds: Int64) {
-    scheduler.after(milliseconds, incarnation: exchange.incarnation) {
+    scheduler.after(milliseconds, incarnation: exchange.incarnation) { [self] in
       guard !exchange.isClosed else { return }
       exchange.isClosed = true
+      if case .failure(let error) = result, !error.nothingSent { exchange.closedAt = scheduler.now } else { exchange.isAnswered = true }
+      if exchange.viewHasFailed, boot == 1, let seen = exchange.seen { viewFailures.insert(seen.token) }
       exchange.finish(result)
     }
   }
@@ -257,7 +315,7 @@ package final class SimClickHouse {
       if draws.chance(0.5) { reset(exchange) }
       return
     }
-    answer(exchange, .success(response), after: draws.within(Int64(0)...2))
+    answer(exchange, .success(response), after: draws.within(slowness ?? 0...2))
   }
 
   // MARK: - The server
@@ -292,6 +350,7 @@ package final class SimClickHouse {
       let killed = running.filter { $0.queryID.hasPrefix(prefix) }
       for insert in killed { insert.isKilled = true }
       waitForEnd(of: killed, exchange)
+    case .catchUp: catchUp(exchange)
     case .count, .greatest, .describe, .writers, .nothing:
       switch trouble {
       case .detached: respond(exchange, answers.error(60, "Table sim.events doesn't exist"))
@@ -320,8 +379,8 @@ package final class SimClickHouse {
       respond(exchange, answers.success(killed.map { "finished\t\($0.queryID)\tdefault\tINSERT" }))
       return
     }
-    scheduler.after(5) { [self] in
-      if boot == self.boot { waitForEnd(of: killed, exchange) }
+    scheduler.after(killed.contains { $0.hangs } ? 1000 : 5) { [self] in
+      if boot == self.boot, !exchange.isClosed { waitForEnd(of: killed, exchange) }
     }
   }
 
@@ -345,6 +404,13 @@ package final class SimClickHouse {
     }
   }
 
+  /// The machine loses power: the newest parts had not been written to its disk.
+  package func cutPower(losing count: Int, down: Int64) {
+    trace.hit(.serverPowerCut, "\(count) of \(table.parts.count) parts are lost")
+    table.lose(newest: count, withTokens: draws.chance(0.5))
+    crash(down: down)
+  }
+
   /// The process stands still, its sockets go on taking bytes.
   package func pause(for milliseconds: Int64) {
     guard isUp, !isPaused else { return }
@@ -360,14 +426,22 @@ package final class SimClickHouse {
     }
   }
 
+  /// Its clock, which queries and deadlines go by, is set back.
+  package func setClockBack(_ milliseconds: Int64) { wallOffset -= milliseconds }
+
   /// Drops the table and makes it anew, the same but for its uuid.
   func recreateTable() {
     trace.hit(.tableDropped)
-    tableNumber += 1
+    store.tableNumber += 1
+    for server in all { server.endInserts() }
+    table = Self.emptyTable(definition)
+  }
+
+  private func endInserts() {
     let broken = running.compactMap(\.exchange)
     running = []
+    unseen = []
     for exchange in broken { respond(exchange, answers.error(218, "Table sim.events is dropped")) }
-    table = ServerTable(window: definition.window, seconds: definition.isReplicated ? Int64(definition.windowSeconds) : nil)
   }
 
   /// Forgets all requests: the simulation is over.
@@ -375,7 +449,9 @@ package final class SimClickHouse {
     inNetwork = []
     held = []
     running = []
+    attempts = []
     onInsert = nil
+    store.servers = []
   }
 
   /// Faults are over.

@@ -9,19 +9,48 @@ package struct LogicalRecord: Hashable, Sendable {
   }
 
   package struct Event: Hashable, Sendable {
-    /// The deduplication key; `event_id` is `e` and this number.
+    /// The deduplication key, or a part of it; see ``eventID`` and ``sub``.
     package var id: UInt32
+    /// How a key of two texts is cut out of `id`; 0: the key is one text.
+    package var shape: UInt8
     /// The field `k`, which the table may be partitioned by.
     package var group: UInt32
     package var amount: Int64
     /// Event time, ms since 1970.
     package var at: Int64
 
-    package init(id: UInt32, group: UInt32, amount: Int64, at: Int64) {
+    package init(id: UInt32, shape: UInt8 = 0, group: UInt32, amount: Int64, at: Int64) {
       self.id = id
+      self.shape = shape
       self.group = group
       self.amount = amount
       self.at = at
+    }
+
+    /// What stands between two texts of a key where their lengths don't count: the tag of a String and four zeros.
+    private static let boundary = "\u{c}\0\0\0\0"
+
+    private func digits(_ range: Range<Int>) -> String { String(String(1000 + id).dropFirst(range.lowerBound).prefix(range.count)) }
+
+    /// The field `event_id`, the key or its first field. Of one `id` the two fields together read the same for each shape, but for what
+    /// tells where one ends.
+    package var eventID: String {
+      switch shape {
+      case 0: "e\(id)"
+      case 1: "e\(digits(0..<1))\(Self.boundary)\(digits(1..<3))"
+      case 2, 4: "e\(digits(0..<1))"
+      default: "e\(digits(0..<3))"
+      }
+    }
+
+    /// The field `sub`, the key's second field; empty where it has one.
+    package var sub: String {
+      switch shape {
+      case 0: ""
+      case 1, 3: digits(3..<4)
+      case 2: "\(digits(1..<3))\(Self.boundary)\(digits(3..<4))"
+      default: digits(1..<4)
+      }
     }
   }
 
@@ -44,8 +73,12 @@ package struct LogicalRecord: Hashable, Sendable {
       // Piece by piece, not as one interpolation: thousands of them are written.
       var bytes: [UInt8] = []
       bytes.reserveCapacity(96)
-      bytes += "{\"event_id\":\"e".utf8
-      bytes += String(event.id).utf8
+      bytes += "{\"event_id\":\"".utf8
+      bytes += Self.escaped(event.eventID).utf8
+      if event.shape > 0 {
+        bytes += "\",\"sub\":\"".utf8
+        bytes += Self.escaped(event.sub).utf8
+      }
       bytes += "\",\"k\":".utf8
       bytes += String(event.group).utf8
       bytes += ",\"amount\":".utf8
@@ -57,6 +90,11 @@ package struct LogicalRecord: Hashable, Sendable {
     case .garbage(let bytes): return bytes
     case .tombstone: return nil
     }
+  }
+
+  private static func escaped(_ text: String) -> String {
+    if text.utf8.allSatisfy({ $0 >= 32 }) { return text }
+    return text.unicodeScalars.map { $0 == "\u{c}" ? "\\f" : $0 == "\0" ? "\\u0000" : String($0) }.joined()
   }
 }
 

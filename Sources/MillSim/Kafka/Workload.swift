@@ -9,6 +9,9 @@ package final class Workload {
   private let refusedDraws: Draws
   private let aheadDraws: Draws
   private let birthDraws: Draws
+  private let keyDraws: Draws
+  /// Written lately, the oldest first: keys that may come again.
+  private var recent: [LogicalRecord.Event] = []
   private let trace: Trace
   /// The producers' wall clock at simulated time 0, ms since 1970.
   private let epochStart: Int64
@@ -26,6 +29,7 @@ package final class Workload {
     refusedDraws = .stream(seed: scenario.seed, "refused")
     aheadDraws = .stream(seed: scenario.seed, "ahead records")
     birthDraws = .stream(seed: scenario.seed, "first garbage")
+    keyDraws = .stream(seed: scenario.seed, "keys written")
     left = scenario.records
   }
 
@@ -86,12 +90,28 @@ package final class Workload {
     if scenario.destination == .readBackOld { at = at / 1000 * 1000 }
     let id = UInt32(draws.below(scenario.keys))
     var event = LogicalRecord.Event(
-      id: id, group: UInt32(draws.below(scenario.groups)), amount: Int64(draws.below(1_000_000)) - 500_000, at: at)
+      id: id, shape: scenario.hasTwoKeys ? UInt8(keyDraws.within(1...4)) : 0, group: UInt32(draws.below(scenario.groups)),
+      amount: Int64(draws.below(1_000_000)) - 500_000, at: at)
     if refusedDraws.chance(scenario.refusedRate) {
       trace.tally[.refusedRecord] += 1
       event.amount = Scenario.refusedAmount + Int64(refusedDraws.below(1000))
     }
+    if let edge = atEdge(wall) {
+      event = LogicalRecord.Event(id: edge.id, shape: edge.shape, group: event.group, amount: event.amount, at: edge.at)
+    }
+    recent.append(event)
+    if recent.count > 512 { recent.removeFirst(256) }
     return .event(event)
+  }
+
+  // The last time at which a key that came before is a duplicate, or the first at which it isn't: whoever forgets it early shows.
+  private func atEdge(_ wall: Int64) -> LogicalRecord.Event? {
+    guard scenario.hasEventTime, keyDraws.chance(scenario.edgeRate) else { return nil }
+    let distance = scenario.within - (keyDraws.chance(0.8) ? 1 : 0)
+    guard var event = recent.last(where: { $0.at + distance <= wall }) else { return nil }
+    event.at += distance
+    if scenario.destination == .readBackOld { event.at = event.at / 1000 * 1000 }
+    return event
   }
 
   private func garbage(_ draws: Draws) -> LogicalRecord.Content {

@@ -4,17 +4,20 @@ internal import MillLog
 
 /// What must hold at every step, whatever the faults: checked through taps on disk, network and the core's own events.
 package final class Invariants {
-  private let scenario: Scenario
-  private let watch: LogWatch
-  private let server: SimClickHouse
-  private let broker: SimBroker
+  let scenario: Scenario
+  let watch: LogWatch
+  let server: SimClickHouse
+  let broker: SimBroker
   /// What was found, in order; the first one is the failure.
   package private(set) var violations: [String] = []
   private var contents: [String: [ServerRow]] = [:]
   private var digests: [String: [ServerRow]] = [:]
   private var tokens: [String: String] = [:]
   /// Published and not removed, by name.
-  private var manifests: [String: Manifest] = [:]
+  var manifests: [String: Manifest] = [:]
+  /// Of this life: the epoch of each frozen table, and of the newest change of the state that was ordered.
+  var freezes: [UInt64: EpochNumber] = [:]
+  var stateEpoch: EpochNumber = 0
   /// Whether the dead letters of a token are on the disk.
   var deadLettersExist: ((String) -> Bool)?
 
@@ -26,7 +29,7 @@ package final class Invariants {
     watch.onViolation = { [self] in violate("log: " + $0) }
     watch.onAck = { [self] in acked($0) }
     watch.onRetire = { [self] in retired($0) }
-    server.onInsert = { [self] in sent($0, incarnation: $1) }
+    for server in server.all { server.onInsert = { [self] in sent($0, incarnation: $1) } }
   }
 
   /// Set beyond the promise: what the taps know is no longer what is there; only the verdict at the end counts.
@@ -71,7 +74,9 @@ package final class Invariants {
     if scenario.hasProvenance, let row = insert.rows.first(where: { $0.provenance != insert.token }) {
       violate("R8: \(insert.queryID) carries a row of batch '\(row.provenance)'")
     }
-    if let number = UInt64(parts.dropLast().last ?? "") {
+    if let number = batchNumber(insert.token) {
+      checkDeadline(insert, number)
+      checkOpenAttempts(insert, number)
       numbers[insert.token] = number
       // One that was refused, or never arrived, counts from here.
       if !isAnywhere(insert.token) { sends.removeAll { $0 == insert.token } }
@@ -149,6 +154,11 @@ package final class Invariants {
       if let exist = deadLettersExist, !exist(batch.token) { violate("R12: dead letters \(batch.token) acked, their file isn't there") }
       return
     }
+    if let view = server.view, server.all.allSatisfy({ $0.boot == 1 }),
+      server.all.contains(where: { $0.viewFailures.contains(batch.token) }), view.count(sentAs: batch.token) < batch.rowCount
+    {
+      violate("R7: batch \(batch.token) acked, its view threw and has \(view.count(sentAs: batch.token)) of \(batch.rowCount) rows")
+    }
     let rows = server.table.count(sentAs: batch.token)
     if rows < Int(batch.rowCount) || (scenario.isExactlyOnce && rows > Int(batch.rowCount)) {
       violate("R13: batch \(batch.token) of \(batch.rowCount) rows acked, \(rows) are in the table")
@@ -181,6 +191,7 @@ package final class Invariants {
       checkHeldLog()
     default: break
     }
+    checkOrder(event, commands)
   }
 
   private var pending: [String: Manifest] = [:]
@@ -247,7 +258,7 @@ package final class Invariants {
     }
   }
 
-  private func isOver(_ batch: Manifest.UnackedBatch) -> Bool {
+  func isOver(_ batch: Manifest.UnackedBatch) -> Bool {
     let index = Int(batch.destination.rawValue)
     return watch.durableAcks[index].contains(batch.number) || watch.durablyRetired[index].contains(batch.number)
   }

@@ -18,6 +18,7 @@ package final class LogWatch {
     var seals: [(end: Int, seal: Seal)] = []
     var retires: [(end: Int, retire: Retire)] = []
     var acks: [(end: Int, ack: Ack)] = []
+    var deadlines: [(end: Int, deadline: Deadline)] = []
     /// Bytes that a sync has covered.
     var synced = 0
     /// Where each record ends, and how many of them a sync has covered.
@@ -51,6 +52,10 @@ package final class LogWatch {
   package private(set) var pieces: Set<String> = []
   /// Every batch ever sealed or made by a retire, by destination's raw value and number.
   package private(set) var sealed: [[BatchNumber: SealedBatch]] = [[:], [:]]
+  /// Where the seal, or the retire, that made a batch of the table stands, by token.
+  package private(set) var sealPositions: [String: LogPosition] = [:]
+  /// The largest deadline of a batch that has been durable, by number.
+  package private(set) var durableDeadlines: [BatchNumber: Int64] = [:]
   /// The epochs that count, by number.
   package private(set) var epochs: [EpochNumber: EpochFact] = [:]
   /// The newest epoch that a written seal covers.
@@ -119,6 +124,10 @@ package final class LogWatch {
       file.acks.removeFirst()
       durableAcks[Int(first.ack.destination.rawValue)].insert(first.ack.batch)
     }
+    while let first = file.deadlines.first, first.end <= file.synced {
+      file.deadlines.removeFirst()
+      durableDeadlines[first.deadline.batch] = max(durableDeadlines[first.deadline.batch] ?? 0, first.deadline.seconds)
+    }
   }
 
   func renamed(_ from: String, to: String) {
@@ -155,6 +164,7 @@ package final class LogWatch {
       file.seals.removeAll()
       file.retires.removeAll()
       file.acks.removeAll()
+      file.deadlines.removeAll()
     }
   }
 
@@ -185,14 +195,14 @@ package final class LogWatch {
       // A power cut amid the write may have left a record whole that was never seen to be written: its copy is the first sight of it.
       if file.isCopy, seal.batches.allSatisfy({ sealed[Int($0.destination.rawValue)][$0.number] == $0 }) { return }
       sealedEpoch = max(sealedEpoch, seal.epoch)
-      for batch in seal.batches { note(batch) }
+      for batch in seal.batches { note(batch, at: position) }
     case .retire(let retire):
       file.retires.append((end, retire))
       if file.isCopy, retire.replacements.allSatisfy({ sealed[Int($0.destination.rawValue)][$0.number] == $0 }) { return }
       onRetire?(retire)
       written[Int(retire.destination.rawValue)].insert(retire.batch)
       for batch in retire.replacements {
-        note(batch)
+        note(batch, at: position)
         if batch.destination == .table { pieces.insert(batch.token) }
       }
     case .ack(let ack):
@@ -204,11 +214,13 @@ package final class LogWatch {
       parts.restart()
       void(after: restart.lastKeptEpoch)
     case .gap(let gap): gaps.append(gap)
-    case .plan, .chunk, .deadline: break
+    case .deadline(let deadline): file.deadlines.append((end, deadline))
+    case .plan, .chunk: break
     }
   }
 
-  private func note(_ batch: SealedBatch) {
+  private func note(_ batch: SealedBatch, at position: LogPosition) {
+    if batch.destination == .table { sealPositions[batch.token] = position }
     let index = Int(batch.destination.rawValue)
     if let known = sealed[index][batch.number], known.token != batch.token, durableTokens.contains(known.token) {
       onViolation?("batch \(batch.number) sealed as \(batch.token), was durably sealed as \(known.token)")

@@ -78,7 +78,7 @@ package struct Oracle {
   package func judge(_ epochs: [EpochFact], record: (Origin) -> LogicalRecord?) -> [Judged] {
     var judged: [Judged] = []
     // Of each key: the time that decides, and nothing else.
-    var kept: [(id: UInt32, time: Int64)] = []
+    var kept: [(id: UInt32, shape: UInt8, time: Int64)] = []
     var highest: [(partition: Int32, time: Int64)] = []
     var watermark = Int64.min
     for epoch in epochs {
@@ -106,7 +106,7 @@ package struct Oracle {
   }
 
   private func fate(
-    _ record: LogicalRecord, _ epoch: EpochFact, _ watermark: Int64, _ kept: inout [(id: UInt32, time: Int64)],
+    _ record: LogicalRecord, _ epoch: EpochFact, _ watermark: Int64, _ kept: inout [(id: UInt32, shape: UInt8, time: Int64)],
     _ highest: inout [(partition: Int32, time: Int64)], _ partition: Int32
   ) -> Fate {
     guard case .event(let event) = record.content else { return .undecodable }
@@ -121,8 +121,8 @@ package struct Oracle {
       }
       if watermark != Int64.min, time < watermark - rules.allowedLateness { return .late }
     }
-    guard let index = kept.firstIndex(where: { $0.id == event.id }) else {
-      kept.append((event.id, time))
+    guard let index = kept.firstIndex(where: { $0.id == event.id && $0.shape == event.shape }) else {
+      kept.append((event.id, event.shape, time))
       return .emitted(event)
     }
     if abs(time - kept[index].time) < rules.within { return .duplicate }

@@ -5,6 +5,7 @@ internal import MillTestKit
 /// What a run showed.
 package struct Outcome: Sendable {
   package var seed: UInt64
+  package var profile = Profile.usual
   /// Empty: all that was promised held.
   package var failures: [String] = []
   package var epochs = 0
@@ -20,15 +21,16 @@ package struct Outcome: Sendable {
 }
 
 /// Runs one seed and judges it.
-package func simulate(seed: UInt64, isVerbose: Bool = false) -> Outcome {
-  let outcome = runOnce(seed: seed, isVerbose: isVerbose, kept: 0)
+package func simulate(seed: UInt64, profile: Profile = .usual, isVerbose: Bool = false) -> Outcome {
+  let outcome = runOnce(seed, profile, isVerbose: isVerbose, kept: 0)
   // The lines of a run cost more than the run: only a failed one is run again for them.
-  return outcome.failures.isEmpty || isVerbose ? outcome : runOnce(seed: seed, isVerbose: false, kept: 200)
+  return outcome.failures.isEmpty || isVerbose ? outcome : runOnce(seed, profile, isVerbose: false, kept: 200)
 }
 
-private func runOnce(seed: UInt64, isVerbose: Bool, kept: Int) -> Outcome {
-  let scenario = Scenario(seed: seed)
+private func runOnce(_ seed: UInt64, _ profile: Profile, isVerbose: Bool, kept: Int) -> Outcome {
+  let scenario = Scenario(seed: seed, profile: profile)
   var outcome = Outcome(seed: seed)
+  outcome.profile = profile
   let world: World
   do {
     world = try World(scenario, isVerbose: isVerbose, kept: kept)
@@ -54,7 +56,7 @@ private func runOnce(seed: UInt64, isVerbose: Bool, kept: Int) -> Outcome {
 extension World {
   /// Compares table and dead letters with what the oracle expects of the recorded epochs.
   func judge() -> [String] {
-    var failures = server.unreadable.map { "the simulated server can't read: \($0)" }
+    var failures = server.all.flatMap(\.unreadable).map { "the simulated server can't read: \($0)" }
     let epochs = watch.epochs.values.sorted { $0.number < $1.number }
     let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
     let isWhole = endedWhole
@@ -76,13 +78,14 @@ extension World {
       case .emitted(let event):
         let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
         expected.append(
-          (ServerRow(eventID: "e\(event.id)", group: event.group, amount: event.amount, at: at, provenance: ""), one.origin))
+          (ServerRow(eventID: event.eventID, sub: event.sub, group: event.group, amount: event.amount, at: at, provenance: ""), one.origin))
       case .late, .undecodable: letters.append(one.origin)
       case .duplicate: break
       }
     }
     // Beyond the promise the taps know of batches that the directory never had.
     if isWhole, !isBeyond { failures += judgeHistory(judged) }
+    if scenario.profile == .powerCut { return failures + judgeByVerify() }
     if judgement == .nothing { return failures }
     failures += compareRows(expected, isWhole: isWhole)
     failures += compareLetters(letters.sorted(), refused, isWhole: isWhole)
@@ -111,7 +114,7 @@ extension World {
 
   private func compareRows(_ expected: [(row: ServerRow, origin: Origin)], isWhole: Bool) -> [String] {
     func precedes(_ a: ServerRow, _ b: ServerRow) -> Bool {
-      (a.eventID, a.at, a.amount, a.group) < (b.eventID, b.at, b.amount, b.group)
+      (a.eventID, a.sub, a.at, a.amount, a.group) < (b.eventID, b.sub, b.at, b.amount, b.group)
     }
     let wanted = expected.sorted { precedes($0.row, $1.row) }
     let found = server.table.parts.flatMap { part in part.rows.map { (row: $0, queryID: part.queryID) } }.sorted {
@@ -185,7 +188,10 @@ extension World {
       return event == nil ? nil : "a refused row's letter without a reason: \(text)"
     }
     guard let event else { return "a letter of a row that the server takes: \(text)" }
-    let wanted = ["\"code\":\(scenario.refusal.code),", "\"event_id\":\"e\(event.id)\"", "\"amount\":\"\(event.amount)\""]
+    let wanted = [
+      "\"code\":\(scenario.refusal.code),", "\"event_id\":\"\(event.shape == 0 ? event.eventID + "\"" : "e")",
+      "\"amount\":\"\(event.amount)\"",
+    ]
     return wanted.first { line.range(of: $0) == nil }.map { "a refused row's letter without \($0): \(text)" }
   }
 

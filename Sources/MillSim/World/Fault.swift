@@ -12,7 +12,22 @@ package enum Fault: String, CaseIterable, Sendable {
   // ClickHouse
   case serverCrash, tokenBurnt, halfCommitted, serverPaused, serverSlow, transientError, unknownOutcome
   case headerException, tailException, insertDeduplicated, lateGuarded, rowsRefused, rowsRefusedAmidst, tooManyPartitions, viewFailed
+  // Outside of the promise
+  case serverPowerCut, lossVerified
+  // Weather that stays
+  case alwaysSlow, longOutage, queryHangs, serverClockBack
+  // Views, replicas
+  case viewFailedAmidst, transientAmidst, replicaLags, replicaCaughtUp
   case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped, othersWrote
+
+  /// The worlds that it is of.
+  package func isOf(_ profile: Profile) -> Bool {
+    switch self {
+    case .serverPowerCut, .lossVerified: profile == .powerCut
+    case .alwaysSlow, .longOutage, .queryHangs, .serverClockBack: profile == .weather
+    default: profile == .usual
+    }
+  }
 }
 
 /// How often each ``Fault`` happened. One thread only.

@@ -14,29 +14,37 @@ enum Job {
   static let provenanceColumn = "_millrace_batch"
 
   static func table(_ scenario: Scenario) -> SimClickHouse.Table {
-    SimClickHouse.Table(
+    var table = SimClickHouse.Table(
       flavour: scenario.destination == .readBackOld ? .old : .modern,
-      engine: scenario.destination == .tokenOnly ? "ReplicatedMergeTree" : "MergeTree", partitionKey: scenario.partitionKey.rawValue,
+      engine: scenario.isReplicated ? "ReplicatedMergeTree" : "MergeTree", partitionKey: scenario.partitionKey.rawValue,
       window: scenario.window, windowSeconds: scenario.windowSeconds,
       provenance: scenario.hasProvenance
         ? (provenanceColumn, scenario.provenanceIsLowCardinality ? "LowCardinality(String)" : "String") : nil)
+    table.hasSub = scenario.hasTwoKeys
+    return table
   }
 
   static func source(_ scenario: Scenario) throws(PlanProblem) -> SourcePlan {
     let isOld = scenario.destination == .readBackOld
     var plan = try SourcePlan(
       name: "events", topic: "events",
-      fields: [
-        FieldPlan(name: "event_id", type: .string), FieldPlan(name: "k", type: .uint32), FieldPlan(name: "amount", type: .int64),
+      fields: try keys(scenario) + [
+        FieldPlan(name: "k", type: .uint32), FieldPlan(name: "amount", type: .int64),
         FieldPlan(
           name: "at", type: isOld ? .dateTime(zone: nil) : .dateTime64(precision: 3, zone: nil),
           format: isOld ? .unixSeconds : .unixMilliseconds),
       ],
       eventTime: scenario.hasEventTime
         ? EventTimePlan(
-          fieldIndex: 3, outOfOrderness: scenario.outOfOrderness, idleAfter: scenario.idleAfter, maxAhead: scenario.maxAhead) : nil)
+          fieldIndex: scenario.hasTwoKeys ? 4 : 3, outOfOrderness: scenario.outOfOrderness, idleAfter: scenario.idleAfter,
+          maxAhead: scenario.maxAhead) : nil)
     plan.limits = RecordLimits(recordByteCountMax: Workload.recordByteCountMax, letterByteCountMax: 64)
     return plan
+  }
+
+  private static func keys(_ scenario: Scenario) throws(PlanProblem) -> [FieldPlan] {
+    let first = try FieldPlan(name: "event_id", type: .string)
+    return scenario.hasTwoKeys ? [first, try FieldPlan(name: "sub", type: .string)] : [first]
   }
 
   static func rules(_ scenario: Scenario) -> Oracle.Rules {
@@ -86,21 +94,26 @@ enum Job {
     return options
   }
 
-  static func sink(_ scenario: Scenario, transport: any Transport, clock: any Clock, plan: SourcePlan) -> ClickHouseSink {
+  static func sinkOptions(_ scenario: Scenario) -> SinkOptions {
+    SinkOptions(
+      urls: (1...scenario.replicas).map { "http://sim\($0):8123" }, table: TableName(database: "sim", table: "events"),
+      provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
+      delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
+      windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
+      insertTimeoutMilliseconds: Int(scenario.insertTimeout), questionTimeoutMilliseconds: Int(scenario.questionTimeout))
+  }
+
+  /// - Parameter transports: one for each server.
+  static func sink(_ scenario: Scenario, transports: [any Transport], clock: any Clock, plan: SourcePlan) -> ClickHouseSink {
     ClickHouseSink(
-      options: SinkOptions(
-        urls: ["http://sim:8123"], table: TableName(database: "sim", table: "events"),
-        provenanceColumn: scenario.hasProvenance ? provenanceColumn : nil,
-        delivery: scenario.destination == .atLeastOnce ? .atLeastOnce : .exactlyOnce, settleMilliseconds: Int(scenario.settle),
-        windowReserve: scenario.windowReserve, partitionsMax: scenario.partitionsMax,
-        insertTimeoutMilliseconds: Int(scenario.insertTimeout), questionTimeoutMilliseconds: 1000),
-      fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: transport, clock: clock)
+      options: sinkOptions(scenario),
+      fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transports: transports, clock: clock)
   }
 
   /// `within`: another window than the scenario's.
   static func deduplicate(_ scenario: Scenario, within: Int64?) -> DeduplicatePlan {
     DeduplicatePlan(
-      keyFields: [0],
+      keyFields: scenario.hasTwoKeys ? [0, 1] : [0],
       options: DeduplicateOptions(
         stateNumber: 0, withinMilliseconds: within ?? scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
         exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime,

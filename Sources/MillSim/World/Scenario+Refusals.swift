@@ -39,6 +39,9 @@ extension Scenario {
     if draws.chance(0.3) { anyCode = codes }
     let mean = draws.within(Int64(1000)...6000)
     if draws.chance(0.15) { tableTroubleEvery = mean }
+    let amidst = Draws.stream(seed: seed, "amidst")
+    let amidstRate = amidst.pick([0.03, 0.15])
+    if amidst.chance(0.25) { transientAmidst = amidstRate }
     // Without uuids a table that is made anew as it was is the same.
     if draws.chance(0.02), destination != .readBackOld { beyond = .tableDropped }
   }

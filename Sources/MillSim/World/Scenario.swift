@@ -25,6 +25,7 @@ package struct Scenario: Sendable {
   }
 
   package let seed: UInt64
+  package internal(set) var profile = Profile.usual
   package var destination = Destination.tokenAndProvenance
   package var partitionKey = PartitionKey.none
   /// Values of `k`, hence table partitions.
@@ -73,6 +74,10 @@ package struct Scenario: Sendable {
   /// Undecodable records that a new lineage stops at.
   package var birthRecords: UInt64 = 1000
   package var exactKeys = false
+  /// The key is two texts, of which one may go on as the other begins.
+  package var hasTwoKeys = false
+  /// Of records at a distance just below or at `within` from one of their key.
+  package var edgeRate = 0.0
 
   // The engine's sizes
   package var epochRows = 10
@@ -100,6 +105,9 @@ package struct Scenario: Sendable {
 
   /// From here on the server is down until the faults end, ms; 0: never.
   package var outageFrom: Int64 = 0
+  /// How long it waits for a question's answer, ms.
+  package var questionTimeout: Int64 = 1000
+  package var weather: Weather?
 
   // Fault rates: per draw, or mean milliseconds between two (0: never)
   package var killEvery: Int64 = 0
@@ -137,12 +145,20 @@ package struct Scenario: Sendable {
   package var refusedFrom: Int64 = 0
   /// Of records with such rows.
   package var refusedRate = 0.0
-  /// Of inserts whose rows are in when a view throws.
+  /// Of inserts during which, or at whose end, a view throws.
   package var viewFails = 0.0
+  /// Of a transient error between the parts of an insert.
+  package var transientAmidst = 0.0
   /// Of an error code out of all that may come for no fault of the rows.
   package var anyCode = 0.0
   /// Mean time between what an operator does to table and rights, ms; 0: never.
   package var tableTroubleEvery: Int64 = 0
+  /// Servers of the table; two: replicas, each with a clock of its own.
+  package var replicas = 1
+  /// Longest time until one has what another took, ms.
+  package var replicaLag: Int64 = 20
+  /// The second replica's clock minus the first one's, ms.
+  package var replicaSkew: Int64 = 0
   /// Server's clock minus the world's, ms.
   package var serverClockSkew: Int64 = 0
   /// Slowest job of a lane, ms.
@@ -196,6 +212,22 @@ package struct Scenario: Sendable {
     let birth = Draws.stream(seed: seed, "birth")
     birthRecords = birth.pick([2, 10, 1000])
     garbageFirst = birth.chance(0.15) ? birth.within(1...30) : 0
+    let keys = Draws.stream(seed: seed, "keys")
+    hasTwoKeys = keys.chance(0.2)
+    edgeRate = keys.pick([0, 0.02, 0.1])
+    drawReplicas()
+  }
+
+  // Two servers of one table, which see each other's rows late.
+  private mutating func drawReplicas() {
+    let draws = Draws.stream(seed: seed, "replicas")
+    let isPair = draws.chance(0.15)
+    replicaLag = draws.pick([20, 500, 4000])
+    replicaSkew = draws.pick([0, 2000, -7000, 20_000])
+    guard isPair, destination != .readBackOld, destination != .atLeastOnce else { return }
+    replicas = 2
+    // The age of a batch is told by the wall clock.
+    if destination != .tokenOnly || wallJumpEvery > 0 { windowSeconds = 3600 }
   }
 
   private mutating func drawInput(_ draws: Draws) {
@@ -281,6 +313,9 @@ package struct Scenario: Sendable {
 
   /// What the promise is in this scenario: false where doubled rows are allowed.
   package var isExactlyOnce: Bool { destination != .atLeastOnce }
+
+  /// Whether part and token are committed in one step.
+  package var isReplicated: Bool { destination == .tokenOnly || replicas > 1 }
 
   /// Whether the table has the provenance column.
   package var hasProvenance: Bool { destination != .tokenOnly }

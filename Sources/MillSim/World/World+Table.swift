@@ -6,16 +6,19 @@ extension World {
     if scenario.refusedFrom > 0 {
       scheduler.after(scenario.refusedFrom) { [self] in
         trace.note("the table has a constraint from here on")
-        server.refusal = scenario.refusal
+        for server in server.all { server.refusal = scenario.refusal }
       }
     }
     every(scenario.tableTroubleEvery) { [self] in
       guard server.trouble == .none else { return }
-      server.trouble = draws.pick([.detached, .altered, .rightsTaken])
+      let trouble: SimClickHouse.Trouble = draws.pick([.detached, .altered, .rightsTaken])
+      for server in server.all { server.trouble = trouble }
       trace.hit(
         server.trouble == .detached ? .tableDetached : server.trouble == .altered ? .tableAltered : .rightsTaken)
       troubleUntil = scheduler.now + draws.within(Int64(100)...4000)
-      scheduler.after(troubleUntil - scheduler.now) { [self] in server.trouble = .none }
+      scheduler.after(troubleUntil - scheduler.now) { [self] in
+        for server in server.all { server.trouble = .none }
+      }
     }
   }
 

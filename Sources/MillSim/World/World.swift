@@ -13,6 +13,7 @@ package final class World {
   package private(set) var crashes = 0
   let scheduler: Scheduler
   let broker: SimBroker
+  /// The first replica, which speaks for all, or the only server.
   let server: SimClickHouse
   private(set) var disk: SimDisk
   let watch = LogWatch()
@@ -71,10 +72,20 @@ package final class World {
     server = SimClickHouse(
       Job.table(scenario), draws: .stream(seed: seed, "clickhouse"), scheduler: scheduler,
       wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
-    server.settleMilliseconds = scenario.settle
+    for number in 1..<scenario.replicas {
+      _ = SimClickHouse(
+        Job.table(scenario), draws: .stream(seed: seed, "clickhouse \(number)"), scheduler: scheduler,
+        wallOffset: Self.start + scenario.serverClockSkew + scenario.replicaSkew, trace: trace, replicaOf: server)
+    }
     server.others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
-    if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
-    server.moreDraws = .stream(seed: seed, "clickhouse, more")
+    for (number, server) in server.all.enumerated() {
+      server.lagMilliseconds = scenario.replicaLag
+      server.settleMilliseconds = scenario.settle
+      if scenario.refusedFrom == 0 { server.refusal = scenario.refusal }
+      server.moreDraws = .stream(seed: seed, "clickhouse, more\(number == 0 ? "" : " \(number)")")
+      server.amidstDraws = .stream(seed: seed, "clickhouse, amidst\(number == 0 ? "" : " \(number)")")
+    }
+    if scenario.viewFails > 0 { server.view = ServerTable(window: 10_000, seconds: nil) }
     disk = SimDisk(seed: seed)
     if scenario.checkpointsElsewhere { disk.mount(Job.checkpointDirectory) }
     tap = TapDisk(
@@ -107,7 +118,9 @@ package final class World {
     planFaults()
     planTableTrouble()
     planBeyond()
+    planPowerCut()
     begin()
+    if let weather = scenario.weather { return runWeather(weather) }
     let safety = max(scenario.safetyMilliseconds, scenario.inputMilliseconds + 2000)
     _ = scheduler.run(limit: safety) { self.isOver }
     guard !isOver else { return }
@@ -123,6 +136,9 @@ package final class World {
     if !converged { invariants.violate("liveness: not done an hour after the last fault; \(stuck)") }
   }
 
+  /// What the engine says of itself; nil: none runs.
+  var progress: Progress? { life?.engine.core.progress }
+
   /// Whether the engine takes new records now.
   var isLive: Bool { life?.engine.core.isLive ?? false }
 
@@ -134,7 +150,7 @@ package final class World {
     life?.close()
     life = nil
     scheduler.close()
-    server.close()
+    for server in server.all { server.close() }
     tap.onSegmentRemoved = nil
     watch.onViolation = nil
     watch.onAck = nil
@@ -142,7 +158,7 @@ package final class World {
     invariants.deadLettersExist = nil
   }
 
-  private var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
+  var isOver: Bool { finalStop != nil || !invariants.violations.isEmpty }
 
   private var stuck: String {
     let sealed = watch.sealed[0].count
@@ -175,7 +191,8 @@ package final class World {
     let deduplicate = Job.deduplicate(scenario, within: otherWithin)
     var parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
-      sink: Job.sink(scenario, transport: SimTransport(server, incarnation: incarnation), clock: clock, plan: sourcePlan),
+      sink: Job.sink(
+        scenario, transports: server.all.map { SimTransport($0, incarnation: incarnation) }, clock: clock, plan: sourcePlan),
       sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
@@ -241,6 +258,7 @@ package final class World {
     case _ where isLegalTableStop(stop): restart()
     case .promise where stop.rule == "K4" && cutIn == nil: invariants.violate("the engine misses records that are there: \(stop.message)")
     case .promise where stop.rule.isEmpty: invariants.violate("a stop that names no rule: \(stop.message)")
+    case .promise where scenario.profile == .powerCut && isBeyond: finalStop = stop
     case .promise where isBeyond: stoppedBeyond(stop)
     case .promise where scenario.destination == .tokenOnly && stop.rule == "R10": finalStop = stop
     case .promise where stop.rule == "R11" && mayStopRefused: finalStop = stop
@@ -303,6 +321,8 @@ package final class World {
       invariants.violate("the engine stops although a whole checkpoint is left: \(stop.message)")
     } else if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
       invariants.violate("a partition was cut, and the engine stops for another reason: \(stop.rule) \(stop.message)")
+    } else if scenario.beyond == .retention, !acceptedLosses.isEmpty, !["K3", "R7", "R10", "R11"].contains(stop.rule) {
+      invariants.violate("the engine stops after a loss that was accepted: \(stop.rule) \(stop.message)")
     } else if plan > 0, stop.rule == "R4" {
       plan = 0
       restart()
@@ -318,6 +338,8 @@ package final class World {
       acceptedLosses = givenUp(stop.message)
       trace.note("accepted with --accept-loss \(acceptedLosses)")
       restart()
+      // What the next checkpoint doesn't cover yet must be understood by the start after.
+      if draws.chance(0.5) { scheduler.after(draws.within(Int64(200)...1500)) { [self] in strike(.kill) } }
     } else {
       finalStop = stop
     }
@@ -379,7 +401,7 @@ package final class World {
     life = nil
     ended.close()
     scheduler.drop(incarnation: ended.incarnation)
-    server.clientGone(incarnation: ended.incarnation)
+    for server in server.all { server.clientGone(incarnation: ended.incarnation) }
     watch.processEnded()
     disk.kill9()
   }
@@ -395,7 +417,7 @@ package final class World {
     if let dead {
       dead.close()
       scheduler.drop(incarnation: dead.incarnation)
-      server.clientGone(incarnation: dead.incarnation)
+      for server in server.all { server.clientGone(incarnation: dead.incarnation) }
     }
     watch.processEnded()
     if kind == .powerCut { disk.crash(&draws.random) } else { disk.kill9() }
@@ -411,17 +433,20 @@ package final class World {
     broker.rates.stallMilliseconds = scenario.kafkaStallMilliseconds
     broker.rates.commitFails = scenario.commitFails
     broker.rates.commitTakesEffect = scenario.commitTakesEffect
-    server.rates.refused = scenario.refused
-    server.rates.lost = scenario.requestLost
-    server.rates.delayed = scenario.requestDelayed
-    server.rates.answerLost = scenario.answerLost
-    server.rates.torn = scenario.bodyTorn
-    server.rates.error = scenario.serverError
-    server.rates.unknownError = scenario.unknownError
-    server.rates.oddSuccess = scenario.oddSuccess
-    server.rates.slow = scenario.serverSlow
-    server.rates.viewFails = scenario.viewFails
-    server.rates.anyCode = scenario.anyCode
+    var rates = SimClickHouse.Rates()
+    rates.refused = scenario.refused
+    rates.lost = scenario.requestLost
+    rates.delayed = scenario.requestDelayed
+    rates.answerLost = scenario.answerLost
+    rates.torn = scenario.bodyTorn
+    rates.error = scenario.serverError
+    rates.unknownError = scenario.unknownError
+    rates.oddSuccess = scenario.oddSuccess
+    rates.slow = scenario.serverSlow
+    rates.viewFails = scenario.viewFails
+    rates.anyCode = scenario.anyCode
+    rates.amidst = scenario.transientAmidst
+    for server in server.all { server.rates = rates }
     server.rates.aimedCrash = scenario.aimedServerCrash
     stores.outOfSpaceRate = scenario.stateOutOfSpace
     disk.rates.failedSync = scenario.syncFails
@@ -431,8 +456,8 @@ package final class World {
   private func planFaults() {
     every(scenario.killEvery) { [self] in strike(.kill) }
     every(scenario.powerCutEvery) { [self] in strike(.powerCut) }
-    every(scenario.serverCrashEvery) { [self] in server.crash(down: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
-    every(scenario.serverPauseEvery) { [self] in server.pause(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 4)) }
+    every(scenario.serverCrashEvery) { [self] in oneServer.crash(down: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
+    every(scenario.serverPauseEvery) { [self] in oneServer.pause(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 4)) }
     every(scenario.kafkaOutageEvery) { [self] in broker.fail(for: draws.within(Int64(50)...scenario.safetyMilliseconds / 5)) }
     every(scenario.wallJumpEvery) { [self] in
       trace.hit(.wallJump)
@@ -461,6 +486,9 @@ package final class World {
       }
     }
   }
+
+  // What befalls one server leaves the other.
+  private var oneServer: SimClickHouse { server.all.count > 1 ? draws.pick(server.all) : server }
 
   /// SIGTERM.
   func terminate() {
@@ -494,7 +522,7 @@ package final class World {
   private func heal() {
     faultsAreOn = false
     broker.heal()
-    server.heal()
+    for server in server.all { server.heal() }
     stores.outOfSpaceRate = 0
     disk.rates = SimDiskRates()
     disk.capacity = nil
