@@ -40,7 +40,7 @@ extension World {
       }
     }
     let last = watch.epochs.values.max { $0.number < $1.number }
-    for range in last?.ranges ?? [] where next[range.partition] ?? range.next != range.next {
+    for range in last?.ranges ?? [] where range.next >= 0 && next[range.partition] ?? range.next != range.next {
       failures.append("ledger: partition \(range.partition) was read up to \(next[range.partition] ?? 0), the log says \(range.next)")
     }
     return failures

@@ -236,7 +236,7 @@ package final class LogWatch {
     }
     for range in intent.ranges {
       let before = epochs[intent.epoch - 1]?.ranges.first { $0.partition == range.partition }
-      if let before, before.next != range.start, !jumps(range.partition, before.next, range.start) {
+      if let before, before.next >= 0, before.next != range.start, !jumps(range.partition, before.next, range.start) {
         onViolation?("epoch \(intent.epoch) reads partition \(range.partition) from \(range.start), the one before ended at \(before.next)")
       }
     }
@@ -245,7 +245,8 @@ package final class LogWatch {
     epochs[intent.epoch] = EpochFact(
       number: intent.epoch, clock: intent.clockMilliseconds,
       ranges: (0..<Int32(intent.partitionCount)).map { partition in
-        let stood = before[partition] ?? 0
+        // Below 0: nobody has read it yet, from wherever it will be.
+        let stood = before[partition] ?? -1
         return EpochFact.Range(
           partition: partition, start: moved[partition]?.start ?? stood, next: moved[partition]?.next ?? stood,
           isIdle: intent.idle.contains(partition))
@@ -268,7 +269,7 @@ package final class LogWatch {
 
   /// Where reading a partition has come to, by the newest epoch.
   package func next(of partition: Int32) -> Int64 {
-    epochs.values.max { $0.number < $1.number }?.ranges.first { $0.partition == partition }?.next ?? 0
+    epochs.values.max { $0.number < $1.number }?.ranges.first { $0.partition == partition && $0.next >= 0 }?.next ?? 0
   }
 
   /// Whether what lies between was given up.

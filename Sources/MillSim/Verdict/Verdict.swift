@@ -100,7 +100,7 @@ extension World {
   private func unread(_ epochs: [EpochFact]) -> [String] {
     var problems: [String] = []
     for (index, partition) in broker.partitions.enumerated() {
-      let next = epochs.last?.ranges.first { $0.partition == Int32(index) }?.next ?? partition.low
+      let next = epochs.last?.ranges.first { $0.partition == Int32(index) && $0.next >= 0 }?.next ?? partition.low
       // What was deleted before it was read has been given up, or there would have been another end.
       let first = max(next, partition.low)
       for offset in first..<max(first, partition.stableEnd) where broker.record(Origin(partition: Int32(index), offset: offset)) != nil {

@@ -184,7 +184,7 @@ extension World {
   private func deleteUnread() {
     guard let epoch = watch.epochs.values.max(by: { $0.number < $1.number }) else { return }
     happened(.retention)
-    for range in epoch.ranges { broker.retain(partition: Int(range.partition), from: range.next + 2) }
+    for range in epoch.ranges where range.next >= 0 { broker.retain(partition: Int(range.partition), from: range.next + 2) }
     if draws.chance(0.5) { strike(.kill) }
   }
 

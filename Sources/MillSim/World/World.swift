@@ -297,7 +297,7 @@ package final class World {
       if !watch.sealed.allSatisfy(\.isEmpty) || !letters.isEmpty || !server.table.parts.isEmpty {
         invariants.violate("the engine says that nothing was sealed, but \(watch.sealed.map(\.count)) batches were, \(letters)")
       }
-      beginsAgain = Dictionary(uniqueKeysWithValues: (epochs.first?.ranges ?? []).map { ($0.partition, $0.start) })
+      beginsAgain = Dictionary(uniqueKeysWithValues: (epochs.first?.ranges ?? []).filter { $0.start >= 0 }.map { ($0.partition, $0.start) })
     }
     if isToEnd || draws.chance(0.5) {
       acceptsDeadLetters = true
