@@ -60,7 +60,7 @@ extension Invariants {
   /// R9: what was sent after an open attempt fits half of the window, or its token may be forgotten when it comes.
   func checkOpenAttempts(_ insert: InsertSeen, _ number: BatchNumber) {
     guard insert.deduplicationToken != nil, scenario.isExactlyOnce, !watch.pieces.contains(insert.token) else { return }
-    let whole = scenario.window - scenario.entriesPerBatch - scenario.windowReserve
+    let whole = scenario.window - scenario.entriesPerBatch - (scenario.reserveEntries ?? 0)
     for attempt in server.openAttempts {
       guard let open = batchNumber(attempt.token), open < number else { continue }
       let span = Int(number - open) * scenario.entriesPerBatch
