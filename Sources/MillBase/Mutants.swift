@@ -17,6 +17,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   case linkTrustedByName
   /// The bound on the log counts batches alone.
   case intentsUncounted
+  /// R4: what an older release recorded.
+  case replayByTodaysRules
   // Watermarks
   case idleUnasked, idleBehindTransaction
   /// R3: a record's fate hangs on what stands behind it.

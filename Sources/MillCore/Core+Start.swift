@@ -506,7 +506,7 @@ extension Core {
     let isReadAsRecorded = known.contains { $0.hash == manifest.plan.hash && $0.replayVersion == manifest.plan.replayVersion }
     let hashes = Set(known.map(\.hash))
     guard replay.isEmpty || isReadAsRecorded && replay.allSatisfy({ hashes.contains($0.planHash) }) else {
-      stopForOtherPlan()
+      stopForOtherPlan(manifest.plan)
       return false
     }
     if !replay.isEmpty { noteZones() }
@@ -547,13 +547,14 @@ extension Core {
       : "the rules of time zone \(zones) have changed since (package tzdata). Start once with the version of the package that was installed then"
   }
 
-  private mutating func stopForOtherPlan() {
+  private mutating func stopForOtherPlan(_ recorded: PlanRecord) {
     Reach.mark(.r4OtherPlan)
-    end(
-      Stop(
-        .promise, rule: "R4",
-        "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM (where on_error: fail stopped it, it ends by itself), then with the new one"
-      ))
+    let isNewer = recorded.replayVersion > options.plan.replayVersion
+    let text =
+      isNewer
+      ? "\(replay.count) epochs must be replayed that a newer release has recorded (replay version \(recorded.replayVersion), this program has \(options.plan.replayVersion)): use that release"
+      : "the pipeline file has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM (where on_error: fail stopped it, it ends by itself), then with the new one"
+    end(Stop(.promise, rule: "R4", text))
   }
 
   mutating func takeStartToken(_ answer: SinkAnswer) {
