@@ -1,5 +1,5 @@
 internal import MillCore
-internal import MillLog
+package import MillLog
 internal import Synchronization
 
 /// Cuts a batch of too many table partitions so that each piece touches few: the server works out which rows share one.
