@@ -503,16 +503,26 @@ extension Core {
   private mutating func checkPlan() -> Bool {
     guard let manifest = start.manifest else { return true }
     let known = [options.plan] + options.earlierPlans
-    let isReadAsRecorded = known.contains { $0.hash == manifest.plan.hash && $0.replayVersion == manifest.plan.replayVersion }
+    func isKnown(_ plan: PlanRecord) -> Bool { known.contains { $0.hash == plan.hash && $0.replayVersion == plan.replayVersion } }
+    let isReadAsRecorded = isKnown(manifest.plan)
     let hashes = Set(known.map(\.hash))
-    guard replay.isEmpty || isReadAsRecorded && replay.allSatisfy({ hashes.contains($0.planHash) }) else {
+    // A start that took over from the checkpoint's plan may have ended before its own first checkpoint: then the log alone knows its plan.
+    let plans = start.recordedPlans
+    let canReplay = replay.allSatisfy { intent in
+      let recorded = plans.filter { $0.hash == intent.planHash }
+      return hashes.contains(intent.planHash) && (isReadAsRecorded || !recorded.isEmpty && recorded.allSatisfy(isKnown))
+    }
+    guard canReplay else {
       stopForOtherPlan(manifest.plan)
       return false
     }
     if !replay.isEmpty { noteZones() }
     if !isReadAsRecorded {
-      Reach.mark(.r4PlanTakesOver)
-      say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
+      // With epochs to replay an earlier start has taken over, and said so.
+      if replay.isEmpty {
+        Reach.mark(.r4PlanTakesOver)
+        say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
+      }
     } else if let last = replay.last(where: { $0.planHash != options.plan.hash }) {
       Reach.mark(.r4EarlierPlan)
       say(
