@@ -33,7 +33,8 @@ struct StartLooks {
   var recordedPlans: [PlanRecord] = []
   /// Time zones whose rules have changed since epochs that are to be replayed were recorded.
   var changedZones: [String] = []
-  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be unpacked.
+  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be
+  /// unpacked.
   var candidates: [Gap] = []
   var unreadable: [Gap]?
   var checkpointedBirth = false
