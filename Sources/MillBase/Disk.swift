@@ -59,8 +59,8 @@ package protocol Disk: AnyObject, Sendable {
   func syncDirectory(_ path: String) throws(DiskError)
   /// Makes the bytes of an existing file durable, whoever wrote them.
   func syncFile(_ path: String) throws(DiskError)
-  /// Takes an exclusive lock on `path` (created when missing; a regular file with one name) until the returned object goes; writes `holder` into it,
-  /// durably.
+  /// Takes an exclusive lock on `path` (created when missing; a regular file with one name) until the returned object goes; writes `holder`
+  /// into it, durably.
   func lock(_ path: String, holder: String) throws(DiskError) -> any DiskLock
 }
 

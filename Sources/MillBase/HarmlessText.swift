@@ -16,8 +16,8 @@ package func harmless(_ text: String, keepsLineEnds: Bool = false) -> String {
   return String(result)
 }
 
-/// JSON, or the inside of a string of it, with what ``harmless(_:keepsLineEnds:)`` shows as JSON escapes: in JSON such a scalar can stand in a
-/// string only, line ends and tabs aside.
+/// JSON, or the inside of a string of it, with what ``harmless(_:keepsLineEnds:)`` shows as JSON escapes: in JSON such a scalar can stand
+/// in a string only, line ends and tabs aside.
 package func harmlessJSON(_ json: String) -> String {
   if json.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return json }
   var result = String.UnicodeScalarView()

@@ -17,6 +17,8 @@ package enum Mutant: String, CaseIterable, Sendable {
   case linkTrustedByName
   /// The bound on the log counts batches alone.
   case intentsUncounted
+  /// R4: what an older release recorded.
+  case replayByTodaysRules
   // Watermarks
   case idleUnasked, idleBehindTransaction
   /// R3: a record's fate hangs on what stands behind it.
@@ -35,7 +37,7 @@ package enum Mutant: String, CaseIterable, Sendable {
   /// Seeds that it may take until it is found; most take a few hundred.
   package var seedLimit: UInt64 {
     switch self {
-    case .settleListIgnored, .oneAnchorOfTwo, .gapComparedAfter, .truncateOpen: 20_000
+    case .settleListIgnored, .oneAnchorOfTwo, .gapComparedAfter, .noCatchUp: 20_000
     default: 2000
     }
   }

@@ -169,8 +169,8 @@ package final class BatchQuestions {
     }
   }
 
-  /// Columns by which rows can be told apart: not the batch's name, none that the table lost or empties, no floats (NaN isn't NaN), no maps;
-  /// on old servers no wide decimals, which can kill them.
+  /// Columns by which rows can be told apart: not the batch's name, none that the table lost or empties, no floats (NaN isn't NaN), no
+  /// maps; on old servers no wide decimals, which can kill them.
   private func comparable(_ shape: BatchShape) -> [String] {
     shape.columns.filter { column in
       guard column.name != provenance, columns.contains(column.name), !emptied.contains(column.name) else { return false }

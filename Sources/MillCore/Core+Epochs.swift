@@ -323,7 +323,7 @@ extension Core {
     foundSpace(.seal)
     logEnd = max(logEnd, position + 1, durable)
     durableEnd = max(durableEnd, durable)
-    held.changed()
+    held.sealed(byteCount: seal.batches.reduce(0) { $0 &+ $1.byteCount })
     for batch in seal.batches {
       sealedUnackedBytes += batch.byteCount
       batches[batch.destination.index].sealed.add(batch)

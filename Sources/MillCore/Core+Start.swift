@@ -33,7 +33,8 @@ struct StartLooks {
   var recordedPlans: [PlanRecord] = []
   /// Time zones whose rules have changed since epochs that are to be replayed were recorded.
   var changedZones: [String] = []
-  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be unpacked.
+  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be
+  /// unpacked.
   var candidates: [Gap] = []
   var unreadable: [Gap]?
   var checkpointedBirth = false
@@ -503,16 +504,26 @@ extension Core {
   private mutating func checkPlan() -> Bool {
     guard let manifest = start.manifest else { return true }
     let known = [options.plan] + options.earlierPlans
-    let isReadAsRecorded = known.contains { $0.hash == manifest.plan.hash && $0.replayVersion == manifest.plan.replayVersion }
+    func isKnown(_ plan: PlanRecord) -> Bool { known.contains { $0.hash == plan.hash && $0.replayVersion == plan.replayVersion } }
+    let isReadAsRecorded = isKnown(manifest.plan)
     let hashes = Set(known.map(\.hash))
-    guard replay.isEmpty || isReadAsRecorded && replay.allSatisfy({ hashes.contains($0.planHash) }) else {
-      stopForOtherPlan()
+    // A start that took over from the checkpoint's plan may have ended before its own first checkpoint: then the log alone knows its plan.
+    let plans = start.recordedPlans
+    let canReplay = replay.allSatisfy { intent in
+      let recorded = plans.filter { $0.hash == intent.planHash }
+      return hashes.contains(intent.planHash) && (isReadAsRecorded || !recorded.isEmpty && recorded.allSatisfy(isKnown))
+    }
+    guard canReplay else {
+      stopForOtherPlan(manifest.plan)
       return false
     }
     if !replay.isEmpty { noteZones() }
     if !isReadAsRecorded {
-      Reach.mark(.r4PlanTakesOver)
-      say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
+      // With epochs to replay an earlier start has taken over, and said so.
+      if replay.isEmpty {
+        Reach.mark(.r4PlanTakesOver)
+        say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
+      }
     } else if let last = replay.last(where: { $0.planHash != options.plan.hash }) {
       Reach.mark(.r4EarlierPlan)
       say(
@@ -547,13 +558,14 @@ extension Core {
       : "the rules of time zone \(zones) have changed since (package tzdata). Start once with the version of the package that was installed then"
   }
 
-  private mutating func stopForOtherPlan() {
+  private mutating func stopForOtherPlan(_ recorded: PlanRecord) {
     Reach.mark(.r4OtherPlan)
-    end(
-      Stop(
-        .promise, rule: "R4",
-        "the pipeline file (or the program's replay version) has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM (where on_error: fail stopped it, it ends by itself), then with the new one"
-      ))
+    let isNewer = recorded.replayVersion > options.plan.replayVersion
+    let text =
+      isNewer
+      ? "\(replay.count) epochs must be replayed that a newer release has recorded (replay version \(recorded.replayVersion), this program has \(options.plan.replayVersion)): use that release"
+      : "the pipeline file has changed, but \(replay.count) epochs of the old one must be replayed first: start once with the old file and stop it with SIGTERM (where on_error: fail stopped it, it ends by itself), then with the new one"
+    end(Stop(.promise, rule: "R4", text))
   }
 
   mutating func takeStartToken(_ answer: SinkAnswer) {

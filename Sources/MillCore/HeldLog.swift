@@ -13,6 +13,12 @@ struct HeldLog {
 
   /// A batch has come, or gone.
   mutating func changed() { isMeasured = false }
+
+  /// The seal or retire under way stands, with so many bytes of chunks; the next epoch tells of the rest.
+  mutating func sealed(byteCount: UInt64) {
+    logByteCount = max(logByteCount, orderedAt &+ byteCount)
+    changed()
+  }
 }
 
 extension Core {

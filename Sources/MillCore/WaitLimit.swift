@@ -1,7 +1,7 @@
 internal import MillBase
 
-/// A wait for something that fails is told once more after a minute, and ends the process where it was told how long to wait: what stands in
-/// the way may be something that no retry heals, such as a wrong address.
+/// A wait for something that fails is told once more after a minute, and ends the process where it was told how long to wait: what stands
+/// in the way may be something that no retry heals, such as a wrong address.
 extension Core {
   private static let tellAgainMilliseconds: Int64 = 60_000
 

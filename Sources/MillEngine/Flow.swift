@@ -116,7 +116,7 @@ final class Flow {
   /// Processes the intent's records and consumes them from the buffers.
   func process(_ intent: Intent, _ buffers: [RecordBuffer]) -> Outcome {
     var outcome = Outcome()
-    let rules = earlierRules[intent.planHash] ?? rules
+    let rules = mutated(.replayByTodaysRules) ? rules : earlierRules[intent.planHash] ?? rules
     decoded.removeAll()
     var pieceRoom = rules.pieceRoom
     if slackBytes != nil { for buffer in buffers { buffer.fillSlack(&slackBytes!) } }

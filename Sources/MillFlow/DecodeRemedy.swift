@@ -31,6 +31,7 @@ extension DecodeReason {
   package func remedy(_ field: FieldPlan?) -> String? {
     switch self {
     case .tombstone, .emptyPayload: return "on_error: skip passes over all records that can't be decoded"
+    case .tooLarge: return "max_record_bytes of the source bounds it, up to 256MiB"
     case .malformedJSON, .invalidUTF8, .notAnObject, .trailingBytes:
       return "the value of each record must be one JSON object; is this the right topic?"
     case .missingField:

@@ -122,6 +122,7 @@ internal import MillBase
     let head = buffer.head + skipped
     let bytes = unsafe UnsafePointer(buffer.bytes.assumingMemoryBound(to: UInt8.self))
     var row = block.rowCount
+    let failuresBefore = failures.count
     unsafe buffer.entries.withUnsafeBufferPointer { entries in
       for index in head..<(head + count) {
         let entry = unsafe entries[index]
@@ -150,6 +151,9 @@ internal import MillBase
           unsafe failures.append(failure(error, entryIndex: index, field: field, entry, bytes, buffer))
         }
       }
+    }
+    for index in failuresBefore..<failures.count where failures[index].reason == .aheadOfClock {
+      failures[index].detail += "; the clock of its epoch was \(clock) ms"
     }
     for field in 0..<fieldCount { unsafe writers[field].finish(rowCount: row) }
     block.rowCount = row

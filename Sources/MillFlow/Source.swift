@@ -86,8 +86,8 @@ package enum SourceNotice: Hashable, Sendable {
   case positionLost(partition: Int32, offset: Int64, reason: String)
   /// Checksum or decompression error at or after `offset`; nothing more comes from this partition.
   case damaged(partition: Int32, offset: Int64, reason: String)
-  /// The checksum of what stands at `offset` is right, and it can't be unpacked; nothing more comes from this partition, and all that stands
-  /// before it has come.
+  /// The checksum of what stands at `offset` is right, and it can't be unpacked; nothing more comes from this partition, and all that
+  /// stands before it has come.
   case unreadable(partition: Int32, offset: Int64, reason: String)
   /// All brokers down, rights or credentials refused or the like, and again when the reason changes; the source goes on trying by itself.
   case unavailable(String)

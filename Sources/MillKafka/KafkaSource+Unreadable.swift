@@ -3,8 +3,8 @@ package import MillFlow
 internal import Synchronization
 
 extension KafkaSource {
-  /// librdkafka tells where a batch begins that it can't unpack, not where it ends: brokers give the batch for each offset within it, so the
-  /// first offset that gives something else is looked for, with ever larger steps and then between the last two.
+  /// librdkafka tells where a batch begins that it can't unpack, not where it ends: brokers give the batch for each offset within it, so
+  /// the first offset that gives something else is looked for, with ever larger steps and then between the last two.
   package func unreadable(partition: Int32, offset: Int64) throws(SourceError) -> (next: Int64, reason: String)? {
     try ask(needs: .readTopic) { client throws(KafkaFailure) in
       let kept = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)

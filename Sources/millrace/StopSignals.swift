@@ -2,8 +2,8 @@ internal import Glibc
 internal import MillBase
 internal import Synchronization
 
-/// Signals as a request to stop: SIGTERM, SIGINT, and SIGHUP (a terminal that was closed) where it isn't ignored. The first asks for a clean
-/// stop, a second one ends the process at once; so does SIGQUIT by itself, which Swift's own handler would only report.
+/// Signals as a request to stop: SIGTERM, SIGINT, and SIGHUP (a terminal that was closed) where it isn't ignored. The first asks for a
+/// clean stop, a second one ends the process at once; so does SIGQUIT by itself, which Swift's own handler would only report.
 ///
 /// The signals are blocked in every thread and taken by one of our own, so that nothing runs inside a signal handler.
 final class StopSignals: Sendable {

@@ -22,19 +22,24 @@ class SmallDisk:
     def __init__(self, path: Path, megabytes: int):
         self.path = path
         path.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", path], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", path], check=True)
+
+    @property
+    def ballast(self) -> Path:
+        return self.path / "lost+found" / "ballast"
 
     def grow(self, megabytes: int):
         subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.path], check=True)
 
     def fill(self):
-        """Takes all its room."""
-        with (self.path / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        """Takes all its room, where a first start looks for nothing."""
+        self.ballast.parent.mkdir(exist_ok=True)
+        with self.ballast.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
             while ballast.write(bytes(1 << 16)):
                 pass
 
     def empty(self):
-        (self.path / "ballast").unlink()
+        self.ballast.unlink()
 
     def end(self):
         subprocess.run(["umount", "-l", self.path], check=True)

@@ -109,18 +109,19 @@ def test_kill_9_amid_a_bisection_loses_and_doubles_nothing(lab, topic, window, f
 
 
 @WINDOWS
-def test_a_batch_of_more_table_partitions_than_the_server_takes_is_sent_in_halves(lab, topic, window):
+def test_a_batch_of_more_table_partitions_than_the_server_takes_is_cut_by_them(lab, topic, window):
     table = lab.table(window=window, partition_by="user_id % 150")
     pipeline = lab.pipeline(topic, table)
     life = run_to_end(lab, pipeline)
     assert "code 252" in life.tail(10_000), "the server was never asked for too many partitions"
+    assert "sending it in 2 pieces (batch.partitions_max)" in life.tail(10_000), life.tail(10_000)
     lab.assert_exact(pipeline, unique=EVENTS)
     assert letters(pipeline) == []
 
 
-def test_kill_9_amid_the_halving_for_too_many_partitions_loses_and_doubles_nothing(lab, topic):
+def test_kill_9_amid_the_cutting_for_too_many_partitions_loses_and_doubles_nothing(lab, topic):
     pipeline = lab.pipeline(topic, lab.table(partition_by="user_id % 150"))
-    life = lab.engine(pipeline).run("--until-end", seconds=300, MILLRACE_FAULT="after_retire_durable_before_send:2")
+    life = lab.engine(pipeline).run("--until-end", seconds=300, MILLRACE_FAULT="after_retire_durable_before_send:1")
     assert life.code == -signal.SIGKILL, life.tail()
     run_to_end(lab, pipeline)
     lab.assert_exact(pipeline, unique=EVENTS)

@@ -41,11 +41,11 @@ def three_checkpoints(lab, pipeline):
     life.kill()
 
 
-def rot(directory):
-    """Turns the first half of each sorted file's bytes over, in place."""
-    files = list(directory.rglob("*.sst"))
-    assert files, directory
-    for path in files:
+def rot(*directories):
+    """Turns the first half of each sorted file's bytes over, in place; what is linked twice once."""
+    files = {path.stat().st_ino: path for directory in directories for path in directory.rglob("*.sst")}
+    assert files, directories
+    for path in files.values():
         size = path.stat().st_size
         with path.open("r+b") as file:
             content = bytes(byte ^ 0x40 for byte in file.read(size // 2))
@@ -84,8 +84,7 @@ def test_a_rotten_copy_on_another_file_system_is_told_from_whole_ones(lab, ready
 def test_with_no_whole_checkpoint_left_nothing_starts(lab, ready, elsewhere):
     with checkpoints_elsewhere(ready) if elsewhere else contextlib.nullcontext():
         three_checkpoints(lab, ready)
-        for checkpoint in checkpoints(ready) if elsewhere else checkpoints(ready)[-1:]:
-            rot(checkpoint)
+        rot(*checkpoints(ready))
         for _ in range(2):
             log = run_to_end(lab, ready, code=4)
             assert "no checkpoint can be recovered from" in log and "rule=R17" in log, log
@@ -101,9 +100,11 @@ def test_rot_that_a_look_up_meets_stops_with_the_rule_and_the_next_start_knows(l
         lab.produce_events(ready.topic, range(EVENTS))
         assert life.wait(60) == 4, life.tail()
         assert "the state is damaged" in life.tail() and "rule=R17" in life.tail(), life.tail()
-        if elsewhere:
-            # The checkpoints have bytes of their own.
-            run_to_end(lab, ready)
+        again = lab.engine(ready).run("--until-end", seconds=120)
+        log = again.log.read_text(errors="replace")
+        if elsewhere or again.code == 0:
+            # The checkpoints have bytes of their own, or one of them has no file of the damaged ones.
+            assert again.code == 0 and ("does not verify" in log) != elsewhere, log
             lab.assert_exact(ready, unique=EVENTS)
         else:
-            assert "no checkpoint can be recovered from" in run_to_end(lab, ready, code=4)
+            assert again.code == 4 and "no checkpoint can be recovered from" in log and "rule=R17" in log, log

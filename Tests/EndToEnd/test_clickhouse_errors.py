@@ -354,19 +354,23 @@ def test_a_column_added_with_a_default_while_running_and_between_runs_is_filled_
 
 
 @both_modes
-def test_a_column_added_without_a_default_is_filled_until_the_next_start_which_asks_for_one(sick, window):
-    trial = Trial(sick, window=window)
+def test_a_column_added_without_a_default_is_filled_with_its_types_and_told_and_refused_where_the_file_is_strict(sick, window):
+    trial = Trial(sick, window=window, keys={"strict_columns": False})
     trial.start()
     trial.sql("ALTER TABLE {t} ADD COLUMN country String")
     trial.add()
     trial.ends_running()
     assert sick.count(trial.table, "countIf(country = '')") == MORE
     sick.produce_events(trial.topic, range(MORE, MORE + 100))
+    trial.pipeline.more["sinks"]["table"]["clickhouse"]["strict_columns"] = True
+    trial.pipeline.write()
     refused = trial.engine.run("--until-end", seconds=90)
-    assert refused.code == 3 and "country" in refused.tail() and "DEFAULT" in refused.tail(), refused.tail()
+    assert refused.code == 3 and "country" in refused.tail() and "strict_columns" in refused.tail(), refused.tail()
     assert sick.count(trial.table) == MORE
-    trial.sql("ALTER TABLE {t} MODIFY COLUMN country String DEFAULT ''")
+    trial.pipeline.more["sinks"]["table"]["clickhouse"]["strict_columns"] = False
+    trial.pipeline.write()
     trial.runs_to_the_end()
+    assert "column `country`" in trial.said() and "no field and no DEFAULT" in trial.said(), trial.said()
     assert sick.count(trial.table, "countIf(country = '')") == MORE + 100
     trial.sql("ALTER TABLE {t} DROP COLUMN country")
     sick.assert_exact(trial.pipeline, unique=MORE + 100)

@@ -81,11 +81,11 @@ def test_a_new_lineage_that_decodes_nothing_stops_before_it_seals_and_the_mended
     topic, table = lab.topic(partitions), lab.table()
     if wrong is WRONG_KEY:
         # The table is wrong with the file, and made anew with it.
-        lab.server.client.run(f"DROP TABLE {table}")
+        lab.server.client.execute(f"DROP TABLE {table}")
         from pipeline import create_table
         create_table(lab.server, table, fields=FIELDS26 | {"event_id": "UInt64"}, window=10_000)
     elif wrong is WRONG:
-        lab.server.client.run(f"ALTER TABLE {table} MODIFY COLUMN amount String")
+        lab.server.client.execute(f"ALTER TABLE {table} MODIFY COLUMN amount String")
     lab.produce_events(topic, range(count), partitions)
     pipeline = lab.pipeline(topic, table, more=wrong)
     for _ in range(2):
@@ -94,10 +94,10 @@ def test_a_new_lineage_that_decodes_nothing_stops_before_it_seals_and_the_mended
         assert not letters(pipeline) and lab.count(table) == 0
         assert len(manifests(pipeline)) == 1 and manifests(pipeline)[0].parent.name.endswith("-00000000000000000000")
     if wrong is WRONG_KEY:
-        lab.server.client.run(f"DROP TABLE {table}")
+        lab.server.client.execute(f"DROP TABLE {table}")
         create_table(lab.server, table, window=10_000)
     else:
-        lab.server.client.run(f"ALTER TABLE {table} MODIFY COLUMN amount {FIELDS26['amount']}")
+        lab.server.client.execute(f"ALTER TABLE {table} MODIFY COLUMN amount {FIELDS26['amount']}")
     mend(pipeline, {})
     run(lab, pipeline, 0)
     lab.assert_exact(pipeline, unique=count)

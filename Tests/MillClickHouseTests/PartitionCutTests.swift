@@ -50,7 +50,8 @@ import Testing
   @Test func `one retire names no more pieces than its record has room for`() throws {
     func batch(_ columnCount: Int) -> SealedBatch {
       SealedBatch(
-        destination: .table, number: 1, rowStart: 0, rowCount: 9, digest: Digest128(low: 0, high: 0), token: String(repeating: "x", count: 100),
+        destination: .table, number: 1, rowStart: 0, rowCount: 9, digest: Digest128(low: 0, high: 0),
+        token: String(repeating: "x", count: 100),
         chunks: [], originChunkCount: 0, byteCount: 0, target: "d.t",
         columns: (0..<columnCount).map { BatchColumn(name: "a_column_\($0)", type: "LowCardinality(Nullable(String))") })
     }

@@ -10,6 +10,7 @@ private func asked(_ commands: [Command]) -> [String] {
     switch request {
     case .insert(let batch, _, _, _): return "insert \(batch.number)"
     case .guardedInsert(let batch, _, _, _, _): return "guarded \(batch.number)"
+    case .pieces(let batch, _): return "pieces \(batch.number)"
     case .count(_, let token): return "count \(token.split(separator: "-")[3].drop { $0 == "0" })"
     case .serverTime: return "time"
     case .running: return "list"

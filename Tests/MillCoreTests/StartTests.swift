@@ -224,6 +224,20 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     #expect(stop(replaying.look(witness: nil))?.rule == "R4")
   }
 
+  @Test(arguments: [(8, 1, true), (8, 9, false), (7, 1, false)] as [(UInt64, UInt32, Bool)])
+  func `what a start sealed that had taken over is replayed, though no checkpoint knows of its plan (R4)`(
+    _ hash: UInt64, _ version: UInt32, _ goesOn: Bool
+  ) {
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 1, planHash: hash, ranges: [PartitionRange(partition: 0, start: 0, next: 1)],
+      inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    let plan = PlanRecord(hash: hash, replayVersion: version, text: "plan")
+    var start = Start(planHash: 8)
+    _ = start.open([whole(start)], records: [.plan(plan), .intent(intent), .seal(seal)], end: 5)
+    #expect(stop(start.look(witness: nil))?.rule == (goesOn ? nil : "R4"))
+  }
+
   @Test func `epochs of an older release go on under the plan that they were recorded with, all others stop (R4)`() {
     func record(_ epoch: EpochNumber, _ hash: UInt64) -> LogRecord {
       .intent(
@@ -252,6 +266,13 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     // The file has changed as well.
     #expect(start(6, [7]).stop?.rule == "R4" && start(7, [7, 6]).stop?.rule == "R4" && start(nil, [7]).stop?.rule == "R4")
     #expect(start(6, []).stop == nil)
+    // A newer release's.
+    var older = Start(planHash: 8)
+    var manifest = older.manifest()
+    (manifest.plan.hash, manifest.plan.replayVersion) = (9, 3)
+    _ = older.open([FoundCheckpoint(name: "c0", manifest: manifest, problem: nil)], records: [record(1, 9), seal(1)], end: 4)
+    let text = stop(older.look(witness: nil))?.message
+    #expect(text?.contains("a newer release has recorded (replay version 3, this program has 1)") == true, "\(text ?? "")")
   }
 
   @Test func `time zones whose rules have changed since are named where epochs are replayed, and where a replay differs`() {

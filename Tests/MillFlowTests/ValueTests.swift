@@ -168,6 +168,13 @@ struct ValueTests {
     #expect(try reasons(true, clock: 8 * 3_600_000 - 1000) == [])
     #expect(try reasons(true, clock: 8 * 3_600_000 - 1001) == [.aheadOfClock])
     #expect(try reasons(false, clock: 0) == [])
+    let plan = try source(
+      [field("DateTime64(3)")], eventTime: EventTimePlan(fieldIndex: 0, outOfOrderness: 0, idleAfter: 0, maxAhead: 1000))
+    var record = Record("{\"v\":\"1970-01-01T00:00:09Z\"}")
+    record.timestamp = 9_000
+    #expect(
+      decode(plan, [record], clock: 7).failures.first?.detail.hasSuffix("; the clock of its epoch was 7 ms")
+        == true)
   }
 
   @Test func `key, timestamp, topic, partition, offset and headers are fields too`() throws {

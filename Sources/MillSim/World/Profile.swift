@@ -30,5 +30,6 @@ extension Scenario {
     if destination == .tokenAndProvenance { window = 10_000 } else { window = 0 }
     if destination == .readBackOld { outOfOrderness = max(1000, outOfOrderness) }
     (replicas, beyond, viewFails, tableTroubleEvery, refusedRate, refusal) = (1, nil, 0, 0, 0, .nothing)
+    (garbageFirst, outageFrom, othersEvery) = (0, 0, 0)
   }
 }

@@ -59,6 +59,6 @@ extension Scenario {
       \.stateOutOfSpace, \.refusedRate, \.viewFails, \.anyCode, \.transientAmidst,
     ] { self[keyPath: rate] = 0 }
     (witnessExpires, outOfSpace, beyond, refusal, replicas) = (false, false, nil, .nothing, 1)
-    windowSeconds = 3600
+    (windowSeconds, garbageFirst, outageFrom, upgradeAt, othersEvery) = (3600, 0, 0, 0, 0)
   }
 }

@@ -50,7 +50,7 @@ extension World {
     for wait in progress.waits where wait.reason.isEmpty { invariants.violate("weather: a wait for \(wait.subject) gives no reason") }
     if !progress.waits.isEmpty { watch.spokeAt = now }
     let silent = now - max(watch.movedAt, watch.spokeAt)
-    if silent > 12_000 + 2 * weather.slowest {
+    if silent > 12_000 + 6 * weather.slowest {
       invariants.violate("weather: nothing is delivered for \(now - watch.movedAt) ms, \(progress.phase), without a word for \(silent) ms")
     }
     // Bounds.

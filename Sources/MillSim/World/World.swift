@@ -339,7 +339,7 @@ package final class World {
       trace.note("accepted with --accept-loss \(acceptedLosses)")
       restart()
       // What the next checkpoint doesn't cover yet must be understood by the start after.
-      if draws.chance(0.5) { scheduler.after(draws.within(Int64(200)...1500)) { [self] in strike(.kill) } }
+      if draws.chance(0.5) { scheduler.after(draws.within(Int64(200)...1500)) { [self] in killAndRestart() } }
     } else {
       finalStop = stop
     }
@@ -495,6 +495,13 @@ package final class World {
     guard let life else { return }
     trace.hit(.terminate)
     life.terminate()
+  }
+
+  /// Also where no fault comes any more, so that nobody else would start it again.
+  private func killAndRestart() {
+    guard life != nil else { return }
+    crash(.kill, isArmed: false)
+    if !faultsAreOn { restart() }
   }
 
   // A crash comes between two events, or in the midst of what the disk is asked to do.
