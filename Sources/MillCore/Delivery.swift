@@ -107,6 +107,14 @@ enum ExchangeOwner: Hashable {
   case describe, tableLook, startToken, settleTime, settleList, settleKill
   case delivery(BatchNumber, Delivery.Step)
   case pieces(BatchNumber)
+
+  /// Whether a batch or a start goes on with the answer. Looks and probes come again and again, and hide no INSERT that hangs.
+  var isAwaited: Bool {
+    switch self {
+    case .tableLook, .settleTime, .settleList, .settleKill: false
+    default: true
+    }
+  }
 }
 
 extension Core {
@@ -119,7 +127,7 @@ extension Core {
 
   mutating func takeAnswer(_ id: UInt64, _ answer: SinkAnswer) {
     guard let owner = exchanges.removeValue(forKey: id) else { return }
-    exchangesAnswered += 1
+    if owner.isAwaited { exchangesAnswered += 1 }
     switch owner {
     case .describe: takeDescribed(answer)
     case .tableLook: takeTableLook(answer)

@@ -92,7 +92,7 @@ extension Core {
     case .question: asking.isEmpty ? nil : questionsAnswered
     case .replay: phase == .replaying && !isCutting ? epoch : nil
     case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
-    case .answer: exchanges.isEmpty ? nil : exchangesAnswered
+    case .answer: awaitedExchanges == 0 ? nil : exchangesAnswered
     case .dead: deliveries.first { $0.step == .settled }?.batch.number
     case .deadline: deliveries.first { $0.step == .timeForDeath }?.batch.number
     case .queries: deliveries.first { $0.runningQuery != nil }?.batch.number
@@ -106,6 +106,8 @@ extension Core {
     }
   }
 
+  private var awaitedExchanges: Int { exchanges.values.count(where: \.isAwaited) }
+
   private func words(_ wait: LongWait) -> String {
     switch wait {
     case .opening: return "checkpoints and epoch log are read and verified"
@@ -113,7 +115,7 @@ extension Core {
     case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
     case .topicCheck:
       return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"
-    case .answer: return "\(exchanges.count) requests are out, and none is answered"
+    case .answer: return "\(awaitedExchanges) requests are out, and none is answered"
     case .dead:
       let seen = "\(settler.seenMilliseconds / 1000) of \(options.settleMilliseconds / 1000) s so far"
       let runs = settler.runningQuery.map { "; query \($0) still runs and is being killed" } ?? ""

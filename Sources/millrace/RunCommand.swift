@@ -25,16 +25,16 @@ struct RunOptions: Sendable {
 
 /// `millrace run FILE`.
 func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
-  guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   var options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
   options.acceptsDeadLetters = arguments.flag("--accept-dead-letters")
-  options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
   if let text = arguments.all("--wait-at-most").last {
     guard let milliseconds = ScalarText.duration(text), milliseconds > 0 else {
       throw arguments.usage("--wait-at-most \(text): must be a duration, such as 60s or 10m")
     }
     options.waitAtMostMilliseconds = milliseconds
   }
+  guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
+  options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
   return runPipeline(pipeline, options, logger)
 }
 

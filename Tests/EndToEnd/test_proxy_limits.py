@@ -2,7 +2,9 @@
 
 import http.client
 import http.server
+import random
 import re
+import string
 import subprocess
 import threading
 import time
@@ -59,6 +61,11 @@ class Proxy:
         self.server.server_close()
 
 
+def noise(length: int, seed: int) -> str:
+    """What compresses badly: proxies see bodies as they are sent."""
+    return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=length))
+
+
 def through(url, **batch):
     return {"sinks": {"table": {"clickhouse": {"url": url, "batch": batch}}} if batch else {"table": {"clickhouse": {"url": url}}}}
 
@@ -66,10 +73,8 @@ def through(url, **batch):
 @pytest.mark.parametrize("window", [10_000, 0])
 @pytest.mark.parametrize("status, body", [(413, b"<html><title>413 Request Entity Too Large</title></html>"), (400, b"request body too large")])
 def test_a_body_that_is_too_large_is_sent_in_halves_and_the_key_is_named(lab, window, status, body):
-    # What compresses badly: 200 rows of 2 KB.
     topic, limit = lab.topic(1), 64 << 10
-    texts = [bytes((number * 7919 + place * place * 31) % 75 + 48 for place in range(2000)).decode().replace("\\", "_") for number in range(200)]
-    lab.produce(topic, [payload(number, text=text) for number, text in enumerate(texts)])
+    lab.produce(topic, [payload(number, text=noise(2_000, number)) for number in range(200)])
     with Proxy(lab.server.url, lambda length: (status, body) if length > limit else None) as proxy:
         pipeline = lab.pipeline(topic, lab.table(window=window), more=through(proxy.url))
         life = lab.engine(pipeline).run("--until-end", seconds=120)
@@ -84,7 +89,7 @@ def test_a_body_that_is_too_large_is_sent_in_halves_and_the_key_is_named(lab, wi
 
 def test_a_row_that_is_too_large_is_waited_for_with_the_remedy_and_the_limit_raised_lets_it_in(lab):
     topic, limit = lab.topic(1), [3 << 10]
-    lab.produce(topic, [payload(0), payload(1, text="".join(chr(48 + place * place % 75) for place in range(40_000)).replace("\\", "_"))])
+    lab.produce(topic, [payload(0), payload(1, text=noise(40_000, 1))])
     with Proxy(lab.server.url, lambda length: (413, b"too large") if length > limit[0] else None) as proxy:
         pipeline = lab.pipeline(topic, lab.table(), more=through(proxy.url))
         life = lab.engine(pipeline).start()
@@ -123,4 +128,4 @@ def test_brokers_that_are_not_there_end_it_too(lab):
 @pytest.mark.parametrize("value", ["soon", "0s", "5"])
 def test_a_time_to_wait_that_is_none_is_wrong_usage(lab, value):
     done = subprocess.run([lab.binary, "run", "nowhere.yaml", "--wait-at-most", value], capture_output=True, text=True, timeout=30)
-    assert done.returncode in (2, 3), done.stderr
+    assert done.returncode == 2 and "--wait-at-most" in done.stderr, done.stderr

@@ -184,6 +184,32 @@ private struct Doubtful: ~Copyable {
     #expect(lines.contains { $0.contains("waiting for ClickHouse") && $0.contains("may still write") })
   }
 
+  @Test func `an INSERT that hangs is told after ten seconds, although probes are answered meanwhile`() {
+    var doubtful = Doubtful()
+    _ = doubtful.answer(.counted(5))
+    var lines: [String] = []
+    var probes = 0
+    let hanging = asked(doubtful.sealing.seal(batch(2, rows: 5)))
+    #expect(hanging.contains("insert 2"))
+    func isTold(_ waits: [Wait]) -> Bool { waits.contains { $0.reason.contains("requests are out") } }
+    for second in 1...12 {
+      doubtful.sealing.clock += 1000
+      let commands = doubtful.sealing.step(.wake)
+      lines += said(commands)
+      for (what, id) in zip(asked(commands), ids(commands)) where what == "time" {
+        probes += 1
+        lines += said(doubtful.sealing.step(.sink(exchange: id, .unanswered(reason: "too many queries"))))
+      }
+      if second < 10 {
+        let early = isTold(doubtful.sealing.start.core.progress.waits)
+        #expect(!early)
+      }
+    }
+    let late = isTold(doubtful.sealing.start.core.progress.waits)
+    #expect(probes > 5 && late)
+    #expect(lines.contains { $0.contains("waiting for ClickHouse: 1 requests are out") })
+  }
+
   @Test func `no two lives use the same query id, however often a batch is tried`() {
     func attempt(_ commands: [Command]) -> Int {
       for case .exchange(_, .insert(_, let attempt, _, _)) in commands { return attempt }

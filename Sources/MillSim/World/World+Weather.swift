@@ -63,7 +63,7 @@ extension World {
     let most = scenario.unackedBytes + 3 * largest
     if Int(progress.unackedBytes) > most { invariants.violate("weather: \(progress.unackedBytes) bytes are unacked, of at most \(most)") }
     let log = byteCount(below: Job.stateDirectory + "/log")
-    let room = scenario.unackedBytes + 2 * largest + 4 * scenario.segmentBytes
+    let room = scenario.unackedBytes + 2 * largest + 8 * scenario.segmentBytes
     if log > room { invariants.violate("weather: the log has \(log) bytes, of at most \(room)") }
   }
 
