@@ -60,6 +60,8 @@ extension Core {
   }
 
   mutating func beginLive() {
+    // Who was idle in the epochs that were replayed need not be now.
+    for index in partitions.indices { (partitions[index].isIdle, partitions[index].quietMilliseconds) = (false, 0) }
     nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
     phase = .live
     say(.info, "live from epoch \(epoch + 1), delivery mode \(table?.mode.rawValue ?? "")")

@@ -279,7 +279,9 @@ package final class World {
 
   // All that it took until the end was unusable, and is where it belongs.
   private func hasNoRow(_ stop: Stop) -> Bool {
-    stop.message.hasPrefix("no row came of") && (scenario.garbageRate > 0 || scenario.garbageFirst > 0 || scenario.refusal != .nothing)
+    stop.message.hasPrefix("no row came of")
+      && (scenario.garbageRate > 0 || scenario.garbageFirst > 0 || scenario.refusal != .nothing || scenario.aheadRate > 0
+        || scenario.wallJumpEvery > 0)
   }
 
   /// Every record that the run read is in its place, whatever it says of it.
