@@ -257,8 +257,8 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
       let commands = start.look(witness: nil)
       return (stop(commands), commands.compactMap { if case .say(_, let text) = $0 { text } else { nil } })
     }
-    let older = start(7, [7, 7])
-    #expect(older.stop == nil && older.said.contains { $0.contains("epochs up to 2 were recorded by an older release") })
+    let first = start(7, [7, 7])
+    #expect(first.stop == nil && first.said.contains { $0.contains("epochs up to 2 were recorded by an older release") })
     // It was killed before a checkpoint covered them.
     let both = start(7, [7, 7, 8])
     #expect(both.stop == nil && both.said.contains { $0.contains("epochs up to 2 were") })
