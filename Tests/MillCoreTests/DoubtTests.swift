@@ -17,7 +17,6 @@ private func asked(_ commands: [Command]) -> [String] {
     case .kill: return "kill"
     case .describe: return "describe"
     case .greatestToken: return "greatest"
-    default: return "another"
     }
   }
 }
