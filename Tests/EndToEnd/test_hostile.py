@@ -7,7 +7,6 @@ import pty
 import signal
 import subprocess
 import threading
-import time
 import unicodedata
 
 import pytest
@@ -236,23 +235,15 @@ def test_two_signals_at_once_are_one(lab, first, second):
     assert life.wait(60) == 0 and "stopped after a checkpoint" in life.tail(), life.tail()
 
 
-def test_a_later_second_signal_and_sigquit_end_at_once(lab, forged):
-    # A broker that answers nothing more: a stop takes its time.
-    for signals in ([signal.SIGTERM, signal.SIGTERM], [signal.SIGQUIT]):
-        topic, table = lab.topic(1), lab.table()
-        lab.produce(topic, [payload(1)])
-        life = lab.engine(lab.pipeline(topic, table)).start()
-        lab.until(lambda: lab.count(table) == 1, life)
-        if len(signals) == 2:
-            lab.broker.kill()
-        life.signal(signals[0])
-        if len(signals) == 2:
-            time.sleep(1.2)
-            if not life.ended():
-                life.signal(signals[1])
-            lab.broker.start()
-        assert life.wait(60) in ((0, 1) if len(signals) == 2 else (1,)), life.tail()
-        assert len(signals) == 2 or "SIGQUIT: ending at once" in life.tail(), life.tail()
+def test_sigquit_ends_at_once_and_the_next_start_recovers(lab):
+    topic, table = lab.topic(1), lab.table()
+    lab.produce(topic, [payload(1)])
+    engine = lab.engine(lab.pipeline(topic, table))
+    life = engine.start()
+    lab.until(lambda: lab.count(table) == 1, life)
+    life.signal(signal.SIGQUIT)
+    assert life.wait(60) == 1 and "SIGQUIT: ending at once" in life.tail(), life.tail()
+    assert engine.run("--until-end").code == 0 and lab.count(table) == 1
 
 
 # MARK: Files and the environment
