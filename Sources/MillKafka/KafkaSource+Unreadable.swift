@@ -11,7 +11,8 @@ extension KafkaSource {
       guard kept.low <= offset, offset < kept.stableEnd else { return nil }
       let heard = HeardLine()
       let failure = try unreadableFailure(partition, offset) { line in
-        if line.contains(Self.limitName) { heard.text.withLock { $0 = line } }
+        // "Unable to decompress ZSTD (…): output would exceed message.max.bytes (…)", by which receive.message.max.bytes is meant.
+        if line.contains("output would exceed") { heard.text.withLock { $0 = line } }
       }
       guard let failure, let base = failure.offset else { return nil }
       func isWithin(_ place: Int64) throws(KafkaFailure) -> Bool {

@@ -81,7 +81,8 @@ class Request:
 class ForgedBroker:
     """`batches`: (first offset, last offset, bytes) in order. `partitions`: the numbers that the metadata list."""
 
-    APIS = ((18, 0, 0), (3, 0, 2), (2, 1, 1), (1, 4, 4), (10, 0, 0), (9, 1, 1), (8, 2, 2), (32, 0, 0))
+    # Produce is never asked, but tells that batches are of version 2.
+    APIS = ((0, 3, 3), (18, 0, 0), (3, 0, 2), (2, 1, 1), (1, 4, 4), (10, 0, 0), (9, 1, 1), (8, 2, 2), (32, 0, 0))
 
     def __init__(self, topic: str, batches=(), partitions=(0,), low: int = 0, high: int | None = None, cluster: str = "forged"):
         self.topic, self.batches, self.partitions, self.low, self.cluster = topic, list(batches), partitions, low, cluster

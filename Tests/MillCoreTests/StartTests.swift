@@ -267,11 +267,11 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     #expect(start(6, [7]).stop?.rule == "R4" && start(7, [7, 6]).stop?.rule == "R4" && start(nil, [7]).stop?.rule == "R4")
     #expect(start(6, []).stop == nil)
     // A newer release's.
-    var older = Start(planHash: 8)
-    var manifest = older.manifest()
+    var newer = Start(planHash: 8)
+    var manifest = newer.manifest()
     (manifest.plan.hash, manifest.plan.replayVersion) = (9, 3)
-    _ = older.open([FoundCheckpoint(name: "c0", manifest: manifest, problem: nil)], records: [record(1, 9), seal(1)], end: 4)
-    let text = stop(older.look(witness: nil))?.message
+    _ = newer.open([FoundCheckpoint(name: "c0", manifest: manifest, problem: nil)], records: [record(1, 9), seal(1)], end: 4)
+    let text = stop(newer.look(witness: nil))?.message
     #expect(text?.contains("a newer release has recorded (replay version 3, this program has 1)") == true, "\(text ?? "")")
   }
 
