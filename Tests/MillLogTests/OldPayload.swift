@@ -56,8 +56,10 @@ enum OldPayload {
 
   /// What of it a version tells.
   static func known(_ seal: Seal, _ version: UInt8) -> Seal {
-    Seal(
-      epoch: seal.epoch, covered: seal.covered, batches: known(seal.batches, version), counters: version == 1 ? nil : seal.counters)
+    var counters = version == 1 ? nil : seal.counters
+    // Records without a key were duplicates then.
+    counters?.nullKey = 0
+    return Seal(epoch: seal.epoch, covered: seal.covered, batches: known(seal.batches, version), counters: counters)
   }
 
   static func known(_ batches: [SealedBatch], _ version: UInt8) -> [SealedBatch] {
