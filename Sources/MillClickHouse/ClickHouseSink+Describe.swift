@@ -78,7 +78,7 @@ extension ClickHouseSink {
 
   /// Problems quote names and types of the server's: of any length and in any number.
   private static func readable(_ problems: [String]) -> [String] {
-    let count = 20
+    let count = 200
     let more = problems.count > count ? ["and \(problems.count - count) problems more"] : []
     return problems.prefix(count).map { ForeignText.cut($0, to: 4000) } + more
   }

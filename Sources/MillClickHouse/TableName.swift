@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// A table as ClickHouse names it: database and table, each any text.
 package struct TableName: Hashable, Sendable, CustomStringConvertible {
   package var database: String
@@ -43,6 +45,12 @@ package struct TableName: Hashable, Sendable, CustomStringConvertible {
         continue
       }
       guard let escaped = rest.popFirst() else { return nil }
+      if escaped == UInt8(ascii: "x") {
+        guard rest.count >= 2, let byte = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
+        rest.removeFirst(2)
+        bytes.append(byte)
+        continue
+      }
       bytes.append(SQL.unescaped(escaped))
     }
     return nil
@@ -81,6 +89,11 @@ package enum SQL {
     }
   }
 
+  private static func hex(_ byte: UInt8) -> String {
+    let digits = String(byte, radix: 16, uppercase: true)
+    return digits.utf8.count == 1 ? "0" + digits : digits
+  }
+
   private static func quote(_ text: String, with mark: Unicode.Scalar) -> String {
     var quoted = String(mark)
     for scalar in text.unicodeScalars {
@@ -92,6 +105,8 @@ package enum SQL {
       case "\u{8}": quoted += "\\b"
       case "\u{c}": quoted += "\\f"
       case "\0": quoted += "\\0"
+      // What can't be seen would be shown as something else, and an ALTER that is printed must be one that can be copied.
+      case _ where !isHarmless(scalar): for byte in String(scalar).utf8 { quoted += "\\x" + hex(byte) }
       default: quoted.unicodeScalars.append(scalar)
       }
     }

@@ -70,7 +70,7 @@ extension PipelineReader {
 
   private func readReserve(_ section: Section) -> WindowReserve? {
     let setting = Settings.windowReserve
-    guard section.has(setting.key) else { return .auto }
+    guard section.node(setting.key) != nil else { return .auto }
     guard let (_, text) = section.scalar(setting.key, wanted: "auto, unlimited or a number of entries") else { return nil }
     switch text {
     case "auto": return .auto

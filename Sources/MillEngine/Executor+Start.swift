@@ -188,6 +188,7 @@ extension Executor {
   func openState(_ checkpoint: String?, _ start: FlowStart) {
     let parts = parts
     let opening = opening
+    let digests = knownDigests
     let live = parts.stateDirectory + "/live/shard-0"
     let from = checkpoint.map { parts.checkpointDirectory + "/" + $0 + "/shard-0" }
     flow = Flow(parts: parts, start: start)
@@ -198,6 +199,9 @@ extension Executor {
           try parts.disk.removeTree(live)
           try parts.disk.createDirectory(live)
           if let from { try Executor.clone(parts.disk, from + "/store", to: live + "/store") }
+          if from != nil {
+            for name in try parts.disk.list(live + "/store") { try digests.known.expect(parts.disk, live + "/store/" + name) }
+          }
           FaultPoint.hit(.restored)
         }
         let store = try parts.stores.open(live + "/store")

@@ -191,6 +191,7 @@ package final class Executor {
     case .outOfSpace(let path): .outOfSpace(work, place: path)
     case .disk(let error): event(of: error, work)
     case .published(let path): .failed(Stop(.failed, rule: "R14", "\(path) is there already: two processes use one checkpoint directory"))
+    case .changed: .failed(stop(of: RunStoreError.corrupt("\(error)")))
     case .unusablePath(let path, let why): .failed(Stop(.failed, rule: "R14", "checkpoint file \(path): \(why)"))
     }
   }

@@ -220,12 +220,12 @@ def test_an_address_beyond_this_machine_needs_a_token(lab: Lab, few, port):
 
 def test_with_a_token_only_who_bears_it_is_answered_and_it_is_never_said(lab: Lab, few, port):
     pipeline = lab.pipeline(few, lab.table(), more=admin(port, "0.0.0.0", token="${file:token}"))
-    (pipeline.directory / "token").write_text("canary-5521\n")
+    (pipeline.directory / "token").write_text("canary-5521-token\n")
     life = lab.engine(pipeline).start("--log-level", "trace")
-    client = Client(port, "canary-5521")
+    client = Client(port, "canary-5521-token")
     page = lab.until(settled(client, 3), life)
     for path in ("/metrics", "/health", "/health/live", "/", "/none"):
-        for wrong in (None, "canary-5522", "canary-552", "x" * 2000):
+        for wrong in (None, "canary-5522-token", "canary-5521-toke", "x" * 2000):
             status, text = Client(port, wrong).ask(path)
             assert status == 401 and "millrace" not in text, (path, wrong, status)
     assert client.ask("/none")[0] == 404 and client.ask("/health", "POST")[0] == 405

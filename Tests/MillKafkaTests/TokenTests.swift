@@ -33,7 +33,7 @@ func `a token is read with its life`(_ json: String) {
   (200, #"{"access_token":"a b","token_type":"bearer","expires_in":60}"#, "no token"),
   (200, #"{"access_token":"a","token_type":"bearer"}"#, "expires_in is 0"),
   (200, #"{"access_token":"a","token_type":"bearer","expires_in":-5}"#, "expires_in is -5"),
-  (401, #"{"error":"invalid_client","error_description":"wrong\nsecret"}"#, "HTTP 401: invalid_client (wrongsecret)"),
+  (401, #"{"error":"invalid_client","error_description":"wrong\nsecret"}"#, "HTTP 401: invalid_client (wrong\nsecret)"),
   (500, "<html>oops</html>", "HTTP 500"), (302, "", "HTTP 302"),
 ])
 func `an answer without a token says why`(_ status: Int, _ json: String, _ reason: String) {

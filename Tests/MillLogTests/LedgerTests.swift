@@ -100,7 +100,7 @@ private struct Writer {
 
   @Test(arguments: [(3, 64), (100, 500)])
   func `a batch of three partitions takes at most 64 bytes, one of a hundred 500`(_ partitions: Int, _ most: Int) throws {
-    var writer = try Writer(partitions: partitions, segmentByteCount: 200_000)
+    var writer = try Writer(partitions: partitions, segmentByteCount: 50_000)
     for _ in 0..<500 { try writer.writeEpoch() }
     try writer.truncate()
     let bytes = try writer.ledgerFiles().reduce(0) { $0 + (try writer.disk.byteCount($1)) }

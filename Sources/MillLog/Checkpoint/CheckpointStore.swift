@@ -86,6 +86,7 @@ package struct CheckpointStore: Sendable {
     manifest.files = []
     try stored { () throws(DiskError) in try disk.createDirectory(path) }
     try collect(path, relative: "", into: &manifest.files, &known)
+    if let changed = known.changed(manifest.files) { throw .changed(path: path + "/" + changed) }
     FaultPoint.hit(.checkpointFilesSynced)
     try stored { () throws(DiskError) in
       if !mutated(.skipDirectorySync) { try disk.syncDirectory(directory) }

@@ -17,6 +17,8 @@ package struct KnownDigests: Sendable {
 
   private var digests: [Key: FileDigest] = [:]
   private var used: Set<Key> = []
+  /// What the sorted files of the live store hold, by their names: the store writes none of them twice, so that another content is rot.
+  private var contents: [Substring: FileDigest] = [:]
 
   package init() {}
 
@@ -30,6 +32,25 @@ package struct KnownDigests: Sendable {
     let read = try disk.digest(path)
     digests[key] = read
     return read
+  }
+
+  /// Notes a sorted file of the live store as it was cloned from a whole checkpoint; others are left out.
+  package mutating func expect(_ disk: any Disk, _ path: String) throws(DiskError) {
+    guard path.hasSuffix(".sst") else { return }
+    contents[Self.lastComponent(path)] = try digest(disk, path)
+  }
+
+  /// The first of these files that holds something else than it did. Where there is none, they are what is expected from now on.
+  mutating func changed(_ files: [Manifest.File]) -> String? {
+    var found: [Substring: FileDigest] = [:]
+    for file in files where file.path.hasSuffix(".sst") {
+      let name = Self.lastComponent(file.path)
+      let digest = FileDigest(byteCount: file.byteCount, sha256: file.sha256)
+      if let expected = contents[name], expected != digest { return file.path }
+      found[name] = digest
+    }
+    contents = found
+    return nil
   }
 
   /// Forgets what wasn't asked for since the call before.
