@@ -159,7 +159,7 @@ struct HistoryFold: Equatable {
   private(set) var sealed: [Int32: [OffsetRange]] = [:]
   private var unsealed: [Unsealed] = []
   /// Of a seal whose last record hasn't come.
-  private var parts: [HistoryBatch] = []
+  fileprivate var parts: [HistoryBatch] = []
 
   private struct Unsealed: Equatable {
     var through: EpochNumber
