@@ -43,7 +43,7 @@ private struct Newborn: ~Copyable {
     for case .cut(let cut) in commands { intent = cut }
     guard let intent else { return commands }
     epoch = intent.epoch
-    read = intent.ranges.map(\.next)
+    for range in intent.ranges { read[Int(range.partition)] = range.next }
     pendingLetters += bad + late
     var counters = Counters()
     (counters.records, counters.deadLettered, counters.emitted, counters.late) = (count, bad, good, late)
@@ -134,7 +134,8 @@ private func warnings(_ commands: [Command]) -> [String] {
     var newborn = Newborn()
     _ = newborn.take(bad: 3)
     let decided = newborn.start.core.wakeAt
-    #expect(decided == newborn.start.now.monotonicMilliseconds + newborn.clock + 10_000)
+    let due = newborn.start.now.monotonicMilliseconds + newborn.clock + 10_000
+    #expect(decided.map { $0 <= due } == true)
   }
 
   @Test func `asked to stop it leaves without a seal, and says so`() {
@@ -216,7 +217,7 @@ private func warnings(_ commands: [Command]) -> [String] {
     #expect(start.core.wakeAt.map { $0 <= start.now.monotonicMilliseconds + 30_000 } == true)
     #expect(stop(start.core.step(.wake, now: later(start, 29_000))) == nil)
     let found = stop(start.core.step(.wake, now: later(start, 30_000)))
-    #expect(found?.kind == .failed && found?.message.contains("waited 30 s for ClickHouse") == true, "\(found?.message ?? "")")
-    #expect(found?.message.contains("connection refused") == true)
+    #expect(found?.kind == .failed && found?.message.contains("waited 30 s for ") == true, "\(found?.message ?? "")")
+    #expect(found?.message.contains("--wait-at-most") == true)
   }
 }

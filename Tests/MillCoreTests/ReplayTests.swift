@@ -104,7 +104,7 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
     #expect(stop(replaying.step(.stopRequested)) == nil)
     let wakeAt = replaying.start.core.wakeAt
     let clock = replaying.clock
-    #expect(wakeAt == clock + 30_000)
+    #expect(wakeAt.map { $0 <= clock + 30_000 } == true)
     replaying.clock += 29_999
     #expect(stop(replaying.step(.wake)) == nil)
     replaying.clock += 1

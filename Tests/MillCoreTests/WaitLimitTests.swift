@@ -3,7 +3,9 @@ import Testing
 
 @Suite struct WaitLimitTests {
   private func again(_ commands: [Command]) -> [String] {
-    commands.compactMap { if case .say(.warning, let text) = $0, text.hasPrefix("has waited") { text } else { nil } }
+    commands.compactMap {
+      if case .say(.warning, let text) = $0, text.hasPrefix("has waited") && text.contains("for ClickHouse") { text } else { nil }
+    }
   }
 
   @Test func `a wait is told again after a minute, once, and what has lasted ends with a commit`() throws {
