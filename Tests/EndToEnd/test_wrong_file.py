@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 
 import pytest
 
@@ -70,10 +69,8 @@ def test_check_tries_every_partition_and_tells_a_tombstone(lab):
     for partition in range(0, 40, 13):
         lab.produce(topic, [payload(partition)], partition)
     lab.produce(topic, [b""], 39, tombstones=True)
-    begun = time.monotonic()
     said = check(lab, lab.pipeline(topic, lab.table()), 0)
-    assert "4 of the 5 newest records are rows" in said and "1 tombstone: partition 39, offset 0" in said, said
-    assert time.monotonic() - begun < 60
+    assert "4 of the 5 newest records are rows" in said and "1 tombstone: partition 39, offset 1" in said, said
 
 
 @pytest.mark.parametrize("count, partitions, wrong", [(7, 1, WRONG), (2200, 3, WRONG), (40, 4, WRONG_KEY)])
