@@ -48,7 +48,8 @@ def zstd(data: bytes) -> bytes:
 
 
 def text(value: str | None) -> bytes:
-    return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
+    data = None if value is None else value.encode()
+    return struct.pack(">h", -1) if data is None else struct.pack(">h", len(data)) + data
 
 
 class Request:

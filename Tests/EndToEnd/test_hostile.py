@@ -189,7 +189,7 @@ def test_the_live_line_steers_no_terminal_but_by_its_own_erasing(lab, speaker):
 def test_a_refused_records_words_steer_no_terminal(lab):
     topic, table = lab.topic(1), lab.table()
     lab.server.client.execute(f"ALTER TABLE {table} ADD CONSTRAINT good CHECK name != '' AND position(name, 'owned') = 0")
-    lab.produce(topic, [payload(1, name=STEERING)])
+    lab.produce(topic, [payload(1), payload(2, name=STEERING)])
     pipeline = lab.pipeline(topic, table)
     life = lab.engine(pipeline).run("--until-end")
     log = life.log.read_text()
