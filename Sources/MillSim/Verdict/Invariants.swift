@@ -240,7 +240,7 @@ package final class Invariants {
   /// I8: the log is bounded. What is pending when the bound is reached is still sealed, a checkpoint's seal comes with it, and acks go on.
   private func checkHeldLog() {
     let rows = 2 * scenario.batchRows + scenario.epochRows
-    let bound = scenario.unackedBytes + rows * 300 + 8192
+    let bound = scenario.unackedBytes + rows * 300 + 32_768
     // A bisected batch is written once more with each halving.
     guard watch.pieces.isEmpty else { return }
     let held = watch.heldByteCount()

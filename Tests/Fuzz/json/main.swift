@@ -39,7 +39,7 @@ private let others = lasting { DecodedRows(decoder.plan) }
 nonisolated(unsafe) private var slackBytes = SeededRandom(1)
 
 /// Decodes the one record; its buffer is of exactly its size, so that the sanitizer sees a load behind the slack.
-private func decode(_ data: UnsafeRawBufferPointer, into rows: DecodedRows) -> [DecodeFailure] {
+private func decode(_ data: UnsafeRawBufferPointer, by decoder: RecordDecoder, into rows: DecodedRows) -> [DecodeFailure] {
   rows.removeAll()
   var failures: [DecodeFailure] = []
   let buffer = RecordBuffer(nextOffset: 0, capacity: max(data.count, 1))
@@ -54,10 +54,10 @@ private func bytes(_ column: Column) -> [UInt8] {
 }
 
 unsafe runFuzzer(seeds: seeds.map { Array($0.utf8) }) { data in
-  let failures = unsafe decode(data, into: rows)
+  let failures = unsafe decode(data, by: decoder, into: rows)
   demand(rows.rowCount + failures.count == 1, "\(rows.rowCount) rows and \(failures.count) failures of one record")
   // What stands behind a record decides nothing (R3).
-  let again = unsafe decode(data, into: others)
+  let again = unsafe decode(data, by: decoder, into: others)
   demand(again == failures, "\(failures) before other bytes, \(again) before these")
   for (one, other) in zip(rows.block.columns, others.block.columns) {
     demand(bytes(one) == bytes(other), "another \(one.type) before other bytes")
