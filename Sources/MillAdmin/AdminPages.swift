@@ -62,12 +62,7 @@ package struct AdminPages: Sendable {
 
   /// Without a token only this machine is listened to. A page in a browser here can have a name of its own point to it (DNS rebinding), but
   /// not keep that name out of the request.
-  private static func isLoopback(_ host: String) -> Bool {
-    let name = (host.hasSuffix("]") ? host : host.lastIndex(of: ":").map { String(host[..<$0]) } ?? host).lowercased()
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    let isFour = parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-    return name == "localhost" || name == "[::1]" || isFour
-  }
+  private static func isLoopback(_ authority: String) -> Bool { MillBase.isLoopback(host: hostPart(authority.lowercased())) }
 
   /// Compares digests, all of their bytes: how long it takes says nothing about the token.
   private func isAllowed(_ authorization: String?) -> Bool {

@@ -26,8 +26,7 @@ package func harmlessJSON(_ json: String) -> String {
       result.append(scalar)
     } else {
       for unit in String(scalar).utf16 {
-        let digits = String(unit, radix: 16)
-        result.append(contentsOf: ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).unicodeScalars)
+        result.append(contentsOf: ("\\u" + zeroPadded(String(unit, radix: 16), 4)).unicodeScalars)
       }
     }
   }

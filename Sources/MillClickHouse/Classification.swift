@@ -139,7 +139,8 @@ package enum Classification {
   /// As it is told: the server's words cut, and where a right is missing, the statement that gives it.
   private static func withGrant(_ error: ServerError, user: String) -> ServerError {
     let said = ForeignText.cut(error.message)
-    let grant = Right.grant(askedFor: error.message, user: user).map { "; to mend it: \(ForeignText.cut($0))" } ?? ""
+    // A GRANT that was cut is none.
+    let grant = Right.grant(askedFor: error.message, user: user).flatMap { $0.utf8.count <= 4096 ? "; to mend it: \($0)" : nil } ?? ""
     return ServerError(code: error.code, message: said + grant)
   }
 

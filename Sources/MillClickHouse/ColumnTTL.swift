@@ -1,5 +1,3 @@
-internal import MillCore
-
 /// Columns that the server empties some time after their rows were written (R10). Pure.
 enum ColumnTTL {
   /// Without its name, or in another partition by its key, a row counts as missing: it would be inserted again.

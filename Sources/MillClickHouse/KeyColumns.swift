@@ -1,5 +1,3 @@
-internal import MillBase
-
 /// The columns that an expression needs, in the server's own words, as `system.tables.partition_key` has it.
 ///
 /// A column may be used whole or by a subcolumn (`r.null`, `a.size0`, `t.x`, `t.1`, `m.keys`, `j.path`), under names with dots of their own

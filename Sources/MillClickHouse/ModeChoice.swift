@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillCore
 
 /// The part of ``DeliveryChoice`` that weighs engine, window and rights.
@@ -119,16 +120,9 @@ struct ModeChoice {
 
   private mutating func warnPlainPassword() {
     guard !options.password.isEmpty else { return }
-    for url in options.urls where url.hasPrefix("http://") && !Self.isLoopback(url) {
+    for url in options.urls where url.hasPrefix("http://") && !isLoopback(host: hostPart(String(url.dropFirst("http://".count).prefix { $0 != "/" }))) {
       warnings.append("the password of user \(options.user) goes to \(url) unencrypted: use https")
     }
-  }
-
-  private static func isLoopback(_ url: String) -> Bool {
-    let authority = url.dropFirst("http://".count).prefix { $0 != "/" }
-    let host = authority.hasPrefix("[") ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
-    let isNumber = host.allSatisfy { $0 == "." || $0.isASCII && $0.isNumber }
-    return host == "localhost" || host == "::1" || host.hasPrefix("127.") && isNumber
   }
 
   private func engineProblem() -> String? {

@@ -1,3 +1,4 @@
+internal import MillBase
 package import MillLog
 
 /// Puts a statement into an HTTP request: target with parameters and settings, headers, body. Always POST.
@@ -115,6 +116,7 @@ package struct Requests: Sendable {
     [
       ("send_progress_in_http_headers", "0"), ("session_timezone", ""), ("use_query_cache", "0"), ("max_parallel_replicas", "1"),
       ("enable_parallel_replicas", "0"), ("allow_experimental_parallel_reading_from_replicas", "0"), ("limit", "0"), ("offset", "0"),
+      ("extremes", "0"),
     ] + overflowModes.map { ($0, "throw") }
 
   /// Settings of a profile by which DESCRIBE names fewer columns of its own, or more than the table's.
@@ -141,36 +143,8 @@ package struct Requests: Sendable {
       if target.utf8.count > 2 { target += "&" }
       target += name
       target += "="
-      target += Self.percentEncoded(value)
+      target += percentEncoded(value, keeping: "-._~")
     }
     return HTTPRequest(target: target, headers: headers, body: body, timeoutMilliseconds: timeout)
   }
-
-  /// All but letters, digits and `-._~` as %XX.
-  package static func percentEncoded(_ text: String) -> String {
-    if text.utf8.allSatisfy(isPlain) { return text }
-    var encoded: [UInt8] = []
-    encoded.reserveCapacity(text.utf8.count * 2)
-    for byte in text.utf8 {
-      if isPlain(byte) {
-        encoded.append(byte)
-      } else {
-        encoded.append(UInt8(ascii: "%"))
-        encoded.append(digit(byte >> 4))
-        encoded.append(digit(byte & 15))
-      }
-    }
-    return String(decoding: encoded, as: UTF8.self)
-  }
-
-  private static func isPlain(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-      UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
-      true
-    default: false
-    }
-  }
-
-  private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10 }
 }

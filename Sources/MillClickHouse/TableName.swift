@@ -10,7 +10,8 @@ package struct TableName: Hashable, Sendable, CustomStringConvertible {
     self.table = table
   }
 
-  /// `database.table`; a part that isn't a plain word stands in backticks. ``init(_:)`` reads it back.
+  /// `database.table`; a part that isn't a plain word stands in backticks. ``init(_:)`` reads it back. It stands in logs and is compared
+  /// with those of older releases: it never changes.
   package var description: String { "\(Self.readable(database)).\(Self.readable(table))" }
 
   /// Both parts in backticks, as every statement has them.
@@ -25,7 +26,7 @@ package struct TableName: Hashable, Sendable, CustomStringConvertible {
     self.init(database: database, table: table)
   }
 
-  private static func readable(_ part: String) -> String { SQL.isPlainWord(part) ? part : SQL.name(part) }
+  private static func readable(_ part: String) -> String { SQL.isPlainWord(part) ? part : SQL.quote(part, with: "`", showsBytes: false) }
 
   private static func part(_ rest: inout ArraySlice<UInt8>) -> String? {
     var bytes: [UInt8] = []
@@ -45,12 +46,6 @@ package struct TableName: Hashable, Sendable, CustomStringConvertible {
         continue
       }
       guard let escaped = rest.popFirst() else { return nil }
-      if escaped == UInt8(ascii: "x") {
-        guard rest.count >= 2, let byte = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
-        rest.removeFirst(2)
-        bytes.append(byte)
-        continue
-      }
       bytes.append(SQL.unescaped(escaped))
     }
     return nil
@@ -89,12 +84,8 @@ package enum SQL {
     }
   }
 
-  private static func hex(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16, uppercase: true)
-    return digits.utf8.count == 1 ? "0" + digits : digits
-  }
-
-  private static func quote(_ text: String, with mark: Unicode.Scalar) -> String {
+  /// `showsBytes`: what can't be seen stands as `\xHH`.
+  fileprivate static func quote(_ text: String, with mark: Unicode.Scalar, showsBytes: Bool = true) -> String {
     var quoted = String(mark)
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -106,7 +97,8 @@ package enum SQL {
       case "\u{c}": quoted += "\\f"
       case "\0": quoted += "\\0"
       // What can't be seen would be shown as something else, and an ALTER that is printed must be one that can be copied.
-      case _ where !isHarmless(scalar): for byte in String(scalar).utf8 { quoted += "\\x" + hex(byte) }
+      case _ where showsBytes && !isHarmless(scalar):
+        for byte in String(scalar).utf8 { quoted += "\\x" + zeroPadded(String(byte, radix: 16, uppercase: true), 2) }
       default: quoted.unicodeScalars.append(scalar)
       }
     }

@@ -1,3 +1,5 @@
+internal import MillBase
+
 /// Whether a pipeline's Kafka properties fit together: what is encrypted, who one is, and that nothing falls back to plaintext silently.
 struct KafkaSecurity {
   struct Property {
@@ -35,7 +37,7 @@ struct KafkaSecurity {
 
   private func first(_ prefix: String) -> String? { properties.keys.filter { $0.hasPrefix(prefix) }.min() }
 
-  private var isLoopback: Bool { brokers.allSatisfy { MillConfig.isLoopback(host: hostPart($0)) } }
+  private var isLoopback: Bool { brokers.allSatisfy { MillBase.isLoopback(host: hostPart($0)) } }
 
   private var mechanism: String? { text("sasl.mechanism") ?? text("sasl.mechanisms") }
 
@@ -55,7 +57,7 @@ struct KafkaSecurity {
           "security.protocol", "\(ssl) is set, but without security.protocol librdkafka connects in plaintext", "ssl")
       }
       guard !isLoopback, !brokers.isEmpty else { return }
-      let far = brokers.first { !MillConfig.isLoopback(host: hostPart($0)) } ?? ""
+      let far = brokers.first { !MillBase.isLoopback(host: hostPart($0)) } ?? ""
       return report(
         "security.protocol", "\(far) is another machine, and nothing says how to talk to it",
         "set security.protocol to ssl or sasl_ssl; plaintext, where the network is trusted, must be written too")
@@ -159,7 +161,7 @@ struct KafkaSecurity {
     guard let scheme, !hostPart(String(authority)).isEmpty, !authority.contains("@"), port.map(isPort) ?? true,
       url.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value < 0x7f })
     else { return report(name, "this is no address of a token endpoint", "https://HOST/PATH, without user and password") }
-    if scheme == "http://", !MillConfig.isLoopback(host: hostPart(String(authority))) {
+    if scheme == "http://", !MillBase.isLoopback(host: hostPart(String(authority))) {
       report(name, "the client's secret would go over the network unencrypted", "https://... (http is for loopback only)")
     }
   }
@@ -182,17 +184,4 @@ struct KafkaSecurity {
     }
     return extensions
   }
-}
-
-/// `host` of `host`, `host:port` or `[address]:port`.
-func hostPart(_ authority: String) -> String {
-  if authority.hasPrefix("[") { return String(authority.dropFirst().prefix { $0 != "]" }) }
-  return String(authority.prefix { $0 != ":" })
-}
-
-/// Whether `host` is this machine whatever the network does: `localhost`, 127.0.0.0/8, ::1. For `a.localhost` glibc asks the network.
-func isLoopback(host: String) -> Bool {
-  if host == "localhost" || host == "::1" { return true }
-  let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-  return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
 }

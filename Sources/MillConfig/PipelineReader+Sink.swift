@@ -70,12 +70,18 @@ extension PipelineReader {
 
   private func readReserve(_ section: Section) -> WindowReserve? {
     let setting = Settings.windowReserve
+    let wanted = "auto, unlimited or a whole number from \(setting.range.lowerBound) to \(setting.range.upperBound)"
     guard section.node(setting.key) != nil else { return .auto }
-    guard let (_, text) = section.scalar(setting.key, wanted: "auto, unlimited or a number of entries") else { return nil }
+    guard let (node, text) = section.scalar(setting.key, wanted: wanted) else { return nil }
     switch text {
     case "auto": return .auto
     case "unlimited": return .unlimited
-    default: return section.count(setting).map { .entries($0) }
+    default:
+      if let number = plainInteger(text), setting.range.contains(number) { return .entries(number) }
+      problems.add(
+        node, section.child(setting.key), isInteger(text) ? "this is out of range" : "this is neither auto, unlimited nor a whole number",
+        remedy: wanted, nearest: nearestKnown(to: text, among: ["auto", "unlimited"]))
+      return nil
     }
   }
 

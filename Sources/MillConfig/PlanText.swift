@@ -65,11 +65,7 @@ package func zoneNotes(_ pipeline: Pipeline) -> String {
 }
 
 /// FNV-1a, 64 bits, of a plan's text: what intents carry.
-package func planHash(_ text: String) -> UInt64 {
-  var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-  for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-  return hash
-}
+package func planHash(_ text: String) -> UInt64 { fnv1a(text.utf8) }
 
 private func text(_ start: StartPosition) -> String {
   switch start {

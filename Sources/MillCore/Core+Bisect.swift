@@ -167,7 +167,7 @@ extension Core {
     }
     // It was counted before it was retired, and none of its rows is there.
     settleDoubt(deliveries[index])
-    held.changed()
+    held.sealed(byteCount: retire.replacements.reduce(0) { $0 &+ $1.byteCount })
     deliveries.remove(at: index)
     sealedUnackedBytes -= min(sealedUnackedBytes, batch.byteCount)
     var next = index

@@ -147,8 +147,8 @@ extension Core {
       table = facts
       sinkIsBack()
     case .unfit(let problems):
-      let text = problems.joined(separator: "\n  ")
-      end(Stop(phase == .looking ? .invalidPipeline : .promise, rule: "R6", "the table can't be used as the pipeline asks:\n  \(text)"))
+      let text = problems.joined(separator: "; ")
+      end(Stop(phase == .looking ? .invalidPipeline : .promise, rule: "R6", "the table can't be used as the pipeline asks: \(text)"))
     case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
     case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
       sinkTrouble(reason)

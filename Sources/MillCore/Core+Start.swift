@@ -146,6 +146,7 @@ extension Core {
 
   /// Unacked batches, batch numbers, intents to replay, by what the log says after the checkpoint's position.
   private mutating func readLog(_ log: FoundLog, _ manifest: Manifest) {
+    cutBefore = log.cutEnds
     var intents: [EpochNumber: Intent] = [:]
     var live: [Destination: [BatchNumber: FoundBatch]] = [.table: [:], .deadLetters: [:]]
     let listed = Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) })

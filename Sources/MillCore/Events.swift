@@ -100,16 +100,19 @@ package struct FoundLog: Sendable {
   package var sealed: [LogPosition: LogContents.Sealed]
   /// Of all records of the log.
   package var byteCount: UInt64
+  /// Where the intents end, those that aren't in ``records`` too, by partition.
+  package var cutEnds: [Int32: Int64]
 
   package init(
     first: LogPosition, end: LogPosition, records: [(position: LogPosition, record: LogRecord)],
-    sealed: [LogPosition: LogContents.Sealed] = [:], byteCount: UInt64 = 0
+    sealed: [LogPosition: LogContents.Sealed] = [:], byteCount: UInt64 = 0, cutEnds: [Int32: Int64] = [:]
   ) {
     self.first = first
     self.end = end
     self.records = records
     self.sealed = sealed
     self.byteCount = byteCount
+    self.cutEnds = cutEnds
   }
 }
 

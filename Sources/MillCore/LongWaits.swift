@@ -69,7 +69,8 @@ extension Core {
   /// The next moment at which one of them becomes worth telling.
   var longWaitDueAt: Int64? {
     guard !isCutting, phase != .stopped else { return nil }
-    return longWaits.lasting.values.filter { $0.told == nil }.map { $0.since.monotonicMilliseconds + Self.longMilliseconds }.min()
+    let untold = longWaits.lasting.values.lazy.filter { $0.told == nil }
+    return untold.map { $0.since.monotonicMilliseconds + Self.longMilliseconds }.min()
   }
 
   /// The one of this subject that has lasted longest.
@@ -93,9 +94,9 @@ extension Core {
     case .replay: phase == .replaying && !isCutting ? epoch : nil
     case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
     case .answer: awaitedExchanges == 0 ? nil : exchangesAnswered
-    case .dead: deliveries.first { $0.step == .settled }?.batch.number
-    case .deadline: deliveries.first { $0.step == .timeForDeath }?.batch.number
-    case .queries: deliveries.first { $0.runningQuery != nil }?.batch.number
+    case .dead: begun.first { $0.step == .settled }?.batch.number
+    case .deadline: begun.first { $0.step == .timeForDeath }?.batch.number
+    case .queries: begun.first { $0.runningQuery != nil }?.batch.number
     case .window: heldByWindow
     case .unacked: phase == .live && hold == .unacked ? batches[0].acked.batches : nil
     case .seal: isSealing && sealRetryAt == nil ? logEnd : nil
@@ -105,6 +106,9 @@ extension Core {
     case .deadLetters: deadLetters.isWriting ? deadLetters.waiting.first?.batch.number : nil
     }
   }
+
+  /// Those that may be waited for; of an outage tens of thousands more may stand behind them, which nobody has begun with.
+  private var begun: some Sequence<Delivery> { deliveries.lazy.prefix { $0.isBegun || $0.isPiece } }
 
   private var awaitedExchanges: Int { exchanges.values.count(where: \.isAwaited) }
 
@@ -130,7 +134,11 @@ extension Core {
     case .window:
       return
         "batch \(token { $0.batch.number == heldByWindow }) is unsettled; newer ones wait, since they could push its token out of the table's deduplication window of \(table?.window ?? 0)"
-    case .unacked: return "\(options.unackedMaxBytes) bytes of sealed rows wait for ClickHouse (log.unacked_max): the source is not read"
+    case .unacked:
+      let count = deliveries.count + deadLetters.waiting.count
+      return count >= Self.unackedBatchesMax
+        ? "\(count) batches are not acked, as many as may be: the source is not read"
+        : "the epoch log has \(options.unackedMaxBytes) bytes since the oldest batch that is not acked (log.unacked_max): the source is not read"
     case .seal: return "rows of epoch \(epoch) are written to the epoch log"
     case .sync: return "the epoch log is synced"
     case .state: return "a full table of keys is written to the state"

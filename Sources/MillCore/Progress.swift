@@ -73,7 +73,12 @@ package struct Progress: Sendable {
   package var deadLetterMaxBytes: UInt64
 
   /// Records between what was read and the last stable offsets last heard of.
-  package var lag: Int64 { partitions.reduce(0) { $0 + $1.lag } }
+  package var lag: Int64 {
+    partitions.reduce(0) {
+      let (sum, isTooMuch) = $0.addingReportingOverflow($1.lag)
+      return isTooMuch ? .max : sum
+    }
+  }
   package var unackedBatches: UInt64 { batches.reduce(0) { $0 + $1.unacked.batches } }
   package var unackedBytes: UInt64 { batches.reduce(0) { $0 + $1.unacked.bytes } }
   package var isLive: Bool { phase == .running }

@@ -85,13 +85,20 @@ extension Executor {
   /// Other pipelines may have files in the same directory: their names begin with other letters.
   func measureDeadLetters() {
     let (disk, directory, prefix) = (parts.disk, parts.deadLetterDirectory, "\(parts.core.pipeline)-mr-")
+    // Behind it the lineage, 16 digits, and the destination: other pipelines' names may go on from this one's.
+    @Sendable func isOurs(_ name: String) -> Bool {
+      name.hasPrefix(prefix) && name.dropFirst(prefix.count + 16).hasPrefix("-dead-letters-")
+    }
     lanes.run(.delivery) {
       var byteCount: UInt64 = 0
       if disk.exists(directory) {
         do throws(DiskError) {
-          for name in try disk.list(directory) where name.hasPrefix(prefix) {
-            // Somebody may remove one meanwhile.
-            byteCount += UInt64((try? disk.byteCount("\(directory)/\(name)")) ?? 0)
+          for name in try disk.list(directory) where isOurs(name) {
+            do throws(DiskError) {
+              byteCount += UInt64(try disk.byteCount("\(directory)/\(name)"))
+            } catch .notFound {
+              // Somebody has removed it meanwhile.
+            }
           }
         } catch {
           return Executor.event(of: error, .deadLetters)

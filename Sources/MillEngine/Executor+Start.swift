@@ -16,6 +16,8 @@ final class Opening: @unchecked Sendable {
   var state: OpenState?
   /// Names of checkpoints that did not verify: not retained ones (R16), so that a new one may take their place.
   var damaged: Set<String> = []
+  /// Of each whole checkpoint, by its name.
+  var files: [String: [Manifest.File]] = [:]
 }
 
 /// A state that has been cloned from a checkpoint and opened.
@@ -77,7 +79,9 @@ extension Executor {
       }
       for checkpoint in listed {
         switch checkpoint.state {
-        case .valid(let manifest): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: manifest, problem: nil))
+        case .valid(let manifest):
+          opening.files["\(checkpoint.id)"] = manifest.files
+          found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: manifest, problem: nil))
         case .invalid(let why): found.append(FoundCheckpoint(name: "\(checkpoint.id)", manifest: nil, problem: why))
         case .newerVersion(let version, let supported):
           return .failed(
@@ -125,8 +129,9 @@ extension Executor {
         "\(parts.stateDirectory) has the state of pipeline \"\(manifest.pipeline)\", this file is \"\(parts.core.pipeline)\": give each pipeline a state.path and a checkpoint.location of its own"
       )
     }
-    // Where no row was ever sealed no key is remembered either.
-    if manifest.nextBatchNumbers[0] > 1, let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
+    // Where no row was ever sealed no key is remembered either, but for rows that were sealed behind the checkpoint's position.
+    let remembersKeys = manifest.nextBatchNumbers[0] > 1 || manifest.files.contains { $0.path.hasSuffix(".sst") }
+    if remembersKeys, let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
       return Stop(
         .promise, rule: "R4",
         "the keys remembered in \(parts.stateDirectory) were made otherwise: \(change). Put the file back as it was, or begin anew: another pipeline name, state.path, checkpoint.location and table"
@@ -189,6 +194,7 @@ extension Executor {
     let parts = parts
     let opening = opening
     let digests = knownDigests
+    let expected = checkpoint.flatMap { opening.files[$0] } ?? []
     let live = parts.stateDirectory + "/live/shard-0"
     let from = checkpoint.map { parts.checkpointDirectory + "/" + $0 + "/shard-0" }
     flow = Flow(parts: parts, start: start)
@@ -199,9 +205,7 @@ extension Executor {
           try parts.disk.removeTree(live)
           try parts.disk.createDirectory(live)
           if let from { try Executor.clone(parts.disk, from + "/store", to: live + "/store") }
-          if from != nil {
-            for name in try parts.disk.list(live + "/store") { try digests.known.expect(parts.disk, live + "/store/" + name) }
-          }
+          digests.known.expect(expected)
           FaultPoint.hit(.restored)
         }
         let store = try parts.stores.open(live + "/store")
@@ -256,7 +260,7 @@ extension Executor {
       first: contents.firstPosition, end: contents.end,
       records: contents.entries.compactMap { entry in
         if case .record(let record) = entry.item { (position: entry.position, record: record) } else { nil }
-      }, sealed: contents.sealed, byteCount: contents.byteCount)
+      }, sealed: contents.sealed, byteCount: contents.byteCount, cutEnds: contents.cutEnds)
   }
 
   // MARK: - The source's questions

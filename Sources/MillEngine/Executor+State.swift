@@ -20,7 +20,7 @@ final class Flushed: Sendable {
 
 /// Digests of files that checkpoints of this process have published. State lane only.
 ///
-/// Not those of earlier processes: after a fall back to an older checkpoint a new file can have the name and size of a newer one's.
+/// Not those of earlier processes: an inode's number may be another file's by now.
 final class PublishedDigests: @unchecked Sendable {
   var known = KnownDigests()
 }

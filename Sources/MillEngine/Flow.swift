@@ -129,7 +129,7 @@ final class Flow {
       let buffer = buffers[Int(range.partition)]
       let count = buffer.count(before: range.next)
       outcome.counters.records += UInt64(count)
-      outcome.counters.bytes += UInt64(buffer.byteCount(ofFirst: count))
+      outcome.counters.bytes += UInt64(buffer.wholeByteCount(ofFirst: count))
       var taken = 0
       while taken < count {
         let (some, isFull) = pieceRoom.take(buffer, skipping: taken, limit: min(count - taken, Self.pieceRowCount - decoded.rowCount))
@@ -295,7 +295,7 @@ private struct PieceRoom {
   mutating func take(_ buffer: RecordBuffer, skipping skipped: Int, limit: Int) -> (count: Int, isFull: Bool) {
     guard let bound else { return (limit, false) }
     let count = max(1, bound.fitting(buffer, skipping: skipped, limit: limit, byteCount: byteCount))
-    let taken = buffer.byteCount(ofFirst: skipped + count) - buffer.byteCount(ofFirst: skipped)
+    let taken = buffer.boundedByteCount(skipping: skipped, first: count)
     byteCount -= bound.rowByteCount(recordCount: count, byteCount: taken)
     return (count, count < limit || byteCount <= 0)
   }

@@ -135,13 +135,14 @@ package struct StateDirectories {
       let path = directory + "/" + name
       // Another of the three lies there, or on the way.
       if [state, checkpoints, deadLetters].contains(where: { $0 == path || $0.hasPrefix(path + "/") }) { continue }
+      let isDirectory = try disk.status(path, following: false).kind == .directory
       switch name {
-      case Self.lock where isState: continue
-      case "log" where isState:
+      case Self.lock where isState && !isDirectory: continue
+      case "log" where isState && isDirectory:
         if let found = try names(path).first(where: { !EpochLog.isOwn($0) }) { return "log/\(found)" }
-      case "ledger" where isState:
+      case "ledger" where isState && isDirectory:
         if let found = try names(path).first(where: { !HistoryReader.isLedgerFile($0) }) { return "ledger/\(found)" }
-      case "live" where isState:
+      case "live" where isState && isDirectory:
         if let found = try names(path).first(where: { $0 != "shard-0" }) { return "live/\(found)" }
         if let found = try names(path + "/shard-0").first { return "live/shard-0/\(found)" }
       default:
@@ -160,6 +161,9 @@ package struct StateDirectories {
     }
   }
 
-  /// Of a directory that may not be there.
-  private func names(_ directory: String) throws(DiskError) -> [String] { try exists(directory) ? disk.list(directory) : [] }
+  /// Of a directory that may not be there, or be something else.
+  private func names(_ directory: String) throws(DiskError) -> [String] {
+    guard try exists(directory), try disk.status(directory, following: true).kind == .directory else { return [] }
+    return try disk.list(directory)
+  }
 }

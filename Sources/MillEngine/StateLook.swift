@@ -28,12 +28,13 @@ package final class StateLook {
   private let disk: any Disk
   private let directory: String
 
-  /// - Parameter name: of the clone's directory beside the checkpoints; the next start of the pipeline removes what a crash leaves of it.
+  /// - Parameter name: of the clone's directory beside the checkpoints (``CheckpointStore/lookName(process:)``); the next start of the
+  ///   pipeline removes what a crash leaves of it.
   package static func open(
     _ disk: any Disk, checkpoints directory: String, pipeline: String, plan: DeduplicatePlan, stores: RocksDBStoreOpener, name: String
   ) throws(StateLookError) -> StateLook {
     let checkpoints = CheckpointStore(disk, directory: directory)
-    let clone = directory + "/" + name + ".tmp"
+    let clone = directory + "/" + name
     // A running pipeline removes old checkpoints, and publishes new ones, while they are read.
     for _ in 0..<5 {
       var problems: [String] = []

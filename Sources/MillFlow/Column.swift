@@ -81,10 +81,12 @@ extension DataType {
   }
 
   package func removeAll() {
+    composedCount = 0
+    // Emptied already: nothing tells how much of the columns' memory is used.
+    guard rowCount > 0 else { return }
     for column in columns { column.removeAll() }
     originPartitions.count = 0
     originOffsets.count = 0
     rowCount = 0
-    composedCount = 0
   }
 }

@@ -11,7 +11,7 @@ extension DecodeFailure {
   /// Nil where none is known.
   package func remedy(_ plan: SourcePlan, _ buffer: RecordBuffer) -> String? {
     if field < 0, let framing = framing(buffer) { return framing }
-    return reason.remedy(field < 0 ? nil : plan.fields[field])
+    return reason.remedy(field < 0 ? nil : plan.fields[field], takesNull: field != plan.eventTime?.fieldIndex)
   }
 
   /// Serializers of a schema registry write a zero byte and the schema's number before the value.
@@ -27,8 +27,10 @@ extension DecodeFailure {
 }
 
 extension DecodeReason {
-  /// `field`: the one that is to blame; nil: the record as a whole.
-  package func remedy(_ field: FieldPlan?) -> String? {
+  /// - Parameters:
+  ///   - field: the one that is to blame; nil: the record as a whole.
+  ///   - takesNull: false of one that must not be NULL, such as the event time.
+  package func remedy(_ field: FieldPlan?, takesNull: Bool = true) -> String? {
     switch self {
     case .tombstone, .emptyPayload: return "on_error: skip passes over all records that can't be decoded"
     case .tooLarge: return "max_record_bytes of the source bounds it, up to 256MiB"
@@ -36,18 +38,20 @@ extension DecodeReason {
       return "the value of each record must be one JSON object; is this the right topic?"
     case .missingField:
       guard let field else { return nil }
-      return
-        "from: names where it stands; default: fills it in\(field.type.isNullable ? "" : "; Nullable(\(field.type)) takes its absence")"
+      let absence = takesNull ? field.type.takingNull.map { "; \($0) takes its absence" } : nil
+      return "from: names where it stands; default: fills it in" + (absence ?? "")
     case .wrongType: return field.map { wrongType($0.type.base) }
     case .notANumber: return "String takes any text"
     case .outOfRange: return "a wider type, or String with coerce: true"
     case .losesDigits:
       guard let type = field?.type.leaf else { return nil }
-      return isTime(type) ? "truncate: true cuts them off" : "a type with more digits, or String with coerce: true"
+      return type.isTime ? "truncate: true cuts them off" : "a type with more digits, or String with coerce: true"
     case .unknownName: return "add the name to the Enum, or take String"
     case .nullItem: return "make what stands in it Nullable"
     case .invalidDate: return "format: unix_s, unix_ms, unix_us or unix_ns for numbers, or String"
-    case .aheadOfTimestamp, .aheadOfClock: return "event_time.max_ahead bounds it"
+    case .aheadOfTimestamp: return "mend the producer's clock, or what it writes as the time; event_time.max_ahead allows more"
+    case .aheadOfClock:
+      return "mend the producer's clock, or this machine's where nearly all records are so; event_time.max_ahead allows more"
     case .invalidUUID, .invalidIP: return "String takes any text"
     default: return nil
     }
@@ -55,14 +59,18 @@ extension DecodeReason {
 
   private func wrongType(_ type: DataType) -> String {
     if type == .string { return "coerce: true keeps its text" }
-    if isTime(type) { return "format: unix_s, unix_ms, unix_us or unix_ns takes numbers" }
+    if type.isTime { return "format: unix_s, unix_ms, unix_us or unix_ns takes numbers" }
     return "a type that takes it, or String with coerce: true"
   }
+}
 
-  private func isTime(_ type: DataType) -> Bool {
-    switch type {
-    case .date, .date32, .dateTime, .dateTime64: true
-    default: false
+extension DataType {
+  /// The type that takes NULL too; nil where ClickHouse has none.
+  fileprivate var takingNull: DataType? {
+    switch self {
+    case .array, .map, .nullable: nil
+    case .lowCardinality(let inner): .lowCardinality(.nullable(inner))
+    default: .nullable(self)
     }
   }
 }

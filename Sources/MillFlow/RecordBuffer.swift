@@ -62,6 +62,8 @@ package struct RecordEntry: Sendable {
     var endOffset: Int64 = -1
     /// Of records that weren't taken whole; emptied with the entries.
     var cuts: [RecordCut] = []
+    /// Some record is beyond the limits and was taken whole; of the entries since they were last emptied.
+    var hasOversized = false
   }
 
   /// All records since the memory was last emptied.
@@ -101,6 +103,30 @@ package struct RecordEntry: Sendable {
     return count == 0 ? 0 : (end < entries.count ? entries[end].start : unsafe state.pointee.used) - entries[head].start
   }
 
+  /// Bytes of `count` records not yet processed, from the one at `skipped` on. Of one beyond the limits only what its dead letter holds
+  /// counts, whether it was taken whole or not: what is reckoned from this is the same in a replay.
+  package func boundedByteCount(skipping skipped: Int, first count: Int) -> Int {
+    var sum = byteCount(ofFirst: skipped + count) - byteCount(ofFirst: skipped)
+    guard unsafe state.pointee.hasOversized, let most = memory.limits?.letterByteCountMax else { return sum }
+    for entry in entries[(head + skipped)..<(head + skipped + count)] where entry.cut == RecordEntry.oversized {
+      let (key, payload) = (Int(max(entry.keyByteCount, 0)), Int(max(entry.payloadByteCount, 0)))
+      sum += min(key, most) + min(payload, most) - key - payload - Int(entry.headersByteCount)
+    }
+    return sum
+  }
+
+  /// Bytes of the first `count` records not yet processed as they stand in Kafka, also of those that weren't taken whole.
+  package func wholeByteCount(ofFirst count: Int) -> Int {
+    var sum = byteCount(ofFirst: count)
+    guard unsafe !state.pointee.cuts.isEmpty else { return sum }
+    for entry in entries[head..<(head + count)] where entry.cut >= 0 {
+      let whole = wholeByteCounts(of: entry)
+      sum += Int(max(whole.key, 0)) + Int(max(whole.payload, 0)) + Int(whole.headers)
+      sum -= Int(max(entry.keyByteCount, 0)) + Int(max(entry.payloadByteCount, 0))
+    }
+    return sum
+  }
+
   /// Appends one record; `offset` must be at least ``nextOffset``. Null key or payload: a nil `baseAddress` is empty, pass nil for null.
   ///
   /// Of one beyond the memory's limits only as much is copied as its dead letter will hold.
@@ -125,7 +151,10 @@ package struct RecordEntry: Sendable {
       RecordEntry(
         offset: offset, timestamp: timestamp, start: start, keyByteCount: keyByteCount, payloadByteCount: payloadByteCount,
         headersByteCount: Int32(headers?.count ?? 0), digest: digest))
-    if total > recordByteCountMax { unsafe state.pointee.block.entries[entries.count - 1].cut = RecordEntry.oversized }
+    if total > recordByteCountMax {
+      unsafe state.pointee.block.entries[entries.count - 1].cut = RecordEntry.oversized
+      unsafe state.pointee.hasOversized = true
+    }
     unsafe state.pointee.nextOffset = offset + 1
   }
 
@@ -195,6 +224,7 @@ package struct RecordEntry: Sendable {
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = 0
     if unsafe !state.pointee.cuts.isEmpty { unsafe state.pointee.cuts = [] }
+    unsafe state.pointee.hasOversized = false
     replaceBlock(RecordMemory.Block(capacity: 0))
   }
 
@@ -226,10 +256,16 @@ package struct RecordEntry: Sendable {
     let live = unsafe state.pointee.used - from
     var block = memory.take(max(live + count, live * 2))
     unsafe block.bytes.copyMemory(from: state.pointee.block.bytes + from, byteCount: live)
+    var kept: [RecordCut] = []
     for var entry in entries[head...] {
       entry.start -= from
+      if entry.cut >= 0 {
+        kept.append(cuts[Int(entry.cut)])
+        entry.cut = Int32(kept.count - 1)
+      }
       block.entries.append(entry)
     }
+    unsafe state.pointee.cuts = kept
     replaceBlock(block)
     unsafe state.pointee.head = 0
     unsafe state.pointee.used = live

@@ -127,6 +127,7 @@ internal import MillBase
       for index in head..<(head + count) {
         let entry = unsafe entries[index]
         var field = -1
+        let composedBefore = room.count
         do throws(DecodeFault) {
           // An older release's plan has no limits, and what was taken whole is read by it.
           if entry.cut != RecordEntry.whole, isLimited || entry.cut >= 0 { throw DecodeFault(reason: .tooLarge, position: 0) }
@@ -147,6 +148,7 @@ internal import MillBase
           unsafe indexes[row] = UInt32(truncatingIfNeeded: index)
           row &+= 1
         } catch {
+          room.count = composedBefore
           for field in 0..<fieldCount { unsafe writers[field].rollBack(to: row) }
           unsafe failures.append(failure(error, entryIndex: index, field: field, entry, bytes, buffer))
         }

@@ -50,9 +50,8 @@ package struct RowBound: Hashable, Sendable {
   /// How many of `limit` records not yet processed, from the one at `skipped` on, fit in so many bytes of rows, and four times as many of
   /// dead letters.
   package func fitting(_ buffer: RecordBuffer, skipping skipped: Int = 0, limit: Int, byteCount: Int) -> Int {
-    let before = buffer.byteCount(ofFirst: skipped)
     func fits(_ count: Int) -> Bool {
-      let taken = buffer.byteCount(ofFirst: skipped + count) - before
+      let taken = buffer.boundedByteCount(skipping: skipped, first: count)
       return rowByteCount(recordCount: count, byteCount: taken) <= byteCount
         && letterByteCount(recordCount: count, byteCount: taken) / 4 <= byteCount
     }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MillBase
 
 /// Why a zone's rules can't be had.
 package struct ZoneProblem: Error, Hashable, Sendable {
@@ -29,13 +30,7 @@ package struct ZoneRules: Hashable, Sendable {
   /// Differs where the rules do: FNV-1a, 64 bits, over all of them. 0 for a zone that is UTC.
   package var fingerprint: UInt64 {
     guard !starts.isEmpty || offsets != [0] else { return 0 }
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for value in starts + offsets.map(Int64.init) {
-      for shift in stride(from: 0, to: 64, by: 8) {
-        hash = (hash ^ UInt64(truncatingIfNeeded: (value >> shift) & 0xff)) &* 0x0000_0100_0000_01b3
-      }
-    }
-    return hash
+    return fnv1a((starts + offsets.map(Int64.init)).flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } })
   }
 
   /// The rules of a zone by its name in the tz database; `UTC` needs no file.

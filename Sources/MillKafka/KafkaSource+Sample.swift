@@ -17,12 +17,13 @@ extension KafkaSource {
   ///
   /// - Parameters:
   ///   - bounds: index: partition, as ``describe()`` gave them. Where records are aborted or compacted away fewer are found.
+  ///   - limits: of the file: what it makes of larger records.
   ///   - recordCountMax: of each partition.
   package func sample(
-    _ bounds: [PartitionBounds], recordCountMax: Int, byteCountMax: Int = 64 << 20, milliseconds: Int = 10_000
+    _ bounds: [PartitionBounds], limits: RecordLimits?, recordCountMax: Int, byteCountMax: Int = 64 << 20, milliseconds: Int = 10_000
   ) throws(SourceError) -> TopicSample {
     let offsets = bounds.map { $0.stableEnd > $0.low ? max($0.low, $0.stableEnd - Int64(recordCountMax)) : nil }
-    let memory = RecordMemory()
+    let memory = RecordMemory(limits: limits)
     var sample = TopicSample(buffers: zip(offsets, bounds).map { RecordBuffer(nextOffset: $0 ?? $1.low, memory: memory) })
     var open = Set(offsets.indices.filter { offsets[$0] != nil })
     guard !open.isEmpty else { return sample }
@@ -36,7 +37,16 @@ extension KafkaSource {
         // Few at a time: what is taken in one go is beyond the bound on bytes.
         _ = queue.take(limit: 16, timeoutMilliseconds: 100) { record in
           let partition = Int(record.partition)
-          guard open.contains(partition), record.offset >= sample.buffers[partition].nextOffset else { return }
+          guard open.contains(partition) else { return }
+          // It came after the bounds were asked for, or has an offset that no partition has.
+          guard record.offset < bounds[partition].stableEnd else {
+            open.remove(partition)
+            if record.offset >= offsetMax {
+              sample.gaps.append("partition \(partition): a record came with offset \(record.offset), which no partition has")
+            }
+            return
+          }
+          guard record.offset >= sample.buffers[partition].nextOffset else { return }
           unsafe sample.buffers[partition].append(
             offset: record.offset, timestamp: record.timestamp, key: record.key, payload: record.payload, headers: record.headers)
           byteCount += unsafe (record.key?.count ?? 0) + (record.payload?.count ?? 0) + (record.headers?.count ?? 0)

@@ -12,7 +12,7 @@ extension KafkaSource {
       let heard = HeardLine()
       let failure = try unreadableFailure(partition, offset) { line in
         // "Unable to decompress ZSTD (…): output would exceed message.max.bytes (…)", by which receive.message.max.bytes is meant.
-        if line.contains("output would exceed") { heard.text.withLock { $0 = line } }
+        if line.contains("output would exceed") { heard.isTooLarge.withLock { $0 = true } }
       }
       guard let failure, let base = failure.offset else { return nil }
       func isWithin(_ place: Int64) throws(KafkaFailure) -> Bool {
@@ -30,7 +30,7 @@ extension KafkaSource {
         let middle = inside + (outside - inside) / 2
         if try isWithin(middle) { inside = middle } else { outside = middle }
       }
-      return (next: outside, reason: reason(failure, isTooLarge: heard.text.withLock(\.self) != nil))
+      return (next: outside, reason: reason(failure, isTooLarge: heard.isTooLarge.withLock(\.self)))
     }
   }
 
@@ -61,5 +61,5 @@ extension KafkaSource {
 
 /// What librdkafka's log said of a batch.
 private final class HeardLine: Sendable {
-  let text = Mutex<String?>(nil)
+  let isTooLarge = Mutex(false)
 }

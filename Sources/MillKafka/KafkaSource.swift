@@ -16,6 +16,8 @@ package final class KafkaSource: Source, @unchecked Sendable {
   let log: KafkaLog
   private let control: KafkaClient
   private let controlLane = Mutex(())
+  /// Asks where partitions end beyond open transactions; made when first needed. Control lane only.
+  private var uncommitted: KafkaClient?
   private let assignment = Mutex(Assignment())
   /// The polling thread's own: what was last told of brokers; nil: they are there.
   private var reportedTrouble: String?
@@ -56,13 +58,13 @@ package final class KafkaSource: Source, @unchecked Sendable {
       let count = try client.partitionCount(of: options.topic, timeoutMilliseconds: Self.timeoutMilliseconds)
       let cluster = try client.clusterID(timeoutMilliseconds: Self.timeoutMilliseconds)
       return TopicDescription(
-        clusterID: cluster, topicID: nil, partitions: try bounds(client, count), isCompacted: try isCompacted(client))
+        clusterID: cluster, topicID: nil, partitions: try bounds(client, count, wantsHigh: true), isCompacted: try isCompacted(client))
     }
   }
 
   package func resolve(_ start: StartPosition, partitionCount: Int) throws(SourceError) -> [Int64] {
     try ask(needs: .describeTopic) { client throws(KafkaFailure) in
-      let bounds = try bounds(client, partitionCount)
+      let bounds = try bounds(client, partitionCount, wantsHigh: false)
       switch start {
       case .earliest: return bounds.map(\.low)
       case .latest: return bounds.map(\.stableEnd)
@@ -108,15 +110,15 @@ package final class KafkaSource: Source, @unchecked Sendable {
     }
   }
 
-  private func bounds(_ client: KafkaClient, _ count: Int) throws(KafkaFailure) -> [PartitionBounds] {
+  /// `wantsHigh`: also where partitions end beyond open transactions.
+  private func bounds(_ client: KafkaClient, _ count: Int, wantsHigh: Bool) throws(KafkaFailure) -> [PartitionBounds] {
     let fetching = assignment.withLock { $0.session }?.client
-    var uncommitted: KafkaClient?
     var bounds: [PartitionBounds] = []
     for partition in 0..<Int32(count) {
       var found = try client.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
       // A client that reads committed records only is told the last stable offset. Its fetches tell the end beyond that too, but maybe an
       // old one; as a rule there is none.
-      let end = fetching?.fetchedEnd(options.topic, partition: partition)
+      let end = wantsHigh ? fetching?.fetchedEnd(options.topic, partition: partition) : found.stableEnd
       if end.map({ $0 > found.stableEnd }) ?? true {
         if uncommitted == nil { uncommitted = try uncommittedClient() }
         let asked = try uncommitted?.bounds(options.topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)

@@ -408,7 +408,7 @@ private func words(_ text: [CChar]) -> String { String(decoding: text.prefix { $
       if code == RD_KAFKA_RESP_ERR__PARTITION_EOF { return onEvent(.end(partition: partition, offset: unsafe message.pointee.offset)) }
       let text = unsafe rd_kafka_message_errstr(message).map { unsafe String(cString: $0) }
       var failure = client.signals.failure(code, text)
-      failure.offset = unsafe message.pointee.offset
+      if failure.kind == .unreadable, unsafe message.pointee.offset >= 0 { failure.offset = unsafe message.pointee.offset }
       return onEvent(.failed(partition: partition, failure))
     }
     var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
@@ -450,7 +450,7 @@ private func words(_ text: [CChar]) -> String { String(decoding: text.prefix { $
   }
 
   private func append(_ value: UInt64, byteCount: Int) {
-    headerBytes += (0..<UInt64(byteCount)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    unsafe withUnsafeBytes(of: value.littleEndian) { unsafe headerBytes.append(contentsOf: $0.prefix(byteCount)) }
   }
 }
 

@@ -27,7 +27,10 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
       return .failed
     }
     let found = try assembly.source.describe()
-    let records = found.partitions.reduce(0) { $0 + $1.stableEnd - $1.low }
+    let records: Int64 = found.partitions.reduce(0) {
+      let (sum, isTooMuch) = $0.addingReportingOverflow($1.stableEnd - $1.low)
+      return isTooMuch ? .max : sum
+    }
     let cluster = ForeignText.cut(found.clusterID)
     Output.line("  topic   \(topic): \(found.partitions.count) partitions, at most \(grouped(records)) records kept, cluster \(cluster)")
     let witness = try assembly.source.readWitness()
@@ -69,12 +72,23 @@ func describe(_ error: SourceError) -> String {
   }
 }
 
-/// Those of the checkpoints that are there, by their manifests; none before the first run.
-private func knownLineages(_ pipeline: Pipeline) -> [Lineage] {
-  let checkpoints = CheckpointStore(RealDisk(), directory: pipeline.checkpoint.directory)
+/// Those of the checkpoints that are there, by their manifests; none before the first run. Nil: this user can't read them.
+private func knownLineages(_ pipeline: Pipeline) -> [Lineage]? {
+  let disk = RealDisk()
+  do throws(DiskError) {
+    _ = try disk.list(pipeline.checkpoint.directory)
+  } catch .notFound {
+    return []
+  } catch {
+    return nil
+  }
   var known = KnownDigests()
-  let found = (try? checkpoints.list(.manifestOnly, known: &known)) ?? []
-  return found.compactMap(\.manifest?.lineage)
+  do throws(CheckpointError) {
+    return try CheckpointStore(disk, directory: pipeline.checkpoint.directory).list(.manifestOnly, known: &known)
+      .compactMap(\.manifest?.lineage)
+  } catch {
+    return nil
+  }
 }
 
 private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode {
@@ -87,7 +101,13 @@ private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
   switch answer {
   case .described(let facts):
     Output.line("  table   \(pipeline.sink.database).\(pipeline.sink.table): delivery will be \(facts.mode.rawValue)")
-    let others = facts.othersWarning(knownLineages(pipeline), table: "\(pipeline.sink.database).\(pipeline.sink.table)")
+    let known = knownLineages(pipeline)
+    let others = known.flatMap { facts.othersWarning($0, table: "\(assembly.sink.options.table)") }
+    if known == nil, !facts.writers.isEmpty {
+      Output.line(
+        "  note    \(pipeline.checkpoint.directory) can't be read by this user: whose rows the table has isn't known; check as the service's user"
+      )
+    }
     for warning in facts.warnings + (others.map { [$0] } ?? []) + facts.notes { Output.line("  note    \(warning)") }
     return .done
   case .unfit(let problems):

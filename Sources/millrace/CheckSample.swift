@@ -18,7 +18,7 @@ struct CheckSample {
   /// Prints what was found. `.invalidFile` where records are there and none of them is a row.
   static func check(_ topic: TopicDescription, _ pipeline: Pipeline, _ source: KafkaSource) throws(SourceError) -> ExitCode {
     let count = max(1, min(recordCountMax, totalCountMax / max(1, topic.partitions.count)))
-    let sample = try source.sample(topic.partitions, recordCountMax: count)
+    let sample = try source.sample(topic.partitions, limits: pipeline.source.plan.limits, recordCountMax: count)
     for gap in sample.gaps { Output.line("  note    sample: \(gap)") }
     guard sample.recordCount > 0 else {
       let isEmpty = topic.partitions.allSatisfy { $0.stableEnd <= $0.low }

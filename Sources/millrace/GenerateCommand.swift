@@ -64,7 +64,7 @@ private func target(_ arguments: Arguments) throws(UsageError) -> (kafka: KafkaS
     Output.conceal(kafka.secrets)
     return (kafka.settings, topic)
   } catch {
-    throw arguments.usage(error.problems.map(optionText).joined(separator: "\n    "))
+    throw arguments.usage(error.problems.map(optionText).joined(separator: "; "))
   }
 }
 

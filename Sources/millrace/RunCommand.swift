@@ -27,7 +27,7 @@ struct RunOptions: Sendable {
 func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
   var options = RunOptions(untilEnd: arguments.flag("--until-end"), newLineage: arguments.flag("--new-lineage"))
   options.acceptsDeadLetters = arguments.flag("--accept-dead-letters")
-  if let text = arguments.all("--wait-at-most").last {
+  if let text = arguments.text("--wait-at-most") {
     guard let milliseconds = ScalarText.duration(text), milliseconds > 0 else {
       throw arguments.usage("--wait-at-most \(text): must be a duration, such as 60s or 10m")
     }

@@ -77,7 +77,7 @@ private func withState(_ pipeline: Pipeline, _ body: (StateLook, DeduplicateSett
   do throws(StateLookError) {
     look = try StateLook.open(
       RealDisk(), checkpoints: pipeline.checkpoint.directory, pipeline: pipeline.name, plan: plan,
-      stores: RocksDBStoreOpener(cacheByteCount: 8 << 20), name: "look-\(getpid())")
+      stores: RocksDBStoreOpener(cacheByteCount: 8 << 20), name: CheckpointStore.lookName(process: getpid()))
   } catch {
     Output.errorLine("millrace: \(error)")
     if case .unusable = error { return .stopped }

@@ -21,7 +21,7 @@ final class ScriptedTransport: Transport {
     asked.withLock { $0.append(request) }
     let statement =
       request.target.hasPrefix("/?query=") ? String(request.target.dropFirst(8)) : String(decoding: request.body, as: UTF8.self)
-    let found = script.first { statement.hasPrefix($0.beginning) || statement.hasPrefix(Requests.percentEncoded($0.beginning)) }
+    let found = script.first { statement.hasPrefix($0.beginning) || statement.hasPrefix(percentEncoded($0.beginning, keeping: "-._~")) }
     done(found?.answer ?? .failure(TransportError(nothingSent: false, reason: "no answer to \(statement)")))
   }
 }
@@ -145,7 +145,7 @@ final class StandingClock: Clock {
       func send(_ request: HTTPRequest, done: @escaping @Sendable (Result<HTTPResponse, TransportError>) -> Void) {
         let beginning = "SELECT `engine`"
         let statement = String(decoding: request.body, as: UTF8.self)
-        guard statement.hasPrefix(beginning) || request.target.contains(Requests.percentEncoded(beginning)) else {
+        guard statement.hasPrefix(beginning) || request.target.contains(percentEncoded(beginning, keeping: "-._~")) else {
           return others.send(request, done: done)
         }
         let number = asked.withLock { count in

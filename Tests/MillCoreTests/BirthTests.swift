@@ -75,7 +75,7 @@ private func seals(_ commands: [Command]) -> Bool {
 }
 
 private func warnings(_ commands: [Command]) -> [String] {
-  commands.compactMap { if case .say(.warning, let text) = $0, !text.hasPrefix("waiting for") { text } else { nil } }
+  commands.compactMap { if case .say(.warning, let text) = $0 { text } else { nil } }
 }
 
 @Suite struct BirthTests {

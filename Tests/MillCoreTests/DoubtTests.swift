@@ -107,7 +107,7 @@ private struct Doubtful: ~Copyable {
     #expect(doubtful.asked == ["insert 1"])
   }
 
-  @Test func `a batch of which some is there is made dead, counted, and then filled by a guarded insert (R9, R8)`() {
+  @Test func `a batch of which some is there is made dead, and counted again before anything of it is sent (R9, R8)`() {
     var doubtful = Doubtful()
     _ = doubtful.answer(.counted(3))
     #expect(doubtful.asked.isEmpty)
@@ -172,7 +172,12 @@ private struct Doubtful: ~Copyable {
     let early = doubtful.sealing.start.core.progress.waits.count { $0.reason.contains("may still write") }
     #expect(early == 0)
     // No probe is answered.
-    for _ in 0..<110 {
+    for _ in 0..<99 {
+      doubtful.sealing.clock += 100
+      lines += said(doubtful.sealing.step(.wake))
+    }
+    #expect(!lines.contains { $0.contains("may still write") })
+    for _ in 0..<11 {
       doubtful.sealing.clock += 100
       lines += said(doubtful.sealing.step(.wake))
     }

@@ -166,6 +166,7 @@ private func running(records: [LogRecord] = [], end: LogPosition = 2) -> Start {
     #expect(start.core.step(.wake, now: now).contains { if case .readWitness = $0 { true } else { false } })
     // Its own, and none at all, are fine.
     #expect(stop(start.core.step(.witnessRead(nil), now: now)) == nil)
+    #expect(stop(start.core.step(.witnessRead("millrace:\(Start.lineage):2"), now: now)) == nil)
     let found = stop(start.core.step(.witnessRead(text), now: now))
     #expect(
       found?.kind == .promise && found?.rule == "R15" && found?.message.contains("\"\(text)\"") == true, "\(found?.message ?? "none")")

@@ -63,7 +63,10 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
         #expect(try LogRecord(kind: .intent, payload: OldPayload.intent(intent, version)) == .intent(moved))
         #expect(try LogRecord(kind: .seal, payload: OldPayload.seal(seal, version)) == .seal(OldPayload.known(seal, version)))
         let known = OldPayload.known(retire.replacements, version)
-        guard case .retire(let read) = try LogRecord(kind: .retire, payload: OldPayload.retire(retire, version)) else { return }
+        guard case .retire(let read) = try LogRecord(kind: .retire, payload: OldPayload.retire(retire, version)) else {
+          Issue.record("no retire")
+          return
+        }
         #expect(read.replacements == known)
       }
     }

@@ -55,7 +55,7 @@ struct Samples {
     counters.late = number()
     counters.skipped = number()
     counters.deadLettered = number()
-    counters.nullKey = number() % 3
+    counters.nullKey = random.chance(0.3) ? 0 : number()
     return counters
   }
 

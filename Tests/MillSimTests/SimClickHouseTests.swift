@@ -172,10 +172,10 @@ struct SimClickHouseTests {
     }
   }
 
-  @Test func `replicas share one window: what one took the other takes for repeated`() {
+  @Test func `replicas share one window: what one took the other takes for repeated`() throws {
     let bench = Bench(replicaLag: 1_000_000)
     bench.send(bench.insert(token, groups: [1, 2]), for: 100)
-    guard let replica = bench.replica else { return }
+    let replica = try #require(bench.replica)
     SimTransport(replica, incarnation: 1).send(bench.insert(token, attempt: 2, groups: [1, 2])) { _ in }
     _ = bench.scheduler.run(limit: bench.scheduler.now + 100) { false }
     #expect(bench.server.table.count(provenance: token) == 2)

@@ -29,7 +29,7 @@ package enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible
   case outOfSpace(path: String)
   /// There is one with a manifest already; it is never written over.
   case published(path: String)
-  /// A sorted file isn't what it was in the checkpoint before: the live state is damaged, and this would be a copy of the damage.
+  /// A sorted file isn't what it was in the checkpoint before: the live state, or this copy of it, is damaged.
   case changed(path: String)
   /// A path that a manifest can't name.
   case unusablePath(path: String, why: String)
@@ -39,7 +39,7 @@ package enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible
     case .disk(let error): "\(error)"
     case .outOfSpace(let path): "no space left for \(path)"
     case .published(let path): "\(path) is there already"
-    case .changed(let path): "\(path) is a copy of a file that has changed"
+    case .changed(let path): "\(path), just copied from the running state, isn't what the checkpoint before it has under that name"
     case .unusablePath(let path, let why): "\(path): \(why)"
     }
   }

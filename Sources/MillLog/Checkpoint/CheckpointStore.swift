@@ -53,6 +53,11 @@ package struct CheckpointStore: Sendable {
       var removed: [String] = []
       for name in try disk.list(directory) {
         let path = directory + "/" + name
+        if Self.isLook(name) {
+          try disk.removeTree(path)
+          removed.append(name)
+          continue
+        }
         guard CheckpointID(name) != nil else { continue }
         if !disk.exists(path + "/" + Self.manifestName) {
           try disk.removeTree(path)
@@ -65,6 +70,14 @@ package struct CheckpointStore: Sendable {
       try disk.syncDirectory(directory)
       return removed
     }
+  }
+
+  /// Of a clone that `millrace state` looks into: `look-<pid>.tmp`; a crash leaves it.
+  package static func lookName(process: Int32) -> String { "look-\(process).tmp" }
+
+  private static func isLook(_ name: String) -> Bool {
+    guard name.hasPrefix("look-"), name.hasSuffix(".tmp") else { return false }
+    return Int32(name.dropFirst(5).dropLast(4)).map { lookName(process: $0) == name } == true
   }
 
   /// Clears the place of a checkpoint that isn't published yet, and returns its path: nothing is there. The files are put there next.
@@ -166,6 +179,8 @@ package struct CheckpointStore: Sendable {
         progress(read.done, all)
       }
     }
+    // A running pipeline removes old ones while they are read, their manifests first: what is missing of those is no damage.
+    checkpoints.removeAll { !isThere($0.id) }
     return checkpoints.sorted {
       ($0.manifest?.position ?? .max, $0.id.epoch, $0.id.lineage.value) > ($1.manifest?.position ?? .max, $1.id.epoch, $1.id.lineage.value)
     }
@@ -182,7 +197,8 @@ package struct CheckpointStore: Sendable {
     return sum
   }
 
-  /// nil where there is no such file.
+  /// Only what progress shows hangs on it: what is wrong with a file ``problem(of:at:_:_:)`` says, and an error thrown here would end a start
+  /// that has to fall back.
   private func identity(_ path: String) -> FileIdentity? { try? disk.identity(path) }
 
   /// Whether a checkpoint counts still: its manifest is what goes first.
@@ -229,11 +245,12 @@ package struct CheckpointStore: Sendable {
     of file: Manifest.File, at path: String, _ verification: Verification, _ known: inout KnownDigests
   ) throws(CheckpointError) -> String? {
     do throws(DiskError) {
-      guard disk.exists(path) else { return "\(path) is missing" }
       let byteCount = try disk.byteCount(path)
       guard byteCount == Int(exactly: file.byteCount) else { return "\(path) has \(byteCount) bytes, must have \(file.byteCount)" }
       guard verification == .full, try known.digest(disk, path).sha256 != file.sha256 else { return nil }
       return "\(path) has another SHA-256 than its manifest says"
+    } catch .notFound(let path) {
+      return "\(path) is missing"
     } catch .io(let path, let operation, let errno) {
       return "\(path): \(operation) fails with errno \(errno)"
     } catch {

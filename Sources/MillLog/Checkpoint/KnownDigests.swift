@@ -34,10 +34,11 @@ package struct KnownDigests: Sendable {
     return read
   }
 
-  /// Notes a sorted file of the live store as it was cloned from a whole checkpoint; others are left out.
-  package mutating func expect(_ disk: any Disk, _ path: String) throws(DiskError) {
-    guard path.hasSuffix(".sst") else { return }
-    contents[Self.lastComponent(path)] = try digest(disk, path)
+  /// Notes what the sorted files of the live store hold, which is cloned from the checkpoint that has these.
+  package mutating func expect(_ files: [Manifest.File]) {
+    for file in files where file.path.hasSuffix(".sst") {
+      contents[Self.lastComponent(file.path)] = FileDigest(byteCount: file.byteCount, sha256: file.sha256)
+    }
   }
 
   /// The first of these files that holds something else than it did. Where there is none, they are what is expected from now on.

@@ -26,7 +26,7 @@ package struct LogKeep: Hashable, Sendable {
 struct LogSieve {
   /// nil: all, chunks' places too.
   private let keep: LogKeep?
-  /// Clocks of the epochs that no whole seal covers so far, oldest first.
+  /// Clocks of the epochs that a seal may still name, oldest first: one destination's rows may be sealed after another's of the same epoch.
   private var clocks: [(epoch: EpochNumber, milliseconds: Int64)] = []
   /// The first batch of the table is told: all after it are unsettled (R9).
   private var hasFirstBatch = false
@@ -35,6 +35,8 @@ struct LogSieve {
   private var isAmidSeal = false
   /// Bytes of the log before the first chunk that no seal or retire names so far.
   private var chunksBegin: UInt64?
+  /// Where the intents end, those that aren't kept too, by partition.
+  private(set) var cutEnds: [Int32: Int64] = [:]
   /// Most batches have the columns of the one before: they share one array.
   private var columns: [BatchColumn] = []
 
@@ -51,10 +53,14 @@ struct LogSieve {
     switch record {
     case .intent(let intent):
       clocks.append((intent.epoch, intent.clockMilliseconds))
+      for range in intent.ranges { cutEnds[range.partition] = max(cutEnds[range.partition] ?? 0, range.next) }
       return (isKept(position) ? record : nil, nil)
     case .seal(var seal):
       let sealed = sealed(seal.epoch, byteCountBefore)
-      if !seal.continues { clocks.removeAll { $0.epoch <= seal.epoch } }
+      if !seal.continues {
+        clocks.removeAll { $0.epoch < seal.epoch }
+        chunksBegin = nil
+      }
       seal.batches = kept(seal.batches, position)
       let isNeeded = isKept(position) || !seal.batches.isEmpty || isAmidSeal || !hasSeal
       if !isNeeded { return (nil, nil) }
@@ -63,6 +69,7 @@ struct LogSieve {
       return (.seal(seal), sealed)
     case .retire(var retire):
       let sealed = sealed(nil, byteCountBefore)
+      chunksBegin = nil
       retire.replacements = kept(retire.replacements, position)
       let isNeeded = isKept(position) || isListed(retire.destination, retire.batch) || !retire.replacements.isEmpty
       return isNeeded ? (.retire(retire), sealed) : (nil, nil)
@@ -82,9 +89,8 @@ struct LogSieve {
     keep?.batches.contains(Ack(destination: destination, batch: number)) ?? true
   }
 
-  private mutating func sealed(_ epoch: EpochNumber?, _ byteCountBefore: UInt64) -> LogContents.Sealed {
-    defer { chunksBegin = nil }
-    return LogContents.Sealed(
+  private func sealed(_ epoch: EpochNumber?, _ byteCountBefore: UInt64) -> LogContents.Sealed {
+    LogContents.Sealed(
       clockMilliseconds: epoch.flatMap { epoch in clocks.last { $0.epoch == epoch }?.milliseconds },
       byteCountBefore: chunksBegin ?? byteCountBefore)
   }

@@ -176,7 +176,10 @@ package final class LogWatch {
     if !file.isCopy, let last = lastPosition, position != last + 1 {
       onViolation?("log position \(position) written after \(last)")
     }
-    if !file.isCopy { lastPosition = position }
+    if !file.isCopy {
+      lastPosition = position
+      loggedByteCount += 25 + byteCount
+    }
     switch kind {
     case .seal, .retire, .ack: break
     case .chunk: return
@@ -252,6 +255,9 @@ package final class LogWatch {
           isIdle: intent.idle.contains(partition))
       }, isOlder: Job.isOlder(intent.planHash))
   }
+
+  /// Bytes of all records that were appended, copies of a start aside.
+  package private(set) var loggedByteCount = 0
 
   /// Bytes of the log from the first chunk of the oldest durable batch on that has no ack: what can't go. 0 where each has one.
   package func heldByteCount() -> Int {

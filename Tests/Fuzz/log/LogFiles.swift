@@ -125,7 +125,8 @@ struct LogFiles {
       .intent(
         Intent(
           epoch: 1, clockMilliseconds: 9, planHash: 8,
-          ranges: [PartitionRange(partition: 0, start: 0, next: 2)], partitionCount: 2, idle: [1],
+          ranges: [PartitionRange(partition: 0, start: 0, next: 2), PartitionRange(partition: 1, start: 5, next: 6)], partitionCount: 3,
+          idle: [2],
           inputDigest: digest)), .chunk([1, 2, 3, 4, 5, 6, 7, 8, 9]), .chunk([0, 0]),
       .seal(Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [batch])),
       .retire(Retire(destination: .table, batch: 1, wallMilliseconds: 10, replacements: [batch, batch])),
