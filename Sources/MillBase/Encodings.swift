@@ -2,13 +2,18 @@
 package func base64Text(_ bytes: some Collection<UInt8>) -> String {
   let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
   var result: [UInt8] = []
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let group = Array(rest.prefix(3))
-    rest = rest.dropFirst(3)
-    let bits = (0..<3).reduce(0) { $0 << 8 | ($1 < group.count ? Int(group[$1]) : 0) }
-    for index in 0..<4 { result.append(index <= group.count ? letters[bits >> (18 - 6 * index) & 63] : UInt8(ascii: "=")) }
+  result.reserveCapacity((bytes.count + 2) / 3 * 4)
+  var (bits, bitCount) = (0, 0)
+  for byte in bytes {
+    bits = (bits << 8 | Int(byte)) & 0x3fff
+    bitCount += 8
+    while bitCount >= 6 {
+      bitCount -= 6
+      result.append(letters[bits >> bitCount & 63])
+    }
   }
+  if bitCount > 0 { result.append(letters[bits << (6 - bitCount) & 63]) }
+  while result.count % 4 != 0 { result.append(UInt8(ascii: "=")) }
   return String(decoding: result, as: UTF8.self)
 }
 

@@ -120,7 +120,8 @@ struct ModeChoice {
 
   private mutating func warnPlainPassword() {
     guard !options.password.isEmpty else { return }
-    for url in options.urls where url.hasPrefix("http://") && !isLoopback(host: hostPart(String(url.dropFirst("http://".count).prefix { $0 != "/" }))) {
+    for url in options.urls
+    where url.hasPrefix("http://") && !isLoopback(host: hostPart(String(url.dropFirst("http://".count).prefix { $0 != "/" }))) {
       warnings.append("the password of user \(options.user) goes to \(url) unencrypted: use https")
     }
   }

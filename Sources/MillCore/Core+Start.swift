@@ -159,14 +159,7 @@ extension Core {
       switch record {
       case .restart(let restart):
         if !start.lineages.contains(restart.lineage) { start.lineages.append(restart.lineage) }
-        if isAfter {
-          lineage = restart.lineage
-          if !mutated(.replayVoidIntents) {
-            let void = intents.keys.filter { $0 > restart.lastKeptEpoch }
-            if !void.isEmpty { Reach.mark(.r4VoidIntents) }
-            for epoch in void { intents[epoch] = nil }
-          }
-        }
+        if isAfter { readRestart(restart, &intents) }
         sealParts.restart()
       case .plan(let plan): if isAfter { start.recordedPlans.append(plan) }
       case .chunk: break
@@ -215,6 +208,15 @@ extension Core {
     skip(gaps)
     recover(live, deadlines)
     settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
+  }
+
+  /// Intents without a seal before it are void (R4).
+  private mutating func readRestart(_ restart: Restart, _ intents: inout [EpochNumber: Intent]) {
+    lineage = restart.lineage
+    guard !mutated(.replayVoidIntents) else { return }
+    let void = intents.keys.filter { $0 > restart.lastKeptEpoch }
+    if !void.isEmpty { Reach.mark(.r4VoidIntents) }
+    for epoch in void { intents[epoch] = nil }
   }
 
   private func foundBatches(_ parts: [(seal: Seal, place: LogPosition)], _ log: FoundLog) -> [FoundBatch] {

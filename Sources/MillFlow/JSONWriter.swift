@@ -1,6 +1,7 @@
+internal import MillBase
+
 /// Puts JSON together, byte by byte.
 package struct JSONWriter {
-  private static let base64 = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
   private static let hex = Array("0123456789abcdef".utf8)
 
   /// What has been written.
@@ -43,21 +44,7 @@ package struct JSONWriter {
   }
 
   /// Bytes that may be any as a string of JSON in base64.
-  package mutating func quotedBase64(_ part: some RandomAccessCollection<UInt8>) {
-    bytes.append(UInt8(ascii: "\""))
-    var rest = part[...]
-    while !rest.isEmpty {
-      let left = rest.count
-      let group = rest.prefix(3)
-      rest = rest.dropFirst(3)
-      let word = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-      bytes.append(Self.base64[Int(word >> 18)])
-      bytes.append(Self.base64[Int(word >> 12 & 63)])
-      bytes.append(left > 1 ? Self.base64[Int(word >> 6 & 63)] : UInt8(ascii: "="))
-      bytes.append(left > 2 ? Self.base64[Int(word & 63)] : UInt8(ascii: "="))
-    }
-    bytes.append(UInt8(ascii: "\""))
-  }
+  package mutating func quotedBase64(_ part: some Collection<UInt8>) { text("\"\(base64Text(part))\"") }
 
   private static func isPlain(_ byte: UInt8) -> Bool {
     byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != 0x7F

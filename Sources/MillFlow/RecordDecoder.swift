@@ -157,14 +157,19 @@ internal import MillBase
     for index in failuresBefore..<failures.count where failures[index].reason == .aheadOfClock {
       failures[index].detail += "; the clock of its epoch was \(clock) ms"
     }
-    for field in 0..<fieldCount { unsafe writers[field].finish(rowCount: row) }
-    block.rowCount = row
+    finish(rows, rowCount: row)
+  }
+
+  private func finish(_ rows: DecodedRows, rowCount: Int) {
+    let block = rows.block
+    for field in plan.fields.indices { unsafe writers[field].finish(rowCount: rowCount) }
+    block.rowCount = rowCount
     block.composedCount += room.count
     room.count = 0
-    block.originOffsets.count = row * 8
-    block.originPartitions.count = row * 4
-    rows.entryIndexes.count = row * 4
-    if timeField >= 0 { rows.eventTimes.count = row * 8 }
+    block.originOffsets.count = rowCount * 8
+    block.originPartitions.count = rowCount * 4
+    rows.entryIndexes.count = rowCount * 4
+    if plan.eventTime != nil { rows.eventTimes.count = rowCount * 8 }
   }
 
   @inline(__always)

@@ -1,5 +1,5 @@
 internal import MillBase
-internal import MillFlow
+package import MillFlow
 
 /// How long the end of a client is waited for: it takes milliseconds.
 private let patienceMilliseconds: Int64 = 5_000
@@ -20,7 +20,7 @@ extension PartitionBounds {
   /// As a broker tells them.
   ///
   /// - Throws: where they are none; asked again, it may tell others.
-  static func checked(_ low: Int64, _ high: Int64, topic: String, partition: Int32) throws(KafkaFailure) -> PartitionBounds {
+  package static func checked(_ low: Int64, _ high: Int64, topic: String, partition: Int32) throws(KafkaFailure) -> PartitionBounds {
     guard 0 <= low, low <= high, high <= offsetMax else {
       throw KafkaFailure(
         .unreachable, "the broker says that partition \(partition) of \(topic) has the offsets \(low) to \(high), which can't be")

@@ -25,10 +25,6 @@ private func ids(_ commands: [Command]) -> [UInt64] {
   commands.compactMap { if case .exchange(let id, _) = $0 { id } else { nil } }
 }
 
-private func said(_ commands: [Command]) -> [String] {
-  commands.compactMap { if case .say(_, let text) = $0 { text } else { nil } }
-}
-
 /// A batch whose INSERT got no answer, at the moment when the core asks about it again.
 private struct Doubtful: ~Copyable {
   var sealing: Sealing

@@ -3,7 +3,7 @@ import MillCore
 import MillLog
 import Testing
 
-private func gap(_ start: Int64, _ next: Int64, partition: Int32 = 0) -> Gap { Gap(partition: partition, start: start, next: next) }
+func gap(_ start: Int64, _ next: Int64, partition: Int32 = 0) -> Gap { Gap(partition: partition, start: start, next: next) }
 
 private func gaps(_ commands: [Command]) -> [Gap]? {
   for case .beginLog(_, _, let gaps) in commands { return gaps }

@@ -112,7 +112,8 @@ private func lines(_ commands: [Command]) -> [String] {
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 0, "one is under way")
     let answered = start.core.step(.witnessCommitted, now: now)
-    #expect(lines(answered).filter { !$0.hasPrefix("no longer waiting for ") } == ["Kafka answers again (the group's offsets)"]
+    #expect(
+      lines(answered).filter { !$0.hasPrefix("no longer waiting for ") } == ["Kafka answers again (the group's offsets)"]
         && commits(answered) == 0)
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 0)

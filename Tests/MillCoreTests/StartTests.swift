@@ -84,6 +84,13 @@ private func removed(_ commands: [Command]) -> [String] {
   commands.compactMap { if case .removeCheckpoint(let name) = $0 { name } else { nil } }
 }
 
+/// What is said, at any level.
+func said(_ commands: [Command]) -> [String] { commands.compactMap { if case .say(_, let text) = $0 { text } else { nil } } }
+
+func warnings(_ commands: [Command]) -> [String] {
+  commands.compactMap { if case .say(.warning, let text) = $0 { text } else { nil } }
+}
+
 func begins(_ commands: [Command]) -> Bool {
   commands.contains { if case .beginLog = $0 { true } else { false } }
 }

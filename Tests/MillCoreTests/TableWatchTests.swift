@@ -17,10 +17,6 @@ import Testing
       mode: mode, window: 1000, partitionsMax: 1, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: warnings)
   }
 
-  private func said(_ commands: [Command]) -> [String] {
-    commands.compactMap { if case .say(.warning, let text) = $0 { text } else { nil } }
-  }
-
   /// One interval on; the look's number.
   private func look(_ sealing: inout Sealing) throws -> UInt64 {
     sealing.clock += interval
@@ -65,8 +61,8 @@ import Testing
     var sealing = Sealing()
     _ = sealing.live()
     var told: [[String]] = []
-    for warnings in [["a b: 1"], ["a b: 2", "c"], [], ["a b: 3"]] {
-      told.append(said(sealing.step(.sink(exchange: try look(&sealing), .described(facts(warnings: warnings))))))
+    for now in [["a b: 1"], ["a b: 2", "c"], [], ["a b: 3"]] {
+      told.append(warnings(sealing.step(.sink(exchange: try look(&sealing), .described(facts(warnings: now))))))
     }
     #expect(told == [["a b: 1"], ["c"], [], ["a b: 3"]])
   }
@@ -79,7 +75,7 @@ import Testing
       let before = sealing.start.core.progress.waits
       let commands = sealing.step(.sink(exchange: asked, answer))
       let after = sealing.start.core.progress.waits
-      #expect(stop(commands) == nil && said(commands).isEmpty && after == before)
+      #expect(stop(commands) == nil && warnings(commands).isEmpty && after == before)
     }
   }
 }

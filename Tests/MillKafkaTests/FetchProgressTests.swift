@@ -60,6 +60,18 @@ import Testing
     }
   }
 
+  @Test(arguments: [(-7, 10), (0, -1), (10, 3), (.min, .max), (0, .max), (0, 1 << 62 + 1)] as [(Int64, Int64)])
+  func `bounds that no partition has are no bounds`(low: Int64, high: Int64) throws {
+    let failure = #expect(throws: KafkaFailure.self) { try PartitionBounds.checked(low, high, topic: "t", partition: 3) }
+    #expect(failure?.kind == .unreachable)
+    #expect(failure?.description.contains("partition 3 of t has the offsets \(low) to \(high)") == true)
+  }
+
+  @Test(arguments: [(0, 0), (7, 7), (0, offsetMax)] as [(Int64, Int64)])
+  func `bounds that a partition may have are taken as they are`(low: Int64, high: Int64) throws {
+    #expect(try PartitionBounds.checked(low, high, topic: "t", partition: 0) == PartitionBounds(low: low, stableEnd: high))
+  }
+
   @Test func `an end moves the position on, one before the position loses it`() {
     var progress = FetchProgress([5])
     #expect(progress.take(.end(partition: 0, offset: 9)) == .advance(partition: 0, to: 9))

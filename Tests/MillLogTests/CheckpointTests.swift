@@ -158,7 +158,9 @@ private func list(_ disk: SimDisk, _ verification: CheckpointStore.Verification 
     _ = try publish(disk, 1, &known)
     try disk.createDirectory(directory + "/\(CheckpointID(lineage: Lineage(5), epoch: 2))/shard-0")
     try disk.createDirectory(directory + "/look-77.tmp/store")
-    for foreign in ["thesis.tmp", "look-x.tmp", "look-077.tmp", "5-2", "0000000000000005-2"] { try disk.createDirectory("\(directory)/\(foreign)/chapters") }
+    for foreign in ["thesis.tmp", "look-x.tmp", "look-077.tmp", "5-2", "0000000000000005-2"] {
+      try disk.createDirectory("\(directory)/\(foreign)/chapters")
+    }
     let removed = try CheckpointStore(disk, directory: directory).prepare()
     #expect(removed == ["0000000000000005-00000000000000000002", "look-77.tmp"])
     let kept = ["0000000000000005-00000000000000000001", "0000000000000005-2", "5-2", "look-077.tmp", "look-x.tmp", "thesis.tmp"]

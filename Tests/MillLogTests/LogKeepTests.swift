@@ -82,6 +82,23 @@ import Testing
     #expect(sealed.byteCountBefore == before)
   }
 
+  @Test func `an epoch that two seals name keeps its clock for both, and intents that aren't kept still say where the cuts end`() throws {
+    let disk = SimDisk()
+    let log = try EpochLog.begin(
+      disk, directory: "log", pipeline: "p", contents: LogContents(), options: LogOptions(segmentByteCount: 20_000, keepsSpare: false))
+    for epoch in 1...3 as ClosedRange<EpochNumber> { _ = try log.append(intent(epoch)) }
+    // Dead letters of an epoch may be sealed after its rows.
+    _ = try log.append(.seal(Seal(epoch: 3, covered: [], batches: [batch(1, [])])))
+    _ = try log.append(.seal(Seal(epoch: 3, covered: [], batches: [batch(1, [], .deadLetters)])))
+    try log.sync()
+    let keep = LogKeep(
+      from: log.end, batches: [Ack(destination: .table, batch: 1), Ack(destination: .deadLetters, batch: 1)])
+    let contents = try read(disk, keep)
+    #expect(contents.sealed.values.map(\.clockMilliseconds) == [30, 30])
+    #expect(contents.cutEnds == [0: 4])
+    #expect(!contents.entries.contains { if case .record(.intent) = $0.item { true } else { false } })
+  }
+
   @Test func `of a seal of several records the last is kept with the others, and one without a last is forgotten`() throws {
     let disk = SimDisk()
     let log = try EpochLog.begin(

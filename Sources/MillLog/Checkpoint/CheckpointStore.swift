@@ -197,8 +197,8 @@ package struct CheckpointStore: Sendable {
     return sum
   }
 
-  /// Only what progress shows hangs on it: what is wrong with a file ``problem(of:at:_:_:)`` says, and an error thrown here would end a start
-  /// that has to fall back.
+  /// Only what progress shows hangs on it: ``problem(of:at:_:_:)`` says what is wrong with a file, and an error thrown here would end a
+  /// start that has to fall back.
   private func identity(_ path: String) -> FileIdentity? { try? disk.identity(path) }
 
   /// Whether a checkpoint counts still: its manifest is what goes first.

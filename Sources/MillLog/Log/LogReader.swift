@@ -45,6 +45,7 @@ struct LogReader {
       contents.obsolete += names[(index + 1)...].map(\.text)
       break
     }
+    contents.cutEnds = sieve.cutEnds
     return contents
   }
 
