@@ -32,8 +32,8 @@ package enum PipelineKeys {
       "Resolved to offsets once, then recorded; later changes have no effect on state that is there. Default earliest."),
     ConfigKey(
       Settings.recordBytes,
-      "Bytes of a record's key, value and headers together. One with more is a dead letter, reason too_large, before it is copied; so is one",
-      "whose Arrays and Maps take more than four times this as a row."),
+      "Bytes of a record's key and value, and of its headers where a field reads them. One with more is a dead letter, reason too_large,",
+      "before it is copied; so is one whose Arrays and Maps take more than four times this as a row."),
     ConfigKey("format", "json", "How a record's value is written: json. Default json."),
     ConfigKey(
       "fields", keys: fieldExamples,
@@ -177,7 +177,8 @@ package enum PipelineKeys {
   static let checkpoint: [ConfigKey] = [
     ConfigKey(Settings.checkpointInterval, "How often."),
     ConfigKey(
-      "location", "state/checkpoints", "The directory; on another file system than state.path each start copies instead of linking.",
+      "location", "state/checkpoints",
+      "The directory; on another file system than state.path each checkpoint and each start copies instead of linking.",
       "Default: checkpoints in state.path."),
     ConfigKey(Settings.retain, "How many are kept."),
   ]
@@ -207,7 +208,8 @@ package enum PipelineKeys {
     ConfigKey(
       "listen", "127.0.0.1:8080",
       "Required. ADDRESS:PORT, an IPv4 address, an IPv6 address in brackets ([::1]:8080) or localhost. Plain HTTP.",
-      "An address that isn't loopback needs a token."),
+      "An address that isn't loopback needs a token of 16 characters at least. Without a token only localhost and loopback addresses are",
+      "answered as Host."),
     ConfigKey(
       "token", "null", "Every request must then bear it, as Authorization: Bearer TOKEN; 401 otherwise.",
       "Best kept in a file: ${file:/run/secrets/millrace-admin}. Default null."),

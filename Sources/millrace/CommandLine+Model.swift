@@ -69,8 +69,8 @@ let commandModels: [CommandModel] = [
     discussion: [
       "Reads Kafka from where the pipeline's state left off and inserts into ClickHouse, each row once. A state directory that isn't"
         + " there starts a new lineage. Waits for Kafka or ClickHouse where they are down.",
-      "SIGTERM or SIGINT: finishes the epoch, saves a checkpoint, ends with 0 without waiting for ClickHouse. A second one: ends at once,"
-        + " which is safe too.",
+      "SIGTERM, SIGINT, or SIGHUP where it isn't ignored: finishes the epoch, saves a checkpoint, ends with 0 without waiting for"
+        + " ClickHouse. A second one after a second, or SIGQUIT: ends at once with 1, and the next start recovers.",
     ],
     arguments: [file],
     options: [
@@ -81,20 +81,22 @@ let commandModels: [CommandModel] = [
       .init("--new-lineage", "Go on where another lineage has run; says which rows may be doubled"),
       .init(
         "--wait-at-most", "DURATION", default: "without end",
-        "End with 1 where Kafka, ClickHouse or room on a disk was waited for that long without success, such as 60s"),
+        "End with 1 where that long, such as 60s, was waited for Kafka (with --until-end open transactions too), for ClickHouse since the last batch that it took, for room on a disk, or for dead letters at their bound"
+      ),
       .init(
         "--accept-loss", "TOPIC/PARTITION:FIRST-LAST",
-        "Give up records that Kafka has deleted before they were read; exactly the range that a stop (K3) names; may stand several times"),
+        "Give up records that Kafka has deleted before they were read, or a batch that can't be unpacked: exactly the range that a stop (K3, K12) names; may stand several times"
+      ),
     ],
     examples: ["millrace run pipeline.yaml", "millrace run pipeline.yaml --until-end   # a backfill"]),
   CommandModel(
     name: "check", summary: "Check a pipeline file, and with --connect its topic and table",
     discussion: [
       "Prints every problem with its line and what is allowed. Ends with 0 when there is none, else with 3; with --connect also with 1,"
-        + " where Kafka or ClickHouse doesn't answer or a right is missing."
+        + " where Kafka or ClickHouse doesn't answer or a right at Kafka is missing, with 4 where another program commits for its group."
     ],
     arguments: [file],
-    options: [.init("--connect", "Also ask Kafka and ClickHouse: topic, columns, types, and which delivery can be kept")],
+    options: [.init("--connect", "Also ask Kafka and ClickHouse: topic and its newest records, columns, types, rights, delivery")],
     examples: ["millrace check pipeline.yaml", "millrace check pipeline.yaml --connect"]),
   CommandModel(
     name: "explain", summary: "Draw a pipeline: its graph, its fields, its plan",
