@@ -2,11 +2,14 @@
 
 import shutil
 import signal
+import subprocess
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from laboratory import manifests, segments
+from proxy import Proxy
 
 EVENTS = 30_000
 MORE = 40_000  # with those that come while ClickHouse is down
@@ -65,6 +68,76 @@ def test_an_insert_whose_ack_was_lost_is_not_repeated(lab, ready):
     assert lab.count(ready.table) > 0
     assert engine.run("--until-end", seconds=180).code == 0
     lab.assert_exact(ready, unique=EVENTS)
+
+
+class Shared:
+    """A table with a window of a hundred entries into which somebody else writes too, and a pipeline of three batches for it."""
+
+    EVENTS, OTHERS = 300, 150
+
+    def __init__(self, lab, reserve):
+        self.lab, self.table, topic = lab, lab.table(window=100, partition_by="tuple()"), lab.topic(1)
+        lab.produce_events(topic, range(self.EVENTS), 1)
+        self.pipeline = lab.pipeline(topic, self.table, more={
+            "sinks": {"table": {"clickhouse": {"window_reserve": reserve, "batch": {"max_rows": 100}}}}})
+
+    def through(self, url: str):
+        self.pipeline.url = url
+        self.pipeline.write()
+
+    def others_write(self):
+        """More INSERTs than the window has entries, one row each."""
+        for number in range(self.OTHERS):
+            self.lab.server.client.execute(f"INSERT INTO {self.table} (event_id) FORMAT TabSeparated", f"other-{number}\n".encode())
+
+    def assert_exact(self, life):
+        """`verify` tells the others' rows, and the proof holds without them."""
+        assert life.code == 0, life.tail()
+        assert "token + provenance" in life.log.read_text(errors="replace"), life.tail()
+        done = subprocess.run([self.lab.binary, "verify", self.pipeline.file], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and "missing 0, extra 0, double 0" in done.stdout, done.stdout + done.stderr
+        assert f"; {self.OTHERS} rows of other writers" in done.stdout, done.stdout
+        assert self.lab.count(self.table) == self.EVENTS + self.OTHERS
+        self.lab.server.client.execute(f"ALTER TABLE {self.table} DELETE WHERE _millrace_batch = ''", mutations_sync=2)
+        self.lab.assert_exact(self.pipeline, unique=self.EVENTS)
+
+
+RESERVES = pytest.mark.parametrize("reserve", ["auto", 80, "unlimited"])
+
+
+@RESERVES
+def test_other_writers_that_use_the_window_up_after_a_kill_double_nothing(lab, reserve):
+    """The token of the batch in doubt is no longer in the window: sent again, it would be taken again."""
+    shared = Shared(lab, reserve)
+    engine = lab.engine(shared.pipeline)
+    life = engine.run("--until-end", MILLRACE_FAULT="after_insert_before_ack:1")
+    assert life.code == -signal.SIGKILL, f"the fault point did not end the engine: {life.code}\n{life.tail()}"
+    assert lab.count(shared.table) > 0
+    shared.others_write()
+    life = engine.run("--until-end", seconds=180)
+    assert life.found_batches() > 0, life.tail()
+    shared.assert_exact(life)
+
+
+@RESERVES
+def test_other_writers_that_use_the_window_up_while_an_answer_is_lost_double_nothing(lab, reserve):
+    shared, attempts = Shared(lab, reserve), []
+
+    def is_lost(target: str) -> bool:
+        asked = parse_qs(urlsplit(target).query)
+        if not asked.get("query", [""])[0].startswith("INSERT"):
+            return False
+        attempts.append(asked["query_id"][0])
+        if len(attempts) > 1:
+            return False
+        shared.others_write()
+        return True
+
+    with Proxy(lab.server.url, is_lost=is_lost) as proxy:
+        shared.through(proxy.url)
+        life = lab.engine(shared.pipeline).run("--until-end", seconds=180)
+        assert proxy.lost == 1 and len(attempts) == len(set(attempts)) > 1, attempts
+        shared.assert_exact(life)
 
 
 def clickhouse_down(lab, pipeline):
