@@ -1,6 +1,7 @@
 """The end-to-end tests' servers: one ClickHouse 26.9 and one Kafka that tests may kill, and a laboratory for each test."""
 
 import mmap
+import shutil
 
 import pytest
 
@@ -20,17 +21,36 @@ def holders(directory, secret: bytes) -> list:
     return found
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_secret_is_left_behind(tmp_path_factory):
-    """Made first, so it looks last, when all tests and servers have ended: logs, state, checkpoints, dead letters, the server's own."""
-    yield
-    found = holders(tmp_path_factory.getbasetemp(), CANARY.encode())
-    leaks = [path for path in found if path.name != SECRET]
+def assert_no_secret_is_left_behind(directory):
+    """Logs, state, checkpoints, dead letters, a server's own files below a directory, once nothing works there any more."""
+    leaks = [path for path in holders(directory, CANARY.encode()) if path.name != SECRET]
     assert not leaks, f"the password stands in {leaks}"
     # Other secrets, of Kafka, tokens and the like, may stand in the files of those who know them, and nowhere else beside a pipeline.
-    leaks = [path for file in tmp_path_factory.getbasetemp().rglob("pipeline.yaml") for path in holders(file.parent, b"canary-")
+    leaks = [path for file in directory.rglob("pipeline.yaml") for path in holders(file.parent, b"canary-")
              if path.name not in (file.name, SECRET, "token")]
     assert not leaks, f"a secret stands in {leaks}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_left_behind(tmp_path_factory):
+    """Made first, so it looks last, when all servers have ended: what belongs to more than one test."""
+    yield
+    assert_no_secret_is_left_behind(tmp_path_factory.getbasetemp())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    item.has_failed = getattr(item, "has_failed", False) or report.failed
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_left_behind_by_a_test(request, tmp_path):
+    """Looks when the test's engines have ended. A directory holds some 70 MB, so only those of failed tests are kept."""
+    yield
+    assert_no_secret_is_left_behind(tmp_path)
+    if not request.node.has_failed:
+        shutil.rmtree(tmp_path)
 
 
 @pytest.fixture(scope="session")
