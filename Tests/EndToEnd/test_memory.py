@@ -1,5 +1,6 @@
 """The engine's memory stays within what README states, however many keys it has seen."""
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -7,23 +8,16 @@ from pathlib import Path
 import pytest
 
 from engine import generate, generated
-from laboratory import payload
+from forged import ZSTD, ForgedBroker, batch, record, zstd
+from laboratory import letters, payload, resident
 
 MIB = 1 << 20
+SECURITY = Path(__file__).resolve().parents[2] / "docs" / "SECURITY.md"
 
 
 def bound(prefetch: int, memory: int, batch: int) -> int:
     """MiB, as README's section on memory gives it."""
     return prefetch * 9 // 4 + memory + 8 * batch + 160
-
-
-def resident(pid: int, what: str = "VmRSS") -> int:
-    """Bytes of a process that are in memory, or (VmHWM) the most that ever were; 0 when it has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
 
 
 # Of 1,000,000 keys tables, filters and runs are already many times the memory that they are given. The last line is what a pipeline has
@@ -95,6 +89,41 @@ def test_memory_stays_within_the_stated_bound_whatever_stands_in_the_records(lab
     assert life.code == 0, life.tail()
     stated = bound(prefetch, memory, batch)
     assert most <= stated * MIB, f"{most // MIB} MiB, stated are {stated} MiB"
+
+
+class GenerousBroker(ForgedBroker):
+    """Answers with as many batches as there is room for, as brokers do."""
+
+    def data_from(self, offset, room):
+        answer = super().data_from(offset, room)
+        for data in [data for _, last, data in self.batches if last >= offset][1:]:
+            if len(answer) + len(data) > room:
+                break
+            answer += data
+        return answer
+
+
+@pytest.mark.parametrize("which, properties", [(0, {}), (1, {"fetch.message.max.bytes": "1"})], ids=["as it is", "a batch at a time"])
+def test_records_that_were_packed_very_small_take_no_more_memory_than_was_said(lab, which, properties):
+    """Ten zstd batches of some KB, each of a record of 60 MiB, which is a dead letter; of the first record comes a row."""
+    stated = re.search(r"ten of them took\s+(\d+) MiB,\s+and\s+(\d+)\s+with", SECURITY.read_text()).groups()
+    value = payload(1, text="A" * (60 << 20))
+    body = zstd(record(0, value))
+    batches = [(0, 0, batch(0, [payload(0)]))] + [(offset, offset, batch(offset, [value], ZSTD, body)) for offset in range(1, 11)]
+    broker = GenerousBroker("packed", batches)
+    try:
+        pipeline = lab.pipeline("packed", lab.table(), more={"kafka": {"brokers": broker.address, "properties": properties}})
+        life = lab.engine(pipeline).start("--until-end")
+        most = 0
+        while not life.ended():
+            most = max(most, resident(life.process.pid, "VmHWM"))
+            time.sleep(0.02)
+    finally:
+        broker.close()
+    assert life.code == 0 and lab.count(pipeline.table) == 1, life.tail()
+    assert [letter["reason"] for letter in letters(pipeline)] == ["too_large"] * 10
+    # Another machine's allocator takes a little more.
+    assert most <= int(stated[which]) * MIB * 1.1, f"{most // MIB} MiB, stated are {stated[which]}"
 
 
 def letters_held(pipeline) -> list[bytes]:
