@@ -59,6 +59,7 @@ class Outcome:
     duplicates_dropped: int = 0
     batches_found: int = 0  # by a start, in the table, which the life before had not acked
     others_inserts: int = 0
+    others_bursts: int = 0
     slowest_recovery: float = 0
     seconds: float = 0
     cpu_seconds: float = 0
@@ -75,7 +76,7 @@ class Outcome:
             **{name: f"{proof[name]:,}" if name in proof else "?" for name in ("missing", "extra", "double")},
             "engine kills": f"{self.engine_kills}", "in flight": f"{self.kills_in_flight} of {self.judged_kills}",
             "server kills": f"{self.server_kills} ({self.aimed_server_kills} aimed)", "broker kills": f"{self.broker_kills}",
-            "found after a kill": f"{self.batches_found:,}", "INSERTs of others": f"{self.others_inserts:,}",
+            "found after a kill": f"{self.batches_found:,}", "INSERTs of others": f"{self.others_inserts:,} ({self.others_bursts} bursts)",
             "duplicates dropped": f"{self.duplicates_dropped:,}", "slowest recovery": f"{self.slowest_recovery:.2f} s",
             "events/s": f"{records / self.seconds:,.0f}" if self.seconds else "?",
             "CPU µs/event": f"{self.cpu_seconds * 1e6 / records:.2f}" if records else "?",
@@ -137,7 +138,8 @@ class Trial:
             self._sampling.set()
             sampler.join()
             if writer:
-                outcome.others_inserts = writer.end()
+                writer.end()
+                outcome.others_inserts, outcome.others_bursts = writer.inserts, writer.bursts
         if writer:
             writer.remove_rows()
         outcome.seconds = time.monotonic() - began
@@ -286,8 +288,8 @@ class Trial:
                             f"and {outcome.kills_in_flight} found work in flight: less than half")
         if options.kills >= 5 and outcome.batches_found == 0:
             problems.append("no start found a batch in the table that the life before had not acked, so no doubt was tried")
-        if options.others and outcome.others_inserts == 0:
-            problems.append("nobody else wrote into the table")
+        if options.others and outcome.others_bursts == 0:
+            problems.append(f"no burst used the window up: of others the server took {outcome.others_inserts} INSERTs")
         if options.server_kills >= 2 and outcome.aimed_server_kills == 0:
             problems.append("no kill of the server could be aimed at an insert")
 
