@@ -1,8 +1,6 @@
 """Columns that the table empties by a TTL (R10): what names or places a batch's rows must stay, of the rest `verify` says what it can't tell."""
 
-import json
 import signal
-import subprocess
 
 import pytest
 
@@ -16,13 +14,8 @@ OLD = [payload(number, created_at="2020-01-01T00:00:00Z") for number in range(EV
 
 
 def check(lab, pipeline):
-    done = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    done = lab.check(pipeline)
     return done.returncode, done.stdout + done.stderr
-
-
-def verify(lab, pipeline):
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
-    return done.returncode, json.loads(done.stdout)
 
 
 def alter(lab, table, what):
@@ -109,14 +102,14 @@ def test_another_columns_ttl_is_told_and_verify_says_what_it_did_not_compare(lab
     lab.server.client.execute(f"OPTIMIZE TABLE {pipeline.table} FINAL")
     code, said = check(lab, pipeline)
     assert code == 0 and told in said, said
-    code, result = verify(lab, pipeline)
-    assert code == 0 and result["proven"] and result["altered_batches"] == 0, result
+    result = lab.verify(pipeline)
+    assert result["proven"] and result["altered_batches"] == 0, result
     assert (result["batches_with_content"] > 0) == is_compared, result
     assert any(column in note and "was not compared" in note for note in result["notes"]) == (not is_compared), result
     # Rows that are gone are still found.
     lab.server.client.execute(f"ALTER TABLE {pipeline.table} DELETE WHERE user_id = 1", mutations_sync=2)
-    code, result = verify(lab, pipeline)
-    assert code == 1 and result["missing"] == 1, result
+    result = lab.verify(pipeline, code=1)
+    assert result["missing"] == 1, result
 
 
 @pytest.mark.parametrize("engine", ["ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree"])
@@ -129,8 +122,8 @@ def test_verify_says_that_a_table_merges_rows_away_instead_of_missing(lab, engin
     assert life.code == 0, life.tail()
     lab.server.client.execute(f"OPTIMIZE TABLE {table} FINAL")
     assert lab.count(table) == 1
-    code, result = verify(lab, pipeline)
-    assert code == 1 and not result["proven"] and result["missing"] == 0 and result["findings"] == [], result
+    result = lab.verify(pipeline, code=1)
+    assert not result["proven"] and result["missing"] == 0 and result["findings"] == [], result
     assert [f"{table} is {engine}, which merges rows away" in reason for reason in result["unproven"]] == [True], result
 
 
@@ -143,5 +136,5 @@ def test_verify_says_that_a_ttl_takes_rows_away_instead_of_missing(lab):
     alter(lab, table, f"MODIFY TTL {LONG_AGO}")
     lab.server.client.execute(f"OPTIMIZE TABLE {table} FINAL")
     assert lab.count(table) == 0
-    code, result = verify(lab, pipeline)
-    assert code == 1 and result["missing"] == 0 and any("which takes rows away" in reason for reason in result["unproven"]), result
+    result = lab.verify(pipeline, code=1)
+    assert result["missing"] == 0 and any("which takes rows away" in reason for reason in result["unproven"]), result

@@ -17,8 +17,8 @@ def noise(length: int, seed: int) -> str:
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=length))
 
 
-def through(url, **batch):
-    return {"sinks": {"table": {"clickhouse": {"url": url, "batch": batch}}} if batch else {"table": {"clickhouse": {"url": url}}}}
+def through(url):
+    return {"sinks": {"table": {"clickhouse": {"url": url}}}}
 
 
 @pytest.mark.parametrize("window", [10_000, 0])
