@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from laboratory import payload
+from laboratory import Lab, payload
 from pipeline import FIELDS, create_table
 
 # All events are older than that: the server empties the column as it writes the part, or merges it.
@@ -53,29 +53,40 @@ def test_a_ttl_by_which_rows_could_not_be_counted_is_refused_at_check_and_start(
     assert life.code == 0 and lab.count(table) == EVENTS, life.tail()
 
 
-def test_such_a_ttl_that_appears_while_running_stops_the_pipeline(lab):
-    topic, table = lab.topic(1), lab.table()
-    pipeline = lab.pipeline(topic, table)
-    life = lab.engine(pipeline).start()
-    lab.produce(topic, [payload(number) for number in range(EVENTS)])
-    lab.until(lambda: lab.count(table) == EVENTS, life)
-    alter(lab, table, "MODIFY COLUMN _millrace_batch LowCardinality(String) TTL toDateTime(created_at) + INTERVAL 50 YEAR")
+@pytest.fixture(scope="module")
+def changed(millrace, lab_server, lab_broker, tmp_path_factory):
+    """By what comes into a table while a pipeline runs: the laboratory, the pipeline and its life. The engine looks at a table every
+    30 s, so that both are waited for at once."""
+    lab = Lab(millrace, lab_server, lab_broker, tmp_path_factory.mktemp("changed"))
+    # Tables with a uuid: without one, any ALTER stops the next start (C8).
+    lab.server.client.execute("CREATE DATABASE IF NOT EXISTS known ENGINE = Atomic")
+    found = {}
+    for what, statement in (("column", "ADD COLUMN country String"), (
+            "ttl", "MODIFY COLUMN _millrace_batch LowCardinality(String) TTL toDateTime(created_at) + INTERVAL 50 YEAR")):
+        topic, table = lab.topic(1), lab.table().replace("default.", "known.")
+        create_table(lab.server, table, 10_000)
+        pipeline = lab.pipeline(topic, table)
+        life = lab.engine(pipeline).start()
+        lab.produce(topic, [payload(number) for number in range(EVENTS)])
+        lab.until(lambda: lab.count(table) == EVENTS, life)
+        alter(lab, table, statement)
+        found[what] = lab, pipeline, life
+    yield found
+    for engine in lab.engines:
+        engine.end()
+
+
+def test_such_a_ttl_that_appears_while_running_stops_the_pipeline(changed):
+    _, _, life = changed["ttl"]
     assert life.wait(90) == 4, life.tail()
     assert "R6" in life.tail() and "MODIFY COLUMN `_millrace_batch` REMOVE TTL" in life.tail(), life.tail()
 
 
-def test_a_column_that_appears_while_running_is_told_and_does_not_stop_the_next_start(lab):
-    # A table with a uuid: without one, any ALTER stops the next start (C8).
-    lab.server.client.execute("CREATE DATABASE IF NOT EXISTS known ENGINE = Atomic")
-    topic, table = lab.topic(1), lab.table().replace("default.", "known.")
-    create_table(lab.server, table, 10_000)
-    pipeline = lab.pipeline(topic, table)
-    life = lab.engine(pipeline).start()
-    lab.produce(topic, [payload(number) for number in range(EVENTS)])
-    lab.until(lambda: lab.count(table) == EVENTS, life)
-    alter(lab, table, "ADD COLUMN country String")
+def test_a_column_that_appears_while_running_is_told_and_does_not_stop_the_next_start(changed):
+    lab, pipeline, life = changed["column"]
+    topic, table = pipeline.topic, pipeline.table
     told = "column `country` of " + table + " has no field and no DEFAULT"
-    lab.until(lambda: told in life.log.read_text(errors="replace"), life, seconds=90)
+    lab.until(lambda: told in life.said(), life, seconds=90)
     life.signal(signal.SIGTERM)
     assert life.wait(60) == 0, life.tail()
     lab.produce(topic, [payload(number) for number in range(EVENTS, 2 * EVENTS)])
