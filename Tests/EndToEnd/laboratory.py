@@ -32,11 +32,12 @@ def payload(number: int, **more) -> bytes:
 
 
 class Lab:
-    """What one test has: the shared servers, a directory, and the engines it has started."""
+    """What one test has: the shared servers, a directory, the tables it has made and the engines it has started."""
 
     def __init__(self, binary: Path, server: ClickHouseServer, broker: Broker, directory: Path):
         self.binary, self.server, self.broker, self.directory = binary, server, broker, directory
         self.engines: list[Engine] = []
+        self.tables: list[str] = []
 
     def topic(self, partitions: int = 3) -> str:
         name = f"e2e-{os.getpid()}-{next(_numbers)}"
@@ -58,6 +59,7 @@ class Lab:
     def table(self, **more) -> str:
         name = f"default.events{next(_numbers)}"
         create_table(self.server, name, **{"window": 10_000, **more})
+        self.tables.append(name)
         return name
 
     def pipeline(self, topic: str, table: str, **keys) -> Pipeline:
