@@ -23,6 +23,7 @@ class OtherWriter:
         self._server, self._table, self._random = server, table, random.Random(seed)
         self._ending, self._number = threading.Event(), 0
         self.inserts = 0  # that the server took
+        self.ended, self.is_writing = 0, False  # INSERTs that are over, and whether one is under way
         self.bursts = 0  # whose INSERTs it took all, so that nothing older is in the window
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
@@ -61,7 +62,11 @@ class OtherWriter:
 
     def _insert(self):
         self._number += 1
+        self.is_writing = True
         client = ClickHouse(self._server.url)
         rows = "".join(f"{NAME}{self._number}-{number}\t{FIRST_USER + number}\n" for number in range(100))
-        client.execute(f"INSERT INTO {self._table} (event_id, user_id) FORMAT TabSeparated", rows.encode())
-        self.inserts += 1
+        try:
+            client.execute(f"INSERT INTO {self._table} (event_id, user_id) FORMAT TabSeparated", rows.encode())
+            self.inserts += 1
+        finally:
+            self.ended, self.is_writing = self._number, False

@@ -95,6 +95,7 @@ class Trial:
         self.directory = directory
         self.engine: Engine | None = None
         self.feed: Feed | None = None
+        self.writer: others.OtherWriter | None = None
         self.outcome = Outcome(options)
         self._pending_kills = 0  # kills since the last life that said what it found
         self._sampling = threading.Event()
@@ -123,7 +124,7 @@ class Trial:
         began = time.monotonic()
         sampler = threading.Thread(target=self._sample, daemon=True)
         sampler.start()
-        writer = others.OtherWriter(self.server, TABLE, self.random.randrange(1 << 32)) if options.others else None
+        writer = self.writer = others.OtherWriter(self.server, TABLE, self.random.randrange(1 << 32)) if options.others else None
         try:
             life = self.engine.start()
             for number, target in enumerate(plan, 1):
@@ -209,13 +210,21 @@ class Trial:
 
     def _wait_insert(self, seconds: float) -> bool:
         """Waits until an insert has just reached the table; false when none did in so many seconds (a broker that was killed, the end)."""
-        before, deadline = self.server.inserts_seen(TABLE), time.monotonic() + seconds
-        while self.server.inserts_seen(TABLE) == before:
+        before, deadline = self._inserts_seen(), time.monotonic() + seconds
+        while (now := self._inserts_seen())[0] == before[0] or now[1:] != before[1:] or before[2]:
+            if now[1:] != before[1:]:
+                before = now  # what is new may be somebody else's
             self.feed.keep()
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.0002)
         return True
+
+    def _inserts_seen(self) -> tuple:
+        """What changes with an INSERT into the table, and how many of others' are over, and whether one is under way."""
+        writer = self.writer
+        is_writing = writer is not None and writer.is_writing
+        return self.server.inserts_seen(TABLE), writer.ended if writer else 0, is_writing
 
     def _wait_recovered(self, life: Life):
         deadline = time.monotonic() + UP_SECONDS
