@@ -33,7 +33,7 @@ help:
 	@echo "make mutants   the simulator must catch every planted mistake"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
 	@echo "make fuzz      readers of log, ledger, manifest, JSON, pipeline files, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"
-	@echo "make kills     exactness under kill -9 at full size: token + provenance, and read-back on both servers"
+	@echo "make kills     exactness under kill -9 at full size: token + provenance, and read-back on both servers, alone and with others who write"
 	@echo "make bench     rate and CPU per event, each part alone, stalls of checkpoints, recovery"
 	@echo "make format    lay the sources out"
 	@echo "make ci        what continuous integration runs"
@@ -118,11 +118,15 @@ tsan: toolchain setup
 fuzz: toolchain setup
 	Tests/Fuzz/run $(FUZZ_SECONDS)
 
-# Token + provenance, read-back on 26.9, read-back on 18.16, each whole; any wrong row ends it.
+# Token + provenance, read-back on 26.9, read-back on 18.16, each whole, then each while somebody else writes into the table too and uses
+# its window up; any wrong row ends it.
 kills: build
 	$(PYTHON) Tests/Kills/kills --mode token --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
 	$(PYTHON) Tests/Kills/kills --mode readback --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
 	$(PYTHON) Tests/Kills/kills --mode readback18 --events 5000000 --kills 50 --server-kills 10 --broker-kills 3
+	$(PYTHON) Tests/Kills/kills --others --mode token --events 1000000 --kills 20 --server-kills 5 --broker-kills 2
+	$(PYTHON) Tests/Kills/kills --others --mode readback --events 1000000 --kills 20 --server-kills 5 --broker-kills 2
+	$(PYTHON) Tests/Kills/kills --others --mode readback18 --events 1000000 --kills 20 --server-kills 5 --broker-kills 2
 
 format: toolchain
 	swift format -i -r Sources Tests Package.swift

@@ -13,6 +13,7 @@ SERVERS = HERE / "Servers"
 sys.path[:0] = [str(HERE / "Proof"), str(SERVERS), str(HERE / "Kills")]
 import apache_kafka  # noqa: E402
 from clickhouse import ClickHouse  # noqa: E402
+from servers import create_topic  # noqa: E402
 from transaction import Transaction, pointer, producer  # noqa: E402
 
 MILLRACE = Path(os.environ.get("MILLRACE", HERE.parent / ".build" / "release" / "millrace"))
@@ -73,10 +74,7 @@ def kafka(kafka_script, tmp_path_factory):
     """Apache Kafka, one broker."""
     address, directory = apache_kafka.start(kafka_script, lambda: tmp_path_factory.mktemp("kafka"))
 
-    def create(name, partitions):
-        subprocess.run([kafka_script, "topics", "--bootstrap-server", address, "--create", "--topic", name,
-                        "--partitions", str(partitions)], check=True, capture_output=True)
-    yield Broker(address, create)
+    yield Broker(address, lambda name, partitions: create_topic(address, name, partitions))
     subprocess.run([kafka_script, "kill", directory], check=True)
 
 

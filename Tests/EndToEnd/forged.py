@@ -145,8 +145,8 @@ class ForgedBroker:
         found = []
 
         def one() -> bytes:
-            partition, offset, _ = request.take("i"), request.take("q"), request.take("i")
-            data = next((data for _, last, data in self.batches if partition == 0 and last >= offset), b"")
+            partition, offset, room = request.take("i"), request.take("q"), request.take("i")
+            data = self.data_from(offset, room) if partition == 0 else b""
             found.append(data)
             return struct.pack(">ihqqii", partition, 0, self.high, self.high, 0, len(data)) + data
 
@@ -154,6 +154,10 @@ class ForgedBroker:
         if not any(found):
             time.sleep(min(patience, 100) / 1000)
         return struct.pack(">i", 0) + out
+
+    def data_from(self, offset: int, room: int) -> bytes:
+        """The batch that holds the offset or follows it; `room` bytes were asked for."""
+        return next((data for _, last, data in self.batches if last >= offset), b"")
 
     def _coordinator(self, _) -> bytes:
         return struct.pack(">hi", 0, 1) + text("127.0.0.1") + struct.pack(">i", self.port)

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from engine import Engine, EngineError
+from engine import Engine, EngineError, Life
 from pipeline import KEY, PROVENANCE, Pipeline, create_table, merged
 from servers import Broker, ClickHouseServer, create_topic
 
@@ -32,11 +32,12 @@ def payload(number: int, **more) -> bytes:
 
 
 class Lab:
-    """What one test has: the shared servers, a directory, and the engines it has started."""
+    """What one test has: the shared servers, a directory, the tables it has made and the engines it has started."""
 
     def __init__(self, binary: Path, server: ClickHouseServer, broker: Broker, directory: Path):
         self.binary, self.server, self.broker, self.directory = binary, server, broker, directory
         self.engines: list[Engine] = []
+        self.tables: list[str] = []
 
     def topic(self, partitions: int = 3) -> str:
         name = f"e2e-{os.getpid()}-{next(_numbers)}"
@@ -58,6 +59,7 @@ class Lab:
     def table(self, **more) -> str:
         name = f"default.events{next(_numbers)}"
         create_table(self.server, name, **{"window": 10_000, **more})
+        self.tables.append(name)
         return name
 
     def pipeline(self, topic: str, table: str, **keys) -> Pipeline:
@@ -76,6 +78,22 @@ class Lab:
     def engine(self, pipeline: Pipeline) -> Engine:
         self.engines.append(Engine(self.binary, pipeline.file, pipeline.directory / f"logs{len(self.engines)}"))
         return self.engines[-1]
+
+    def run_to_end(self, pipeline: Pipeline, *options: str, code: int = 0, seconds: float = 180) -> Life:
+        """A life up to the end of the topic; fails when it ends with another code."""
+        life = self.engine(pipeline).run("--until-end", *options, seconds=seconds)
+        assert life.code == code, life.tail()
+        return life
+
+    def check(self, pipeline: Pipeline) -> subprocess.CompletedProcess:
+        """What `check --connect` says, and its code."""
+        return subprocess.run([self.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+
+    def verify(self, pipeline: Pipeline, code: int = 0) -> dict:
+        """What `verify` says; fails when it ends with another code."""
+        done = subprocess.run([self.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=300)
+        assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
 
     def proof(self, pipeline: Pipeline) -> dict:
         """What `prove` has found; fails when nothing could be proven."""
@@ -104,6 +122,20 @@ class Lab:
                 raise EngineError(f"not within {seconds:.0f} s; the log ends:\n{life.tail()}")
             time.sleep(0.01)
         return value
+
+
+def letters(pipeline: Pipeline) -> list[dict]:
+    """The dead letters, file by file."""
+    return [json.loads(line) for path in sorted(pipeline.dead_letters.glob("*.jsonl")) for line in path.read_text().splitlines()]
+
+
+def resident(pid: int, what: str = "VmRSS") -> int:
+    """Bytes of a process that are in memory, or (VmHWM) the most that ever were; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
 
 
 def manifests(pipeline: Pipeline) -> list[Path]:

@@ -5,10 +5,9 @@ import itertools
 import json
 import random
 import signal
-import subprocess
 import time
 
-from laboratory import Lab
+from laboratory import Lab, letters
 from pipeline import MODES
 
 PARTITIONS = 3
@@ -123,8 +122,7 @@ def assert_same_rows(lab, stream, pipeline):
     """As ``assert_rows``, and the engine's own `verify` proves it, from the ledger of the segments that have gone and the log of the
     rest."""
     assert_rows(lab, stream, pipeline)
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and json.loads(done.stdout)["proven"], done.stdout + done.stderr
+    assert lab.verify(pipeline)["proven"]
 
 
 def assert_rows(lab, stream, pipeline):
@@ -140,5 +138,4 @@ def assert_rows(lab, stream, pipeline):
         "SELECT uniqExact(toString(_millrace_batch)) AS tokens, uniqExact(splitByChar('-', toString(_millrace_batch))[4]) AS numbers "
         f"FROM {table}")
     assert batches["tokens"] == batches["numbers"] > 1, batches
-    letters = [json.loads(line) for path in sorted(pipeline.dead_letters.glob("*.jsonl")) for line in path.read_text().splitlines()]
-    assert sorted((letter["partition"], letter["offset"]) for letter in letters) == sorted(stream.broken)
+    assert sorted((letter["partition"], letter["offset"]) for letter in letters(pipeline)) == sorted(stream.broken)

@@ -2,11 +2,10 @@
 
 import json
 import signal
-import subprocess
 
 import pytest
 
-from laboratory import Lab, event
+from laboratory import Lab, event, letters
 from pipeline import FIELDS
 from servers import ClickHouseServer
 
@@ -40,20 +39,10 @@ def constrained(lab, window: int) -> str:
     return table
 
 
-def run_to_end(lab, pipeline):
-    life = lab.engine(pipeline).run("--until-end", seconds=300)
-    assert life.code == 0, life.tail()
-    return life
-
-
 def place(number: int) -> tuple[int, int]:
     """Partition and offset of an event's first record, as ``Lab.produce_events`` writes them: every fifth twice."""
     before = range(number % PARTITIONS, number, PARTITIONS)
     return number % PARTITIONS, len(before) + sum(other % 5 == 0 for other in before)
-
-
-def letters(pipeline) -> list[dict]:
-    return [json.loads(line) for path in sorted(pipeline.dead_letters.glob("*.jsonl")) for line in path.read_text().splitlines()]
 
 
 def assert_parted(lab, pipeline, refusal: tuple[int, str]):
@@ -76,9 +65,8 @@ def assert_parted(lab, pipeline, refusal: tuple[int, str]):
         assert letter["code"] == code and words in letter["detail"], letter
         assert int(letter["row"]["user_id"]) == sent["user_id"] and letter["row"]["name"] == sent["name"], letter
         assert float(letter["row"]["amount"]) == sent["amount"] and "_millrace_batch" not in letter["row"], letter
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
-    result = json.loads(done.stdout)
-    assert done.returncode == 0 and result["proven"], done.stdout + done.stderr
+    result = lab.verify(pipeline)
+    assert result["proven"], result
     # Halves have a content of their own.
     assert result["batches"] == result["batches_with_content"] > 2, result
 
@@ -86,7 +74,7 @@ def assert_parted(lab, pipeline, refusal: tuple[int, str]):
 @WINDOWS
 def test_rows_that_a_constraint_refuses_become_dead_letters_and_all_others_rows(lab, topic, window):
     pipeline = lab.pipeline(topic, constrained(lab, window))
-    life = run_to_end(lab, pipeline)
+    life = lab.run_to_end(pipeline, seconds=300)
     assert_parted(lab, pipeline, VIOLATED)
     said = [line for line in life.tail(10_000).splitlines() if "sending it in halves" in line]
     assert said and len(said) <= 20, "one line a batch that is bisected, none a half"
@@ -104,7 +92,7 @@ def test_kill_9_amid_a_bisection_loses_and_doubles_nothing(lab, topic, window, f
     for fault in faults:
         life = engine.run("--until-end", seconds=300, MILLRACE_FAULT=fault)
         assert life.code == -signal.SIGKILL, f"{fault} did not end the engine: {life.code}\n{life.tail()}"
-    run_to_end(lab, pipeline)
+    lab.run_to_end(pipeline, seconds=300)
     assert_parted(lab, pipeline, VIOLATED)
 
 
@@ -112,7 +100,7 @@ def test_kill_9_amid_a_bisection_loses_and_doubles_nothing(lab, topic, window, f
 def test_a_batch_of_more_table_partitions_than_the_server_takes_is_cut_by_them(lab, topic, window):
     table = lab.table(window=window, partition_by="user_id % 150")
     pipeline = lab.pipeline(topic, table)
-    life = run_to_end(lab, pipeline)
+    life = lab.run_to_end(pipeline, seconds=300)
     assert "code 252" in life.tail(10_000), "the server was never asked for too many partitions"
     assert "sending it in 2 pieces (batch.partitions_max)" in life.tail(10_000), life.tail(10_000)
     lab.assert_exact(pipeline, unique=EVENTS)
@@ -123,7 +111,7 @@ def test_kill_9_amid_the_cutting_for_too_many_partitions_loses_and_doubles_nothi
     pipeline = lab.pipeline(topic, lab.table(partition_by="user_id % 150"))
     life = lab.engine(pipeline).run("--until-end", seconds=300, MILLRACE_FAULT="after_retire_durable_before_send:1")
     assert life.code == -signal.SIGKILL, life.tail()
-    run_to_end(lab, pipeline)
+    lab.run_to_end(pipeline, seconds=300)
     lab.assert_exact(pipeline, unique=EVENTS)
 
 
@@ -138,7 +126,7 @@ def test_a_view_that_throws_is_never_bisected(lab, topic):
     assert life.code == 4 and "R7" in life.tail(), life.tail()
     assert "sending it in halves" not in life.tail(10_000) and letters(pipeline) == []
     lab.server.client.execute(f"DROP TABLE {view}")
-    run_to_end(lab, pipeline)
+    lab.run_to_end(pipeline, seconds=300)
     lab.assert_exact(pipeline, unique=EVENTS)
 
 
@@ -153,7 +141,7 @@ def test_rows_that_an_expression_refuses_become_dead_letters_on_the_old_server(m
         engine = lab.engine(pipeline)
         life = engine.run("--until-end", seconds=300, MILLRACE_FAULT="after_retire_durable_before_send:3")
         assert life.code == -signal.SIGKILL, life.tail()
-        run_to_end(lab, pipeline)
+        lab.run_to_end(pipeline, seconds=300)
         assert_parted(lab, pipeline, DIVIDED)
     finally:
         for engine in lab.engines:
@@ -207,7 +195,7 @@ def test_a_null_that_an_expression_of_a_part_refuses_stops_where_other_parts_are
     assert found and found == sorted(set(found) - {3}) and letters(pipeline) == [], found
     if index:
         lab.server.client.execute(f"ALTER TABLE {pipeline.table} DROP INDEX i")
-        run_to_end(lab, pipeline)
+        lab.run_to_end(pipeline, seconds=300)
         assert rows(lab, pipeline, "id, note, x") == NULLS and letters(pipeline) == []
 
 
@@ -242,7 +230,7 @@ def test_a_value_that_a_function_refuses_becomes_a_dead_letter(lab, expression):
     good, bad, code = REFUSING[expression]
     records = [{"id": number, "note": bad if number == 3 else good} for number in range(6)]
     pipeline = few(lab, records, f", n MATERIALIZED {expression}")
-    run_to_end(lab, pipeline)
+    lab.run_to_end(pipeline, seconds=300)
     assert_one_refused(lab, pipeline, records, 3, code)
 
 
@@ -254,7 +242,7 @@ def test_a_value_that_a_function_refuses_becomes_a_dead_letter_on_the_old_server
     lab = laboratory("readback18")
     records = [{"id": number, "note": bad if number == 3 else good} for number in range(6)]
     pipeline = few(lab, records, f", n MATERIALIZED {expression}")
-    run_to_end(lab, pipeline)
+    lab.run_to_end(pipeline, seconds=300)
     assert_one_refused(lab, pipeline, records, 3, code)
 
 
@@ -266,7 +254,7 @@ def test_a_value_that_a_function_refuses_becomes_a_dead_letter_on_the_old_server
 def test_a_record_that_speaks_like_the_server_is_refused_for_what_it_is(lab, window, column, code, note):
     records = [{"id": number, "note": note if number == 3 else "7"} for number in range(6)]
     pipeline = few(lab, records, column, window=window)
-    life = run_to_end(lab, pipeline)
+    life = lab.run_to_end(pipeline, seconds=300)
     assert "a view on the table failed" not in life.tail(10_000)
     assert_one_refused(lab, pipeline, records, 3, code)
 
@@ -283,7 +271,7 @@ def test_a_views_constraint_is_the_views_whatever_the_record_says(lab, view):
     life = lab.engine(pipeline).run("--until-end", seconds=120)
     assert life.code == 4 and "R7" in life.tail() and "sending it in halves" not in life.tail(10_000), life.tail()
     lab.server.client.execute(f"DROP TABLE {name}")
-    run_to_end(lab, pipeline)
+    lab.run_to_end(pipeline, seconds=300)
     assert rows(lab, pipeline) == records and letters(pipeline) == []
 
 

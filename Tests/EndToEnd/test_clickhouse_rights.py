@@ -2,7 +2,6 @@
 that is missing is named with the GRANT that gives it."""
 
 import signal
-import subprocess
 
 import pytest
 
@@ -78,7 +77,7 @@ def test_each_right_that_is_missing_is_named_with_its_grant(guarded, name):
     trial = narrow_trial(guarded)
     give(guarded.server, trial.table, name)
     wanted = RIGHTS[name].format(table="`" + trial.table.replace(".", "`.`") + "`").replace("TO narrow", "TO `narrow`")
-    done = subprocess.run([guarded.binary, "check", trial.pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    done = guarded.check(trial.pipeline)
     assert done.returncode == 3 and wanted in done.stdout + done.stderr, done.stdout + done.stderr
     life = trial.engine.run("--until-end", seconds=90)
     assert life.code == 3 and wanted in life.tail(), life.tail()

@@ -1,12 +1,10 @@
 """Columns that the table empties by a TTL (R10): what names or places a batch's rows must stay, of the rest `verify` says what it can't tell."""
 
-import json
 import signal
-import subprocess
 
 import pytest
 
-from laboratory import payload
+from laboratory import Lab, payload
 from pipeline import FIELDS, create_table
 
 # All events are older than that: the server empties the column as it writes the part, or merges it.
@@ -16,13 +14,8 @@ OLD = [payload(number, created_at="2020-01-01T00:00:00Z") for number in range(EV
 
 
 def check(lab, pipeline):
-    done = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    done = lab.check(pipeline)
     return done.returncode, done.stdout + done.stderr
-
-
-def verify(lab, pipeline):
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
-    return done.returncode, json.loads(done.stdout)
 
 
 def alter(lab, table, what):
@@ -60,29 +53,40 @@ def test_a_ttl_by_which_rows_could_not_be_counted_is_refused_at_check_and_start(
     assert life.code == 0 and lab.count(table) == EVENTS, life.tail()
 
 
-def test_such_a_ttl_that_appears_while_running_stops_the_pipeline(lab):
-    topic, table = lab.topic(1), lab.table()
-    pipeline = lab.pipeline(topic, table)
-    life = lab.engine(pipeline).start()
-    lab.produce(topic, [payload(number) for number in range(EVENTS)])
-    lab.until(lambda: lab.count(table) == EVENTS, life)
-    alter(lab, table, "MODIFY COLUMN _millrace_batch LowCardinality(String) TTL toDateTime(created_at) + INTERVAL 50 YEAR")
+@pytest.fixture(scope="module")
+def changed(millrace, lab_server, lab_broker, tmp_path_factory):
+    """By what comes into a table while a pipeline runs: the laboratory, the pipeline and its life. The engine looks at a table every
+    30 s, so that both are waited for at once."""
+    lab = Lab(millrace, lab_server, lab_broker, tmp_path_factory.mktemp("changed"))
+    # Tables with a uuid: without one, any ALTER stops the next start (C8).
+    lab.server.client.execute("CREATE DATABASE IF NOT EXISTS known ENGINE = Atomic")
+    found = {}
+    for what, statement in (("column", "ADD COLUMN country String"), (
+            "ttl", "MODIFY COLUMN _millrace_batch LowCardinality(String) TTL toDateTime(created_at) + INTERVAL 50 YEAR")):
+        topic, table = lab.topic(1), lab.table().replace("default.", "known.")
+        create_table(lab.server, table, 10_000)
+        pipeline = lab.pipeline(topic, table)
+        life = lab.engine(pipeline).start()
+        lab.produce(topic, [payload(number) for number in range(EVENTS)])
+        lab.until(lambda: lab.count(table) == EVENTS, life)
+        alter(lab, table, statement)
+        found[what] = lab, pipeline, life
+    yield found
+    for engine in lab.engines:
+        engine.end()
+
+
+def test_such_a_ttl_that_appears_while_running_stops_the_pipeline(changed):
+    _, _, life = changed["ttl"]
     assert life.wait(90) == 4, life.tail()
     assert "R6" in life.tail() and "MODIFY COLUMN `_millrace_batch` REMOVE TTL" in life.tail(), life.tail()
 
 
-def test_a_column_that_appears_while_running_is_told_and_does_not_stop_the_next_start(lab):
-    # A table with a uuid: without one, any ALTER stops the next start (C8).
-    lab.server.client.execute("CREATE DATABASE IF NOT EXISTS known ENGINE = Atomic")
-    topic, table = lab.topic(1), lab.table().replace("default.", "known.")
-    create_table(lab.server, table, 10_000)
-    pipeline = lab.pipeline(topic, table)
-    life = lab.engine(pipeline).start()
-    lab.produce(topic, [payload(number) for number in range(EVENTS)])
-    lab.until(lambda: lab.count(table) == EVENTS, life)
-    alter(lab, table, "ADD COLUMN country String")
+def test_a_column_that_appears_while_running_is_told_and_does_not_stop_the_next_start(changed):
+    lab, pipeline, life = changed["column"]
+    topic, table = pipeline.topic, pipeline.table
     told = "column `country` of " + table + " has no field and no DEFAULT"
-    lab.until(lambda: told in life.log.read_text(errors="replace"), life, seconds=90)
+    lab.until(lambda: told in life.said(), life, seconds=90)
     life.signal(signal.SIGTERM)
     assert life.wait(60) == 0, life.tail()
     lab.produce(topic, [payload(number) for number in range(EVENTS, 2 * EVENTS)])
@@ -109,14 +113,14 @@ def test_another_columns_ttl_is_told_and_verify_says_what_it_did_not_compare(lab
     lab.server.client.execute(f"OPTIMIZE TABLE {pipeline.table} FINAL")
     code, said = check(lab, pipeline)
     assert code == 0 and told in said, said
-    code, result = verify(lab, pipeline)
-    assert code == 0 and result["proven"] and result["altered_batches"] == 0, result
+    result = lab.verify(pipeline)
+    assert result["proven"] and result["altered_batches"] == 0, result
     assert (result["batches_with_content"] > 0) == is_compared, result
     assert any(column in note and "was not compared" in note for note in result["notes"]) == (not is_compared), result
     # Rows that are gone are still found.
     lab.server.client.execute(f"ALTER TABLE {pipeline.table} DELETE WHERE user_id = 1", mutations_sync=2)
-    code, result = verify(lab, pipeline)
-    assert code == 1 and result["missing"] == 1, result
+    result = lab.verify(pipeline, code=1)
+    assert result["missing"] == 1, result
 
 
 @pytest.mark.parametrize("engine", ["ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree"])
@@ -129,8 +133,8 @@ def test_verify_says_that_a_table_merges_rows_away_instead_of_missing(lab, engin
     assert life.code == 0, life.tail()
     lab.server.client.execute(f"OPTIMIZE TABLE {table} FINAL")
     assert lab.count(table) == 1
-    code, result = verify(lab, pipeline)
-    assert code == 1 and not result["proven"] and result["missing"] == 0 and result["findings"] == [], result
+    result = lab.verify(pipeline, code=1)
+    assert not result["proven"] and result["missing"] == 0 and result["findings"] == [], result
     assert [f"{table} is {engine}, which merges rows away" in reason for reason in result["unproven"]] == [True], result
 
 
@@ -143,5 +147,5 @@ def test_verify_says_that_a_ttl_takes_rows_away_instead_of_missing(lab):
     alter(lab, table, f"MODIFY TTL {LONG_AGO}")
     lab.server.client.execute(f"OPTIMIZE TABLE {table} FINAL")
     assert lab.count(table) == 0
-    code, result = verify(lab, pipeline)
-    assert code == 1 and result["missing"] == 0 and any("which takes rows away" in reason for reason in result["unproven"]), result
+    result = lab.verify(pipeline, code=1)
+    assert result["missing"] == 0 and any("which takes rows away" in reason for reason in result["unproven"]), result

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import time
 
@@ -14,15 +15,32 @@ from pipeline import yaml
 HOUR = 3_600_000
 
 
-@pytest.fixture
-def place(kafka_script, lab_server, tmp_path, tmp_path_factory, monkeypatch):
-    """The directory as it was left, with the topic and the table that belong to it."""
-    earlier.unpack(earlier.FIXTURES / "state-0.1.tar.xz", tmp_path)
-    fixture = json.loads((tmp_path / "fixture.json").read_text())
+@pytest.fixture(scope="module")
+def broker(kafka_script, tmp_path_factory):
+    """A Kafka with the topic, made once and killed: its address, its directory, and a copy of its data for each test to begin with."""
+    unpacked, copy = tmp_path_factory.mktemp("earlier"), tmp_path_factory.mktemp("earlier-data") / "data"
+    earlier.unpack(earlier.FIXTURES / "state-0.1.tar.xz", unpacked)
+    fixture = json.loads((unpacked / "fixture.json").read_text())
     address, directory = earlier.start_kafka(kafka_script, lambda: tmp_path_factory.mktemp("earlier-kafka"), fixture["cluster_id"])
     try:
         earlier.create_topic(kafka_script, address)
         earlier.produce(address, fixture["records"])
+    finally:
+        subprocess.run([kafka_script, "kill", directory], check=True)
+    shutil.copytree(directory / "data", copy)
+    return address, directory, copy
+
+
+@pytest.fixture
+def place(kafka_script, broker, lab_server, tmp_path, monkeypatch):
+    """The directory as it was left, with the topic and the table that belong to it."""
+    earlier.unpack(earlier.FIXTURES / "state-0.1.tar.xz", tmp_path)
+    fixture = json.loads((tmp_path / "fixture.json").read_text())
+    address, directory, data = broker
+    shutil.rmtree(directory / "data")
+    shutil.copytree(data, directory / "data")
+    subprocess.run([kafka_script, "start", directory], check=True, capture_output=True)
+    try:
         earlier.create_table(lab_server)
         lines = "\n".join(map(json.dumps, fixture["table"]))
         lab_server.client.execute(f"INSERT INTO {earlier.TABLE} FORMAT JSONEachRow", lines.encode())

@@ -1,7 +1,5 @@
 """Clocks that run ahead, keys that aren't there, and open transactions: what one producer does wrong takes no other's records away."""
 
-import json
-import subprocess
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -9,7 +7,7 @@ import pytest
 from servers import KafkaBroker
 from transaction import Transaction
 
-from laboratory import payload
+from laboratory import letters, payload
 from pipeline import FIELDS
 
 SMALL = {"checkpoint": {"interval": "500ms"}}
@@ -37,7 +35,7 @@ def numbers(lab, pipeline) -> list[int]:
 
 
 def reasons(pipeline) -> list[str]:
-    return sorted(json.loads(line)["reason"] for path in pipeline.dead_letters.glob("*.jsonl") for line in path.read_text().splitlines())
+    return sorted(letter["reason"] for letter in letters(pipeline))
 
 
 def run(lab, pipeline, code=0):
@@ -80,15 +78,9 @@ def test_records_whose_key_is_null_have_none(lab, null_keys, exact):
     run(lab, pipeline)
     kept = [0, 1, 5, 7]
     assert numbers(lab, pipeline) == (sorted([*kept, 2, 3]) if null_keys == "pass" else kept)
-    proof = verified(lab, pipeline)
+    proof = lab.verify(pipeline)
     assert proof["proven"] and proof["counters"]["null_key"] == (3 if null_keys == "pass" else 0), proof
     assert proof["counters"]["emitted"] + proof["counters"]["duplicate"] == len(keys)
-
-
-def verified(lab, pipeline) -> dict:
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True)
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
 
 
 # MARK: Open transactions

@@ -4,14 +4,16 @@ import http.server
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import threading
+import time
 import unicodedata
 
 import pytest
 
-from forged import GZIP, LZ4, SNAPPY, ZSTD, ForgedBroker, batch, zstd
+from forged import GZIP, LZ4, SNAPPY, ZSTD, ForgedBroker, batch, record, zstd
 from laboratory import payload
 
 CODECS = {"gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
@@ -29,8 +31,8 @@ def forged(lab):
     """Makes a pipeline over a forged broker; all are closed at the end."""
     brokers = []
 
-    def make(*, properties=None, **more):
-        broker = ForgedBroker("hostile", **more)
+    def make(*, properties=None, kind=ForgedBroker, **more):
+        broker = kind("hostile", **more)
         brokers.append(broker)
         pipeline = lab.pipeline("hostile", lab.table())
         pipeline.brokers = broker.address
@@ -54,12 +56,12 @@ def test_an_offset_that_no_partition_has_stops_by_name(lab, forged, offset):
 
 
 @pytest.mark.parametrize("low,high", [(0, 2**63 - 1), (0, 2**62 + 1), (-7, 10), (0, -1), (10, 3)])
-def test_bounds_that_no_partition_has_are_waited_out_and_a_stop_ends(lab, forged, low, high):
+def test_bounds_that_no_partition_has_are_told_or_mended_and_a_stop_ends(lab, forged, low, high):
     """librdkafka itself mends some of them; what it hands on is told."""
     _, pipeline = forged(low=low, high=high)
     is_told = high > 2**62
     if is_told:
-        checked = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+        checked = lab.check(pipeline)
         assert checked.returncode == 1 and "can't be" in checked.stderr, checked.stderr
     life = lab.engine(pipeline).start()
     lab.until(lambda: "can't be" in life.tail() if is_told else "live from" in life.tail() or "waiting" in life.tail(), life)
@@ -103,15 +105,14 @@ def test_a_batch_that_cannot_be_unpacked_is_named_and_given_up_exactly(lab, forg
     assert life.code == 0 and lab.count(pipeline.table) == 4, life.tail()
     # It stays given up, without the option, also for verify.
     assert engine.run("--until-end").code == 0
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
-    report = json.loads(done.stdout)
+    report = lab.verify(pipeline)
     assert report["proven"] and report["given_up"] == [{"partition": 0, "start": 2, "next": 5}], report
 
 
 def test_a_batch_that_is_too_large_is_read_with_a_larger_limit(lab, forged):
     value = json.dumps({"event_id": "x", "user_id": 1, "amount": 1, "created_at": "2026-01-31T00:00:00.000Z", "name": "n",
                         "text": "A" * (4 << 20)}).encode()
-    body = zstd(batch(0, [value])[61:])
+    body = zstd(record(0, value))
     small = {"receive.message.max.bytes": "2000000", "fetch.max.bytes": "1000000"}
     _, pipeline = forged(batches=[(0, 0, batch(0, [value], ZSTD, body))], properties=small)
     engine = lab.engine(pipeline)
@@ -152,7 +153,7 @@ def test_a_servers_words_steer_no_terminal_and_are_short(lab, speaker, words):
     pipeline = lab.pipeline(lab.topic(1), "default.none")
     pipeline.url = f"http://127.0.0.1:{speaker.server_port}"
     pipeline.write()
-    checked = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    checked = lab.check(pipeline)
     assert checked.returncode == 1 and "\\u{1b}]0;owned\\u{7}" in checked.stderr and "\\u{202e}" in checked.stderr, checked.stderr
     assert_harmless(checked.stdout + checked.stderr)
     assert max(map(len, checked.stderr.splitlines())) < 1_200
@@ -178,11 +179,13 @@ def test_the_live_line_steers_no_terminal_but_by_its_own_erasing(lab, speaker):
     shown = b""
     try:
         while b"waiting for clickhouse" not in shown or shown.count(b"\r\x1b[K") < 3:
+            assert select.select([ours], [], [], 60)[0], shown
             shown += os.read(ours, 65_536)
     finally:
         process.kill()
         process.wait()
         os.close(ours)
+    assert b"owned" in shown, shown
     assert_harmless(shown.decode().replace("\r\x1b[K", "").replace("\r\n", "\n"))
 
 
@@ -212,7 +215,7 @@ def test_metadata_of_another_program_are_told_by_check_and_noticed_while_nothing
     broker.committed[0] = (1, STEERING)
     assert life.wait(120) == 4 and "rule=R15" in life.tail() and "--delete-offsets" in life.tail(), life.tail()
     assert_harmless(life.log.read_text())
-    checked = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    checked = lab.check(pipeline)
     assert checked.returncode == 4 and "--delete-offsets" in checked.stderr, checked.stderr
     assert_harmless(checked.stdout + checked.stderr)
     assert engine.run("--until-end").code == 4
@@ -233,6 +236,32 @@ def test_two_signals_at_once_are_one(lab, first, second):
     life.signal(first)
     life.signal(second)
     assert life.wait(60) == 0 and "stopped after a checkpoint" in life.tail(), life.tail()
+
+
+class SlowToCommit(ForgedBroker):
+    """Holds a stop open once `is_slow`: the commit after its checkpoint gets no answer in time."""
+
+    is_slow = False
+
+    def _commit(self, request):
+        if self.is_slow:
+            time.sleep(30)
+        return super()._commit(request)
+
+
+def test_a_second_signal_that_comes_later_ends_at_once_and_the_next_start_recovers(lab, forged):
+    broker, pipeline = forged(kind=SlowToCommit, batches=[(0, 0, batch(0, [payload(1)]))])
+    engine = lab.engine(pipeline)
+    life = engine.start()
+    lab.until(lambda: lab.count(pipeline.table) == 1, life)
+    broker.is_slow = True
+    life.signal(signal.SIGTERM)
+    time.sleep(1.2)
+    assert not life.ended(), life.tail()
+    life.signal(signal.SIGTERM)
+    assert life.wait(10) == 1 and "second signal" in life.tail(), life.tail()
+    broker.is_slow = False
+    assert engine.run("--until-end").code == 0 and lab.count(pipeline.table) == 1
 
 
 def test_sigquit_ends_at_once_and_the_next_start_recovers(lab):

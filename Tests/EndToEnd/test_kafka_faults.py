@@ -1,6 +1,5 @@
 """What can happen to topics and brokers while a pipeline reads them: it waits and goes on exact, or stops and says what is gone."""
 
-import json
 import re
 import signal
 import subprocess
@@ -208,7 +207,7 @@ def test_a_topic_that_was_never_there_is_named_with_the_nearest_one(kafka_lab):
     topic = lab.topic()
     pipeline = lab.pipeline(topic + "x", lab.table())
     assert f"did you mean {topic}?" in run(lab, pipeline, code=1).tail()
-    checked = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=60)
+    checked = lab.check(pipeline)
     assert checked.returncode == 1 and f"did you mean {topic}?" in checked.stderr
 
 
@@ -263,8 +262,7 @@ def test_records_deleted_while_stopped_are_named_and_only_exactly_they_can_be_gi
     kept = set(range(EVENTS)) | kept_numbers(lab, pipeline)
     assert rows(lab, pipeline) == sorted(kept)
     # What was given up is no gap in what is proven.
-    done = subprocess.run([lab.binary, "verify", pipeline.file, "--json"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and json.loads(done.stdout)["proven"], done.stdout + done.stderr
+    assert lab.verify(pipeline)["proven"]
     # The option does no harm where it stays.
     life = run(lab, pipeline, *options)
     assert said(life, "does nothing") and rows(lab, pipeline) == sorted(kept)
@@ -361,7 +359,7 @@ def test_brokers_that_are_not_there_are_waited_for_and_named(kafka_lab, brokers)
     assert brokers.split(":")[0] in life.log.read_text(), life.tail()
     time.sleep(12)
     assert not life.ended() and life.log.read_text().count("waiting for Kafka") <= 3, life.tail()
-    checked = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    checked = lab.check(pipeline)
     assert checked.returncode == 1 and brokers.split(":")[0] in checked.stderr, checked.stderr
 
 

@@ -1,28 +1,23 @@
 """The engine's memory stays within what README states, however many keys it has seen."""
 
+import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from engine import generate, generated
-from laboratory import payload
+from forged import ZSTD, ForgedBroker, batch, record, zstd
+from laboratory import letters, payload, resident
 
 MIB = 1 << 20
+SECURITY = Path(__file__).resolve().parents[2] / "docs" / "SECURITY.md"
 
 
 def bound(prefetch: int, memory: int, batch: int) -> int:
     """MiB, as README's section on memory gives it."""
     return prefetch * 9 // 4 + memory + 8 * batch + 160
-
-
-def resident(pid: int, what: str = "VmRSS") -> int:
-    """Bytes of a process that are in memory, or (VmHWM) the most that ever were; 0 when it has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
 
 
 # Of 1,000,000 keys tables, filters and runs are already many times the memory that they are given. The last line is what a pipeline has
@@ -96,28 +91,78 @@ def test_memory_stays_within_the_stated_bound_whatever_stands_in_the_records(lab
     assert most <= stated * MIB, f"{most // MIB} MiB, stated are {stated} MiB"
 
 
+class GenerousBroker(ForgedBroker):
+    """Answers with as many batches as there is room for, as brokers do."""
+
+    def data_from(self, offset, room):
+        answer = super().data_from(offset, room)
+        for data in [data for _, last, data in self.batches if last >= offset][1:]:
+            if len(answer) + len(data) > room:
+                break
+            answer += data
+        return answer
+
+
+@pytest.mark.parametrize("which, properties", [(0, {}), (1, {"fetch.message.max.bytes": "1"})], ids=["as it is", "a batch at a time"])
+def test_records_that_were_packed_very_small_take_no_more_memory_than_was_said(lab, which, properties):
+    """Ten zstd batches of some KB, each of a record of 60 MiB, which is a dead letter; of the first record comes a row."""
+    stated = re.search(r"ten of them took\s+(\d+) MiB,\s+and\s+(\d+)\s+with", SECURITY.read_text()).groups()
+    value = payload(1, text="A" * (60 << 20))
+    body = zstd(record(0, value))
+    batches = [(0, 0, batch(0, [payload(0)]))] + [(offset, offset, batch(offset, [value], ZSTD, body)) for offset in range(1, 11)]
+    broker = GenerousBroker("packed", batches)
+    try:
+        pipeline = lab.pipeline("packed", lab.table(), more={"kafka": {"brokers": broker.address, "properties": properties}})
+        life = lab.engine(pipeline).start("--until-end")
+        most = 0
+        while not life.ended():
+            most = max(most, resident(life.process.pid, "VmHWM"))
+            time.sleep(0.02)
+    finally:
+        broker.close()
+    assert life.code == 0 and lab.count(pipeline.table) == 1, life.tail()
+    assert [letter["reason"] for letter in letters(pipeline)] == ["too_large"] * 10
+    # Another machine's allocator takes a little more.
+    assert most <= int(stated[which]) * MIB * 1.1, f"{most // MIB} MiB, stated are {stated[which]}"
+
+
+def letters_held(pipeline) -> list[bytes]:
+    """The lines of the files of dead letters."""
+    return [line for path in pipeline.dead_letters.glob("*.jsonl") for line in path.read_bytes().splitlines(keepends=True)]
+
+
 def test_past_the_bound_of_dead_letters_the_source_waits_until_some_are_removed(lab):
-    topic = lab.topic(1)
+    """What is under way when the bound is reached comes too: so each time only a few are, until all of them are in their files."""
+    topic, few = lab.topic(1), [b"no JSON " + b"x" * 1000] * 100
     # The row lets the new lineage go on.
-    lab.produce(topic, [payload(0)] + [b"no JSON " + b"x" * 1000] * 5000)
+    lab.produce(topic, [payload(0)])
     pipeline = lab.pipeline(topic, lab.table(), more={
         "dead_letters": {"max_bytes": "1MiB", "max_delay": "20ms", "payload_max": "1KiB"}, "epoch": {"max_rows": 200}})
-    life = lab.engine(pipeline).start("--until-end")
-    said = "waiting for dead letters"
-    lab.until(lambda: said in life.log.read_text(), life)
+    life = lab.engine(pipeline).start()
+    said, produced = "waiting for dead letters", 0
+    while said not in life.log.read_text():
+        lab.produce(topic, few)
+        produced += len(few)
+        lab.until(lambda: len(letters_held(pipeline)) == produced, life)
+        held = sum(map(len, letters_held(pipeline)))
+        if held >= MIB:
+            lab.until(lambda: said in life.log.read_text(), life)
+    assert MIB <= held < MIB + held / produced * len(few), (held, produced)
+    lab.produce(topic, few * 40)
     time.sleep(2)
-    letters = list(pipeline.dead_letters.glob("*.jsonl"))
-    held = sum(path.stat().st_size for path in letters)
-    # What was under way comes too: an epoch or two.
-    assert 1 << 20 <= held < 3 << 20, held
     assert not life.ended() and life.log.read_text().count(said) == 1
+    assert len(letters_held(pipeline)) == produced
+    produced += 40 * len(few)
     removed = 0
-    while True:
+
+    def remove():
+        nonlocal removed
         for path in pipeline.dead_letters.glob("*.jsonl"):
             removed += path.read_bytes().count(b"\n")
             path.unlink()
-        if life.ended():
-            break
-        time.sleep(0.2)
-    assert life.code == 0, life.tail()
-    assert removed + sum(path.read_bytes().count(b"\n") for path in pipeline.dead_letters.glob("*.jsonl")) == 5000
+        return removed == produced
+
+    lab.until(remove, life)
+    life.signal(signal.SIGTERM)
+    assert life.wait(60) == 0, life.tail()
+    assert not letters_held(pipeline) and lab.count(pipeline.table) == 1

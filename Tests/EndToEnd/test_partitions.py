@@ -73,7 +73,7 @@ def test_with_partitions_max_they_go_at_once_and_a_small_window_is_told_with_the
     table = lab.table(window=1000, partition_by="day", fields=fields)
     more = {"sinks": {"table": {"clickhouse": {"batch": {"max_delay": "1h", "partitions_max": 400}}}}}
     pipeline = lab.pipeline(topic, table, fields=FIELDS, deduplicate=False, more=more)
-    done = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=60)
+    done = lab.check(pipeline)
     alter = f"non_replicated_deduplication_window = {100 * 400}"
     assert done.returncode == 0 and "delivery will be read-back" in done.stdout and alter in done.stdout, done.stdout
     lab.server.client.execute(f"ALTER TABLE {table} MODIFY SETTING {alter}")

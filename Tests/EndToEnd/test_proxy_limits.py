@@ -1,64 +1,15 @@
 """What a proxy before ClickHouse makes of requests: bodies that are too large for it, and answers that no retry heals."""
 
-import http.client
-import http.server
 import random
 import re
 import string
 import subprocess
-import threading
 import time
-from urllib.parse import urlsplit
 
 import pytest
 
 from laboratory import payload
-
-
-class Proxy:
-    """Hands requests on to ClickHouse, but for those that `answer(length)` has a status and a body for; counts them."""
-
-    def __init__(self, server_url: str, answer):
-        upstream, self.refused = urlsplit(server_url).netloc, 0
-        proxy = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                length = int(self.headers["Content-Length"])
-                if refusal := answer(length):
-                    proxy.refused += 1
-                    self.rfile.read(length)
-                    return self.reply(*refusal)
-                connection = http.client.HTTPConnection(upstream, timeout=60)
-                connection.request("POST", self.path, self.rfile.read(length),
-                                   {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")})
-                response = connection.getresponse()
-                kept = {name: value for name, value in response.getheaders() if name.lower().startswith("x-clickhouse")}
-                self.reply(response.status, response.read(), kept)
-                connection.close()
-
-            def reply(self, status, body, headers={}):
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+from proxy import Proxy
 
 
 def noise(length: int, seed: int) -> str:
@@ -66,8 +17,8 @@ def noise(length: int, seed: int) -> str:
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=length))
 
 
-def through(url, **batch):
-    return {"sinks": {"table": {"clickhouse": {"url": url, "batch": batch}}} if batch else {"table": {"clickhouse": {"url": url}}}}
+def through(url):
+    return {"sinks": {"table": {"clickhouse": {"url": url}}}}
 
 
 @pytest.mark.parametrize("window", [10_000, 0])

@@ -20,12 +20,6 @@ def ready(lab):
     return lab.pipeline(topic, lab.table(), more={"checkpoint": {"interval": "300ms"}})
 
 
-def run_to_end(lab, pipeline, code=0):
-    life = lab.engine(pipeline).run("--until-end", seconds=120)
-    assert life.code == code, life.tail()
-    return life.log.read_text(errors="replace")
-
-
 def tree(directory) -> dict:
     """What lies below a directory: each file's bytes, each directory, each link's target."""
     return {str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
@@ -44,7 +38,7 @@ def test_a_first_start_touches_nothing_of_a_directory_that_holds_other_things(la
     for file in files:
         put(ready.state / file)
     before = tree(ready.directory / "state")
-    log = run_to_end(lab, ready, code=1)
+    log = lab.run_to_end(ready, code=1).said()
     assert "isn't empty" in log and "state.path" in log, log
     assert tree(ready.state) == before
     assert lab.count(ready.table) == 0
@@ -55,22 +49,22 @@ def test_checkpoints_aren_t_put_among_other_things_and_others_tmp_files_stay(lab
     ready.write()
     shared = ready.directory / "shared"
     put(shared / "notes.tmp")
-    log = run_to_end(lab, ready, code=1)
+    log = lab.run_to_end(ready, code=1).said()
     assert "checkpoint.location" in log and "isn't empty" in log, log
     assert tree(shared) == {"notes.tmp": b"precious"} and not ready.state.exists()
     # Once the directory is the pipeline's, what else comes there is left alone.
     (shared / "notes.tmp").unlink()
-    run_to_end(lab, ready)
+    lab.run_to_end(ready)
     put(shared / "notes.tmp" / "chapter")
     put(ready.state / "log" / "app.log.tmp")
-    run_to_end(lab, ready)
+    lab.run_to_end(ready)
     assert (shared / "notes.tmp" / "chapter").exists() and (ready.state / "log" / "app.log.tmp").exists()
     lab.assert_exact(ready, unique=EVENTS)
 
 
 def test_the_root_of_a_new_file_system_is_empty(lab, ready):
     (ready.state / "lost+found").mkdir(parents=True)
-    run_to_end(lab, ready)
+    lab.run_to_end(ready)
     lab.assert_exact(ready, unique=EVENTS)
 
 
@@ -83,10 +77,10 @@ def test_a_directory_of_another_user_is_refused(lab, ready, key, name):
     directory = ready.directory / name
     directory.mkdir(mode=0o755)
     os.chown(directory, NOBODY, NOBODY)
-    log = run_to_end(lab, ready, code=1)
+    log = lab.run_to_end(ready, code=1).said()
     assert key in log and f"belongs to user id {NOBODY}" in log and f"chown 0 {directory}" in log, log
     os.chown(directory, 0, 0)
-    run_to_end(lab, ready)
+    lab.run_to_end(ready)
 
 
 @pytest.mark.parametrize("name", ["state", "dead-letters"])
@@ -95,10 +89,10 @@ def test_a_directory_that_others_may_write_is_refused_until_that_is_mended(lab, 
     directory = ready.directory / name
     directory.mkdir()
     directory.chmod(mode)
-    log = run_to_end(lab, ready, code=1)
+    log = lab.run_to_end(ready, code=1).said()
     assert f"(mode {mode:o})" in log and f"chmod go-w {directory}" in log, log
     directory.chmod(mode & ~0o22)
-    run_to_end(lab, ready)
+    lab.run_to_end(ready)
     lab.assert_exact(ready, unique=EVENTS)
 
 
@@ -110,7 +104,7 @@ def test_a_link_within_the_state_leads_nowhere(lab, ready, name):
     before = tree(victims)
     ready.state.mkdir()
     (ready.state / name).symlink_to(victims)
-    log = run_to_end(lab, ready, code=1)
+    log = lab.run_to_end(ready, code=1).said()
     assert f"{ready.state}/{name} is a symbolic link" in log, log
     assert tree(victims) == before
 
@@ -120,14 +114,14 @@ def test_a_lock_that_is_another_s_file_is_not_written_to(lab, ready):
     put(victim)
     ready.state.mkdir()
     os.link(victim, ready.state / "LOCK")
-    log = run_to_end(lab, ready, code=1)
+    log = lab.run_to_end(ready, code=1).said()
     assert f"{ready.state}/LOCK has 2 names" in log and victim.read_text() == "precious", log
 
 
 def test_all_files_are_for_their_owner_only_whatever_the_umask_and_older_ones_go_on(lab, ready):
     before = os.umask(0o022)
     try:
-        run_to_end(lab, ready)
+        lab.run_to_end(ready)
         places = [ready.state, ready.dead_letters]
         for place in places:
             for path in [place, *place.rglob("*")]:
@@ -139,7 +133,7 @@ def test_all_files_are_for_their_owner_only_whatever_the_umask_and_older_ones_go
         for path in manifests(ready)[-1].parent.rglob("*.sst"):
             path.chmod(0o644)
         lab.produce_events(ready.topic, range(EVENTS, EVENTS + 500))
-        run_to_end(lab, ready)
+        lab.run_to_end(ready)
     finally:
         os.umask(before)
     lab.assert_exact(ready, unique=EVENTS + 500)
@@ -149,7 +143,7 @@ def test_a_state_directory_behind_a_link_is_taken(lab, ready):
     """systemd's StateDirectory of a DynamicUser is one."""
     (ready.directory / "private").mkdir(mode=0o700)
     ready.state.symlink_to(ready.directory / "private")
-    run_to_end(lab, ready)
+    lab.run_to_end(ready)
     lab.assert_exact(ready, unique=EVENTS)
 
 
@@ -161,6 +155,6 @@ def test_a_second_instance_is_told_of_the_first_while_that_is_at_work(lab, ready
     while time.monotonic() < until:
         lab.produce_events(ready.topic, range(number, number + 300))
         number += 300
-        life = lab.engine(ready).run("--until-end", seconds=60)
-        assert life.code == 5, life.tail()
+        life = lab.run_to_end(ready, code=5)
+        assert str(first.process.pid) in life.tail(), life.tail()
     first.kill()

@@ -1,13 +1,12 @@
 """A file that is wrong for its topic or table must not look like success: what check, run, its pages and its exit codes say of it."""
 
-import json
 import subprocess
 
 import pytest
 
 from exposition import Client
-from laboratory import manifests, payload
-from pipeline import FIELDS
+from laboratory import letters, manifests, payload
+from pipeline import FIELDS, create_table
 from test_admin import admin, free_port
 
 FIELDS26 = FIELDS["26.9"]
@@ -18,25 +17,18 @@ WRONG_KEY = {"sources": {"events": {"fields": FIELDS26 | {"event_id": "UInt64"}}
 
 
 def check(lab, pipeline, code):
-    done = subprocess.run([lab.binary, "check", pipeline.file, "--connect"], capture_output=True, text=True, timeout=120)
+    done = lab.check(pipeline)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def run(lab, pipeline, code, *options):
-    life = lab.engine(pipeline).run("--until-end", *options, seconds=120)
-    said = life.log.read_text(errors="replace")
-    assert life.code == code, said
-    return said
+    return lab.run_to_end(pipeline, *options, code=code).said()
 
 
 def mend(pipeline, more):
     pipeline.more = more
     pipeline.write()
-
-
-def letters(pipeline) -> list[dict]:
-    return [json.loads(line) for path in sorted(pipeline.dead_letters.glob("*.jsonl")) for line in path.read_text().splitlines()]
 
 
 # What the newest records are, the exit code of check, and words that it says.
@@ -79,7 +71,6 @@ def test_a_new_lineage_that_decodes_nothing_stops_before_it_seals_and_the_mended
     if wrong is WRONG_KEY:
         # The table is wrong with the file, and made anew with it.
         lab.server.client.execute(f"DROP TABLE {table}")
-        from pipeline import create_table
         create_table(lab.server, table, fields=FIELDS26 | {"event_id": "UInt64"}, window=10_000)
     elif wrong is WRONG:
         lab.server.client.execute(f"ALTER TABLE {table} MODIFY COLUMN amount String")
@@ -183,3 +174,6 @@ def test_a_bounded_wait_ends_with_1_and_says_what_is_not_there(lab):
     pipeline = lab.pipeline(topic, lab.table(), more={"sinks": {"table": {"clickhouse": {"url": url}}}})
     said = run(lab, pipeline, 1, "--wait-at-most", "3s")
     assert "for ClickHouse" in said and "--wait-at-most" in said, said
+    # So does a run that would otherwise go on for ever.
+    life = lab.engine(pipeline).run("--wait-at-most", "3s", seconds=120)
+    assert life.code == 1 and "for ClickHouse" in life.said() and "--wait-at-most" in life.said(), life.said()

@@ -84,8 +84,12 @@ class Life:
         os.kill(self.process.pid, signal.SIGKILL)
         self.wait(30)
 
+    def said(self) -> str:
+        """The whole log."""
+        return self.log.read_text(errors="replace")
+
     def tail(self, lines: int = 15) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.said().splitlines()[-lines:])
 
     def _reap(self, status, usage):
         self.code = self.process.returncode = os.waitstatus_to_exitcode(status)

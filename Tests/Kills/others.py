@@ -21,15 +21,16 @@ class OtherWriter:
 
     def __init__(self, server, table: str, seed: int):
         self._server, self._table, self._random = server, table, random.Random(seed)
-        self._ending, self._inserts, self._number = threading.Event(), 0, 0
+        self._ending, self._number = threading.Event(), 0
+        self.inserts = 0  # that the server took
+        self.ended, self.is_writing = 0, False  # INSERTs that are over, and whether one is under way
+        self.bursts = 0  # whose INSERTs it took all, so that nothing older is in the window
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
-    def end(self) -> int:
-        """How many INSERTs the server took."""
+    def end(self):
         self._ending.set()
         self._thread.join()
-        return self._inserts
 
     def remove_rows(self):
         """Takes its rows away, partition by partition, so that what is left can be proven."""
@@ -49,18 +50,23 @@ class OtherWriter:
     def _write(self):
         burst_at = time.monotonic() + self._random.uniform(1, 4)
         while not self._ending.wait(self._random.uniform(0.5, 1.5)):
-            count = 1
-            if time.monotonic() > burst_at:
-                count = WINDOW // 100 + 1
-                burst_at = time.monotonic() + self._random.uniform(2, 8)
-            for _ in range(count):
-                # The server may be down: it is being killed.
-                with contextlib.suppress(ClickHouseError, OSError):
+            # The server may be down: it is being killed.
+            with contextlib.suppress(ClickHouseError, OSError):
+                if time.monotonic() < burst_at:
                     self._insert()
+                    continue
+                burst_at = time.monotonic() + self._random.uniform(2, 8)
+                for _ in range(WINDOW // 100 + 1):
+                    self._insert()
+                self.bursts += 1
 
     def _insert(self):
         self._number += 1
+        self.is_writing = True
         client = ClickHouse(self._server.url)
         rows = "".join(f"{NAME}{self._number}-{number}\t{FIRST_USER + number}\n" for number in range(100))
-        client.execute(f"INSERT INTO {self._table} (event_id, user_id) FORMAT TabSeparated", rows.encode())
-        self._inserts += 1
+        try:
+            client.execute(f"INSERT INTO {self._table} (event_id, user_id) FORMAT TabSeparated", rows.encode())
+            self.inserts += 1
+        finally:
+            self.ended, self.is_writing = self._number, False

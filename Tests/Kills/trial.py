@@ -59,6 +59,7 @@ class Outcome:
     duplicates_dropped: int = 0
     batches_found: int = 0  # by a start, in the table, which the life before had not acked
     others_inserts: int = 0
+    others_bursts: int = 0
     slowest_recovery: float = 0
     seconds: float = 0
     cpu_seconds: float = 0
@@ -75,7 +76,7 @@ class Outcome:
             **{name: f"{proof[name]:,}" if name in proof else "?" for name in ("missing", "extra", "double")},
             "engine kills": f"{self.engine_kills}", "in flight": f"{self.kills_in_flight} of {self.judged_kills}",
             "server kills": f"{self.server_kills} ({self.aimed_server_kills} aimed)", "broker kills": f"{self.broker_kills}",
-            "found after a kill": f"{self.batches_found:,}", "INSERTs of others": f"{self.others_inserts:,}",
+            "found after a kill": f"{self.batches_found:,}", "INSERTs of others": f"{self.others_inserts:,} ({self.others_bursts} bursts)",
             "duplicates dropped": f"{self.duplicates_dropped:,}", "slowest recovery": f"{self.slowest_recovery:.2f} s",
             "events/s": f"{records / self.seconds:,.0f}" if self.seconds else "?",
             "CPU µs/event": f"{self.cpu_seconds * 1e6 / records:.2f}" if records else "?",
@@ -94,6 +95,7 @@ class Trial:
         self.directory = directory
         self.engine: Engine | None = None
         self.feed: Feed | None = None
+        self.writer: others.OtherWriter | None = None
         self.outcome = Outcome(options)
         self._pending_kills = 0  # kills since the last life that said what it found
         self._sampling = threading.Event()
@@ -122,7 +124,7 @@ class Trial:
         began = time.monotonic()
         sampler = threading.Thread(target=self._sample, daemon=True)
         sampler.start()
-        writer = others.OtherWriter(self.server, TABLE, self.random.randrange(1 << 32)) if options.others else None
+        writer = self.writer = others.OtherWriter(self.server, TABLE, self.random.randrange(1 << 32)) if options.others else None
         try:
             life = self.engine.start()
             for number, target in enumerate(plan, 1):
@@ -137,7 +139,8 @@ class Trial:
             self._sampling.set()
             sampler.join()
             if writer:
-                outcome.others_inserts = writer.end()
+                writer.end()
+                outcome.others_inserts, outcome.others_bursts = writer.inserts, writer.bursts
         if writer:
             writer.remove_rows()
         outcome.seconds = time.monotonic() - began
@@ -207,13 +210,21 @@ class Trial:
 
     def _wait_insert(self, seconds: float) -> bool:
         """Waits until an insert has just reached the table; false when none did in so many seconds (a broker that was killed, the end)."""
-        before, deadline = self.server.inserts_seen(TABLE), time.monotonic() + seconds
-        while self.server.inserts_seen(TABLE) == before:
+        before, deadline = self._inserts_seen(), time.monotonic() + seconds
+        while (now := self._inserts_seen())[0] == before[0] or now[1:] != before[1:] or before[2]:
+            if now[1:] != before[1:]:
+                before = now  # what is new may be somebody else's
             self.feed.keep()
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.0002)
         return True
+
+    def _inserts_seen(self) -> tuple:
+        """What changes with an INSERT into the table, and how many of others' are over, and whether one is under way."""
+        writer = self.writer
+        is_writing = writer is not None and writer.is_writing
+        return self.server.inserts_seen(TABLE), writer.ended if writer else 0, is_writing
 
     def _wait_recovered(self, life: Life):
         deadline = time.monotonic() + UP_SECONDS
@@ -286,8 +297,8 @@ class Trial:
                             f"and {outcome.kills_in_flight} found work in flight: less than half")
         if options.kills >= 5 and outcome.batches_found == 0:
             problems.append("no start found a batch in the table that the life before had not acked, so no doubt was tried")
-        if options.others and outcome.others_inserts == 0:
-            problems.append("nobody else wrote into the table")
+        if options.others and outcome.others_bursts == 0:
+            problems.append(f"no burst used the window up: of others the server took {outcome.others_inserts} INSERTs")
         if options.server_kills >= 2 and outcome.aimed_server_kills == 0:
             problems.append("no kill of the server could be aimed at an insert")
 
