@@ -155,7 +155,7 @@ extension Core {
   }
 
   /// The retire is durable: the batch is gone, its replacements are there.
-  mutating func takeRetired(_ retire: Retire, _ position: LogPosition, _ durable: LogPosition) {
+  mutating func takeRetired(_ retire: Retire, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
     isSealing = false
     sealRetryAt = nil
     logEnd = max(logEnd, position + 1)
@@ -167,7 +167,7 @@ extension Core {
     }
     // It was counted before it was retired, and none of its rows is there.
     settleDoubt(deliveries[index])
-    held.sealed(byteCount: retire.replacements.reduce(0) { $0 &+ $1.byteCount })
+    held.sealed(logByteCount)
     deliveries.remove(at: index)
     sealedUnackedBytes -= min(sealedUnackedBytes, batch.byteCount)
     var next = index

@@ -317,13 +317,13 @@ extension Core {
     unsealedCounters = Counters()
   }
 
-  mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition) {
+  mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
     isSealing = false
     sealRetryAt = nil
     foundSpace(.seal)
     logEnd = max(logEnd, position + 1, durable)
     durableEnd = max(durableEnd, durable)
-    held.sealed(byteCount: seal.batches.reduce(0) { $0 &+ $1.byteCount })
+    held.sealed(logByteCount)
     for batch in seal.batches {
       sealedUnackedBytes += batch.byteCount
       batches[batch.destination.index].sealed.add(batch)

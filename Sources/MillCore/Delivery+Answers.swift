@@ -50,11 +50,12 @@ extension Core {
       }
       open(index)
       deliveries[index].viewFailures += 1
+      deliveries[index].viewFailure = "code \(code): \(message)"
       // The view gets the rows by the same token once more; that must not write them into the table again (R9).
       guard deliveries[index].viewFailures < 10, table?.reserve != nil, !isForgotten(index) else {
-        return viewRefuses(index, code, message)
+        return viewRefuses(index)
       }
-      again(index, .sendPlain, "a view on the table failed: code \(code): \(message)")
+      again(index, .sendPlain, "a view on the table failed: \(deliveries[index].viewFailure)")
     case .notSent(let reason): again(index, stepToSendAgain(index), reason)
     case .refused(let kind, let code, let message): takeRefusal(index, .sendPlain, kind, code, message)
     default: again(index, stepToSendAgain(index), "an answer that does not fit the question")
@@ -63,12 +64,13 @@ extension Core {
 
   private func isForgotten(_ index: Int) -> Bool { table.map { mayBeForgotten(deliveries[index], $0) } ?? true }
 
-  private mutating func viewRefuses(_ index: Int, _ code: Int, _ message: String) {
+  /// The next start counts the batch and finds all of its rows in the table: it isn't sent to the view again.
+  mutating func viewRefuses(_ index: Int) {
     let batch = deliveries[index].batch
     end(
       Stop(
         .promise, rule: "R7",
-        "a view on \(batch.target) refuses batch \(batch.token) (code \(code): \(message)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
+        "a view on \(batch.target) refuses batch \(batch.token) (\(deliveries[index].viewFailure)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
       ))
   }
 
@@ -279,7 +281,8 @@ extension Core {
       doubt(index)
       again(index, .timeForDeath, reason)
     case .viewFailed(let code, let message):
-      viewRefuses(index, code, message)
+      deliveries[index].viewFailure = "code \(code): \(message)"
+      viewRefuses(index)
     // What goes before the insert was denied.
     case .denied(let reason): denied(index, .timeBeforeGuard, reason)
     // Nothing of this attempt can be written: a new deadline, as this one's time is running.

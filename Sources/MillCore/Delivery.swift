@@ -72,6 +72,8 @@ struct Delivery {
   var guardLooks = true
   var tries = 0
   var viewFailures = 0
+  /// Code and words of the last one.
+  var viewFailure = ""
   var schemaFailures = 0
   /// Its last count was refused; the table has been described since.
   var wasDenied = false

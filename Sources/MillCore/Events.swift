@@ -24,8 +24,9 @@ package enum Event: Sendable {
   case processed(EpochResult)
   /// Digest of a replayed batch; nil when all of the seal's batches came out the same.
   case sealCompared(mismatch: String?)
-  case sealed(Seal, position: LogPosition, durableEnd: LogPosition)
-  case retired(Retire, position: LogPosition, durableEnd: LogPosition)
+  /// `logByteCount`: of all records so far, as in ``EpochResult/logByteCount``.
+  case sealed(Seal, position: LogPosition, durableEnd: LogPosition, logByteCount: UInt64)
+  case retired(Retire, position: LogPosition, durableEnd: LogPosition, logByteCount: UInt64)
   case appended(LogPosition, end: LogPosition)
   case synced(durableEnd: LogPosition)
   case frozen(id: UInt64, position: LogPosition)

@@ -14,9 +14,9 @@ struct HeldLog {
   /// A batch has come, or gone.
   mutating func changed() { isMeasured = false }
 
-  /// The seal or retire under way stands, with so many bytes of chunks; the next epoch tells of the rest.
-  mutating func sealed(byteCount: UInt64) {
-    logByteCount = max(logByteCount, orderedAt &+ byteCount)
+  /// The seal or retire under way stands.
+  mutating func sealed(_ logByteCount: UInt64) {
+    self.logByteCount = max(self.logByteCount, logByteCount)
     changed()
   }
 }

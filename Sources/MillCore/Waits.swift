@@ -1,4 +1,5 @@
 package import MillBase
+internal import MillLog
 
 /// What the pipeline waits for: it goes on by itself when that is there again.
 package struct Wait: Hashable, Sendable {
@@ -72,10 +73,12 @@ extension Core {
   mutating func takeDeadLetterBytes(_ byteCount: UInt64, _ directory: String) {
     deadLetters.isMeasuring = false
     deadLetters.byteCount = byteCount
-    let isFull = byteCount >= options.deadLetterMaxBytes
+    let waiting = deadLetters.waiting.reduce(0) { $0 &+ $1.batch.byteCount }
+    let isFull = byteCount &+ waiting >= options.deadLetterMaxBytes
     deadLetters.measureAt = monotonic + (isFull ? options.retryMilliseconds : 10 * options.describeIntervalMilliseconds)
     if isFull {
-      let reason = "dead letters take \(byteCount) bytes in \(directory), dead_letters.max_bytes is \(options.deadLetterMaxBytes)"
+      let more = waiting == 0 ? "" : " and \(waiting) more are to be written there"
+      let reason = "dead letters take \(byteCount) bytes in \(directory)\(more), dead_letters.max_bytes is \(options.deadLetterMaxBytes)"
       if deadLetters.full == nil {
         say(.warning, "waiting for dead letters: \(reason): nothing more is read before some are removed; or raise it")
       }

@@ -105,7 +105,7 @@ extension Executor {
         let start = clock.nanoseconds()
         let event = try job.run(log)
         metrics.sealSeconds.observe(nanoseconds: clock.nanoseconds() - start)
-        if case .sealed(let seal, _, _) = event { for batch in seal.batches { metrics.batchRows.observe(Double(batch.rowCount)) } }
+        if case .sealed(let seal, _, _, _) = event { for batch in seal.batches { metrics.batchRows.observe(Double(batch.rowCount)) } }
         return event
       } catch {
         return Executor.event(of: error, .seal)

@@ -46,10 +46,9 @@ final class RetireJob: LogJob, @unchecked Sendable {
       self.position = position
     }
     FaultPoint.hit(.beforeRetireDurable)
-    if mutated(.sendHalfBeforeRetireDurable) { return .retired(retire, position: position, durableEnd: position + 1) }
-    let durable = try log.sync()
+    let durable = mutated(.sendHalfBeforeRetireDurable) ? position + 1 : try log.sync()
     FaultPoint.hit(.afterRetireDurableBeforeSend)
-    return .retired(retire, position: position, durableEnd: durable)
+    return .retired(retire, position: position, durableEnd: durable, logByteCount: log.writtenByteCount)
   }
 
   private func prepare(_ log: EpochLog) throws -> [PreparedBatch] {

@@ -50,8 +50,8 @@ final class SealJob: LogJob, @unchecked Sendable {
       if positions.count == parts.count { FaultPoint.hit(.sealWritten) }
     }
     let position = positions[0]
-    if mutated(.sendBeforeSealDurable) { return .sealed(seal, position: position, durableEnd: position + 1) }
-    return .sealed(seal, position: position, durableEnd: try log.sync())
+    let durable = mutated(.sendBeforeSealDurable) ? position + 1 : try log.sync()
+    return .sealed(seal, position: position, durableEnd: durable, logByteCount: log.writtenByteCount)
   }
 
   private func prepare() -> [PreparedBatch] {

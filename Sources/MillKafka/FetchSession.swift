@@ -5,6 +5,11 @@ final class FetchSession: @unchecked Sendable {
   private let queue: FetchQueue
   var client: KafkaClient { queue.client }
   private var progress: FetchProgress
+  /// How long the next question to brokers that were down waits for its answer: longer each time, as they may be far or busy.
+  private var patienceMilliseconds = 1
+
+  /// The polling thread does nothing else meanwhile.
+  private static let patienceMaxMilliseconds = 1_000
 
   init(_ queue: FetchQueue, offsets: [Int64?]) {
     self.queue = queue
@@ -51,10 +56,14 @@ final class FetchSession: @unchecked Sendable {
       }
     }
     if let reason = queue.client.signals.takeAllDown() { progress.outage = reason }
-    if isInDoubt, taken == 0, queue.client.answers(timeoutMilliseconds: max(timeoutMilliseconds, 1)) {
-      progress.outage = nil
-      progress.hasHeard = true
+    if isInDoubt, taken == 0 {
+      patienceMilliseconds = min(max(timeoutMilliseconds, 2 * patienceMilliseconds), Self.patienceMaxMilliseconds)
+      if queue.client.answers(timeoutMilliseconds: patienceMilliseconds) {
+        progress.outage = nil
+        progress.hasHeard = true
+      }
     }
+    if !isInDoubt { patienceMilliseconds = 1 }
     return notices
   }
 }

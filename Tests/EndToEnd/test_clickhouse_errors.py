@@ -295,6 +295,21 @@ def test_a_view_that_refuses_rows_gets_them_once_it_takes_them(sick, window):
         trial.runs_to_the_end_exact()
 
 
+def test_a_stop_while_a_view_refuses_a_batch_says_that_the_view_lacks_it(sick):
+    trial = Trial(sick)
+    settings = "non_replicated_deduplication_window = 10000"
+    trial.sql(f"CREATE TABLE {{t}}_seen (event_id String) ENGINE = MergeTree ORDER BY event_id SETTINGS {settings}")
+    trial.sql("CREATE MATERIALIZED VIEW {t}_view TO {t}_seen AS SELECT event_id FROM {t}")
+    trial.start()
+    trial.sql("ALTER TABLE {t}_seen ADD CONSTRAINT none CHECK event_id = ''")
+    trial.add()
+    trial.says("waiting for ClickHouse", "a view on the table failed")
+    trial.life.signal(signal.SIGTERM)
+    trial.stops(4, "R7", "a view on")
+    trial.sql("ALTER TABLE {t}_seen DROP CONSTRAINT none")
+    trial.runs_to_the_end_exact()
+
+
 # MARK: the table
 
 def test_a_table_dropped_while_running_stops_and_its_successor_is_filled_only_when_that_is_accepted(sick):

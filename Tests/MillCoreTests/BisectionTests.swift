@@ -8,6 +8,8 @@ struct Sealing: ~Copyable {
   var start = Start()
   var clock: Int64 = 2_000
   var end: LogPosition = 4
+  /// Of chunks alone.
+  var logByteCount: UInt64 = 0
 
   init(
     mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil, instance: UInt64 = 9,
@@ -48,13 +50,15 @@ struct Sealing: ~Copyable {
 
   mutating func seal(_ batch: SealedBatch) -> [Command] {
     end += 1
-    return step(.sealed(Seal(epoch: 1, covered: [], batches: [batch]), position: end - 1, durableEnd: end))
+    logByteCount += batch.byteCount
+    return step(.sealed(Seal(epoch: 1, covered: [], batches: [batch]), position: end - 1, durableEnd: end, logByteCount: logByteCount))
   }
 
   mutating func retired(_ batch: SealedBatch, _ replacements: [SealedBatch]) -> [Command] {
     end += 1
     let retire = Retire(destination: .table, batch: batch.number, wallMilliseconds: 0, replacements: replacements)
-    return step(.retired(retire, position: end - 1, durableEnd: end))
+    logByteCount += replacements.reduce(0) { $0 + $1.byteCount }
+    return step(.retired(retire, position: end - 1, durableEnd: end, logByteCount: logByteCount))
   }
 
   /// The log has written what was to be appended, and synced it.

@@ -80,8 +80,34 @@ private func checkTexts(_ bytes: [UInt8]) {
   let half = text.index(text.startIndex, offsetBy: text.count / 2)
   let name = TableName(database: String(text[..<half]), table: String(text[half...]))
   demand(TableName(name.description) == name, "a table's name does not come back")
-  let literal = SQL.text(text)
-  demand(TabSeparated.texts("[\(literal)]").map { Array($0.utf8) } == [Array(text.utf8)], "a text does not come back out of its quotes")
+  demand(unquoted(Array(SQL.text(text).utf8)) == Array(text.utf8), "a text does not come back out of its quotes")
+  // As ClickHouse writes it: bytes that can't be seen as they are.
+  let written = text.utf8.flatMap { [UInt8(ascii: "\\"), UInt8(ascii: "'")].contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
+  let list = "['\(String(decoding: written, as: UTF8.self))']"
+  demand(TabSeparated.texts(list).map { Array($0.utf8) } == [Array(text.utf8)], "a text does not come back out of an answer")
+}
+
+/// What ClickHouse reads out of a string literal; nil where it has no end.
+private func unquoted(_ literal: [UInt8]) -> [UInt8]? {
+  guard literal.count >= 2, literal.first == UInt8(ascii: "'"), literal.last == UInt8(ascii: "'") else { return nil }
+  var rest = literal.dropFirst().dropLast()
+  var bytes: [UInt8] = []
+  while let byte = rest.popFirst() {
+    guard byte == UInt8(ascii: "\\") else {
+      if byte == UInt8(ascii: "'") { return nil }
+      bytes.append(byte)
+      continue
+    }
+    guard let escaped = rest.popFirst() else { return nil }
+    guard escaped == UInt8(ascii: "x") else {
+      bytes.append(SQL.unescaped(escaped))
+      continue
+    }
+    guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
+    rest = rest.dropFirst(2)
+    bytes.append(value)
+  }
+  return bytes
 }
 
 private func seeds() -> [[UInt8]] {
