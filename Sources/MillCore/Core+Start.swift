@@ -230,6 +230,7 @@ extension Core {
 
   /// Batches that were sealed, and not acked.
   private mutating func recover(_ live: [Destination: [BatchNumber: FoundBatch]], _ deadlines: [BatchNumber: Int64]) {
+    defer { held.changed() }
     for found in (live[.table] ?? [:]).values.sorted(by: { $0.goesBefore($1) }) {
       var delivery = Delivery(batch: found.batch, seal: found.position, wasRecovered: true, isPiece: found.isPiece)
       delivery.recordedDeadline = deadlines[found.batch.number]
