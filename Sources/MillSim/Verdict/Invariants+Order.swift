@@ -57,11 +57,15 @@ extension Invariants {
     violate("R8: \(insert.queryID) sent with deadline \(deadline), durable is \(watch.durableDeadlines[number].map(String.init) ?? "none")")
   }
 
-  /// R9: what was sent after an open attempt fits half of the window, or its token may be forgotten when it comes.
+  /// R9: what was sent after an open attempt fits half of the window, or its token may be forgotten when it comes. The batch itself goes
+  /// again only where others leave of the window what was reserved.
   func checkOpenAttempts(_ insert: InsertSeen, _ number: BatchNumber) {
     guard insert.deduplicationToken != nil, scenario.isExactlyOnce, !watch.pieces.contains(insert.token) else { return }
     let whole = scenario.window - scenario.entriesPerBatch - (scenario.reserveEntries ?? 0)
     for attempt in server.openAttempts {
+      if attempt.token == insert.token, scenario.reserveEntries == nil {
+        violate("R9: \(insert.queryID) sent while \(attempt.queryID) may take effect, and others may use any part of the window")
+      }
       guard let open = batchNumber(attempt.token), open < number else { continue }
       let span = Int(number - open) * scenario.entriesPerBatch
       if span > whole / 2 {
