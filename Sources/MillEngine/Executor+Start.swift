@@ -221,6 +221,9 @@ extension Executor {
         return Executor.event(of: error, .openState)
       } catch RunStoreError.outOfSpace(let place) {
         return .outOfSpace(.openState, place: place)
+      } catch RunStoreError.failed(let reason) {
+        // Too few open files, rights, a disk that fails: nothing is said of what the checkpoint holds.
+        return .failed(Stop(.failed, "checkpoint \(checkpoint ?? "") can't be opened: \(reason)"))
       } catch {
         return .failed(Stop(.promise, rule: "R17", "checkpoint \(checkpoint ?? "") can't be opened: \(error)"))
       }
