@@ -70,7 +70,7 @@ extension Core {
     end(
       Stop(
         .promise, rule: "R7",
-        "a view on \(batch.target) refuses batch \(batch.token) (\(deliveries[index].viewFailure)): its rows are in the table, or will be at the next start, but not in the view. Mend or detach the view, then start again"
+        "a view on \(batch.target) refuses batch \(batch.token) (\(deliveries[index].viewFailure)): its rows are in the table, or will be at the next start, but not in the view, which won't get them. Mend or detach the view, give it these rows by hand, then start again"
       ))
   }
 

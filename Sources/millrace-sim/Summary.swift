@@ -99,9 +99,8 @@ struct Summary {
       }
     }
     list("faults", Fault.allCases.filter { $0.isOf(profile) }.map(\.rawValue))
-    // A slow probe is the weather's; that a refused batch is counted and is all there needs more than 20,000 seeds.
-    let rare: [Branch] = [.r7ProbeSlow, .r11CountedAll]
-    if profile == .usual { list("branches", Branch.allCases.filter { !rare.contains($0) }.map(\.rawValue)) }
+    let branches = Branch.allCases.filter { $0.isOf(profile) }
+    if !branches.isEmpty { list("branches", branches.map(\.rawValue)) }
     print("never hit: \(missed.isEmpty ? "none" : missed.joined(separator: " "))")
     print("a seed, median and mean: epochs \(Self.middle(epochs))  faults \(Self.middle(faults))  crashes \(Self.middle(crashes))")
     let each = cpuSeconds * 1000 / Double(max(1, epochs.count))

@@ -271,15 +271,20 @@ def test_a_failpoint_on_the_way_of_an_insert_costs_and_doubles_nothing(sick, nam
 
 # MARK: views
 
-@both_modes
-def test_a_view_that_refuses_rows_gets_them_once_it_takes_them(sick, window):
-    trial = Trial(sick, window=window)
+def with_refusing_view(trial):
+    """A view on the table that was fed once and then takes nothing; events that it refuses are on their way."""
     settings = "non_replicated_deduplication_window = 10000"
     trial.sql(f"CREATE TABLE {{t}}_seen (event_id String) ENGINE = MergeTree ORDER BY event_id SETTINGS {settings}")
     trial.sql("CREATE MATERIALIZED VIEW {t}_view TO {t}_seen AS SELECT event_id FROM {t}")
     trial.start()
     trial.sql("ALTER TABLE {t}_seen ADD CONSTRAINT none CHECK event_id = ''")
     trial.add()
+
+
+@both_modes
+def test_a_view_that_refuses_rows_gets_them_once_it_takes_them(sick, window):
+    trial = Trial(sick, window=window)
+    with_refusing_view(trial)
     if window:
         trial.says("waiting for ClickHouse", "a view on the table failed", "469")
         assert sick.count(f"{trial.table}_seen") == FEW
@@ -297,12 +302,7 @@ def test_a_view_that_refuses_rows_gets_them_once_it_takes_them(sick, window):
 
 def test_a_stop_while_a_view_refuses_a_batch_says_that_the_view_lacks_it(sick):
     trial = Trial(sick)
-    settings = "non_replicated_deduplication_window = 10000"
-    trial.sql(f"CREATE TABLE {{t}}_seen (event_id String) ENGINE = MergeTree ORDER BY event_id SETTINGS {settings}")
-    trial.sql("CREATE MATERIALIZED VIEW {t}_view TO {t}_seen AS SELECT event_id FROM {t}")
-    trial.start()
-    trial.sql("ALTER TABLE {t}_seen ADD CONSTRAINT none CHECK event_id = ''")
-    trial.add()
+    with_refusing_view(trial)
     trial.says("waiting for ClickHouse", "a view on the table failed")
     trial.life.signal(signal.SIGTERM)
     trial.stops(4, "R7", "a view on")

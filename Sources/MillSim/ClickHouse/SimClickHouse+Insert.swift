@@ -51,6 +51,13 @@ extension SimClickHouse {
       (hangsNext, insert.hangs) = (false, true)
       return
     }
+    if let coming = constraintComesAmid, exchange.seen?.isGuarded != true, rows.contains(where: Self.isRefused) {
+      trace.hit(.constraintAmidst, insert.queryID)
+      constraintComesAmid = nil
+      for server in all { server.refusal = coming }
+      reset(exchange)
+      return proceed(insert, after: draws.within(Int64(300)...4000), isSlow: false)
+    }
     let slow = draws.chance(rates.slow)
     if slow { trace.hit(.serverSlow) }
     proceed(

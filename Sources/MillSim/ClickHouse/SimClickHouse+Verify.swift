@@ -61,6 +61,7 @@ extension SimClickHouse {
   private static func hash(_ text: String) -> UInt64 { unsafe Array(text.utf8).withRawBytes { unsafe cityHash64($0) } }
 
   private func missing(_ token: String, _ exchange: Exchange) -> [String] {
+    // A block that can't be read was told when it was inserted.
     guard let block = try? exchange.part(named: "batch"), let wanted = try? BodyReader.rows(native: block, types: definition.columns) else {
       return []
     }

@@ -103,6 +103,9 @@ package final class SimClickHouse {
 
   /// Which rows it doesn't take.
   package var refusal = Scenario.Refusal.nothing
+  /// What it refuses as soon as a plain INSERT of such rows is at work, whose connection breaks: it has passed the check that its
+  /// repetition will fail.
+  package var constraintComesAmid: Scenario.Refusal?
   /// Of what is drawn apart, so that older scenarios stay as they were.
   package var moreDraws: Draws?
   /// Of ``Rates/amidst``.
@@ -246,7 +249,7 @@ package final class SimClickHouse {
   }
 
   // The connection breaks some time soon, while the request may still be under way.
-  private func reset(_ exchange: Exchange) {
+  func reset(_ exchange: Exchange) {
     scheduler.after(draws.within(Int64(1)...200)) { [self] in close(exchange, reason: "connection reset by peer") }
   }
 

@@ -105,7 +105,14 @@ package final class SimBroker {
   package func rewrite(_ origin: Origin) {
     let index = Int(origin.offset - partitions[Int(origin.partition)].base)
     guard case .record(let record, _)? = partitions[Int(origin.partition)].slot(origin.offset) else { return }
-    partitions[Int(origin.partition)].slots[index] = .record(record, payload: Array("{\"changed\":true}".utf8))
+    partitions[Int(origin.partition)].slots[index] = .record(record, payload: Self.rewritten)
+  }
+
+  private static let rewritten = Array("{\"changed\":true}".utf8)
+
+  /// No record that is there is one that the generator wrote.
+  package var isAllRewritten: Bool {
+    partitions.allSatisfy { $0.slots.allSatisfy { if case .record(_, let payload) = $0 { payload == Self.rewritten } else { true } } }
   }
 
   /// The newest records of a partition are lost from `offset` on, as by an unclean election, and no others come.

@@ -1,3 +1,5 @@
+package import MillBase
+
 /// Everything that the world does to the engine, by name; each is counted, so that a run can say what it never tried.
 package enum Fault: String, CaseIterable, Sendable {
   // The engine's process and machine
@@ -11,7 +13,8 @@ package enum Fault: String, CaseIterable, Sendable {
   case connectionRefused, requestLost, requestDelayed, arrivedAfterClose, answerLost, bodyTorn
   // ClickHouse
   case serverCrash, tokenBurnt, halfCommitted, serverPaused, serverSlow, transientError, unknownOutcome
-  case headerException, tailException, insertDeduplicated, lateGuarded, rowsRefused, rowsRefusedAmidst, tooManyPartitions, viewFailed
+  case headerException, tailException, insertDeduplicated, lateGuarded, rowsRefused, rowsRefusedAmidst, constraintAmidst, tooManyPartitions,
+    viewFailed
   // Outside of the promise
   case serverPowerCut, lossVerified
   // Weather that stays
@@ -98,4 +101,14 @@ package final class Trace: @unchecked Sendable {
 
   /// The newest lines, oldest first.
   package var tail: [String] { Array(lines[start...] + lines[..<start]) }
+}
+
+extension Branch {
+  /// The worlds that must take it.
+  package func isOf(_ profile: Profile) -> Bool {
+    switch self {
+    case .r7ProbeSlow: profile == .weather
+    default: profile == .usual
+    }
+  }
 }

@@ -4,9 +4,14 @@ internal import MillCore
 extension World {
   func planTableTrouble() {
     if scenario.refusedFrom > 0 {
+      let isAmid = Draws.stream(seed: scenario.seed, "constraint amid an insert").chance(0.5)
       scheduler.after(scenario.refusedFrom) { [self] in
-        trace.note("the table has a constraint from here on")
-        for server in server.all { server.refusal = scenario.refusal }
+        if isAmid {
+          server.constraintComesAmid = scenario.refusal
+        } else {
+          trace.note("the table has a constraint from here on")
+          for server in server.all { server.refusal = scenario.refusal }
+        }
       }
     }
     every(scenario.tableTroubleEvery) { [self] in

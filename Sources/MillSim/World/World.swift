@@ -281,8 +281,7 @@ package final class World {
   private func hasNoRow(_ stop: Stop) -> Bool {
     stop.message.hasPrefix("no row came of")
       && (scenario.garbageRate > 0 || scenario.garbageFirst > 0 || scenario.refusal != .nothing || scenario.aheadRate > 0
-        // Of a topic made anew, records without the key may be all that is left to read.
-        || scenario.wallJumpEvery > 0 || scenario.beyond == .topicAnew)
+        || scenario.wallJumpEvery > 0 || broker.isAllRewritten)
   }
 
   /// Every record that the run read is in its place, whatever it says of it.
