@@ -312,7 +312,7 @@ extension Core {
 
   mutating func finishLast() {
     if let windUp { return end(windUp) }
-    if let index = deliveries.firstIndex(where: { $0.viewFailures > 0 && !$0.isCommitted }) { return viewRefuses(index) }
+    if let index = deliveries.firstIndex(where: { $0.viewFailures > 0 && !$0.isCommitted }) { return stopsAmidViewFailure(index) }
     // A stop that was asked for doesn't wait for the table.
     let isAllAcked = deliveries.allSatisfy(\.isAcked) && deadLetters.waiting.isEmpty
     let isEnd = options.untilEnd && hasReachedEnd && isAllAcked

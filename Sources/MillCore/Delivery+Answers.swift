@@ -64,8 +64,18 @@ extension Core {
 
   private func isForgotten(_ index: Int) -> Bool { table.map { mayBeForgotten(deliveries[index], $0) } ?? true }
 
-  /// The next start counts the batch and finds all of its rows in the table: it isn't sent to the view again.
-  mutating func viewRefuses(_ index: Int) {
+  /// A stop was asked for, and the last try has no answer. The next start counts the batch and finds all of its rows in the table: it isn't
+  /// sent to the view again.
+  mutating func stopsAmidViewFailure(_ index: Int) {
+    let batch = deliveries[index].batch
+    end(
+      Stop(
+        .promise, rule: "R7",
+        "stopped while a view on \(batch.target) refuses batch \(batch.token) (\(deliveries[index].viewFailure)): its rows are in the table, and the next start won't send them to the view again. Look whether the view has them; where it hasn't, mend it and give it these rows by hand, then start again"
+      ))
+  }
+
+  private mutating func viewRefuses(_ index: Int) {
     let batch = deliveries[index].batch
     end(
       Stop(

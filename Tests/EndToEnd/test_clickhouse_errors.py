@@ -291,6 +291,7 @@ def test_a_view_that_refuses_rows_gets_them_once_it_takes_them(sick, window):
         trial.sql("ALTER TABLE {t}_seen DROP CONSTRAINT none")
         # The table has had the rows since the first try.
         sick.until(lambda: sick.count(f"{trial.table}_seen", "uniqExact(event_id)") == MORE, trial.life)
+        trial.says("ClickHouse answers again")
         trial.ends_exact()
         assert sick.count(f"{trial.table}_seen", "uniqExact(event_id)") == sick.count(f"{trial.table}_seen") == MORE
     else:
@@ -305,7 +306,7 @@ def test_a_stop_while_a_view_refuses_a_batch_says_that_the_view_lacks_it(sick):
     with_refusing_view(trial)
     trial.says("waiting for ClickHouse", "a view on the table failed")
     trial.life.signal(signal.SIGTERM)
-    trial.stops(4, "R7", "a view on")
+    trial.stops(4, "R7", "a view on", "Look whether the view has them")
     trial.sql("ALTER TABLE {t}_seen DROP CONSTRAINT none")
     trial.runs_to_the_end_exact()
 
