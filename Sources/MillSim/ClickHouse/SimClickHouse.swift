@@ -278,7 +278,8 @@ package final class SimClickHouse {
   private func close(_ exchange: Exchange, reason: String) {
     guard !exchange.isClosed else { return }
     forget(exchange)
-    exchange.closedAt = scheduler.now
+    // Of a process that has ended meanwhile its end counts.
+    exchange.closedAt = exchange.closedAt ?? scheduler.now
     exchange.finish(.failure(TransportError(nothingSent: false, reason: reason)))
   }
 
