@@ -1,6 +1,7 @@
 #include "CRocksShim.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -26,10 +27,13 @@ using namespace rocksdb;
 
 namespace {
 
-// Remembers that RocksDB has stopped its background work, until it could go on.
-struct ErrorListener : EventListener {
+// Remembers that RocksDB has stopped its background work, until it could go on; counts what merges write.
+struct Listener : EventListener {
   std::mutex mutex;
   bool failed = false;
+  std::atomic<uint64_t> merged_bytes{0};
+
+  void OnCompactionCompleted(DB *, const CompactionJobInfo &job) override { merged_bytes += job.stats.total_output_bytes; }
 
   void OnBackgroundError(BackgroundErrorReason, Status *) override {
     std::lock_guard<std::mutex> guard(mutex);
@@ -73,7 +77,8 @@ struct mr_store {
   DB *db = nullptr;
   std::string path;
   Options options;
-  std::shared_ptr<ErrorListener> errors = std::make_shared<ErrorListener>();
+  std::shared_ptr<Listener> listener = std::make_shared<Listener>();
+  std::atomic<uint64_t> flushed_bytes{0};
   // Guards `families`, not what they point to.
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<Family>> families;
@@ -88,13 +93,13 @@ struct mr_store {
   // Goes on after an error in the background, or says that it can't.
   Status resume() {
     {
-      std::lock_guard<std::mutex> guard(errors->mutex);
-      if (!errors->failed) return Status::OK();
+      std::lock_guard<std::mutex> guard(listener->mutex);
+      if (!listener->failed) return Status::OK();
     }
     Status status = db->Resume();
     if (status.ok()) {
-      std::lock_guard<std::mutex> guard(errors->mutex);
-      errors->failed = false;
+      std::lock_guard<std::mutex> guard(listener->mutex);
+      listener->failed = false;
     }
     return status;
   }
@@ -181,7 +186,7 @@ int mr_store_open(const char *path, size_t cache_byte_count, int compression, mr
   auto store = std::make_unique<mr_store>();
   store->path = absolute(path);
   store->options = make_options(cache_byte_count, compression);
-  store->options.listeners.push_back(store->errors);
+  store->options.listeners.push_back(store->listener);
   std::vector<std::string> names;
   std::error_code code;
   if (std::filesystem::exists(store->path + "/CURRENT", code)) {
@@ -256,7 +261,9 @@ int mr_run_ingest(mr_run *run, char **message) {
     ingest.move_files = true;
     ingest.snapshot_consistency = false;
     ingest.allow_blocking_flush = false;
+    uint64_t byte_count = run->writer->FileSize();
     status = run->store->db->IngestExternalFile(run->family->handle, {run->file}, ingest);
+    if (status.ok()) run->store->flushed_bytes += byte_count;
   }
   return report(status, message);
 }
@@ -349,8 +356,13 @@ void mr_store_count(mr_store *store, mr_store_counts *counts) {
     auto property = [&](const std::string &name) { return store->db->GetIntProperty(family->handle, name, &value) ? value : 0; };
     counts->keys += property(DB::Properties::kEstimateNumKeys);
     counts->file_bytes += property(DB::Properties::kTotalSstFilesSize);
+    ColumnFamilyMetaData files;
+    store->db->GetColumnFamilyMetaData(family->handle, &files);
+    counts->files += files.file_count;
     counts->memory_bytes += property(DB::Properties::kSizeAllMemTables) + property(DB::Properties::kEstimateTableReadersMem);
   }
+  counts->flushed_bytes = store->flushed_bytes;
+  counts->merged_bytes = store->listener->merged_bytes;
   // One cache for all families.
   uint64_t cached = 0;
   if (store->db->GetIntProperty(store->standard->handle, DB::Properties::kBlockCacheUsage, &cached)) counts->memory_bytes += cached;

@@ -22,6 +22,8 @@ package struct EventGenerator {
     package var duplicatePercent = 0.0
     /// A duplicate repeats one of so many last originals.
     package var duplicateReach = 1000
+    /// Where it is given, `created_at` doesn't follow the clock.
+    package var history: History?
     /// A duplicate goes to any partition, rather than to that of its original.
     package var duplicatesMove = false
     /// `created_at` stands up to so many milliseconds before the time given.
@@ -31,6 +33,26 @@ package struct EventGenerator {
 
     package init() {}
 
+    /// `created_at` of originals, evenly over some time: what a long backlog looks like.
+    package struct History: Hashable, Sendable {
+      /// `created_at` of the first original, milliseconds since 1970.
+      package var first: Int64
+      package var spanMilliseconds: Int
+      /// Originals that the span is divided by.
+      package var originalCount: Int
+
+      package init(first: Int64, spanMilliseconds: Int, originalCount: Int) {
+        self.first = first
+        self.spanMilliseconds = spanMilliseconds
+        self.originalCount = originalCount
+      }
+
+      func time(of number: Int) -> Int64 { first + Int64(Double(spanMilliseconds) * (Double(number) / Double(max(originalCount, 1)))) }
+    }
+
+    /// Originals whose times are kept, 8 bytes each.
+    private static let rememberedMax = 10_000_000
+
     /// What is wrong with the options, in sentences that name the option and what would be right.
     package var issues: [String] {
       var issues: [String] = []
@@ -39,10 +61,13 @@ package struct EventGenerator {
       }
       check("partitions", partitionCount, 1...10_000)
       check("users", userCount, 1...1_000_000_000)
-      check("duplicate reach", duplicateReach, 1...10_000_000)
+      check("reach", duplicateReach, 1...100_000_000_000)
       check("disorder in milliseconds", disorderMilliseconds, 0...86_400_000)
       for (name, share) in [("duplicates", duplicatePercent), ("garbage", garbagePercent)] where !(0...100).contains(share) {
         issues.append("\(name) \(share) %: must be 0 to 100")
+      }
+      if history == nil, duplicateReach > Self.rememberedMax {
+        issues.append("reach \(duplicateReach): must be at most \(Self.rememberedMax) unless a span is given, since each original's time is kept")
       }
       if issues.isEmpty, duplicatePercent + garbagePercent > 100 {
         issues.append("duplicates \(duplicatePercent) % and garbage \(garbagePercent) %: must be at most 100 % together")
@@ -67,7 +92,7 @@ package struct EventGenerator {
   private let options: Options
   private let contents: SeededRandom
   private var decisions: SeededRandom
-  /// `created_at` of the last originals; an original's slot is its number modulo `duplicateReach`.
+  /// Without a history `created_at` of the last originals; an original's slot is its number modulo `duplicateReach`.
   private var recent: [Int64] = []
 
   /// `options` must have no ``Options/issues``.
@@ -87,17 +112,29 @@ package struct EventGenerator {
     } else if draw < options.garbagePercent + options.duplicatePercent, originalCount > 0 {
       let back = decisions.next(below: min(originalCount, options.duplicateReach)) + 1
       let number = originalCount - back
-      write(number, recent[number % options.duplicateReach])
+      write(number, time(of: number))
       if options.duplicatesMove { partition = Int32(decisions.next(below: options.partitionCount)) }
       kind = .duplicate
       duplicateCount += 1
     } else {
-      let created = milliseconds - Int64(delay)
-      if recent.count < options.duplicateReach { recent.append(created) } else { recent[originalCount % options.duplicateReach] = created }
-      write(originalCount, created)
+      if options.history == nil { remember(milliseconds - Int64(delay)) }
+      write(originalCount, time(of: originalCount))
       kind = .original
       originalCount += 1
     }
+  }
+
+  private mutating func remember(_ created: Int64) {
+    if recent.count < options.duplicateReach { recent.append(created) } else { recent[originalCount % options.duplicateReach] = created }
+  }
+
+  /// `created_at` of an original.
+  private func time(of number: Int) -> Int64 {
+    guard let history = options.history else { return recent[number % options.duplicateReach] }
+    let delay = options.disorderMilliseconds
+    guard delay > 0 else { return history.time(of: number) }
+    var random = contents.split("delay").split(UInt64(number))
+    return history.time(of: number) - Int64(random.next(in: 0...delay))
   }
 
   // MARK: Bytes

@@ -117,7 +117,10 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     var facts = RunStoreFacts()
     facts.bucketCount = Int(counted.families)
     facts.keyCount = counted.keys
+    facts.fileCount = Int(counted.files)
     facts.fileByteCount = counted.file_bytes
+    facts.flushedByteCount = counted.flushed_bytes
+    facts.mergedByteCount = counted.merged_bytes
     facts.memoryByteCount = counted.memory_bytes
     return facts
   }

@@ -90,7 +90,11 @@ package struct RunStoreFacts: Hashable, Sendable {
   package var bucketCount = 0
   /// An estimate; a key counts once for each run that has it.
   package var keyCount: UInt64 = 0
+  package var fileCount = 0
   package var fileByteCount: UInt64 = 0
+  /// Written since the store was opened: runs, and what merges made of them.
+  package var flushedByteCount: UInt64 = 0
+  package var mergedByteCount: UInt64 = 0
   /// Of caches and buffers.
   package var memoryByteCount: UInt64 = 0
 

@@ -137,6 +137,10 @@ let commandModels: [CommandModel] = [
       .init("--count", "N", default: "100000", "Events to write, duplicates and garbage included"),
       .init("--rate", "N", default: "0", "Events a second; 0: as fast as it goes"),
       .init("--duplicates", "PERCENT", default: "10", "How many of the events repeat an earlier one, byte for byte"),
+      .init("--reach", "N", default: "1000", "A duplicate repeats one of the last N different events"),
+      .init(
+        "--span", "SECONDS", default: "0",
+        "Let created_at run evenly over so many seconds, up to now, as in a backlog; 0: it is the time of writing"),
       .init("--garbage", "PERCENT", default: "0", "How many of the events are no JSON"),
       .init("--users", "N", default: "1000", "Different user ids"),
       .init("--seed", "N", default: "1", "Start of the random numbers"),

@@ -17,6 +17,13 @@ func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
   options.duplicatePercent = try arguments.share("--duplicates") * 100
   options.garbagePercent = try arguments.share("--garbage") * 100
   options.disorderMilliseconds = try arguments.integer("--disorder", in: 0...86_400_000)
+  options.duplicateReach = try arguments.integer("--reach", in: 1...100_000_000_000)
+  let span = try arguments.integer("--span", in: 0...3_153_600_000)
+  if span > 0 {
+    let originals = Double(count) * max(0, 100 - options.duplicatePercent - options.garbagePercent) / 100
+    options.history = .init(
+      first: wallMilliseconds() - Int64(span) * 1000, spanMilliseconds: span * 1000, originalCount: Int(originals.rounded(.up)))
+  }
   options.duplicatesMove = arguments.flag("--spread-duplicates")
   if let issue = options.issues.first { throw arguments.usage(issue) }
   guard let (kafka, topic) = try target(arguments) else { return .invalidFile }

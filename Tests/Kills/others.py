@@ -7,12 +7,14 @@ import time
 
 from clickhouse import ClickHouse, ClickHouseError
 
-# Small, so that a burst is quick; three batches of a hundred partitions fit into it.
-WINDOW = 400
+# Partitions that one of its INSERTs writes to, beside the pipeline's four.
+PARTITIONS = 8
+# Small, so that a burst is a few INSERTs: with hundreds of parts a second the server does nothing but merge, and no batch arrives.
+WINDOW = 4 * PARTITIONS
 FIRST_USER = 1_000_000_000
-PARTITION_BY = f"if(user_id < {FIRST_USER}, user_id % 4, user_id % 100)"
+PARTITION_BY = f"if(user_id < {FIRST_USER}, user_id % 4, 4 + user_id % {PARTITIONS})"
 # Bursts come at any time: nothing is assumed of others.
-PIPELINE = {"sinks": {"table": {"clickhouse": {"window_reserve": "unlimited"}}}}
+PIPELINE = {"sinks": {"table": {"clickhouse": {"window_reserve": "unlimited", "batch": {"partitions_max": PARTITIONS}}}}}
 NAME = "other-"
 
 
@@ -56,7 +58,7 @@ class OtherWriter:
                     self._insert()
                     continue
                 burst_at = time.monotonic() + self._random.uniform(2, 8)
-                for _ in range(WINDOW // 100 + 1):
+                for _ in range(WINDOW // PARTITIONS + 1):
                     self._insert()
                 self.bursts += 1
 

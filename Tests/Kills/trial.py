@@ -109,7 +109,7 @@ class Trial:
         self.server.start()
         self.broker.start()
         create_topic(self.broker.address, TOPIC, options.partitions)
-        # Others' rows fall into a hundred table partitions: one INSERT of theirs is a hundred entries of the window.
+        # Others' rows fall into several table partitions: one INSERT of theirs is as many entries of the window.
         create_table(self.server, TABLE, self.mode.window and (others.WINDOW if options.others else self.mode.window),
                      partition_by=others.PARTITION_BY if options.others else "user_id % 4")
         pipeline = Pipeline(self.directory / "pipeline", self.broker.address, TOPIC, self.server.url, TABLE,

@@ -114,12 +114,39 @@ import Testing
     }
   }
 
+  @Test func `over a span created_at runs evenly, and a duplicate of any age repeats its original byte by byte`() {
+    let made = events(10_000) {
+      $0.duplicatePercent = 20
+      $0.duplicateReach = 1_000_000_000
+      $0.disorderMilliseconds = 300
+      $0.history = .init(first: 1_769_860_800_000, spanMilliseconds: 8_000_000, originalCount: 8000)
+    }
+    let originals = made.filter { $0.kind == .original }
+    let known = Set(originals)
+    #expect(Set(originals.map(\.payload)).count == originals.count)
+    var oldest = 0
+    for (number, event) in made.enumerated() where event.kind == .duplicate {
+      #expect(known.contains(Event(payload: event.payload, key: event.key, partition: event.partition, kind: .original)))
+      oldest = max(oldest, number - (made.firstIndex { $0.key == event.key } ?? number))
+    }
+    #expect(oldest > 5000, "duplicates reach back over all that was written")
+    // One second each, up to 300 ms early: two hours and 13 minutes in all.
+    let times = originals.map { String(text($0).split(separator: "\"created_at\":\"")[1].prefix(19)) }
+    #expect(times[0] >= "2026-01-31T11:59:59" && times[3601] >= "2026-01-31T13:00:00" && times[3600] <= "2026-01-31T13:00:00")
+    #expect(times.last! > "2026-01-31T14:00:00" && times.last! < "2026-01-31T14:30:00")
+  }
+
   @Test func `options out of range are named with what would be right`() {
     var options = EventGenerator.Options()
     #expect(options.issues.isEmpty)
     options.partitionCount = 0
     options.duplicatePercent = 101
     #expect(options.issues == ["partitions 0: must be 1 to 10000", "duplicates 101.0 %: must be 0 to 100"])
+    options = .init()
+    options.duplicateReach = 20_000_000
+    #expect(options.issues == ["reach 20000000: must be at most 10000000 unless a span is given, since each original's time is kept"])
+    options.history = .init(first: 0, spanMilliseconds: 1, originalCount: 1)
+    #expect(options.issues.isEmpty)
     options = .init()
     options.duplicatePercent = 60
     options.garbagePercent = 50

@@ -65,7 +65,11 @@ struct mr_store_counts {
   uint64_t families;
   /// Estimated from the files' entries.
   uint64_t keys;
+  uint64_t files;
   uint64_t file_bytes;
+  /// Bytes of files written since the store was opened: runs, and what merges made of them.
+  uint64_t flushed_bytes;
+  uint64_t merged_bytes;
   /// Block cache, memtables, and what readers of files hold outside of it.
   uint64_t memory_bytes;
 };

@@ -48,7 +48,10 @@ package final class EngineMetrics: Sendable {
   let droppedBuckets = Counter()
   /// What the store held after the state lane's last work.
   let storeKeyCount = Gauge()
+  let storeFileCount = Gauge()
   let storeFileByteCount = Gauge()
+  let storeFlushedByteCount = Gauge()
+  let storeMergedByteCount = Gauge()
   let storeMemoryByteCount = Gauge()
   let storeBucketCount = Gauge()
   /// Each fsync and fdatasync of the process; made before ``RealDisk``, which fills it.
@@ -75,7 +78,10 @@ package final class EngineMetrics: Sendable {
   func look(at store: any RunStore) {
     let facts = store.facts()
     storeKeyCount.set(Int64(clamping: facts.keyCount))
+    storeFileCount.set(Int64(facts.fileCount))
     storeFileByteCount.set(Int64(clamping: facts.fileByteCount))
+    storeFlushedByteCount.set(Int64(clamping: facts.flushedByteCount))
+    storeMergedByteCount.set(Int64(clamping: facts.mergedByteCount))
     storeMemoryByteCount.set(Int64(clamping: facts.memoryByteCount))
     storeBucketCount.set(Int64(facts.bucketCount))
   }

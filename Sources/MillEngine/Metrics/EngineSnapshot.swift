@@ -32,6 +32,9 @@ package struct EngineSnapshot: Sendable {
   /// Keys in epoch tables; those in files are in ``EngineMetrics``.
   package var tableKeyCount: Int
   package var unfilteredBucketCount: Int
+  /// Keys that a filter let pass and the state's files were asked for, and those of them that were there.
+  package var storeLookupCount: Int
+  package var storeHitCount: Int
   /// Bytes of the epoch log's files.
   package var logByteCount: Int
 }
@@ -51,6 +54,7 @@ extension Engine {
         .filters: state?.filterByteCount ?? 0, .rocksdb: Int(metrics.storeMemoryByteCount.value),
         .sending: Int(metrics.sendingByteCount.value),
       ], tableKeyCount: state?.tableKeyCount ?? 0, unfilteredBucketCount: state?.unfilteredBucketCount ?? 0,
+      storeLookupCount: state?.storeLookupCount ?? 0, storeHitCount: state?.storeHitCount ?? 0,
       logByteCount: executor.log?.byteCount ?? 0)
   }
 }

@@ -113,6 +113,13 @@ package struct MetricsPage {
       "millrace_state_keys", "Keys that are remembered; in files a key counts once for each time it was written.",
       .init(Int64(snapshot.tableKeyCount), ("in", "memory")), .init(metrics.storeKeyCount.value, ("in", "files")))
     page.gauge("millrace_state_file_bytes", "Bytes of the state's files.", .init(metrics.storeFileByteCount.value))
+    page.gauge("millrace_state_files", "Files of the state.", .init(metrics.storeFileCount.value))
+    page.counter(
+      "millrace_state_written_bytes_total", "Bytes written to the state's files: new keys, and files merged into larger ones.",
+      .init(metrics.storeFlushedByteCount.value, ("by", "flush")), .init(metrics.storeMergedByteCount.value, ("by", "merge")))
+    page.counter(
+      "millrace_state_lookups_total", "Keys that the state's files were asked for, and whether they were there.",
+      .init(snapshot.storeHitCount, ("found", "yes")), .init(snapshot.storeLookupCount - snapshot.storeHitCount, ("found", "no")))
     page.gauge("millrace_state_buckets", "Time buckets that the state's files are kept in.", .init(metrics.storeBucketCount.value))
     page.gauge(
       "millrace_state_unfiltered_buckets", "Buckets whose filter had to be given up for want of memory: each look-up reads files.",
