@@ -3,6 +3,7 @@ package enum Mutant: String, CaseIterable, Sendable {
   case sendBeforeSealDurable, ackBeforeCommit, successIsProofInDoubt, truncateEarly, tokenWithoutDigest, trustLiveState
   case skipDirectorySync, skipTailCopy, positionBeyondFreeze, replayVoidIntents, witnessUnchecked, windowUnbounded
   case guardWithoutDeadline, flushLaterEpochIntoCheckpoint, dropBucketEarly, filterForgets, lateAfterDuplicate, statusAloneIsSuccess
+  case releaseBeforeFilter, olderPartWins
   case checkpointWithoutSeal, endIsLastRecordPlusOne, truncateWithoutLedger
   // R11
   case sendHalfBeforeRetireDurable, bisectInDoubt, bisectUncounted, bisectAfterViewError, retiredComesBack, newerBesideBisection

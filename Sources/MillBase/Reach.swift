@@ -35,7 +35,7 @@ package enum Branch: String, CaseIterable, Sendable {
   // R17: birth and fallback
   case r17Born, r17BornAgain, r17NothingDecoded, r17StoppedUnproven, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
   // R18: state's files
-  case r18CoarserBucket
+  case r18CoarserBucket, r18NextPart, r18FlushedTable
 }
 
 /// Counts how often each ``Branch`` was taken. Callable from any thread; one relaxed addition a decision, none a record.

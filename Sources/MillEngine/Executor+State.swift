@@ -75,7 +75,7 @@ extension Executor {
         FaultPoint.hit(.beforeDrop)
         try opening.state?.lane?.drop(buckets)
         FaultPoint.hit(.dropped)
-        metrics.droppedBuckets.add(UInt64(buckets.count))
+        metrics.droppedBuckets.add(UInt64(Set(buckets.map(\.whole)).count))
         if let state = opening.state { metrics.look(at: state.store) }
         return .stateWorkDone(work)
       } catch {

@@ -117,6 +117,9 @@ package final class StateLook {
     }
   }
 
+  /// Bytes that all filters together may take.
+  package var filterByteLimit: Int { plan.options.filterByteLimit }
+
   /// First time of a bucket, ms.
   package func start(of bucket: BucketID) -> Int64 { plan.options.window.start(of: bucket) }
 

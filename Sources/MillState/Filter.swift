@@ -3,9 +3,12 @@ internal import MillBase
 
 /// A split-block Bloom filter over some keys of a bucket: a key sets one bit in each of a block's eight words.
 ///
-/// About 12 bits a key when full: one absent key in 200 passes. Written by the state lane until it is handed over, only read from then on.
+/// When full, of absent keys one in 1,000 passes at 16 bits a key, one in 200 at 12. Written by the state lane until it is handed over,
+/// only read from then on.
 @safe package final class FilterSegment: @unchecked Sendable {
-  static let bitsPerKey = 12
+  /// Bits a key while there is memory, and when it becomes scarce.
+  static let bitsPerKeyMax = 16
+  static let bitsPerKeyMin = 12
   /// Keys it is made for.
   let capacity: Int
   private(set) var keyCount = 0
@@ -14,9 +17,9 @@ internal import MillBase
   /// The file that holds it as it is, where there is one. State lane only.
   var path: String?
 
-  init(capacity: Int) {
+  init(capacity: Int, bitsPerKey: Int) {
     self.capacity = capacity
-    blockCount = Self.blockCount(capacity: capacity)
+    blockCount = Self.blockCount(capacity: capacity, bitsPerKey: bitsPerKey)
     unsafe blocks = .allocate(capacity: blockCount)
     unsafe blocks.initialize(repeating: SIMD8(repeating: 0), count: blockCount)
   }
@@ -35,18 +38,22 @@ internal import MillBase
     guard capacity > 0, capacity <= Filter.segmentKeysMax, keyCount <= capacity else { return nil }
     self.capacity = capacity
     self.keyCount = keyCount
-    blockCount = Self.blockCount(capacity: capacity)
-    guard raw.count == blockCount * 32, let from = raw.baseAddress else { return nil }
+    blockCount = raw.count / 32
+    let (least, most) = (
+      Self.blockCount(capacity: capacity, bitsPerKey: Self.bitsPerKeyMin),
+      Self.blockCount(capacity: capacity, bitsPerKey: Self.bitsPerKeyMax)
+    )
+    guard raw.count == blockCount * 32, least...most ~= blockCount, let from = raw.baseAddress else { return nil }
     unsafe blocks = .allocate(capacity: blockCount)
     unsafe UnsafeMutableRawPointer(blocks).copyMemory(from: from, byteCount: raw.count)
   }
 
   deinit { unsafe blocks.deallocate() }
 
-  static func blockCount(capacity: Int) -> Int { (capacity * bitsPerKey + 255) / 256 }
+  private static func blockCount(capacity: Int, bitsPerKey: Int) -> Int { (capacity * bitsPerKey + 255) / 256 }
 
   /// Keys of the largest one that takes no more bytes.
-  static func capacity(byteCount: Int) -> Int { max(byteCount, 0) / 32 * 256 / bitsPerKey }
+  static func capacity(byteCount: Int) -> Int { max(byteCount, 0) / 32 * 256 / bitsPerKeyMin }
 
   var byteCount: Int { blockCount * 32 }
   var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: blocks, count: byteCount) }
@@ -71,7 +78,7 @@ internal import MillBase
 
 /// The filter's arithmetic, apart from its memory so that hot loops hold pointers only.
 enum Filter {
-  /// Keys of the largest segment: 24 MiB, the most that a flush has to copy for a bucket.
+  /// Keys of the largest segment: 32 MiB, the most that a flush has to copy for a bucket.
   static let segmentKeysMax = 1 << 24
   static let segmentKeysMin = 1 << 10
   /// Odd multipliers that pick a bit of each word; those of the split-block filter of Apache Parquet's specification.
@@ -96,7 +103,7 @@ enum Filter {
   }
 }
 
-/// The filter of one bucket: segments that together hold its keys, or none where RocksDB's own has to do.
+/// The filter of one bucket, or of a part of one: segments that together hold its keys, or none where RocksDB's own has to do.
 package struct BucketFilter: Sendable {
   let bucket: BucketID
   /// The last t0 that may be in it.
@@ -108,8 +115,10 @@ package struct BucketFilter: Sendable {
   var keyCount: Int { segments?.reduce(0) { $0 + $1.keyCount } ?? 0 }
 
   /// The filter with more keys. Segments that were handed over aren't touched: the last one is copied where it has room.
-  /// - Parameter room: bytes that it should not grow by more than, unless the keys need them.
-  func adding(_ count: Int, room: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
+  /// - Parameters:
+  ///   - room: bytes that it should not grow by more than, unless the keys need them.
+  ///   - ampleRoom: bytes that it may grow by where keys are given more bits.
+  func adding(_ count: Int, room: Int, ampleRoom: Int, hashes: (_ index: Int) -> Digest128) -> BucketFilter {
     guard var segments else { return self }
     var added = 0
     if let last = segments.last, last.keyCount < last.capacity {
@@ -117,14 +126,14 @@ package struct BucketFilter: Sendable {
       added = copy.add(from: 0, to: count, hashes)
       segments[segments.count - 1] = copy
     }
-    var room = room
+    var (room, ampleRoom) = (room, ampleRoom)
     while added < count {
-      // Each new segment is as large as all before it together, so that their number grows with the logarithm of the keys, until there is
-      // no room for what may never come.
-      let wanted = max(segments.reduce(0) { $0 + $1.keyCount }, Filter.segmentKeysMin)
-      let keys = max(count - added, min(wanted, FilterSegment.capacity(byteCount: room)))
-      let segment = FilterSegment(capacity: min(keys, Filter.segmentKeysMax))
+      let wanted = keysExpected(before: keyCount + added, with: keyCount + count, isAmple: ampleRoom > 0)
+      let keys = min(max(count - added, min(wanted, FilterSegment.capacity(byteCount: room))), Filter.segmentKeysMax)
+      let isAmple = keys * FilterSegment.bitsPerKeyMax / 8 < ampleRoom
+      let segment = FilterSegment(capacity: keys, bitsPerKey: isAmple ? FilterSegment.bitsPerKeyMax : FilterSegment.bitsPerKeyMin)
       room -= segment.byteCount
+      ampleRoom -= segment.byteCount
       added = segment.add(from: added, to: count, hashes)
       segments.append(segment)
     }
@@ -132,8 +141,18 @@ package struct BucketFilter: Sendable {
   }
 }
 
-/// The buckets of one state that the store holds, by their last times, oldest first, with their filters. Handed from the state lane to
-/// the flow thread whole.
+extension BucketFilter {
+  /// Keys that a new segment is made for where there is room: as many as are in those before it, or while memory is ample three times as
+  /// many as there are with the new ones, so that the number of segments grows with the logarithm of the keys.
+  private func keysExpected(before: Int, with all: Int, isAmple: Bool) -> Int {
+    // A part that isn't its bucket's first has full ones before it.
+    if bucket.part > 0 { return Filter.segmentKeysMax }
+    return max(isAmple ? 3 * all : before, Filter.segmentKeysMin)
+  }
+}
+
+/// The buckets of one state that the store holds, with their parts and filters: by their last times, oldest first. Handed from the state
+/// lane to the flow thread whole.
 package struct BucketFilters: Sendable {
   var buckets: [BucketFilter] = []
 
@@ -158,6 +177,18 @@ package struct BucketFilters: Sendable {
 
   func filter(_ bucket: BucketID, _ window: BucketWindow) -> BucketFilter {
     buckets.first { $0.bucket == bucket } ?? BucketFilter(bucket: bucket, lastTime: window.lastTime(of: bucket), segments: [])
+  }
+
+  /// The part of a bucket that `count` more keys go to: the newest, or a new one when that would have more than `keysMax` then. One
+  /// whose filter was given up stays the last: there is no memory for more.
+  func part(of bucket: BucketID, taking count: Int, keysMax: Int) -> BucketID {
+    guard let newest = buckets.last(where: { $0.bucket.whole == bucket }), newest.segments != nil, newest.keyCount > 0,
+      newest.keyCount + count > keysMax, newest.bucket.part < .max
+    else { return buckets.last { $0.bucket.whole == bucket }?.bucket ?? bucket }
+    Reach.mark(.r18NextPart)
+    var next = newest.bucket
+    next.part += 1
+    return next
   }
 
   /// Gives up the filters of the oldest buckets until the rest fits.

@@ -12,11 +12,12 @@ struct FilterList: Hashable, Sendable {
 /// The files of filters; little endian.
 ///
 /// - `filter-<bucket's name>.<n>`: "MRFLTR01" | capacity u64 | keys u64 | checksum u64 of what follows | blocks of 32 bytes
-/// - `filters-s<state>`: "MRFLTL02" | checksum u64 of what follows | state u16 | buckets u32, each: level u8, number i64, segments u32;
-///   "MRFLTL01" is read too: no levels, all are 0
+/// - `filters-s<state>`: "MRFLTL03" | checksum u64 of what follows | state u16 | buckets u32, each: level u8, number i64, part u16,
+///   segments u32; "MRFLTL02", without parts, and "MRFLTL01", without levels too, are read: all are 0
 enum FilterFormat {
   private static let segmentMagic = Array("MRFLTR01".utf8)
-  private static let listMagic = Array("MRFLTL02".utf8)
+  private static let listMagic = Array("MRFLTL03".utf8)
+  private static let listMagicWithoutParts = Array("MRFLTL02".utf8)
   private static let listMagicWithoutLevels = Array("MRFLTL01".utf8)
   private static let segmentHeaderByteCount = 32
 
@@ -50,6 +51,7 @@ enum FilterFormat {
     for bucket in list.buckets {
       append(bucket.bucket.level, to: &body)
       append(bucket.bucket.number, to: &body)
+      append(bucket.bucket.part, to: &body)
       append(UInt32(bucket.segments.count), to: &body)
     }
     var out = listMagic
@@ -58,7 +60,8 @@ enum FilterFormat {
   }
 
   static func decodeList(_ bytes: [UInt8], state: UInt16) -> FilterList? {
-    let hasLevels = bytes.starts(with: listMagic)
+    let hasParts = bytes.starts(with: listMagic)
+    let hasLevels = hasParts || bytes.starts(with: listMagicWithoutParts)
     guard bytes.count >= 16, hasLevels || bytes.starts(with: listMagicWithoutLevels) else { return nil }
     let body = Array(bytes[16...])
     var at = 8
@@ -68,9 +71,9 @@ enum FilterFormat {
     var list = FilterList()
     for _ in 0..<count {
       guard let level: UInt8 = hasLevels ? number(body, &at) : 0, let bucketNumber: Int64 = number(body, &at),
-        let segments: UInt32 = number(body, &at), segments <= 1 << 16
+        let part: UInt16 = hasParts ? number(body, &at) : 0, let segments: UInt32 = number(body, &at), segments <= 1 << 16
       else { return nil }
-      let bucket = BucketID(state: state, level: level, number: bucketNumber)
+      let bucket = BucketID(state: state, level: level, number: bucketNumber, part: part)
       list.buckets.append(FilterList.Bucket(bucket: bucket, segments: (0..<Int(segments)).map { segmentName(bucket, index: $0) }))
     }
     return at == body.count ? list : nil

@@ -115,7 +115,7 @@ package final class RocksDBStoreOpener: RunStoreOpener {
     var counted = mr_store_counts()
     unsafe mr_store_count(open(), &counted)
     var facts = RunStoreFacts()
-    facts.bucketCount = Int(counted.families)
+    facts.bucketCount = Set(buckets().map(\.whole)).count
     facts.keyCount = counted.keys
     facts.fileCount = Int(counted.files)
     facts.fileByteCount = counted.file_bytes

@@ -14,7 +14,7 @@ package struct SortedRun: Sendable {
   package var count: Int { keyEnds.count }
 }
 
-/// A time bucket of one operator's state; each is a column family.
+/// A time bucket of one operator's state, or a part of one with many keys; each is a column family.
 package struct BucketID: Hashable, Comparable, Sendable {
   /// The operator state's number within the pipeline.
   package var state: UInt16
@@ -22,30 +22,45 @@ package struct BucketID: Hashable, Comparable, Sendable {
   package var level: UInt8
   /// Bucket number: event time (ms) divided by what the level's buckets span, rounded down.
   package var number: Int64
+  /// Parts of a bucket span the same time. Each is begun when the one before has many keys, and from then on only read: what a look-up
+  /// and a merge have to do with doesn't grow with the bucket. A key may be in several; its entry in the newest is its current one.
+  package var part: UInt16
 
-  package init(state: UInt16, level: UInt8 = 0, number: Int64) {
+  package init(state: UInt16, level: UInt8 = 0, number: Int64, part: UInt16 = 0) {
     self.state = state
     self.level = level
     self.number = number
+    self.part = part
   }
 
-  package static func < (a: BucketID, b: BucketID) -> Bool { (a.state, a.level, a.number) < (b.state, b.level, b.number) }
+  package static func < (a: BucketID, b: BucketID) -> Bool {
+    (a.state, a.level, a.number, a.part) < (b.state, b.level, b.number, b.part)
+  }
 
-  /// `s<state>.b<number>`, with `.l<level>` behind it where that isn't 0: names column families and files.
-  package var name: String { "s\(state).b\(number)" + (level == 0 ? "" : ".l\(level)") }
+  /// The first part, which stands for the whole bucket.
+  package var whole: BucketID { BucketID(state: state, level: level, number: number) }
+
+  /// `s<state>.b<number>`, with `.l<level>` and `.p<part>` behind it where they aren't 0: names column families and files.
+  package var name: String { "s\(state).b\(number)" + (level == 0 ? "" : ".l\(level)") + (part == 0 ? "" : ".p\(part)") }
 
   /// Reads what ``name`` writes; nil for anything else.
   package init?(_ name: some StringProtocol) {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 2 || parts.count == 3, parts[0].first == "s", parts[1].first == "b", let state = UInt16(parts[0].dropFirst()),
+    guard 2...4 ~= parts.count, parts[0].first == "s", parts[1].first == "b", let state = UInt16(parts[0].dropFirst()),
       let number = Int64(parts[1].dropFirst())
     else { return nil }
-    var level: UInt8 = 0
-    if parts.count == 3 {
-      guard parts[2].first == "l", let found = UInt8(parts[2].dropFirst()) else { return nil }
-      level = found
+    self.init(state: state, number: number)
+    for word in parts[2...] {
+      switch word.first {
+      case "l":
+        guard let found = UInt8(word.dropFirst()) else { return nil }
+        level = found
+      case "p":
+        guard let found = UInt16(word.dropFirst()) else { return nil }
+        part = found
+      default: return nil
+      }
     }
-    self.init(state: state, level: level, number: number)
     if self.name != name { return nil }
   }
 }

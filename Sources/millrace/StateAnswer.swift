@@ -49,6 +49,7 @@ struct StateAnswer {
 struct StateStats {
   var buckets: [BucketStats]
   var filterBytes: UInt64
+  var filterBytesMax: Int
   var memoryBytes: Int
 
   private var keys: UInt64 { buckets.reduce(0) { $0 + $1.keys } }
@@ -57,7 +58,7 @@ struct StateStats {
   func text(_ look: StateLook) -> String {
     var lines = [
       "keys     about \(grouped(Int64(clamping: keys)))", "bytes    \(grouped(Int64(clamping: bytes))) in files",
-      "filters  \(grouped(Int64(clamping: filterBytes))) bytes of at most \(grouped(Int64(memoryBytes / 2))) (half of state.memory)",
+      "filters  \(grouped(Int64(clamping: filterBytes))) bytes of at most \(grouped(Int64(filterBytesMax))) in memory",
       "buckets  \(buckets.count)",
     ]
     if let oldest = buckets.first, let newest = buckets.last {

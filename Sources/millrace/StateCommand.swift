@@ -11,12 +11,15 @@ func showStateStats(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   return withState(pipeline) { look, _ in
     // Coarser buckets come after finer ones there.
-    let buckets = look.store.buckets().sorted { look.start(of: $0) < look.start(of: $1) }.map { bucket in
+    let parts = Dictionary(grouping: look.store.buckets(), by: \.whole)
+    let buckets = parts.sorted { (look.start(of: $0.key), $0.key) < (look.start(of: $1.key), $1.key) }.map { bucket, parts in
       BucketStats(
-        start: look.start(of: bucket), keys: look.store.keyCount(of: bucket), bytes: UInt64(look.store.byteCount(of: bucket)))
+        start: look.start(of: bucket), keys: parts.reduce(0) { $0 + look.store.keyCount(of: $1) },
+        bytes: parts.reduce(0) { $0 + UInt64(look.store.byteCount(of: $1)) })
     }
     let filters = look.manifest.files.filter { $0.path.contains("/filters/") }.reduce(0) { $0 + $1.byteCount }
-    let stats = StateStats(buckets: buckets, filterBytes: filters, memoryBytes: pipeline.state.memoryByteCount)
+    let stats = StateStats(
+      buckets: buckets, filterBytes: filters, filterBytesMax: look.filterByteLimit, memoryBytes: pipeline.state.memoryByteCount)
     if arguments.flag("--json") { Output.json(stats.json(look) + "\n") } else { Output.out(stats.text(look)) }
     return .done
   }

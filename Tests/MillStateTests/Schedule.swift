@@ -57,7 +57,7 @@ struct Schedule {
     options = DeduplicateOptions(
       stateNumber: UInt16(random.next(below: 3)), withinMilliseconds: within, allowedLatenessMilliseconds: lateness, exact: exact,
       memoryByteCount: [0, 3000, 20_000, 1 << 20][random.next(below: 4)], bucketsPerWindow: [1, 3, 8, 50][random.next(below: 4)],
-      usesEventTime: true, bucketMillisecondsMin: bucketMilliseconds)
+      usesEventTime: true, bucketMillisecondsMin: bucketMilliseconds, partKeysMax: [1, 5, 40, 1 << 24][random.next(below: 4)])
     self.ground = ground
     model = Model(within: within)
     time = [Int64(0), -5000, 1_700_000_000_000, .max - 20_000, .min + 100][random.next(below: 5)]

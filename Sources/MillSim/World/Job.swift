@@ -117,6 +117,7 @@ enum Job {
       options: DeduplicateOptions(
         stateNumber: 0, withinMilliseconds: within ?? scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
         exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime,
-        bucketMillisecondsMin: scenario.bucketMinimum, bucketsPerLevelMax: scenario.bucketsPerLevel))
+        bucketMillisecondsMin: scenario.bucketMinimum, bucketsPerLevelMax: scenario.bucketsPerLevel,
+        partKeysMax: scenario.partKeys))
   }
 }

@@ -98,6 +98,8 @@ package struct Scenario: Sendable {
   package var bucketMinimum: Int64 = 60_000
   /// Buckets of a level of the state before entries go to coarser ones.
   package var bucketsPerLevel = 32
+  /// Keys of a part of a bucket.
+  package var partKeys = 1 << 24
   package var unackedBytes = 1 << 20
   package var settle: Int64 = 5000
   /// How long the engine waits for an INSERT's answer, ms.
@@ -200,6 +202,7 @@ package struct Scenario: Sendable {
     drawOthers()
     // A stream of its own: what the others draw stays.
     bucketsPerLevel = Draws.stream(seed: seed, "buckets").pick([1, 4, 32])
+    partKeys = Draws.stream(seed: seed, "parts").pick([1, 20, 100, 1 << 24])
     epochRowBytes = Draws.stream(seed: seed, "row bytes").pick([32 << 20, 20_000, 2000, 1000])
     let ahead = Draws.stream(seed: seed, "ahead")
     maxAhead = ahead.pick([1000, 20_000, 600_000])

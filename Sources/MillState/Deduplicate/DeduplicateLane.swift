@@ -46,12 +46,16 @@ package final class DeduplicateLane: @unchecked Sendable {
     var changed = filters
     var keyCount = 0
     var byteCount = 0
-    for (bucket, indexes) in entriesByBucket(view, from: frozen.firstLiveTime) {
+    for (whole, indexes) in entriesByBucket(view, from: frozen.firstLiveTime) {
+      let bucket = changed.part(of: whole, taking: indexes.count, keysMax: options.partKeysMax)
       byteCount += try write(indexes, view, bucket)
       FaultPoint.hit(.amidFlush)
       keyCount += indexes.count
       let room = options.filterByteLimit - changed.byteCount
-      changed.update(changed.filter(bucket, window).adding(indexes.count, room: room) { unsafe view.entries[Int(indexes[$0])].hash })
+      let grown = changed.filter(bucket, window).adding(indexes.count, room: room, ampleRoom: room - options.filterByteLimit / 2) {
+        unsafe view.entries[Int(indexes[$0])].hash
+      }
+      changed.update(grown)
     }
     changed.shrink(to: options.filterByteLimit)
     filters = changed

@@ -18,19 +18,23 @@ package struct DeduplicateOptions: Hashable, Sendable {
   package var bucketMillisecondsMin: Int64
   /// How many buckets of a level there may be before entries go to coarser ones (``BucketChoice``). At least 1.
   package var bucketsPerLevelMax: Int
+  /// How many keys a part of a bucket takes before the next is begun. At least 1.
+  package var partKeysMax: Int
   /// Whether times are event times; under processing time (the epoch's clock) nothing is ever late.
   package var usesEventTime: Bool
 
   package init(
     stateNumber: UInt16, withinMilliseconds: Int64, allowedLatenessMilliseconds: Int64, exact: Bool = false,
     memoryByteCount: Int = 256 << 20, bucketsPerWindow: Int = 8, usesEventTime: Bool = true,
-    bucketMillisecondsMin: Int64 = 60_000, bucketsPerLevelMax: Int = 32
+    bucketMillisecondsMin: Int64 = 60_000, bucketsPerLevelMax: Int = 32, partKeysMax: Int = 1 << 24
   ) {
     precondition(withinMilliseconds > 0, "withinMilliseconds = \(withinMilliseconds): must be at least 1")
     precondition(allowedLatenessMilliseconds >= 0, "allowedLatenessMilliseconds = \(allowedLatenessMilliseconds): must be at least 0")
     precondition(bucketsPerWindow > 0, "bucketsPerWindow = \(bucketsPerWindow): must be at least 1")
     precondition(bucketMillisecondsMin > 0, "bucketMillisecondsMin = \(bucketMillisecondsMin): must be at least 1")
     precondition(bucketsPerLevelMax > 0, "bucketsPerLevelMax = \(bucketsPerLevelMax): must be at least 1")
+    precondition(partKeysMax > 0, "partKeysMax = \(partKeysMax): must be at least 1")
+    self.partKeysMax = partKeysMax
     self.bucketMillisecondsMin = bucketMillisecondsMin
     self.bucketsPerLevelMax = bucketsPerLevelMax
     self.stateNumber = stateNumber
@@ -42,11 +46,13 @@ package struct DeduplicateOptions: Hashable, Sendable {
     self.usesEventTime = usesEventTime
   }
 
-  // Sixteenths of the memory: two tables of three each, filters six, the store's cache two; two are left for what a flush takes: an order
+  // Sixteenths of the memory: tables three times two, filters six, the store's cache two; two are left for what a flush takes: an order
   // of 12 bytes a key, and as much in the store's writer, of 64 bytes a key in the table.
 
   /// Bytes that a table may take before it should be frozen; another may still be on its way to disk, or wait to be used again.
-  package var tableByteLimit: Int { memoryByteCount / 16 * 3 }
+  package var tableByteLimit: Int { memoryByteCount / 16 * 2 }
+  /// Bytes of tables that stay searchable after their flush.
+  package var flushedByteLimit: Int { memoryByteCount / 16 * 2 }
   /// Bytes that all filters together may take.
   package var filterByteLimit: Int { memoryByteCount / 16 * 6 }
   /// Bytes for the store's cache, of this state's memory.
@@ -147,11 +153,11 @@ package struct BucketChoice {
   private var known: Set<BucketID> = []
   private var counts: [UInt8: Int] = [:]
 
-  /// - Parameter buckets: those that there are, and haven't expired.
+  /// - Parameter buckets: those that there are, and haven't expired; of several parts each counts as the bucket.
   package init(_ options: DeduplicateOptions, buckets: some Sequence<BucketID>) {
     window = options.window
     perLevelMax = options.bucketsPerLevelMax
-    for bucket in buckets { add(bucket) }
+    for bucket in buckets { add(bucket.whole) }
   }
 
   /// The bucket for an entry with this t0; from now on it is there.

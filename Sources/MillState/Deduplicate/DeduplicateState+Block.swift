@@ -8,6 +8,9 @@ package import MillBase
   /// Of each row the time t0 in an older place than the active table, where `hasOlder`.
   private(set) var olderTime = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
   private(set) var hasOlder = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
+  /// Of each row with `hasOlder` the bucket that it was found in, by its place in the search; of a table's, ``inTable``.
+  private(set) var foundIn = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+  static let inTable: Int32 = -1
   /// Rows whose key no table has.
   private(set) var pending = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
   /// Of each pending row 1 where a bucket's filter lets it pass.
@@ -24,6 +27,7 @@ package import MillBase
     unsafe found = .allocate(capacity: count)
     unsafe olderTime = .allocate(capacity: count)
     unsafe hasOlder = .allocate(capacity: count)
+    unsafe foundIn = .allocate(capacity: count)
     unsafe pending = .allocate(capacity: count)
     unsafe passes = .allocate(capacity: count)
   }
@@ -34,6 +38,7 @@ package import MillBase
     unsafe found.deallocate()
     unsafe olderTime.deallocate()
     unsafe hasOlder.deallocate()
+    unsafe foundIn.deallocate()
     unsafe pending.deallocate()
     unsafe passes.deallocate()
   }
@@ -135,19 +140,28 @@ extension DeduplicateState {
     return pendingCount
   }
 
-  /// Searches the pending rows in the live buckets, newest first, each only where its filter lets it pass. Buckets of different levels may
-  /// overlap: a row that was found is searched on as long as a bucket may have a greater t0 of its key.
+  /// Searches the pending rows in the live buckets, newest first, each only where its filter lets it pass; those that pass in the flushed
+  /// tables first. Buckets of different levels may overlap: a row that was found is searched on as long as a bucket may have a greater t0
+  /// of its key. No older part of the same bucket has, and nothing has where a table knows the key.
   private func searchBuckets(_ rows: RowKeys, _ count: Int, _ times: UnsafePointer<Int64>) throws(RunStoreError) {
-    let (pending, passes, olderTime, hasOlder) = unsafe (scratch.pending, scratch.passes, scratch.olderTime, scratch.hasOlder)
+    let (pending, passes, olderTime, hasOlder, foundIn) = unsafe (
+      scratch.pending, scratch.passes, scratch.olderTime, scratch.hasOlder, scratch.foundIn
+    )
     var count = count
     var oldestTime = Int64.max
     for at in 0..<count { oldestTime = unsafe min(oldestTime, times[Int(pending[at])]) }
     let first = max(firstLiveTime, window.oldestTime(for: oldestTime))
+    var place: Int32 = 0
+    var whole: BucketID?
     for bucket in filters.buckets.reversed() where bucket.lastTime >= first && count > 0 {
+      if bucket.bucket.whole != whole { place += 1 }
+      whole = bucket.bucket.whole
       var left = 0
       for at in 0..<count {
         let row = unsafe Int(pending[at])
-        if unsafe hasOlder[row] && olderTime[row] >= bucket.lastTime { continue }
+        if unsafe hasOlder[row] && (olderTime[row] >= bucket.lastTime || foundIn[row] == place || foundIn[row] == BlockScratch.inTable) {
+          continue
+        }
         unsafe pending[left] = pending[at]
         left += 1
       }
@@ -165,13 +179,39 @@ extension DeduplicateState {
       for at in 0..<count where unsafe passes[at] != 0 && (times[Int(pending[at])] < limit || limit == .max) {
         unsafe scratch.candidates.append(pending[at])
       }
+      searchFlushed(rows)
       guard !scratch.candidates.isEmpty else { continue }
-      try lookup(rows, in: bucket.bucket)
+      try lookup(rows, in: bucket.bucket, place)
     }
   }
 
+  /// Takes those candidates out that a flushed table knows, the newest such.
+  private func searchFlushed(_ rows: RowKeys) {
+    guard !flushed.isEmpty, !scratch.candidates.isEmpty else { return }
+    let tables = flushed.reversed().map(\.view)
+    let hashes = unsafe rows.hashes
+    for table in tables {
+      for row in scratch.candidates { unsafe table.touch(hashes[Int(row)]) }
+    }
+    let count = scratch.candidates.count
+    scratch.candidates.removeAll { row in
+      let row = Int(row)
+      for table in tables {
+        let index = unsafe table.find(hashes[row], rows.key(row))
+        guard index >= 0 else { continue }
+        unsafe scratch.olderTime[row] = table.entries[index].time
+        unsafe scratch.hasOlder[row] = true
+        unsafe scratch.foundIn[row] = BlockScratch.inTable
+        return true
+      }
+      return false
+    }
+    if scratch.candidates.count < count { Reach.mark(.r18FlushedTable) }
+  }
+
   /// Asks the store for the candidate rows' keys, sorted and each once.
-  private func lookup(_ rows: RowKeys, in bucket: BucketID) throws(RunStoreError) {
+  /// - Parameter place: of the bucket in the search.
+  private func lookup(_ rows: RowKeys, in bucket: BucketID, _ place: Int32) throws(RunStoreError) {
     let hashes = unsafe rows.hashes
     let exact = options.exact
     scratch.candidates.sort { Self.isOrdered(rows, exact, Int($0), Int($1)) < 0 }
@@ -207,9 +247,10 @@ extension DeduplicateState {
         }
       }
       previous = row
-      guard let origin, unsafe !scratch.hasOlder[row] || scratch.olderTime[row] < origin.time else { continue }
+      guard let origin, unsafe !scratch.hasOlder[row] || scratch.olderTime[row] < origin.time || mutated(.olderPartWins) else { continue }
       unsafe scratch.olderTime[row] = origin.time
       unsafe scratch.hasOlder[row] = true
+      unsafe scratch.foundIn[row] = mutated(.olderPartWins) ? 0 : place
     }
   }
 

@@ -68,7 +68,8 @@ private final class SpareTable: Sendable {
 /// kept too and t0 becomes max(t0, t). The invariants that make the answers independent of freezes, flushes, drops and filters (R3):
 /// - t0 of a key only grows, so its current entry is in the newest of: active table, frozen tables, the bucket with its greatest t0.
 /// - An entry that no bucket or table shows any more can't be told from none by a record that isn't late (``BucketWindow``).
-/// - A frozen table stays in view until a filter that knows its keys is: ``release(_:)`` swaps both at once.
+/// - A frozen table stays in view until a filter that knows its keys is: ``release(_:)`` swaps both at once. From then on a row is
+///   looked for in it only where a filter lets it pass, and what it says of a key the store says too.
 /// Flow thread only, but for ``init(options:store:filters:)``.
 @safe package final class DeduplicateState: @unchecked Sendable {
   package let options: DeduplicateOptions
@@ -78,6 +79,8 @@ private final class SpareTable: Sendable {
   private let spare = SpareTable()
   /// Oldest first.
   private(set) var frozen: [FrozenTable] = []
+  /// Tables whose entries are in the store, oldest first: a key that comes again soon is found here, not in files.
+  private(set) var flushed: [EpochTable] = []
   private(set) var filters: BucketFilters
   private(set) var firstLiveTime = Int64.min
   let scratch = BlockScratch()
@@ -118,12 +121,14 @@ private final class SpareTable: Sendable {
   package var frozenCount: Int { frozen.count }
 
   /// Buckets whose keys only the store knows.
-  package var unfilteredBucketCount: Int { filters.unfiltered.count }
+  package var unfilteredBucketCount: Int { Set(filters.unfiltered.map(\.whole)).count }
 
   /// Bytes and keys of the active and the frozen tables.
-  package var tableByteCount: Int { frozen.reduce(active.byteCount) { $0 + $1.table.byteCount } }
+  package var tableByteCount: Int { frozen.reduce(active.byteCount + flushedByteCount) { $0 + $1.table.byteCount } }
   package var tableKeyCount: Int { frozen.reduce(active.count) { $0 + $1.table.count } }
   package var filterByteCount: Int { filters.byteCount }
+  /// Those whose keys the store has too.
+  private var flushedByteCount: Int { flushed.reduce(0) { $0 + $1.byteCount } }
 
   /// Bytes of memory that all tables and filters take.
   package var byteCount: Int { tableByteCount + filterByteCount }
@@ -137,17 +142,20 @@ private final class SpareTable: Sendable {
     return table
   }
 
-  /// Forgets the oldest frozen table: its entries are in the store, and the new filters know them. Nobody may read the table any more.
-  /// - Returns: what empties its memory for the next freeze, on any thread: for a large one that takes as long as many records.
+  /// The oldest frozen table's entries are in the store, and the new filters know them. It stays searchable until newer ones take its room.
+  /// - Returns: what empties the memory of a table that has gone for the next freeze, on any thread: for a large one that takes as long as
+  ///   many records.
   @discardableResult
   package func release(_ flushed: FlushedTable) -> @Sendable () -> Void {
     precondition(
       frozen.first?.epoch == flushed.epoch,
       "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
-    let table = frozen.removeFirst().table
+    self.flushed.append(frozen.removeFirst().table)
     // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
-    filters = flushed.filters
-    return { [spare] in spare.put(table) }
+    if !mutated(.releaseBeforeFilter) || flushed.epoch % 2 == 0 { filters = flushed.filters }
+    var gone: [EpochTable] = []
+    while flushedByteCount > options.flushedByteLimit { gone.append(self.flushed.removeFirst()) }
+    return { [spare, gone] in gone.forEach(spare.put) }
   }
 
   /// Takes buckets out of view that no record that still counts can need, at an epoch boundary, and returns those that the state lane is to
