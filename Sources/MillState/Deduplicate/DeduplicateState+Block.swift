@@ -159,9 +159,7 @@ extension DeduplicateState {
       var left = 0
       for at in 0..<count {
         let row = unsafe Int(pending[at])
-        if unsafe hasOlder[row] && (olderTime[row] >= bucket.lastTime || foundIn[row] == place || foundIn[row] == BlockScratch.inTable) {
-          continue
-        }
+        if unsafe hasOlder[row] && (olderTime[row] >= bucket.lastTime || foundIn[row] == BlockScratch.inTable) { continue }
         unsafe pending[left] = pending[at]
         left += 1
       }
@@ -177,7 +175,8 @@ extension DeduplicateState {
       }
       scratch.candidates.removeAll(keepingCapacity: true)
       for at in 0..<count where unsafe passes[at] != 0 && (times[Int(pending[at])] < limit || limit == .max) {
-        unsafe scratch.candidates.append(pending[at])
+        let row = unsafe Int(pending[at])
+        if unsafe !hasOlder[row] || foundIn[row] != place { unsafe scratch.candidates.append(pending[at]) }
       }
       searchFlushed(rows)
       guard !scratch.candidates.isEmpty else { continue }
