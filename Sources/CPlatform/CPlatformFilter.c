@@ -10,6 +10,22 @@ static inline const uint32_t *block_of(const void *blocks, uint64_t block_count,
   return (const uint32_t *)blocks + 8 * ((low >> 32) * block_count >> 32);
 }
 
+void mr_filter_add(void *blocks, uint64_t block_count, uint64_t low) {
+  uint32_t *block = (uint32_t *)block_of(blocks, block_count, low);
+  for (int word = 0; word < 8; word++) {
+    // No other thread writes: what counts is that a store is whole.
+    uint32_t bits = __atomic_load_n(&block[word], __ATOMIC_RELAXED);
+    __atomic_store_n(&block[word], bits | (uint32_t)1 << ((uint32_t)low * salts[word] >> 27), __ATOMIC_RELAXED);
+  }
+}
+
+// Another thread may be adding keys: whatever is loaded of their bits, the bits of keys that were there are set.
+#if defined(__clang__)
+#define BESIDE_ADDITIONS __attribute__((no_sanitize("thread")))
+#else
+#define BESIDE_ADDITIONS
+#endif
+
 void mr_filter_search_by_words(const void *blocks, uint64_t block_count, const void *hashes, const int32_t *rows, size_t count,
                                uint8_t *passes) {
   const uint64_t *halves = hashes;
@@ -17,7 +33,7 @@ void mr_filter_search_by_words(const void *blocks, uint64_t block_count, const v
     const uint64_t low = halves[2 * (size_t)rows[i]];
     const uint32_t *block = block_of(blocks, block_count, low);
     uint32_t missing = 0;
-    for (int word = 0; word < 8; word++) missing |= ~block[word] & (uint32_t)1 << ((uint32_t)low * salts[word] >> 27);
+    for (int word = 0; word < 8; word++) missing |= ~__atomic_load_n(&block[word], __ATOMIC_RELAXED) & (uint32_t)1 << ((uint32_t)low * salts[word] >> 27);
     if (!missing) passes[i] = 1;
   }
 }
@@ -25,7 +41,7 @@ void mr_filter_search_by_words(const void *blocks, uint64_t block_count, const v
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-__attribute__((target("avx2"))) static void search_by_blocks(const void *blocks, uint64_t block_count, const void *hashes,
+__attribute__((target("avx2"))) BESIDE_ADDITIONS static void search_by_blocks(const void *blocks, uint64_t block_count, const void *hashes,
                                                              const int32_t *rows, size_t count, uint8_t *passes) {
   const uint64_t *halves = hashes;
   const __m256i salt = _mm256_loadu_si256((const __m256i *)salts);

@@ -84,7 +84,7 @@ extension Executor {
     for part in order.parts { parts.metrics.batchAgeSeconds.observe(Double(part.ageMilliseconds) / 1000) }
     logJob = SealJob(
       order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
-      encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, target: "\(parts.sink.options.table)",
+      encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, sealed: sealed, target: "\(parts.sink.options.table)",
       destinationName: { names[$0.index] })
     runLogJob()
   }

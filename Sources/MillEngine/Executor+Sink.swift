@@ -5,7 +5,7 @@ internal import MillLog
 
 /// Requests to the table's server, and the dead letters' files.
 extension Executor {
-  /// The batch's bytes are read back from the log on the delivery lane: sealed batches take no memory while they wait.
+  /// The batch's bytes are read back from the log on the delivery lane, but for those sealed just before: batches that wait take no memory.
   func exchange(_ id: UInt64, _ asked: SinkRequest) {
     let sink = parts.sink
     // The core knows the table only by the batches it has sealed; before the first it means the sink's own.
@@ -14,14 +14,18 @@ extension Executor {
         asked
       }
     let lanes = lanes
-    let log = log
+    let (log, sealed) = (log, sealed)
     let (clock, metrics) = (parts.clock, parts.metrics)
     lanes.run(.delivery) {
       var chunks: [[UInt8]] = []
       if let batch = Self.batch(of: request) {
         guard let log else { return .failed(Stop(.failed, "a batch was to be sent before the log was open")) }
         do throws(LogError) {
-          for position in batch.chunks.dropLast(Int(batch.originChunkCount)) { chunks.append(try log.readChunk(position)) }
+          if let kept = sealed.take(batch) {
+            chunks = kept
+          } else {
+            for position in batch.chunks.dropLast(Int(batch.originChunkCount)) { chunks.append(try log.readChunk(position)) }
+          }
         } catch {
           return Executor.event(of: error, .append)
         }

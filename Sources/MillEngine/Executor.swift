@@ -24,6 +24,8 @@ package final class Executor {
   var expired: [EpochNumber: [BucketID]] = [:]
   /// What the state lane has flushed, until the flow thread has taken it into its view.
   let flushed = Flushed()
+  /// What was sealed and not sent yet, as far as there is room: as much as one batch may take.
+  let sealed: SealedChunks
   /// The seal or retire under way.
   var logJob: (any LogJob)?
   /// When the state was frozen at the end of these epochs, by the clock that measures; until their checkpoint is published.
@@ -41,6 +43,7 @@ package final class Executor {
     self.lanes = lanes
     self.say = say
     checkpoints = CheckpointStore(parts.disk, directory: parts.checkpointDirectory)
+    sealed = SealedChunks(byteCountMax: Int(clamping: parts.core.batchMaxBytes))
     epochCut = EpochCut(RowBound(parts.sourcePlan), byteCountMax: parts.core.epochMaxRowBytes)
   }
 

@@ -14,6 +14,7 @@ final class SealJob: LogJob, @unchecked Sendable {
   private let deadLetters: DeadLetterBlock?
   private let encoder: BlockEncoder?
   private let memory: BatchMemory
+  private let sealed: SealedChunks
   private let destinationName: (Destination) -> String
   private let target: String
 
@@ -23,14 +24,15 @@ final class SealJob: LogJob, @unchecked Sendable {
   private var positions: [LogPosition] = []
 
   init(
-    order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, memory: BatchMemory, target: String,
-    destinationName: @escaping (Destination) -> String
+    order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, memory: BatchMemory, sealed: SealedChunks,
+    target: String, destinationName: @escaping (Destination) -> String
   ) {
     self.order = order
     self.rows = rows
     self.deadLetters = deadLetters
     self.encoder = encoder
     self.memory = memory
+    self.sealed = sealed
     self.target = target
     self.destinationName = destinationName
   }
@@ -51,6 +53,7 @@ final class SealJob: LogJob, @unchecked Sendable {
     }
     let position = positions[0]
     let durable = mutated(.sendBeforeSealDurable) ? position + 1 : try log.sync()
+    for batch in prepared! where batch.batch.destination == .table { sealed.keep(batch) }
     return .sealed(seal, position: position, durableEnd: durable, logByteCount: log.writtenByteCount)
   }
 

@@ -60,6 +60,7 @@ struct TableEntry: BitwiseCopyable {
 
   /// Forgets all entries and keeps the memory. Any thread, when no other has the table.
   func removeAll() {
+    touchedByteCount = touched
     unsafe view_.slots.update(repeating: 0, count: slotCount)
     view_.count = 0
     view_.keyByteCount = 0
@@ -69,6 +70,10 @@ struct TableEntry: BitwiseCopyable {
 
   /// Bytes in use: what filling it has cost, not what was allocated ahead.
   var byteCount: Int { view_.count * Self.bytesPerEntry + view_.keyByteCount }
+
+  /// The most that ``byteCount`` has been: pages of entries that are gone stay.
+  var touched: Int { max(touchedByteCount, byteCount) }
+  private var touchedByteCount = 0
 
   /// An entry and its share of the slots.
   static let bytesPerEntry = MemoryLayout<TableEntry>.stride + 3 * 8

@@ -2,9 +2,15 @@ internal import MillBase
 
 /// Which files hold the filters of a state's buckets. A bucket that isn't listed has no filter: the store is asked.
 struct FilterList: Hashable, Sendable {
+  /// The file of a segment, and those of the keys that came since it was written.
+  struct Segment: Hashable, Sendable {
+    var base: String
+    var deltas: [String]
+  }
+
   struct Bucket: Hashable, Sendable {
     var bucket: BucketID
-    var segments: [String]
+    var segments: [Segment]
   }
   var buckets: [Bucket] = []
 }
@@ -12,16 +18,19 @@ struct FilterList: Hashable, Sendable {
 /// The files of filters; little endian.
 ///
 /// - `filter-<bucket's name>.<n>`: "MRFLTR01" | capacity u64 | keys u64 | checksum u64 of what follows | blocks of 32 bytes
+/// - `filter-<bucket's name>.<n>.d<m>`: "MRFLTD01" | checksum u64 of what follows | the lower halves of keys' hashes, u64 each
 /// - `filters-s<state>`: "MRFLTL03" | checksum u64 of what follows | state u16 | buckets u32, each: level u8, number i64, part u16,
-///   segments u32; "MRFLTL02", without parts, and "MRFLTL01", without levels too, are read: all are 0
+///   segments u32, each: deltas u16; "MRFLTL02", without parts and deltas, and "MRFLTL01", without levels too, are read: all are 0
 enum FilterFormat {
   private static let segmentMagic = Array("MRFLTR01".utf8)
+  private static let deltaMagic = Array("MRFLTD01".utf8)
   private static let listMagic = Array("MRFLTL03".utf8)
   private static let listMagicWithoutParts = Array("MRFLTL02".utf8)
   private static let listMagicWithoutLevels = Array("MRFLTL01".utf8)
   private static let segmentHeaderByteCount = 32
 
   static func segmentName(_ bucket: BucketID, index: Int) -> String { "filter-\(bucket.name).\(index)" }
+  static func deltaName(_ bucket: BucketID, index: Int, delta: Int) -> String { segmentName(bucket, index: index) + ".d\(delta)" }
   static func listName(state: UInt16) -> String { "filters-s\(state)" }
 
   static func header(of segment: FilterSegment) -> [UInt8] {
@@ -44,6 +53,24 @@ enum FilterFormat {
     }
   }
 
+  static func encodeDelta(_ lows: ArraySlice<UInt64>) -> [UInt8] {
+    var body: [UInt8] = []
+    body.reserveCapacity(lows.count * 8)
+    for low in lows { append(low, to: &body) }
+    var out = deltaMagic
+    append(unsafe body.withRawBytes { unsafe checksum($0) }, to: &out)
+    return out + body
+  }
+
+  static func decodeDelta(_ bytes: [UInt8]) -> [UInt64]? {
+    guard bytes.count >= 16, bytes.count % 8 == 0, bytes.starts(with: deltaMagic) else { return nil }
+    return unsafe bytes.withRawBytes { raw in
+      let body = unsafe UnsafeRawBufferPointer(rebasing: raw[16...])
+      guard unsafe UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self)) == checksum(body) else { return nil }
+      return (0..<body.count / 8).map { unsafe UInt64(littleEndian: body.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
+    }
+  }
+
   static func encode(_ list: FilterList, state: UInt16) -> [UInt8] {
     var body: [UInt8] = []
     append(state, to: &body)
@@ -53,6 +80,7 @@ enum FilterFormat {
       append(bucket.bucket.number, to: &body)
       append(bucket.bucket.part, to: &body)
       append(UInt32(bucket.segments.count), to: &body)
+      for segment in bucket.segments { append(UInt16(segment.deltas.count), to: &body) }
     }
     var out = listMagic
     append(unsafe body.withRawBytes { unsafe checksum($0) }, to: &out)
@@ -74,7 +102,14 @@ enum FilterFormat {
         let part: UInt16 = hasParts ? number(body, &at) : 0, let segments: UInt32 = number(body, &at), segments <= 1 << 16
       else { return nil }
       let bucket = BucketID(state: state, level: level, number: bucketNumber, part: part)
-      list.buckets.append(FilterList.Bucket(bucket: bucket, segments: (0..<Int(segments)).map { segmentName(bucket, index: $0) }))
+      var names: [FilterList.Segment] = []
+      for index in 0..<Int(segments) {
+        guard let deltas: UInt16 = hasParts ? number(body, &at) : 0 else { return nil }
+        names.append(
+          FilterList.Segment(
+            base: segmentName(bucket, index: index), deltas: (0..<Int(deltas)).map { deltaName(bucket, index: index, delta: $0) }))
+      }
+      list.buckets.append(FilterList.Bucket(bucket: bucket, segments: names))
     }
     return at == body.count ? list : nil
   }

@@ -13,6 +13,9 @@ static inline void mr_prefetch(const void *address) { __builtin_prefetch(address
 /// halves of the row's hash. Uses the processor's AVX2 where it has it.
 void mr_filter_search(const void *blocks, uint64_t block_count, const void *hashes, const int32_t *rows, size_t count, uint8_t *passes);
 
-/// The same word by word, for processors without AVX2 and for tests that compare both.
+/// Adds the key whose hash has this low half. One thread adds; others may search meanwhile, and see each bit before or after it is set.
+void mr_filter_add(void *blocks, uint64_t block_count, uint64_t low);
+
+/// The same as mr_filter_search word by word, for processors without AVX2 and for tests that compare both.
 void mr_filter_search_by_words(const void *blocks, uint64_t block_count, const void *hashes, const int32_t *rows, size_t count,
                                uint8_t *passes);

@@ -23,11 +23,11 @@ package enum StateError: Error, Hashable, Sendable, CustomStringConvertible {
 /// written of a flush isn't in the filters.
 package final class DeduplicateLane: @unchecked Sendable {
   package let options: DeduplicateOptions
-  private let window: BucketWindow
+  let window: BucketWindow
   private let store: any RunStore
-  private let disk: any Disk
+  let disk: any Disk
   /// The store's buckets with their filters, as of the last call.
-  package private(set) var filters = BucketFilters()
+  package internal(set) var filters = BucketFilters()
 
   /// A lane over an empty store, or over one whose filters were lost: its buckets are asked each time.
   package init(options: DeduplicateOptions, store: any RunStore, disk: any Disk) {
@@ -43,14 +43,19 @@ package final class DeduplicateLane: @unchecked Sendable {
   /// Writes a frozen table's entries to their buckets, sorted, and makes filters that know them.
   package func flush(_ frozen: FrozenTable) throws(RunStoreError) -> FlushedTable {
     let view = frozen.table.view
-    var changed = filters
     var keyCount = 0
     var byteCount = 0
+    var written: [(bucket: BucketID, indexes: [UInt32])] = []
     for (whole, indexes) in entriesByBucket(view, from: frozen.firstLiveTime) {
-      let bucket = changed.part(of: whole, taking: indexes.count, keysMax: options.partKeysMax)
+      let bucket = filters.part(of: whole, taking: indexes.count, keysMax: options.partKeysMax)
       byteCount += try write(indexes, view, bucket)
       FaultPoint.hit(.amidFlush)
       keyCount += indexes.count
+      written.append((bucket, indexes))
+    }
+    // Only now that nothing can fail any more: a flush that is done again must not count its keys twice.
+    var changed = filters
+    for (bucket, indexes) in written {
       let room = options.filterByteLimit - changed.byteCount
       let grown = changed.filter(bucket, window).adding(indexes.count, room: room, ampleRoom: room - options.filterByteLimit / 2) {
         unsafe view.entries[Int(indexes[$0])].hash
@@ -83,86 +88,6 @@ package final class DeduplicateLane: @unchecked Sendable {
       try store.drop(bucket)
       filters.buckets.removeAll { $0.bucket == bucket }
     }
-  }
-
-  /// Writes the filters into a checkpoint's directory, which must exist; links the files that the checkpoint before has already.
-  /// Not synced:
-  /// the caller does that.
-  /// - Returns: the names of the files in `directory`.
-  package func writeFilters(into directory: String) throws(DiskError) -> [String] {
-    var names: [String] = []
-    var list = FilterList()
-    for bucket in filters.buckets {
-      guard let segments = bucket.segments else { continue }
-      var segmentNames: [String] = []
-      for (index, segment) in segments.enumerated() {
-        let name = FilterFormat.segmentName(bucket.bucket, index: index)
-        try write(segment, to: directory + "/" + name)
-        segmentNames.append(name)
-      }
-      list.buckets.append(FilterList.Bucket(bucket: bucket.bucket, segments: segmentNames))
-      names += segmentNames
-    }
-    let name = FilterFormat.listName(state: options.stateNumber)
-    try writeFile(FilterFormat.encode(list, state: options.stateNumber), to: directory + "/" + name)
-    return names + [name]
-  }
-
-  private func write(_ segment: FilterSegment, to path: String) throws(DiskError) {
-    if let from = segment.path, disk.exists(from) {
-      do throws(DiskError) {
-        try disk.link(from, to: path)
-        segment.path = path
-        return
-      } catch .notFound {
-        // The older checkpoint went in between: written anew.
-      }
-    }
-    let file = try disk.open(path, create: true)
-    defer { file.close() }
-    let header = FilterFormat.header(of: segment)
-    try unsafe header.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
-    try unsafe file.append(segment.raw)
-    segment.path = path
-  }
-
-  private func writeFile(_ bytes: [UInt8], to path: String) throws(DiskError) {
-    let file = try disk.open(path, create: true)
-    defer { file.close() }
-    try unsafe bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
-  }
-
-  /// Reads the filters that ``writeFilters(into:)`` wrote for this store. Buckets without one are asked each time; their keys
-  /// aren't scanned.
-  package func restore(from directory: String) throws(StateError) {
-    let path = directory + "/" + FilterFormat.listName(state: options.stateNumber)
-    guard let list = FilterFormat.decodeList(try read(path), state: options.stateNumber) else {
-      throw .corrupt(path: path, reason: "not a list of the filters of state \(options.stateNumber)")
-    }
-    var restored = BucketFilters()
-    for known in filters.buckets { restored.update(BucketFilter(bucket: known.bucket, lastTime: known.lastTime, segments: nil)) }
-    for bucket in list.buckets {
-      guard restored.ids.contains(bucket.bucket) else {
-        throw .corrupt(path: path, reason: "filters of bucket \(bucket.bucket.name), which the store doesn't have")
-      }
-      var segments: [FilterSegment] = []
-      for name in bucket.segments {
-        let path = directory + "/" + name
-        let bytes = try read(path)
-        guard let segment = FilterFormat.decodeSegment(bytes) else {
-          throw .corrupt(path: path, reason: "\(bytes.count) bytes that aren't a filter, or whose checksum is wrong")
-        }
-        segment.path = path
-        segments.append(segment)
-      }
-      restored.update(BucketFilter(bucket: bucket.bucket, lastTime: window.lastTime(of: bucket.bucket), segments: segments))
-    }
-    restored.shrink(to: options.filterByteLimit)
-    filters = restored
-  }
-
-  private func read(_ path: String) throws(StateError) -> [UInt8] {
-    do { return try disk.read(path) } catch { throw .disk(error) }
   }
 }
 

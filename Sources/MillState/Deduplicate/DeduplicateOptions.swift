@@ -46,13 +46,13 @@ package struct DeduplicateOptions: Hashable, Sendable {
     self.usesEventTime = usesEventTime
   }
 
-  // Sixteenths of the memory: tables three times two, filters six, the store's cache two; two are left for what a flush takes: an order
-  // of 12 bytes a key, and as much in the store's writer, of 64 bytes a key in the table.
+  // Sixteenths of the memory: tables three times two, filters six, the store's cache two; two are left for what a flush takes (an order of
+  // 12 bytes a key, and as much in the store's writer, of 64 bytes a key in the table) and for tables that are frozen a little late.
 
   /// Bytes that a table may take before it should be frozen; another may still be on its way to disk, or wait to be used again.
   package var tableByteLimit: Int { memoryByteCount / 16 * 2 }
-  /// Bytes of tables that stay searchable after their flush.
-  package var flushedByteLimit: Int { memoryByteCount / 16 * 2 }
+  /// Bytes of tables that stay searchable after their flush: one that was full, at the end of an epoch, or several smaller ones.
+  package var flushedByteLimit: Int { memoryByteCount / 64 * 9 }
   /// Bytes that all filters together may take.
   package var filterByteLimit: Int { memoryByteCount / 16 * 6 }
   /// Bytes for the store's cache, of this state's memory.

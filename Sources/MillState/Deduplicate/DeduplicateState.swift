@@ -154,7 +154,7 @@ private final class SpareTable: Sendable {
     // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
     if !mutated(.releaseBeforeFilter) || flushed.epoch % 2 == 0 { filters = flushed.filters }
     var gone: [EpochTable] = []
-    while flushedByteCount > options.flushedByteLimit { gone.append(self.flushed.removeFirst()) }
+    while self.flushed.reduce(0, { $0 + $1.touched }) > options.flushedByteLimit { gone.append(self.flushed.removeFirst()) }
     return { [spare, gone] in gone.forEach(spare.put) }
   }
 
