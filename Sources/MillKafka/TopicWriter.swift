@@ -9,6 +9,8 @@ package final class TopicWriter {
     package var topic: String
     /// Further properties of librdkafka (security and the like); they win over the defaults here.
     package var properties: [String: String] = [:]
+    /// How long a record may wait for others of its batch.
+    package var lingerMilliseconds = 20
     /// With an id, records stand in transactions: ``beginTransaction()`` first.
     package var transactionalID: String?
 
@@ -29,7 +31,7 @@ package final class TopicWriter {
     self.options = options
     var settings: [String: String] = [
       "client.id": "millrace-generate", "bootstrap.servers": options.brokers, "enable.idempotence": "true", "compression.codec": "lz4",
-      "linger.ms": "20", "batch.num.messages": "20000", "queue.buffering.max.messages": "500000",
+      "linger.ms": "\(options.lingerMilliseconds)", "batch.num.messages": "20000", "queue.buffering.max.messages": "500000",
       "queue.buffering.max.kbytes": "262144", "delivery.report.only.error": "true", "message.timeout.ms": "120000",
       "reconnect.backoff.max.ms": "2000",
     ]

@@ -289,6 +289,72 @@ struct MemoryGround: Ground {
     }
   }
 
+  @Test func `a checkpoint writes of a filter what has changed, in few files, and a restart reads it as it was`() throws {
+    let (state, lane, store, disk) = makeState(memory: 64 << 20)
+    var epoch = 0
+    func flush(_ keys: Range<Int>) throws {
+      _ = try kept(rows(keys), state)
+      epoch += 1
+      state.release(try lane.flush(state.freeze(epoch: EpochNumber(epoch))))()
+    }
+    // Of 16 bits each for three times as many keys: 1.2 MB.
+    try flush(0..<200_000)
+    try disk.createDirectory("/c0")
+    #expect(try lane.writeFilters(into: "/c0") == ["filter-s1.b0.0", "filters-s1"])
+    let whole = try disk.read("/c0/filter-s1.b0.0").count
+    #expect(whole > 1_000_000)
+    var written = 0
+    for number in 1...30 {
+      try flush(200_000 + (number - 1) * 1000..<200_000 + number * 1000)
+      let directory = "/c\(number)"
+      try disk.createDirectory(directory)
+      let names = try lane.writeFilters(into: directory)
+      #expect(names == (try disk.list(directory)))
+      #expect(names.count <= 2 + 7, "\(names)")
+      #expect(try disk.read(directory + "/filter-s1.b0.0").count == whole)
+      written += try disk.read(directory + "/" + names[names.count - 2]).count
+      // Only the newest is left, as retention would have it.
+      try disk.removeTree("/c\(number - 1)")
+      let again = DeduplicateLane(options: state.options, store: store, disk: disk)
+      try again.restore(from: directory)
+      #expect(again.filters.keyCount == lane.filters.keyCount && again.filters.unfiltered == [])
+      let restarted = DeduplicateState(options: state.options, store: store, filters: again.filters)
+      #expect(try kept(rows(199_000..<200_000 + number * 1000), restarted) == 0)
+      #expect(try kept(rows(1_000_000..<1_010_000), restarted) == 10_000)
+      #expect(restarted.storeLookupCount < 1000 + number * 1000 + 200)
+    }
+    #expect(written < whole, "30 checkpoints of 1,000 keys of 8 bytes, each in about three files")
+
+    // With many keys since it was written it is written whole; and when the older checkpoint is gone.
+    try flush(300_000..<360_000)
+    try disk.createDirectory("/full")
+    #expect(try lane.writeFilters(into: "/full") == ["filter-s1.b0.0", "filters-s1"])
+    try flush(400_000..<400_100)
+    try disk.removeTree("/full")
+    try disk.createDirectory("/gone")
+    #expect(try lane.writeFilters(into: "/gone") == ["filter-s1.b0.0", "filters-s1"])
+  }
+
+  @Test func `a damaged file of keys of a filter is an error that names it`() throws {
+    let (state, lane, store, disk) = makeState(memory: 1 << 20)
+    for epoch in 1...2 {
+      _ = try kept(rows(epoch * 1000..<epoch * 1000 + 1000 / epoch), state)
+      state.release(try lane.flush(state.freeze(epoch: EpochNumber(epoch))))
+      try disk.createDirectory("/c\(epoch)")
+      _ = try lane.writeFilters(into: "/c\(epoch)")
+    }
+    let path = "/c2/filter-s1.b0.0.d0"
+    var bytes = try disk.read(path)
+    #expect(bytes.count == 16 + 500 * 8)
+    bytes[99] ^= 1
+    try disk.remove(path)
+    try disk.writeDurably(bytes, to: path)
+    let again = DeduplicateLane(options: state.options, store: store, disk: disk)
+    #expect(throws: StateError.corrupt(path: path, reason: "4016 bytes that aren't keys of the filter, or whose checksum is wrong")) {
+      try again.restore(from: "/c2")
+    }
+  }
+
   @Test(arguments: [1, 2]) func `filters listed by a release without levels or parts are read`(version: UInt8) throws {
     let (state, lane, store, disk) = makeState()
     _ = try kept(rows(0..<300), state)

@@ -2,9 +2,10 @@ package import MillBase
 
 /// SHA-256 of files that were read whole in this process, so that what several checkpoints share is read once.
 ///
-/// Checkpoints share sorted files (`.sst`) as hard links, whose bytes never change. A file is known by what it is (device and inode), not
+/// Checkpoints share sorted files (`.sst`) and parts of filters (`filter-…`) as hard links, whose bytes never change. A file is known by what it is (device and inode), not
 /// by its name: where RocksDB has to copy, each checkpoint has files of its own with the names and sizes of the others', and only its own
 /// bytes say whether it is whole. Other files are read each time.
+/// A filter's name and size say nothing of what it holds: one is taken as known only where it is a link to a file that was.
 ///
 /// An inode's number may be used again once its file is gone. So what isn't asked for between two calls of ``forgetUnused()`` is forgotten:
 /// known are then only files of the newest checkpoint, which is there until the next one is.
@@ -24,11 +25,14 @@ package struct KnownDigests: Sendable {
 
   /// SHA-256 (32 bytes) and size of a file as it is on the disk.
   package mutating func digest(_ disk: any Disk, _ path: String) throws(DiskError) -> FileDigest {
-    guard path.hasSuffix(".sst") else { return try disk.digest(path) }
-    let identity = mutated(.linkTrustedByName) ? FileIdentity(device: 0, inode: 0) : try disk.identity(path)
-    let key = Key(name: Self.lastComponent(path), byteCount: UInt64(try disk.byteCount(path)), identity: identity)
+    let name = Self.lastComponent(path)
+    let isFilter = name.hasPrefix("filter-")
+    guard isFilter || name.hasSuffix(".sst") else { return try disk.digest(path) }
+    let status = try disk.status(path, following: true)
+    let identity = mutated(.linkTrustedByName) ? FileIdentity(device: 0, inode: 0) : status.identity
+    let key = Key(name: name, byteCount: UInt64(try disk.byteCount(path)), identity: identity)
     used.insert(key)
-    if let known = digests[key] { return known }
+    if let known = digests[key], !isFilter || status.linkCount > 1 { return known }
     let read = try disk.digest(path)
     digests[key] = read
     return read
