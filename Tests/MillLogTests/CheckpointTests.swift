@@ -134,7 +134,8 @@ private func list(_ disk: SimDisk, _ verification: CheckpointStore.Verification 
     // Written anew, under the number that the file had.
     try disk.flipBit("filter-s1.b0.0", byteOffset: 9, bit: 1)
     let second = try known.digest(disk, "filter-s1.b0.0")
-    #expect(second != first && second == (try disk.digest("filter-s1.b0.0")))
+    #expect(second != first)
+    #expect(try disk.digest("filter-s1.b0.0") == second)
     try disk.createDirectory("next")
     try disk.link("filter-s1.b0.0", to: "next/filter-s1.b0.0")
     try disk.flipBit("filter-s1.b0.0", byteOffset: 9, bit: 1)
@@ -144,7 +145,8 @@ private func list(_ disk: SimDisk, _ verification: CheckpointStore.Verification 
     try disk.link("filters-s1", to: "next/filters-s1")
     _ = try known.digest(disk, "filters-s1")
     try disk.flipBit("filters-s1", byteOffset: 9, bit: 1)
-    #expect(try known.digest(disk, "next/filters-s1") == disk.digest("filters-s1"))
+    let list = try disk.digest("filters-s1")
+    #expect(try known.digest(disk, "next/filters-s1") == list)
   }
 
   @Test(arguments: [false, true]) func `progress counts each byte once, up to all of them`(elsewhere: Bool) throws {
