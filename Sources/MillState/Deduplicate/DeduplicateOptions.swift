@@ -47,7 +47,8 @@ package struct DeduplicateOptions: Hashable, Sendable {
   }
 
   // Sixteenths of the memory: tables three times two, filters six, the store's cache two; two are left for what a flush takes (an order of
-  // 12 bytes a key, and as much in the store's writer, of 64 bytes a key in the table) and for tables that are frozen a little late.
+  // 12 bytes a key, and as much in the store's writer, of 64 bytes a key in the table), for tables that are frozen a little late, and for
+  // the hashes that the newest checkpoint's filters lack (8 bytes each, at most a quarter of a segment).
 
   /// Bytes that a table may take before it should be frozen; another may still be on its way to disk, or wait to be used again.
   package var tableByteLimit: Int { memoryByteCount / 16 * 2 }

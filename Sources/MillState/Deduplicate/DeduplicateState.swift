@@ -49,7 +49,7 @@ package struct FlushedTable: Sendable {
   package let byteCount: Int
 }
 
-/// A table that was released, emptied for the next freeze: fresh pages cost more than emptying it.
+/// A table for the next freeze: one whose room newer ones have taken, emptied, as fresh pages cost more than that; or a new one.
 private final class SpareTable: Sendable {
   private let table = Mutex<EpochTable?>(nil)
 
@@ -57,6 +57,13 @@ private final class SpareTable: Sendable {
   func put(_ used: EpochTable) {
     used.removeAll()
     table.withLock { $0 = used }
+  }
+
+  /// Any thread.
+  func fill(_ make: () -> EpochTable) {
+    guard table.withLock({ $0 == nil }) else { return }
+    let made = make()
+    table.withLock { $0 = $0 ?? made }
   }
 
   func take() -> EpochTable? { table.withLock { $0.take() } }
@@ -143,8 +150,7 @@ private final class SpareTable: Sendable {
   }
 
   /// The oldest frozen table's entries are in the store, and the new filters know them. It stays searchable until newer ones take its room.
-  /// - Returns: what empties the memory of a table that has gone for the next freeze, on any thread: for a large one that takes as long as
-  ///   many records.
+  /// - Returns: what makes a table ready for the next freeze, on any thread: emptying or making a large one takes as long as many records.
   @discardableResult
   package func release(_ flushed: FlushedTable) -> @Sendable () -> Void {
     precondition(
@@ -155,7 +161,10 @@ private final class SpareTable: Sendable {
     if !mutated(.releaseBeforeFilter) || flushed.epoch % 2 == 0 { filters = flushed.filters }
     var gone: [EpochTable] = []
     while self.flushed.reduce(0, { $0 + $1.touched }) > options.flushedByteLimit { gone.append(self.flushed.removeFirst()) }
-    return { [spare, gone] in gone.forEach(spare.put) }
+    return { [spare, gone, options, slotCount = active.slotCount] in
+      gone.forEach(spare.put)
+      spare.fill { Self.newTable(options, slotCount: slotCount) }
+    }
   }
 
   /// Takes buckets out of view that no record that still counts can need, at an epoch boundary, and returns those that the state lane is to
