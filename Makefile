@@ -34,7 +34,7 @@ help:
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
 	@echo "make fuzz      readers of log, ledger, manifest, JSON, pipeline files, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size: token + provenance, and read-back on both servers, alone and with others who write"
-	@echo "make bench     rate and CPU per event, each part alone, stalls of checkpoints, recovery"
+	@echo "make bench     rate and CPU per event, each part alone, stalls of checkpoints, recovery, growth of the state, latency"
 	@echo "make format    lay the sources out"
 	@echo "make ci        what continuous integration runs"
 
@@ -97,6 +97,8 @@ bench: build
 	MILLRACE_BENCH=1 swift build -c release --product millrace-parts
 	$(PYTHON) Benchmarks/pipeline
 	$(PYTHON) Benchmarks/recovery
+	$(PYTHON) Benchmarks/growth
+	$(PYTHON) Benchmarks/latency
 
 sim: toolchain setup
 	swift build -c release --product millrace-sim

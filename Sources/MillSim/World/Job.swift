@@ -110,14 +110,18 @@ enum Job {
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transports: transports, clock: clock)
   }
 
-  /// `within`: another window than the scenario's.
-  static func deduplicate(_ scenario: Scenario, within: Int64?) -> DeduplicatePlan {
-    DeduplicatePlan(
+  /// - Parameters:
+  ///   - within: another window than the scenario's.
+  ///   - incarnation: every other process has other memory and other parts, which must not show (R3).
+  static func deduplicate(_ scenario: Scenario, within: Int64?, incarnation: Int) -> DeduplicatePlan {
+    let isOther = incarnation % 2 == 0
+    return DeduplicatePlan(
       keyFields: scenario.hasTwoKeys ? [0, 1] : [0],
       options: DeduplicateOptions(
         stateNumber: 0, withinMilliseconds: within ?? scenario.within, allowedLatenessMilliseconds: scenario.allowedLateness,
-        exact: scenario.exactKeys, memoryByteCount: scenario.stateMemory, usesEventTime: scenario.hasEventTime,
+        exact: scenario.exactKeys, memoryByteCount: isOther ? scenario.otherMemory : scenario.stateMemory,
+        usesEventTime: scenario.hasEventTime,
         bucketMillisecondsMin: scenario.bucketMinimum, bucketsPerLevelMax: scenario.bucketsPerLevel,
-        partKeysMax: scenario.partKeys))
+        partKeysMax: isOther ? scenario.otherPartKeys : scenario.partKeys))
   }
 }

@@ -100,6 +100,9 @@ package struct Scenario: Sendable {
   package var bucketsPerLevel = 32
   /// Keys of a part of a bucket.
   package var partKeys = 1 << 24
+  /// The state's memory and the keys of a part in every other process.
+  package var otherMemory = 65_536
+  package var otherPartKeys = 1 << 24
   package var unackedBytes = 1 << 20
   package var settle: Int64 = 5000
   /// How long the engine waits for an INSERT's answer, ms.
@@ -203,6 +206,8 @@ package struct Scenario: Sendable {
     // A stream of its own: what the others draw stays.
     bucketsPerLevel = Draws.stream(seed: seed, "buckets").pick([1, 4, 32])
     partKeys = Draws.stream(seed: seed, "parts").pick([1, 20, 100, 1 << 24])
+    otherPartKeys = Draws.stream(seed: seed, "other parts").pick([1, 20, 100, 1 << 24])
+    otherMemory = Draws.stream(seed: seed, "other memory").pick([1024, 4096, 65_536, 1 << 20])
     epochRowBytes = Draws.stream(seed: seed, "row bytes").pick([32 << 20, 20_000, 2000, 1000])
     let ahead = Draws.stream(seed: seed, "ahead")
     maxAhead = ahead.pick([1000, 20_000, 600_000])

@@ -188,7 +188,7 @@ package final class World {
     let lanes = SimLanes(
       scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
     let olderSource = Job.olderSource(sourcePlan)
-    let deduplicate = Job.deduplicate(scenario, within: otherWithin)
+    let deduplicate = Job.deduplicate(scenario, within: otherWithin, incarnation: incarnation)
     var parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
       sink: Job.sink(
