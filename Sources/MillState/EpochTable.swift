@@ -52,7 +52,7 @@ struct TableEntry: BitwiseCopyable {
   }
 
   deinit {
-    unsafe free(view_.slots)
+    unsafe munmap(view_.slots, slotCount * 8)
     unsafe view_.entries.deallocate()
     unsafe view_.keyBytes.deallocate()
     unsafe view_.keyEnds.deallocate()
@@ -115,7 +115,7 @@ struct TableEntry: BitwiseCopyable {
   }
 
   private func rehash(_ slotCount: Int) {
-    unsafe free(view_.slots)
+    unsafe munmap(view_.slots, self.slotCount * 8)
     unsafe view_.slots = Self.emptySlots(slotCount)
     view_.mask = UInt64(slotCount - 1)
     self.slotCount = slotCount
@@ -124,8 +124,10 @@ struct TableEntry: BitwiseCopyable {
   }
 
   private static func emptySlots(_ count: Int) -> UnsafeMutablePointer<UInt64> {
-    // Zero pages that the system gives when they are first touched: writing zeros to megabytes would hold up the flow.
-    guard let slots = unsafe calloc(count, 8) else { preconditionFailure("no memory for \(count * 8) bytes of a table's slots") }
+    // Zero pages that the system gives when they are first touched: writing zeros to megabytes would hold up the flow, and the C library
+    // does that where it has the memory from before.
+    let slots = unsafe mmap(nil, count * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard unsafe slots != MAP_FAILED, let slots = unsafe slots else { preconditionFailure("no memory for a table's slots: \(count * 8) bytes") }
     return unsafe slots.bindMemory(to: UInt64.self, capacity: count)
   }
 }
