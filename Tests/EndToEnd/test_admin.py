@@ -159,7 +159,8 @@ def test_without_clickhouse_it_is_not_ready_says_so_and_leaves_the_source_alone_
     generated(events)
     time.sleep(2)
     held = client.page()
-    assert bound <= held.value("millrace_unacked_bytes", destination="table") < bound + (8 << 20)
+    # What is bounded is the log, which has intents as well.
+    assert bound - (1 << 20) <= held.value("millrace_unacked_bytes", destination="table") < bound + (8 << 20)
     assert held.value("millrace_source_held", reason="unacked") == 1
     assert held.value("millrace_read_records_total") < 601_200
     assert held.sum("millrace_insert_attempts_total") > held.value("millrace_insert_attempts_total", result="committed")
