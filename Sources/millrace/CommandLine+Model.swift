@@ -136,6 +136,7 @@ let commandModels: [CommandModel] = [
       .init("--partitions", "N", default: "3", "Partitions of a topic that has to be created"),
       .init("--count", "N", default: "100000", "Events to write, duplicates and garbage included"),
       .init("--rate", "N", default: "0", "Events a second; 0: as fast as it goes"),
+      .init("--linger", "MS", default: "20", "How long an event may wait for others of its batch"),
       .init("--duplicates", "PERCENT", default: "10", "How many of the events repeat an earlier one, byte for byte"),
       .init("--reach", "N", default: "1000", "A duplicate repeats one of the last N different events"),
       .init(

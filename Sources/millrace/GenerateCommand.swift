@@ -28,8 +28,7 @@ func generateEvents(_ arguments: Arguments, _ logger: Logger) throws(UsageError)
   if let issue = options.issues.first { throw arguments.usage(issue) }
   guard let (kafka, topic) = try target(arguments) else { return .invalidFile }
   var target = TopicWriter.Options(brokers: kafka.brokers, topic: topic)
-  // At a rate they are to come when they are due.
-  if rate > 0 { target.lingerMilliseconds = 2 }
+  target.lingerMilliseconds = try arguments.integer("--linger", in: 0...60_000)
   target.properties = kafka.properties.mapValues(\.revealed)
   for warning in kafka.warnings { logger.warning(warning) }
   let tokens = kafka.tokens.map(TokenClient.init)
