@@ -4,8 +4,8 @@ package import MillBase
 ///
 /// Checkpoints share sorted files (`.sst`) and parts of filters (`filter-…`) as hard links, whose bytes never change. A file is known by
 /// what it is (device and inode), not by its name: where RocksDB has to copy, each checkpoint has files of its own with the names and sizes
-/// of the others', and only its own bytes say whether it is whole. A filter's name and size say nothing of what it holds: it counts as known
-/// only where it is a link to a file that was read. Other files are read each time.
+/// of the others', and only its own bytes say whether it is whole. A filter's name and size say nothing of what it holds: it counts as
+/// known only where it is a link to a file that was read. Other files are read each time.
 ///
 /// An inode's number may be used again once its file is gone. So what isn't asked for between two calls of ``forgetUnused()`` is forgotten:
 /// known are then only files of the newest checkpoint, which is there until the next one is.
