@@ -67,7 +67,8 @@ package struct EventGenerator {
         issues.append("\(name) \(share) %: must be 0 to 100")
       }
       if history == nil, duplicateReach > Self.rememberedMax {
-        issues.append("reach \(duplicateReach): must be at most \(Self.rememberedMax) unless a span is given, since each original's time is kept")
+        issues.append(
+          "reach \(duplicateReach): must be at most \(Self.rememberedMax) unless a span is given, since each original's time is kept")
       }
       if issues.isEmpty, duplicatePercent + garbagePercent > 100 {
         issues.append("duplicates \(duplicatePercent) % and garbage \(garbagePercent) %: must be at most 100 % together")

@@ -127,7 +127,9 @@ struct TableEntry: BitwiseCopyable {
     // Zero pages that the system gives when they are first touched: writing zeros to megabytes would hold up the flow, and the C library
     // does that where it has the memory from before.
     let slots = unsafe mmap(nil, count * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard unsafe slots != MAP_FAILED, let slots = unsafe slots else { preconditionFailure("no memory for a table's slots: \(count * 8) bytes") }
+    guard unsafe slots != MAP_FAILED, let slots = unsafe slots else {
+      preconditionFailure("no memory for \(count * 8) bytes of a table's slots")
+    }
     return unsafe slots.bindMemory(to: UInt64.self, capacity: count)
   }
 }
