@@ -33,7 +33,10 @@ void mr_filter_search_by_words(const void *blocks, uint64_t block_count, const v
     const uint64_t low = halves[2 * (size_t)rows[i]];
     const uint32_t *block = block_of(blocks, block_count, low);
     uint32_t missing = 0;
-    for (int word = 0; word < 8; word++) missing |= ~__atomic_load_n(&block[word], __ATOMIC_RELAXED) & (uint32_t)1 << ((uint32_t)low * salts[word] >> 27);
+    for (int word = 0; word < 8; word++) {
+      const uint32_t bits = __atomic_load_n(&block[word], __ATOMIC_RELAXED);
+      missing |= ~bits & (uint32_t)1 << ((uint32_t)low * salts[word] >> 27);
+    }
     if (!missing) passes[i] = 1;
   }
 }

@@ -76,9 +76,9 @@ package struct BucketFilters: Sendable {
   /// The part of a bucket that `count` more keys go to: the newest, or a new one when that would have more than `keysMax` then. One
   /// whose filter was given up stays the last: there is no memory for more.
   func part(of bucket: BucketID, taking count: Int, keysMax: Int) -> BucketID {
-    guard let newest = buckets.last(where: { $0.bucket.whole == bucket }), newest.segments != nil, newest.keyCount > 0,
-      newest.keyCount + count > keysMax, newest.bucket.part < .max
-    else { return buckets.last { $0.bucket.whole == bucket }?.bucket ?? bucket }
+    guard let newest = buckets.last(where: { $0.bucket.whole == bucket }) else { return bucket }
+    let isFull = newest.segments != nil && newest.keyCount > 0 && newest.keyCount + count > keysMax
+    guard isFull, newest.bucket.part < .max else { return newest.bucket }
     Reach.mark(.r18NextPart)
     var next = newest.bucket
     next.part += 1

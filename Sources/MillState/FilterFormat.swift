@@ -104,7 +104,7 @@ enum FilterFormat {
       let bucket = BucketID(state: state, level: level, number: bucketNumber, part: part)
       var names: [FilterList.Segment] = []
       for index in 0..<Int(segments) {
-        guard let deltas: UInt16 = hasParts ? number(body, &at) : 0 else { return nil }
+        guard let deltas: UInt16 = hasParts ? number(body, &at) : 0, deltas <= FilterSegmentFiles.deltasMax else { return nil }
         names.append(
           FilterList.Segment(
             base: segmentName(bucket, index: index), deltas: (0..<Int(deltas)).map { deltaName(bucket, index: index, delta: $0) }))

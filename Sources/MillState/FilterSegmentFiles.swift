@@ -8,6 +8,9 @@ struct FilterSegmentFiles {
     var keyCount: Int
   }
 
+  /// Each has more than twice the keys of the one behind it, so that there are no more than bits in their number.
+  static let deltasMax = 32
+
   /// The file of the whole segment; nil: it is to be written.
   private(set) var base: String?
   /// Oldest first; the keys of one stand in ``sinceBase`` behind those of the one before.
@@ -45,5 +48,8 @@ struct FilterSegmentFiles {
     return start..<sinceBase.count
   }
 
-  mutating func wrote(delta path: String, keyCount: Int) { deltas.append(Delta(path: path, keyCount: keyCount)) }
+  mutating func wrote(delta path: String, keyCount: Int) {
+    deltas.append(Delta(path: path, keyCount: keyCount))
+    assert(deltas.count <= Self.deltasMax, "\(deltas.count) files of keys beside \(base ?? "none")")
+  }
 }

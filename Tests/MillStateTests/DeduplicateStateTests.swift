@@ -80,7 +80,7 @@ struct MemoryGround: Ground {
   }
 
   @Test func `a key that comes again soon after its flush is found in memory, until newer tables take the room`() throws {
-    // 2 of 16 parts for flushed tables: 8,192 keys of 64 bytes.
+    // 9 of 64 parts for flushed tables: 9,216 keys of 64 bytes.
     let (state, lane, _, _) = makeState(memory: 4 << 20)
     func flush(_ keys: Range<Int>, _ epoch: EpochNumber) throws {
       _ = try kept(rows(keys), state)
@@ -333,6 +333,23 @@ struct MemoryGround: Ground {
     try disk.removeTree("/full")
     try disk.createDirectory("/gone")
     #expect(try lane.writeFilters(into: "/gone") == ["filter-s1.b0.0", "filters-s1"])
+  }
+
+  @Test func `a filter of which the older checkpoint has lost a file is written anew, and that one's are left as they are`() throws {
+    let (state, lane, store, disk) = makeState(memory: 1 << 20)
+    for epoch in 1...3 {
+      _ = try kept(rows(epoch * 1000..<epoch * 1000 + [1000, 50, 10][epoch - 1]), state)
+      state.release(try lane.flush(state.freeze(epoch: EpochNumber(epoch))))
+      if epoch == 3 { try disk.remove("/c2/filter-s1.b0.0.d0") }
+      try disk.createDirectory("/c\(epoch)")
+      _ = try lane.writeFilters(into: "/c\(epoch)")
+    }
+    #expect(try disk.list("/c3") == ["filter-s1.b0.0", "filters-s1"])
+    let (old, new) = (try disk.read("/c2/filter-s1.b0.0"), try disk.read("/c3/filter-s1.b0.0"))
+    #expect(old.count == new.count && old != new)
+    let again = DeduplicateLane(options: state.options, store: store, disk: disk)
+    try again.restore(from: "/c3")
+    #expect(again.filters.keyCount == 1060)
   }
 
   @Test func `a damaged file of keys of a filter is an error that names it`() throws {

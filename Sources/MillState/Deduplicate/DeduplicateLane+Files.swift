@@ -47,11 +47,9 @@ extension DeduplicateLane {
         segment.files = files
         return FilterList.Segment(base: base, deltas: names)
       } catch .notFound {
-        // The older checkpoint went in between: written anew, over what was linked until then.
-        for delta in 0...files.deltas.count {
-          try? disk.remove(directory + "/" + FilterFormat.deltaName(bucket, index: index, delta: delta))
-        }
-        try? disk.remove(directory + "/" + base)
+        // The older checkpoint went in between: written anew. What was linked until then has to go, or the older file would be appended to.
+        let linked = [base] + files.deltas.indices.map { FilterFormat.deltaName(bucket, index: index, delta: $0) }
+        for name in linked where disk.exists(directory + "/" + name) { try disk.remove(directory + "/" + name) }
       }
     }
     let file = try disk.open(directory + "/" + base, create: true)
