@@ -30,7 +30,7 @@ help:
 	@echo "make test      all tests but the long ones: Swift, then servers, proof and end to end"
 	@echo "make long      what takes too long for that: every fault point twice in each mode, kills, more seeds, mutants, fuzzing; 2 hours at most"
 	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
-	@echo "make mutants   the simulator must catch every planted mistake"
+	@echo "make mutants   the simulator must catch every planted mistake of Tests/Mutants, in a copy of the sources that has them all"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
 	@echo "make fuzz      readers of log, ledger, manifest, JSON, pipeline files, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"
 	@echo "make kills     exactness under kill -9 at full size: token + provenance, and read-back on both servers, alone and with others who write"
@@ -110,8 +110,13 @@ sim: toolchain setup
 	.build/release/millrace-sim --seeds 1..500 --profile power-cut --require-reach
 	.build/release/millrace-sim --seeds 1..60 --profile weather --require-reach
 
+# A copy of the sources that has every mutant behind a switch; only what changed is copied, so that its build goes on where it stood.
+of_mutants := --package-path .build/mutants/package --scratch-path .build/mutants
 mutants: toolchain setup
-	MILLRACE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product millrace-sim
+	$(PYTHON) Tests/Mutants/plant .build/mutants/package
+	swift build -c release $(of_mutants) --product millrace-sim
+	swift build -c release $(of_mutants) --product millracePackageTests
+	SWIFT_BACKTRACE=enable=no swift test -c release $(of_mutants) --disable-xctest --skip-build --filter MutantTests
 	.build/mutants/release/millrace-sim --mutants
 
 tsan: toolchain setup

@@ -1,18 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// The mutants of `make mutants` are switches of this one build; the released binary has none of them.
-let mutants: [SwiftSetting] = Context.environment["MILLRACE_MUTANTS"] == nil ? [] : [.define("MUTANTS")]
-
 /// Every Swift target's settings; ARCHITECTURE.md says why each is there.
-let strict: [SwiftSetting] =
-  [
-    .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    // Debug builds check each access to memory that is shared; the hot loops of release builds don't pay for it again.
-    .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-  ] + mutants
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  // Debug builds check each access to memory that is shared; the hot loops of release builds don't pay for it again.
+  .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
 
 /// Builds made for the thread sanitizer (`make tsan`) have of the tests only those of threads: the others have one, or C libraries that
 /// aren't instrumented.

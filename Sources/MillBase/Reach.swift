@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A branch of the protocol that the simulator must have taken before its silence means anything. Named after the rule.
-package enum Branch: String, CaseIterable, Sendable {
+package enum Branch: Int, CaseIterable, Sendable {
   // K3: records deleted before they were read
   case k3LossAccepted, k3ReplayedWithLoss, k3LostWhileRunning
   // K4: a partition that ends before what was read
@@ -36,20 +36,19 @@ package enum Branch: String, CaseIterable, Sendable {
   case r17Born, r17BornAgain, r17NothingDecoded, r17StoppedUnproven, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
   // R18: state's files
   case r18CoarserBucket, r18NextPart, r18FlushedTable
+
+  package var name: String { "\(self)" }
 }
 
 /// Counts how often each ``Branch`` was taken. Callable from any thread; one relaxed addition a decision, none a record.
 package enum Reach {
-  private static let counts = Counters()
+  /// Index: a branch's number.
+  private static let counts = Branch.allCases.map { _ in Count() }
 
-  package static func mark(_ branch: Branch) { counts.add(branch) }
-  package static func count(_ branch: Branch) -> Int { counts.count(branch) }
+  package static func mark(_ branch: Branch) { counts[branch.rawValue].value.wrappingAdd(1, ordering: .relaxed) }
+  package static func count(_ branch: Branch) -> Int { counts[branch.rawValue].value.load(ordering: .relaxed) }
 
-  private final class Counters: Sendable {
-    private let cells = Mutex<[Int]>(Array(repeating: 0, count: Branch.allCases.count))
-    private let indexes: [Branch: Int] = Dictionary(uniqueKeysWithValues: Branch.allCases.enumerated().map { ($1, $0) })
-
-    func add(_ branch: Branch) { cells.withLock { $0[indexes[branch]!] += 1 } }
-    func count(_ branch: Branch) -> Int { cells.withLock { $0[indexes[branch]!] } }
+  private final class Count: Sendable {
+    let value = Atomic<Int>(0)
   }
 }

@@ -31,7 +31,6 @@ package enum Classification {
     switch result {
     case .failure(let error): return error.nothingSent ? .notSent(reason: error.reason) : .unknown(reason: error.reason)
     case .success(let response):
-      if mutated(.statusAloneIsSuccess), response.status == 200 { return .committed }
       switch reading(response) {
       case .success:
         return response.body.isEmpty ? .committed : .unknown(reason: "HTTP 200 with an unexpected body: \(excerpt(response.body))")
@@ -131,7 +130,7 @@ package enum Classification {
     case .refusedBefore(let kind): .refused(kind, code: error.code, message: error.message)
     // The core counts before it acts on these.
     case .refusedAmidst(.data): .refused(isOnePart ? .data : .dataAmidst, code: error.code, message: error.message)
-    case .refusedAmidst(let kind) where isOnePart || mutated(.memoryLimitBefore): .refused(kind, code: error.code, message: error.message)
+    case .refusedAmidst(let kind) where isOnePart: .refused(kind, code: error.code, message: error.message)
     case .refusedAmidst, .unknownOutcome: .unknown(reason: "code \(error.code): \(error.message)")
     }
   }

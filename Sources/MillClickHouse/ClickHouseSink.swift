@@ -185,7 +185,7 @@ package final class ClickHouseSink: Sendable {
   /// The replica at which everything that has been committed anywhere is visible. One of several may lag behind: it catches up first.
   private func whereAllIsSeen(_ then: @escaping @Sendable (Result<Int, QuestionFailure>) -> Void) {
     let replica = replicas.current
-    guard replicas.count > 1, state.withLock({ $0.chosen?.family }) == .replicated, !mutated(.noCatchUp) else {
+    guard replicas.count > 1, state.withLock({ $0.chosen?.family }) == .replicated else {
       return then(.success(replica))
     }
     var request = requests.question(Statements.catchUp(options.table))

@@ -34,7 +34,6 @@ package enum Statements {
     into table: TableName, columns: [BatchColumn], deadline: Int64, looks: Bool, checksTypes: Bool, partitionKey: String,
     provenance: String, token: String
   ) -> String {
-    let deadline = mutated(.guardWithoutDeadline) ? 4_102_444_800 : deadline
     let list = names(columns)
     let insert =
       "INSERT INTO \(table.quoted) (\(list)) SELECT \(list) FROM batch WHERE now() < toDateTime(\(deadline))"

@@ -6,8 +6,7 @@ internal import MillLog
 ///   - destination: of `[A-Za-z0-9_]`, so that the token needs no quoting anywhere.
 ///   - digest: of the rows, so that one token never names two contents.
 package func makeToken(lineage: Lineage, destination: String, batch: BatchNumber, digest: Digest128) -> String {
-  let digest = mutated(.tokenWithoutDigest) ? Digest128(low: 0, high: 0) : digest
-  return TokenParts(prefix: tokenPrefix(lineage: lineage, destination: destination), number: batch, digest: digest).text
+  TokenParts(prefix: tokenPrefix(lineage: lineage, destination: destination), number: batch, digest: digest).text
 }
 
 /// How the tokens of a lineage and destination begin.

@@ -13,7 +13,7 @@ extension Core {
     deliveries[index].refusal = refusal
     deliveries[index].readyAt = nil
     let isDoubtful = deliveries[index].hasOpenAttempt || deliveries[index].wasRecovered
-    if table.mode == .atLeastOnce || (mutated(.bisectInDoubt) && isDoubtful) {
+    if table.mode == .atLeastOnce {
       deliveries[index].step = .refused
     } else if !isDoubtful, step == .sendPlain, refusal.kind != .dataAmidst, refusal.kind != .tooLarge || !table.hasProvenance {
       Reach.mark(.r11RefusedClean)
@@ -34,7 +34,7 @@ extension Core {
   mutating func takeRefusedCount(_ index: Int, _ answer: SinkAnswer) {
     guard let rows = counted(index, .countRefused, answer) else { return }
     let batch = deliveries[index].batch
-    if rows == 0 || mutated(.bisectUncounted) {
+    if rows == 0 {
       Reach.mark(.r11CountedNone)
       deliveries[index].step = .refused
       deliveries[index].readyAt = nil
@@ -60,7 +60,6 @@ extension Core {
   /// Whether a batch that wasn't begun may be, as far as bisection goes: nothing newer while one is bisected, a piece only alone. What an
   /// earlier life may have sent is settled before.
   func bisectionAllows(_ index: Int, _ table: TableFacts) -> Bool {
-    if mutated(.newerBesideBisection) { return true }
     // One that was refused, and whose rows all turned out to be there, is a batch like any other.
     guard !deliveries[..<index].contains(where: { $0.isPiece || $0.refusal != nil && !$0.isCommitted }) else {
       return mayHaveBeenSent(index)
@@ -87,7 +86,7 @@ extension Core {
     if deliveries.contains(where: { ($0.ackPosition ?? 0) >= durableEnd }) { wantsSync = true }
     if settler.oldestInLog != nil { settler.isWanted = true }
     // One batch is bisected to its end before the next, and the first half before the second.
-    guard deliveries[first].step == .refused, isAlone(but: first) || mutated(.newerBesideBisection) else { return }
+    guard deliveries[first].step == .refused, isAlone(but: first) else { return }
     // A checkpoint that is due comes first: its position and numbers are of one moment.
     guard !isSealing, !stopRequested, phase != .live || !checkpoint.isDue(monotonic) else { return }
     guard checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
@@ -169,10 +168,8 @@ extension Core {
     settleDoubt(deliveries[index])
     held.sealed(logByteCount)
     deliveries.remove(at: index)
-    sealedUnackedBytes -= min(sealedUnackedBytes, batch.byteCount)
     var next = index
     for piece in retire.replacements {
-      sealedUnackedBytes += piece.byteCount
       switch piece.destination {
       case .table:
         Reach.mark(.r11Halved)

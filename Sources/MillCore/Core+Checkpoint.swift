@@ -146,9 +146,8 @@ extension Core {
   }
 
   /// The state of epoch c stands still; nothing of a later epoch lies before `position`.
-  private mutating func frozenForCheckpoint(_ end: LogPosition) {
+  private mutating func frozenForCheckpoint(_ position: LogPosition) {
     Reach.mark(.r14Frozen)
-    let position = mutated(.positionBeyondFreeze) ? end + 2 : end
     let unacked =
       deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
     if !unacked.isEmpty { Reach.mark(.r14UnackedInManifest) }
@@ -166,11 +165,10 @@ extension Core {
           })
       ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: tableIdentity)
     checkpoint.stage = .frozen
-    checkpoint.topicCheck = mutated(.topicUnchecked) ? .done : .due
-    let isOrderedLater = mutated(.flushLaterEpochIntoCheckpoint) && pendingRows.contains { $0 > 0 }
-    if !isOrderedLater { stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name)) }
+    checkpoint.topicCheck = .due
+    stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name))
     // Also where only counters are pending: what recovery doesn't replay is nowhere but in seals.
-    if (pendingRows.contains { $0 > 0 } || unsealedCounters.records > 0) && !mutated(.checkpointWithoutSeal) {
+    if pendingRows.contains(where: { $0 > 0 }) || unsealedCounters.records > 0 {
       checkpoint.waitsForSeal = epoch
       orderSeal(Destination.allCases.filter { pendingRows[$0.index] > 0 })
     } else {
@@ -190,7 +188,7 @@ extension Core {
     guard var manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil, checkpoint.topicCheck == .done else {
       return
     }
-    guard durableEnd >= manifest.position || mutated(.positionBeyondFreeze) else {
+    guard durableEnd >= manifest.position else {
       wantsSync = true
       return
     }
@@ -225,25 +223,23 @@ extension Core {
   private mutating func truncateLog() {
     guard let oldest = checkpoint.retained.last?.manifest else { return }
     var keep = oldest.position
-    if mutated(.truncateEarly) { keep = checkpoint.retained.first?.manifest.position ?? keep }
     let durable = durableEnd
     deadLetters.acked.removeAll { $0.ack < durable }
-    let deliveries = mutated(.truncateRetireEarly) ? deliveries.filter { !$0.isPiece } : deliveries
     let unacked = Set(
       deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
         + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) }
-        + (mutated(.letterAckUndurable) ? [] : deadLetters.acked).map { Ack(destination: .deadLetters, batch: $0.number) })
+        + deadLetters.acked.map { Ack(destination: .deadLetters, batch: $0.number) })
     for batch in oldest.unacked where unacked.contains(Ack(destination: batch.destination, batch: batch.number)) {
       if batch.firstChunk < keep {
-        if !mutated(.truncateEarly) { keep = batch.firstChunk }
+        keep = batch.firstChunk
         Reach.mark(.r16HeldByUnacked)
       }
     }
     // Batches of this process that no manifest lists yet.
-    for delivery in deliveries where !delivery.isAcked && !mutated(.truncateEarly) { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
+    for delivery in deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
     // An attempt that is still open is known to the next life by its batch's seal only (R9).
     for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
-    if let unsettled = settler.oldestSeal, !mutated(.truncateOpen) { keep = min(keep, unsettled) }
+    if let unsettled = settler.oldestSeal { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
     commands.append(.truncate(before: keep))
   }
@@ -260,7 +256,7 @@ extension Core {
     if case .some(.some(let read)) = start.witness, checkpoint.knownWitnesses.isEmpty { checkpoint.knownWitnesses.append(read) }
     let known = checkpoint.knownWitnesses
     if known.last != text { checkpoint.knownWitnesses.append(text) }
-    commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: mutated(.witnessUnchecked) ? nil : known))
+    commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: known))
   }
 
   mutating func takeWitnessCommitted() {

@@ -80,8 +80,7 @@ extension Core {
     let isAsked = polled.trouble == nil && elapsed <= max(idle / 8, 1000)
     for index in partitions.indices {
       let isQuiet = isAsked && polled.isAtEnd[index] && polled.rows[index] == 0
-      let seemsQuiet = isQuiet || mutated(.idleUnasked) && polled.rows[index] == 0
-      partitions[index].quietMilliseconds = seemsQuiet ? partitions[index].quietMilliseconds + elapsed : 0
+      partitions[index].quietMilliseconds = isQuiet ? partitions[index].quietMilliseconds + elapsed : 0
       partitions[index].isIdle = partitions[index].quietMilliseconds >= idle
     }
   }
@@ -161,10 +160,7 @@ extension Core {
       pendingBytes[index] = result.pendingBytes[index]
     }
     needsFreeze = result.needsFreeze
-    if result.dropsBuckets {
-      let place = mutated(.dropOvertakes) && !stateQueue.isEmpty ? (isStateBusy ? 1 : 0) : stateQueue.count
-      stateQueue.insert(.drop(epoch: epoch), at: place)
-    }
+    if result.dropsBuckets { stateQueue.append(.drop(epoch: epoch)) }
     if needsFreeze, frozenUnflushed == 0, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
       Reach.mark(.r14FlushBetween)
       orderFreeze()
@@ -325,7 +321,6 @@ extension Core {
     durableEnd = max(durableEnd, durable)
     held.sealed(logByteCount)
     for batch in seal.batches {
-      sealedUnackedBytes += batch.byteCount
       batches[batch.destination.index].sealed.add(batch)
       switch batch.destination {
       case .table:
@@ -336,9 +331,6 @@ extension Core {
       case .deadLetters: deadLetters.waiting.append((batch, position, held.orderedAt))
       }
     }
-    if checkpoint.waitsForSeal == seal.epoch {
-      checkpoint.waitsForSeal = nil
-      if mutated(.flushLaterEpochIntoCheckpoint) { stateQueue.append(.checkpoint(epoch: seal.epoch, name: checkpoint.name)) }
-    }
+    if checkpoint.waitsForSeal == seal.epoch { checkpoint.waitsForSeal = nil }
   }
 }

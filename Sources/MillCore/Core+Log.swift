@@ -98,7 +98,6 @@ extension Core {
     switch ack.destination {
     case .deadLetters:
       if let index = deadLetters.waiting.firstIndex(where: { $0.batch.number == ack.batch }) {
-        sealedUnackedBytes -= min(sealedUnackedBytes, deadLetters.waiting[index].batch.byteCount)
         batches[1].acked.add(deadLetters.waiting[index].batch)
         deadLetters.waiting.remove(at: index)
       }
@@ -108,7 +107,6 @@ extension Core {
       guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
       deliveries[index].ackPosition = position
       batches[0].acked.add(deliveries[index].batch)
-      sealedUnackedBytes -= min(sealedUnackedBytes, deliveries[index].batch.byteCount)
     }
   }
 }

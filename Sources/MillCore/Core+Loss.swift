@@ -139,7 +139,7 @@ extension Core {
 
   private func earlyEnd(_ look: SourceLook) -> String? {
     if phase == .replaying {
-      for intent in mutated(.replayEndUnchecked) ? [] : replay[replayNext...] {
+      for intent in replay[replayNext...] {
         for range in intent.ranges where range.next > look.stableEnd[Int(range.partition)] {
           return
             "partition \(range.partition) of \(options.topic) ends at offset \(look.stableEnd[Int(range.partition)]), but epoch \(intent.epoch), which has to be replayed, was read up to \(range.next)"
@@ -193,7 +193,7 @@ extension Core {
     guard lost == nil, windUp == nil else { return keepKnownAnchors() }
     checkpoint.topicCheck = .asked
     asking.insert(.anchors)
-    let asked = checkpoint.mayRememberTwoTopics && !mutated(.oneAnchorOfTwo) ? standing : [standing[0]]
+    let asked = checkpoint.mayRememberTwoTopics ? standing : [standing[0]]
     commands.append(
       .checkAnchors(
         asked.map { index in

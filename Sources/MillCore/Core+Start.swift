@@ -183,26 +183,25 @@ extension Core {
           for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
         }
       case .retire(let retire):
-        if !mutated(.retiredComesBack) { live[retire.destination]?[retire.batch] = nil }
+        live[retire.destination]?[retire.batch] = nil
         for batch in retire.replacements where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
           Reach.mark(.r11Recovered)
-          if mutated(.refusedRowForgotten), batch.destination == .deadLetters { continue }
           live[batch.destination]?[batch.number] =
             FoundBatch(
               batch: batch, position: position, sealed: log.sealed[position], sealedWall: retire.wallMilliseconds, isPiece: true)
-          guard isAfter, !mutated(.retireNumbersReused) else { continue }
+          guard isAfter else { continue }
           nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1)
         }
       case .ack(let ack): live[ack.destination]?[ack.batch] = nil
       case .deadline(let deadline): deadlines[deadline.batch] = max(deadlines[deadline.batch] ?? 0, deadline.seconds)
       case .gap(let gap) where isAfter:
         gaps.append(gap)
-        lossPosition = mutated(.gapComparedAfter) ? 0 : position
+        lossPosition = position
       case .gap: break
       }
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch
-    replay = intents.values.filter { $0.epoch <= lastSealed || mutated(.replayVoidIntents) }.sorted { $0.epoch < $1.epoch }
+    replay = intents.values.filter { $0.epoch <= lastSealed }.sorted { $0.epoch < $1.epoch }
     if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
     joinReplayed()
     skip(gaps)
@@ -213,7 +212,6 @@ extension Core {
   /// Intents without a seal before it are void (R4).
   private mutating func readRestart(_ restart: Restart, _ intents: inout [EpochNumber: Intent]) {
     lineage = restart.lineage
-    guard !mutated(.replayVoidIntents) else { return }
     let void = intents.keys.filter { $0 > restart.lastKeptEpoch }
     if !void.isEmpty { Reach.mark(.r4VoidIntents) }
     for epoch in void { intents[epoch] = nil }
@@ -238,12 +236,10 @@ extension Core {
       delivery.logBegin = found.sealed?.byteCountBefore ?? 0
       deliveries.append(delivery)
       batches[0].recovered.add(found.batch)
-      sealedUnackedBytes += found.batch.byteCount
     }
     for found in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.batch.number < $1.batch.number }) {
       deadLetters.waiting.append((found.batch, found.position, found.sealed?.byteCountBefore ?? 0))
       batches[1].recovered.add(found.batch)
-      sealedUnackedBytes += found.batch.byteCount
     }
   }
 
@@ -360,7 +356,7 @@ extension Core {
     nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
     var known = checkpoint.knownWitnesses
     if known.isEmpty, case .some(.some(let read)) = start.witness { known = [read] }
-    if let text, !known.isEmpty, !known.contains(text), !mutated(.witnessUnchecked) { takeWitnessTaken(text) }
+    if let text, !known.isEmpty, !known.contains(text) { takeWitnessTaken(text) }
   }
 
   mutating func takeStarts(_ offsets: [Int64]) {
@@ -395,7 +391,7 @@ extension Core {
 
   /// R15. Returns false after ordering a stop.
   private mutating func checkWitness(_ text: String?) -> Bool {
-    guard let text, !text.isEmpty, !mutated(.witnessUnchecked) else {
+    guard let text, !text.isEmpty else {
       if text == nil, !start.witnessDone, start.manifest != nil {
         Reach.mark(.r15Absent)
         say(

@@ -128,7 +128,6 @@ package struct Core {
   var mayDeliver = false
   var exchanges: [UInt64: ExchangeOwner] = [:]
   var nextExchange: UInt64 = 1
-  var sealedUnackedBytes: UInt64 = 0
   var held = HeldLog()
   /// Index: destination; what is unacked and pending is filled in when somebody looks.
   var batches = [Progress.Batches(), Progress.Batches()]

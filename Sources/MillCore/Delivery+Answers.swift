@@ -31,7 +31,7 @@ extension Core {
         commit(index)
       case .tokenAndProvenance, .readBack:
         // Success of one attempt says nothing about another of the same batch: the token may be burnt (clickhouse.md §0.0).
-        if deliveries[index].hasOpenAttempt, !mutated(.successIsProofInDoubt) {
+        if deliveries[index].hasOpenAttempt {
           Reach.mark(.r9SuccessInDoubt)
           next(index, .count)
         } else {
@@ -40,14 +40,9 @@ extension Core {
         }
       }
     case .unknown(let reason):
-      if mutated(.ackBeforeCommit) { return commit(index) }
       open(index)
       again(index, stepToSendAgain(index), reason)
     case .viewFailed(let code, let message):
-      if mutated(.viewFailureIsCommit) { return commit(index) }
-      if mutated(.bisectAfterViewError) {
-        return refused(index, .sendPlain, Delivery.Refusal(kind: .data, code: code, message: message))
-      }
       open(index)
       deliveries[index].viewFailures += 1
       deliveries[index].viewFailure = "code \(code): \(message)"
@@ -269,7 +264,7 @@ extension Core {
       default:
         Reach.mark(.r8DeadlineWaited)
         deliveries[index].serverSeconds = seconds
-        if (mutated(.fastestForDeath) ? fastest : seconds) > deliveries[index].deadline {
+        if seconds > deliveries[index].deadline {
           next(index, .listForDeath)
         } else {
           next(index, .timeForDeath, afterMilliseconds: options.retryMilliseconds)

@@ -178,14 +178,14 @@ extension Core {
 
   /// R9's bound: from the oldest unsettled batch (exclusive) to this one (inclusive).
   private func windowAllows(_ number: BatchNumber, _ table: TableFacts) -> Bool {
-    guard table.mode == .tokenAndProvenance || table.mode == .tokenOnly, !mutated(.windowUnbounded) else { return true }
+    guard table.mode == .tokenAndProvenance || table.mode == .tokenOnly else { return true }
     return (number - oldestUnsettled(below: number)) * UInt64(table.partitionsMax) <= allowedEntries(table)
   }
 
   /// The oldest batch that may still be on its way to the table; `number` where there is none.
   private func oldestUnsettled(below number: BatchNumber) -> BatchNumber {
     var oldest = number
-    if let old = settler.oldestInLog, !mutated(.oldestInLogIgnored) { oldest = min(oldest, old) }
+    if let old = settler.oldestInLog { oldest = min(oldest, old) }
     // A refused one that waits to be retired has nothing in the table, nor on its way there.
     for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) && delivery.step != .refused {
       oldest = min(oldest, delivery.batch.number)
@@ -195,8 +195,7 @@ extension Core {
 
   /// Window entries that may be used from the oldest unsettled batch on.
   private func allowedEntries(_ table: TableFacts) -> UInt64 {
-    let reserve = mutated(.reserveIgnored) ? 0 : table.reserve ?? 0
-    return UInt64(max(0, (table.window - table.partitionsMax - reserve) / 2))
+    UInt64(max(0, (table.window - table.partitionsMax - (table.reserve ?? 0)) / 2))
   }
 
   private mutating func removeSettled() {
@@ -216,7 +215,7 @@ extension Core {
     deliveries[index].openedAt = settler.startedAt
     deliveries[index].hasOpenAttempt = table.mode == .tokenAndProvenance || table.mode == .tokenOnly
     doubt(index)
-    let counts = table.mode == .readBack || table.mode == .tokenAndProvenance && !mutated(.resendUncounted)
+    let counts = table.mode == .readBack || table.mode == .tokenAndProvenance
     deliveries[index].step = counts ? .countInDoubt : .sendPlain
   }
 
@@ -225,7 +224,7 @@ extension Core {
     let delivery = deliveries[index]
     // What a view has refused is in the table and must come to the view all the same (R7).
     let counts = table?.mode == .tokenAndProvenance && delivery.hasOpenAttempt && delivery.viewFailures == 0
-    return counts && !mutated(.resendUncounted) ? .countInDoubt : .sendPlain
+    return counts ? .countInDoubt : .sendPlain
   }
 
   /// A count found none of the rows of a batch in doubt: may it be sent again under its token, although an attempt of it may still be
@@ -233,7 +232,6 @@ extension Core {
   /// which nobody can promise for longer than `settle`.
   mutating func mayRepeat(_ index: Int, _ table: TableFacts) -> Bool {
     guard table.mode == .tokenAndProvenance, deliveries[index].recordedDeadline == nil else { return false }
-    if mutated(.countBeforeDead) { return true }
     let foundNoneAt = deliveries[index].foundNoneAt ?? deliveries[index].askedAt
     deliveries[index].foundNoneAt = foundNoneAt
     guard table.reserve != nil, monotonic - foundNoneAt <= options.settleMilliseconds else { return false }
@@ -296,9 +294,8 @@ extension Core {
     case .sendGuarded:
       deliveries[index].attempts += 1
       deliveries[index].isSent = true
-      let deadline = mutated(.guardWithoutDeadline) ? Int64(4_000_000_000) : deliveries[index].deadline
       request = .guardedInsert(
-        batch, attempt: deliveries[index].attempts, deadline: deadline, looks: deliveries[index].guardLooks,
+        batch, attempt: deliveries[index].attempts, deadline: deliveries[index].deadline, looks: deliveries[index].guardLooks,
         partitionsMax: table.partitionsMax)
     case .settled:
       guard deliveries[index].openedAt <= settler.deadBefore else {
@@ -397,6 +394,6 @@ extension Core {
     guard let index = deliveries.firstIndex(where: { $0.batch.number == deadline.batch }) else { return }
     deliveries[index].recordedDeadline = max(deliveries[index].recordedDeadline ?? 0, deadline.seconds)
     wantsSync = true
-    next(index, mutated(.deadlineUndurable) ? .sendGuarded : .deadlineDurable(at: position))
+    next(index, .deadlineDurable(at: position))
   }
 }

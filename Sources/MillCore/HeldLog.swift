@@ -28,7 +28,7 @@ extension Core {
   /// Whether no more may be read before something is acked.
   var isHeldByUnacked: Bool {
     if deliveries.count + deadLetters.waiting.count >= Self.unackedBatchesMax { return true }
-    return (mutated(.intentsUncounted) ? sealedUnackedBytes : heldLogByteCount) >= options.unackedMaxBytes
+    return heldLogByteCount >= options.unackedMaxBytes
   }
 
   private var heldLogByteCount: UInt64 {

@@ -113,7 +113,7 @@ extension Core {
     let underWay = Set(deliveries.filter { $0.isAwaiting }.map { "\($0.batch.token)-\($0.attempts)" })
     let ours = (start.lineages + [lineage]).map { "mr-\($0)-" }
     let old = ids.filter { id in !underWay.contains(id) && ours.contains { id.hasPrefix($0) } }
-    guard old.isEmpty || mutated(.settleListIgnored) else {
+    guard old.isEmpty else {
       Reach.mark(.r9QueriesStillRun)
       settler.runningQuery = old[0]
       settler.isAwaiting = true

@@ -200,14 +200,11 @@ extension Executor {
     flow = Flow(parts: parts, start: start)
     lanes.run(.state) {
       do {
-        let trusts = mutated(.trustLiveState) && parts.disk.exists(live + "/store")
-        if !trusts {
-          try parts.disk.removeTree(live)
-          try parts.disk.createDirectory(live)
-          if let from { try Executor.clone(parts.disk, from + "/store", to: live + "/store") }
-          digests.known.expect(expected)
-          FaultPoint.hit(.restored)
-        }
+        try parts.disk.removeTree(live)
+        try parts.disk.createDirectory(live)
+        if let from { try Executor.clone(parts.disk, from + "/store", to: live + "/store") }
+        digests.known.expect(expected)
+        FaultPoint.hit(.restored)
         let store = try parts.stores.open(live + "/store")
         var state = OpenState(store: store)
         if let plan = parts.deduplicate {

@@ -120,7 +120,7 @@ package final class Executor {
   /// Records that wait behind an open transaction are records all the same.
   private func isAtEnd(_ partition: Int) -> Bool {
     let buffer = buffers[partition]
-    guard buffer.isAtEnd, parts.core.idleAfterMilliseconds != nil, !mutated(.idleBehindTransaction) else { return buffer.isAtEnd }
+    guard buffer.isAtEnd, parts.core.idleAfterMilliseconds != nil else { return buffer.isAtEnd }
     return (parts.source.fetchedEnd(partition: Int32(partition)) ?? 0) <= buffer.nextOffset
   }
 

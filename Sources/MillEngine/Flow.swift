@@ -116,7 +116,7 @@ final class Flow {
   /// Processes the intent's records and consumes them from the buffers.
   func process(_ intent: Intent, _ buffers: [RecordBuffer]) -> Outcome {
     var outcome = Outcome()
-    let rules = mutated(.replayByTodaysRules) ? rules : earlierRules[intent.planHash] ?? rules
+    let rules = earlierRules[intent.planHash] ?? rules
     decoded.removeAll()
     var pieceRoom = rules.pieceRoom
     if slackBytes != nil { for buffer in buffers { buffer.fillSlack(&slackBytes!) } }
@@ -195,7 +195,7 @@ final class Flow {
     nullKeys.removeAll(keepingCapacity: true)
     fillTimes(count, intent)
     if let deduplicate = rules.row.deduplicate, let state, let hasher {
-      if deduplicate.options.usesEventTime, !mutated(.lateAfterDuplicate) {
+      if deduplicate.options.usesEventTime {
         dropLate(intent, rules, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
       hasher.hash(decoded.block, into: &hashes)
@@ -206,9 +206,6 @@ final class Flow {
       } catch {
         outcome.stop = Executor.stop(of: error)
         return
-      }
-      if deduplicate.options.usesEventTime, mutated(.lateAfterDuplicate) {
-        dropLate(intent, rules, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
       }
     }
     for row in nullKeys { keep[Int(row)] = 1 }

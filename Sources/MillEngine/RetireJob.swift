@@ -46,7 +46,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
       self.position = position
     }
     FaultPoint.hit(.beforeRetireDurable)
-    let durable = mutated(.sendHalfBeforeRetireDurable) ? position + 1 : try log.sync()
+    let durable = try log.sync()
     FaultPoint.hit(.afterRetireDurableBeforeSend)
     return .retired(retire, position: position, durableEnd: durable, logByteCount: log.writtenByteCount)
   }
@@ -62,7 +62,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
     switch order.replacement {
     case .pieces(let first, let rows):
       return rows.enumerated().map { index, runs in
-        piece(block, origins, runs, mutated(.halvesShareToken) ? first : first + BatchNumber(index))
+        piece(block, origins, runs, first + BatchNumber(index))
       }
     case .deadLetter(let number, let code, let message):
       return [letter(block, origins[0], number, code, message)]
@@ -81,7 +81,6 @@ final class RetireJob: LogJob, @unchecked Sendable {
     batch.digest = encoded.digest
     batch.token = makeToken(
       lineage: order.lineage, destination: destinationNames[parent.destination.index], batch: number, digest: encoded.digest)
-    if mutated(.halvesKeepParentsToken) { batch.token = parent.token }
     batch.chunks = []
     batch.contentSum = block.contentSum(runs, columnCount: columnCount)
     var chunks = BlockEncoder.freeze(encoded, columnCount: columnCount, provenance: column, token: batch.token)

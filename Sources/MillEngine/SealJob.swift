@@ -52,7 +52,7 @@ final class SealJob: LogJob, @unchecked Sendable {
       if positions.count == parts.count { FaultPoint.hit(.sealWritten) }
     }
     let position = positions[0]
-    let durable = mutated(.sendBeforeSealDurable) ? position + 1 : try log.sync()
+    let durable = try log.sync()
     for batch in prepared! where batch.batch.destination == .table { sealed.keep(batch) }
     return .sealed(seal, position: position, durableEnd: durable, logByteCount: log.writtenByteCount)
   }

@@ -216,7 +216,7 @@ internal import MillBase
   /// At a backslash.
   @inline(never)
   private mutating func scanEscape() throws(DecodeFault) {
-    guard index &+ 1 < end || mutated(.slackBytesRead) else { throw fault(.malformedJSON) }
+    guard index &+ 1 < end else { throw fault(.malformedJSON) }
     switch bytes[index &+ 1] {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
       UInt8(ascii: "r"),
@@ -240,7 +240,7 @@ internal import MillBase
   @inline(never)
   private mutating func scanUTF8() throws(DecodeFault) {
     repeat {
-      guard let count = utf8SequenceCount(bytes, at: index), index &+ count <= end || mutated(.slackBytesRead) else {
+      guard let count = utf8SequenceCount(bytes, at: index), index &+ count <= end else {
         throw fault(.invalidUTF8)
       }
       index &+= count

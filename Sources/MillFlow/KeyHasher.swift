@@ -187,7 +187,7 @@ package struct KeyHasher: Sendable {
     out.reserve(count &+ 5)
     let to = unsafe out.end
     unsafe to.storeBytes(of: field.tag, as: UInt8.self)
-    unsafe (to + 1).storeBytes(of: UInt32(truncatingIfNeeded: mutated(.keyTextsRunTogether) ? 0 : count).littleEndian, as: UInt32.self)
+    unsafe (to + 1).storeBytes(of: UInt32(truncatingIfNeeded: count).littleEndian, as: UInt32.self)
     unsafe (to + 5).copyMemory(from: view.bytes + start, byteCount: count)
     out.count &+= count &+ 5
   }

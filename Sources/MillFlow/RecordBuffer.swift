@@ -198,7 +198,6 @@ package struct RecordEntry: Sendable {
   /// The source says that the partition ends at `offset` for now: no record stands before it that hasn't been appended.
   package func end(at offset: Int64) {
     defer { unsafe state.pointee.endOffset = max(nextOffset, offset) }
-    if mutated(.endIsLastRecordPlusOne) { return }
     unsafe state.pointee.nextOffset = max(nextOffset, offset)
   }
 

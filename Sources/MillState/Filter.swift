@@ -53,7 +53,6 @@ internal import MillBase
   func add(_ hash: Digest128) {
     keyCount += 1
     files.note(hash.low, room: blockCount)
-    if mutated(.filterForgets) && keyCount % 16 == 0 { return }
     unsafe mr_filter_add(blocks, UInt64(blockCount), hash.low)
   }
 

@@ -27,7 +27,7 @@ struct Summary {
 
   /// Adds what this process has counted apart from outcomes; once, at its end.
   mutating func addProcess() {
-    for branch in Branch.allCases { counts[branch.rawValue, default: 0] += Reach.count(branch) }
+    for branch in Branch.allCases { counts[branch.name, default: 0] += Reach.count(branch) }
     cpuSeconds += seconds(CLOCK_PROCESS_CPUTIME_ID)
   }
 
@@ -49,7 +49,7 @@ struct Summary {
 
   /// What a share's process tells at its end.
   static func closing(_ faults: FaultTally) -> [String] {
-    Fault.allCases.map { "count \($0.rawValue) \(faults[$0])" } + Branch.allCases.map { "count \($0.rawValue) \(Reach.count($0))" }
+    Fault.allCases.map { "count \($0.rawValue) \(faults[$0])" } + Branch.allCases.map { "count \($0.name) \(Reach.count($0))" }
       + ["cpu \(seconds(CLOCK_PROCESS_CPUTIME_ID))"]
   }
 
@@ -100,7 +100,7 @@ struct Summary {
     }
     list("faults", Fault.allCases.filter { $0.isOf(profile) }.map(\.rawValue))
     let branches = Branch.allCases.filter { $0.isOf(profile) }
-    if !branches.isEmpty { list("branches", branches.map(\.rawValue)) }
+    if !branches.isEmpty { list("branches", branches.map(\.name)) }
     print("never hit: \(missed.isEmpty ? "none" : missed.joined(separator: " "))")
     print("a seed, median and mean: epochs \(Self.middle(epochs))  faults \(Self.middle(faults))  crashes \(Self.middle(crashes))")
     let each = cpuSeconds * 1000 / Double(max(1, epochs.count))

@@ -13,10 +13,6 @@ struct Arguments {
   var share: (index: UInt64, count: UInt64)?
   var requiresReach = false
   var profile = Profile.usual
-  var mutant: String?
-  var allMutants = false
-  /// Seeds that a mutant may take before it counts as not caught; nil: as many as it says itself.
-  var limit: UInt64?
 }
 
 let usage = """
@@ -25,8 +21,6 @@ let usage = """
          millrace-sim --minutes M         as many as there is time for [--seeds A..B: from A]
                                           both of them [--jobs N: in N processes; one a processor unless told]
                                           all of them [--profile usual, power-cut or weather: see ARCHITECTURE.md]
-         millrace-sim --mutant NAME       until the planted mistake is caught (builds made with MILLRACE_MUTANTS=1)
-         millrace-sim --mutants           every one of them; [--limit N]: seeds each, as many as it says itself unless told
   """
 
 func fail(_ text: String) -> Never {
@@ -57,10 +51,6 @@ func parse(_ words: [String]) -> Arguments {
       let text = value(word)
       guard let minutes = Double(text), minutes > 0 else { fail("--minutes \(text): a number above 0") }
       arguments.minutes = minutes
-    case "--limit":
-      let text = value(word)
-      guard let limit = UInt64(text), limit > 0 else { fail("--limit \(text): a number above 0") }
-      arguments.limit = limit
     case "--jobs":
       let text = value(word)
       guard let jobs = Int(text), (1...256).contains(jobs) else { fail("--jobs \(text): a number of 1 to 256") }
@@ -77,8 +67,6 @@ func parse(_ words: [String]) -> Arguments {
         fail("--profile \(text): one of \(Profile.allCases.map(\.rawValue).joined(separator: " "))")
       }
       arguments.profile = profile
-    case "--mutant": arguments.mutant = value(word)
-    case "--mutants": arguments.allMutants = true
     default: fail("unknown argument \(word)")
     }
   }
@@ -115,52 +103,9 @@ func many(_ seeds: ClosedRange<UInt64>, _ arguments: Arguments) -> Never {
   exit(summary.finish(wallSeconds: took, jobs: jobs, requiresReach: arguments.requiresReach, arguments.profile) ? 0 : 1)
 }
 
-#if MUTANTS
-  /// Seeds until one fails, or nil.
-  func seedsToCatch(_ mutant: Mutant, limit: UInt64) -> (seeds: UInt64, failure: String)? {
-    unsafe MutantSwitch.active = mutant
-    defer { unsafe MutantSwitch.active = nil }
-    for seed in 1...limit {
-      let outcome = simulate(seed: seed)
-      if let failure = outcome.failures.first { return (seed, failure) }
-    }
-    return nil
-  }
-#endif
-
-func hunt(_ arguments: Arguments) -> Never {
-  #if MUTANTS
-    var mutants = Mutant.allCases
-    if let name = arguments.mutant {
-      guard let mutant = Mutant(rawValue: name) else {
-        fail("--mutant \(name): one of \(Mutant.allCases.map(\.rawValue).joined(separator: " "))")
-      }
-      mutants = [mutant]
-    }
-    var caught = 0
-    for mutant in mutants {
-      let limit = arguments.limit ?? mutant.seedLimit
-      if let (seeds, failure) = seedsToCatch(mutant, limit: limit) {
-        caught += 1
-        print("\(mutant.rawValue) caught after \(seeds) seeds: \(failure.prefix(120))")
-      } else {
-        print("\(mutant.rawValue) NOT caught in \(limit) seeds")
-      }
-      // Hours may lie between two lines.
-      fflush(nil)
-    }
-    print("caught \(caught)/\(mutants.count)")
-    exit(caught == mutants.count ? 0 : 1)
-  #else
-    fail("this build has no mutants: build with MILLRACE_MUTANTS=1")
-  #endif
-}
-
 let arguments = parse(Array(CommandLine.arguments.dropFirst()))
 if let seed = arguments.seed {
   one(seed, arguments.profile)
-} else if arguments.mutant != nil || arguments.allMutants {
-  hunt(arguments)
 } else if arguments.seeds != nil || arguments.minutes != nil {
   let seeds = arguments.seeds ?? 1...UInt64.max
   guard let share = arguments.share else { many(seeds, arguments) }

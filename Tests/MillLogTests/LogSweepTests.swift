@@ -119,95 +119,81 @@ private func walk(seed: UInt64, steps: Int) throws {
   }
 }
 
-#if !MUTANTS
-  @Suite struct LogSweepTests {
-    @Test(arguments: 1...1 as ClosedRange<UInt64>)
-    func `wherever a process or the power ends, what was durable is found again`(_ seed: UInt64) throws {
-      #expect(try sweep(seed: seed, subsets: 3) > 500)
-    }
+@Suite struct LogSweepTests {
+  @Test(arguments: 1...1 as ClosedRange<UInt64>)
+  func `wherever a process or the power ends, what was durable is found again`(_ seed: UInt64) throws {
+    #expect(try sweep(seed: seed, subsets: 3) > 500)
+  }
 
-    @Test func `through failing syncs, full disks, kills and power cuts nothing durable is lost`() throws {
-      for seed in 0..<300 as Range<UInt64> {
-        do {
-          try walk(seed: seed, steps: 120)
-        } catch {
-          Issue.record("seed \(seed): \(error)")
-        }
-      }
-      for branch in [Branch.r5TornTail, .r5TailCopied, .r5TwoSegmentsSamePositions, .r5SyncFailed, .r5OutOfSpace, .r16SegmentRemoved] {
-        #expect(Reach.count(branch) > 0, "\(branch) was never taken")
+  @Test func `through failing syncs, full disks, kills and power cuts nothing durable is lost`() throws {
+    for seed in 0..<300 as Range<UInt64> {
+      do {
+        try walk(seed: seed, steps: 120)
+      } catch {
+        Issue.record("seed \(seed): \(error)")
       }
     }
+    for branch in [Branch.r5TornTail, .r5TailCopied, .r5TwoSegmentsSamePositions, .r5SyncFailed, .r5OutOfSpace, .r16SegmentRemoved] {
+      #expect(Reach.count(branch) > 0, "\(branch) was never taken")
+    }
+  }
 
-    @Test func `on a disk that is full at any byte the log waits, and goes on once there is room`() throws {
-      var limit = 0
-      while true {
-        let disk = SimDisk(seed: 5)
-        disk.capacity = limit
-        var model = LogModel(disk, seed: 5)
-        var waits = 0
-        func retrying(_ step: (inout LogModel) throws -> Void) throws {
-          while true {
-            do {
-              return try step(&model)
-            } catch LogError.outOfSpace {
-              // A start on the still full disk finds the same.
-              if model.log != nil && waits % 2 == 0 {
-                disk.kill9()
-                model.log = nil
-                while model.log == nil {
-                  do {
-                    try model.start(vouched: model.durable)
-                  } catch LogError.outOfSpace {
-                    disk.capacity = disk.capacity! + 97
-                  }
+  @Test func `on a disk that is full at any byte the log waits, and goes on once there is room`() throws {
+    var limit = 0
+    while true {
+      let disk = SimDisk(seed: 5)
+      disk.capacity = limit
+      var model = LogModel(disk, seed: 5)
+      var waits = 0
+      func retrying(_ step: (inout LogModel) throws -> Void) throws {
+        while true {
+          do {
+            return try step(&model)
+          } catch LogError.outOfSpace {
+            // A start on the still full disk finds the same.
+            if model.log != nil && waits % 2 == 0 {
+              disk.kill9()
+              model.log = nil
+              while model.log == nil {
+                do {
+                  try model.start(vouched: model.durable)
+                } catch LogError.outOfSpace {
+                  disk.capacity = disk.capacity! + 97
                 }
               }
-              waits += 1
-              disk.capacity = disk.capacity! + 97
             }
+            waits += 1
+            disk.capacity = disk.capacity! + 97
           }
         }
-        for step in script {
-          try retrying { model in
-            switch step {
-            case .append: try model.append()
-            case .sync: try model.sync()
-            case .truncate: try model.truncate()
-            case .restart: try model.start(vouched: model.durable)
-            }
-          }
-        }
-        try model.readChunks()
-        if waits == 0 { break }
-        limit += 29
       }
-      #expect(limit > 1000)
+      for step in script {
+        try retrying { model in
+          switch step {
+          case .append: try model.append()
+          case .sync: try model.sync()
+          case .truncate: try model.truncate()
+          case .restart: try model.start(vouched: model.durable)
+          }
+        }
+      }
+      try model.readChunks()
+      if waits == 0 { break }
+      limit += 29
     }
+    #expect(limit > 1000)
+  }
 
-    @Test func `the simulated disk gives the same end for the same seed`() throws {
-      func names(_ seed: UInt64) throws -> [String] {
-        let disk = SimDisk(seed: seed)
-        disk.stopAfter(operations: 40)
-        var model = LogModel(disk, seed: seed)
-        try run(&model)
-        var random = SeededRandom(seed)
-        disk.crash(&random)
-        return try disk.list(LogModel.directory).map { "\($0) \(try disk.read(LogModel.directory + "/" + $0))" }
-      }
-      #expect(try names(8) == names(8))
+  @Test func `the simulated disk gives the same end for the same seed`() throws {
+    func names(_ seed: UInt64) throws -> [String] {
+      let disk = SimDisk(seed: seed)
+      disk.stopAfter(operations: 40)
+      var model = LogModel(disk, seed: seed)
+      try run(&model)
+      var random = SeededRandom(seed)
+      disk.crash(&random)
+      return try disk.list(LogModel.directory).map { "\($0) \(try disk.read(LogModel.directory + "/" + $0))" }
     }
+    #expect(try names(8) == names(8))
   }
-#else
-  /// Alone in its build: a planted mistake is switched on for the whole process. `MILLRACE_MUTANTS=1 swift test --filter MutantTests`.
-  @Suite(.serialized) struct MutantTests {
-    @Test(arguments: [Mutant.skipDirectorySync, .skipTailCopy])
-    func `a planted mistake is found`(_ mutant: Mutant) {
-      unsafe MutantSwitch.active = mutant
-      defer { unsafe MutantSwitch.active = nil }
-      #expect(throws: (any Error).self) {
-        for seed in 0..<100 as Range<UInt64> { try walk(seed: seed, steps: 120) }
-      }
-    }
-  }
-#endif
+}

@@ -102,7 +102,7 @@ package struct CheckpointStore: Sendable {
     if let changed = known.changed(manifest.files) { throw .changed(path: path + "/" + changed) }
     FaultPoint.hit(.checkpointFilesSynced)
     try stored { () throws(DiskError) in
-      if !mutated(.skipDirectorySync) { try disk.syncDirectory(directory) }
+      try disk.syncDirectory(directory)
       try disk.writeDurably(
         ManifestFormat.encode(manifest), to: path + "/" + Self.manifestName,
         faults: DurableWriteFaults(torn: .manifestTorn, written: .manifestWritten, renamed: .manifestRenamed))
@@ -130,7 +130,7 @@ package struct CheckpointStore: Sendable {
       }
     }
     try stored { () throws(DiskError) in
-      if !mutated(.skipDirectorySync) { try disk.syncDirectory(path) }
+      try disk.syncDirectory(path)
     }
   }
 

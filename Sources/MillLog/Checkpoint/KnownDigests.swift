@@ -29,8 +29,7 @@ package struct KnownDigests: Sendable {
     let isFilter = name.hasPrefix("filter-")
     guard isFilter || name.hasSuffix(".sst") else { return try disk.digest(path) }
     let status = try disk.status(path, following: true)
-    let identity = mutated(.linkTrustedByName) ? FileIdentity(device: 0, inode: 0) : status.identity
-    let key = Key(name: name, byteCount: UInt64(try disk.byteCount(path)), identity: identity)
+    let key = Key(name: name, byteCount: UInt64(try disk.byteCount(path)), identity: status.identity)
     used.insert(key)
     if let known = digests[key], !isFilter || status.linkCount > 1 { return known }
     let read = try disk.digest(path)

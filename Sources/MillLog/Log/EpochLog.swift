@@ -222,7 +222,7 @@ package final class EpochLog: Sendable {
       try unsafe header.bytes.withRawBytes { (raw) throws(DiskError) in try unsafe file.append(raw) }
       FaultPoint.hit(.segmentBegun)
       try file.sync()
-      if !mutated(.skipDirectorySync) { try disk.syncDirectory(directory) }
+      try disk.syncDirectory(directory)
       // The file before stays open until a sync that runs beside this has ended; then its last reference goes.
       state.file = file
     } catch {
@@ -287,7 +287,7 @@ package final class EpochLog: Sendable {
         }
         guard let oldest else { return removed }
         let path = directory + "/" + oldest.name.text
-        if !mutated(.truncateWithoutLedger) { try note(oldest, path, ledger) }
+        try note(oldest, path, ledger)
         do throws(DiskError) {
           try disk.remove(path)
           FaultPoint.hit(.segmentRemoved)

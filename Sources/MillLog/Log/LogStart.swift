@@ -27,13 +27,6 @@ struct LogStart {
       try disk.createDirectoryDurably(directory)
       for name in try disk.list(directory) where EpochLog.isTemporary(name) { try disk.remove(path(name)) }
     }
-    if mutated(.skipTailCopy), let last = contents.segments.last, last.byteCount > 0 {
-      return try onDisk { () throws(DiskError) in
-        let file = try disk.open(path(last.name.text), create: false)
-        try file.truncate(to: last.byteCount)
-        return (file, last)
-      }
-    }
     let segment = try onDisk { () throws(DiskError) in try makeSegmentGivingUpSpare() }
     FaultPoint.hit(.startCopied)
     return try onDisk { () throws(DiskError) in
@@ -86,7 +79,7 @@ struct LogStart {
       throw error
     }
     try disk.rename(temporary, to: path(name.text))
-    if !mutated(.skipDirectorySync) { try disk.syncDirectory(directory) }
+    try disk.syncDirectory(directory)
     return segment
   }
 

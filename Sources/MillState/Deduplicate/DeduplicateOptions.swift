@@ -135,9 +135,8 @@ package struct BucketWindow: Hashable, Sendable {
   ///
   /// A record that counts has t ≥ watermark − lateness, so entries with t0 ≤ watermark − lateness − within can't be told from absent ones.
   package func firstLiveTime(watermark: Int64) -> Int64 {
-    let kept = mutated(.dropBucketEarly) ? 1 : within
     let (afterLateness, overflow) = watermark.subtractingReportingOverflow(lateness)
-    let (last, underflow) = afterLateness.subtractingReportingOverflow(kept)
+    let (last, underflow) = afterLateness.subtractingReportingOverflow(within)
     return overflow || underflow ? .min : last + 1
   }
 }

@@ -246,10 +246,10 @@ extension DeduplicateState {
         }
       }
       previous = row
-      guard let origin, unsafe !scratch.hasOlder[row] || scratch.olderTime[row] < origin.time || mutated(.olderPartWins) else { continue }
+      guard let origin, unsafe !scratch.hasOlder[row] || scratch.olderTime[row] < origin.time else { continue }
       unsafe scratch.olderTime[row] = origin.time
       unsafe scratch.hasOlder[row] = true
-      unsafe scratch.foundIn[row] = mutated(.olderPartWins) ? 0 : place
+      unsafe scratch.foundIn[row] = place
     }
   }
 

@@ -158,7 +158,7 @@ private final class SpareTable: Sendable {
       "release of epoch \(flushed.epoch) before \(frozen.first.map { "\($0.epoch)" } ?? "any freeze")")
     self.flushed.append(frozen.removeFirst().table)
     // What has expired meanwhile stays in `filters` until the next expire() asks for its drop, and isn't looked at.
-    if !mutated(.releaseBeforeFilter) || flushed.epoch % 2 == 0 { filters = flushed.filters }
+    filters = flushed.filters
     var gone: [EpochTable] = []
     while self.flushed.reduce(0, { $0 + $1.touched }) > options.flushedByteLimit { gone.append(self.flushed.removeFirst()) }
     return { [spare, gone, options, slotCount = active.slotCount] in
