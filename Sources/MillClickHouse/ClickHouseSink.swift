@@ -62,7 +62,7 @@ package final class ClickHouseSink: Sendable {
     case .running(let prefix):
       askAll(Statements.running(prefix: prefix), done) { answers in .running(answers.flatMap { $0.compactMap(\.first) }) }
     case .kill(let prefix): askAll(Statements.kill(prefix: prefix), done) { _ in .killed }
-    case .greatestToken(let target, let prefix): greatestToken(target, prefix, done)
+    case .greatestBatch(let lineage): greatestBatch(lineage, done)
     }
   }
 
@@ -126,14 +126,13 @@ package final class ClickHouseSink: Sendable {
     }
   }
 
-  private func greatestToken(_ target: String, _ prefix: String, _ done: @escaping @Sendable (SinkAnswer) -> Void) {
-    guard let (table, provenance) = countable(target) else {
-      return done(.denied(reason: "\(target) is no database.table with a provenance column"))
+  private func greatestBatch(_ lineage: Lineage, _ done: @escaping @Sendable (SinkAnswer) -> Void) {
+    guard let provenance = options.provenanceColumn else {
+      return done(.denied(reason: "\(options.table) has no provenance column"))
     }
-    askRows(Statements.greatestToken(table: table, provenance: provenance, prefix: prefix), done) { rows in
-      guard let row = rows.first, let token = row.first else { return nil }
-      // Over no rows max() gives the empty text.
-      return .greatestToken(token.isEmpty ? nil : token)
+    askRows(Statements.greatestBatch(table: options.table, provenance: provenance, lineage: lineage), done) { rows in
+      // Batches are numbered from 1.
+      rows.first?.first.flatMap { BatchNumber($0) }.map { .greatestBatch($0 == 0 ? nil : $0) }
     }
   }
 

@@ -1,4 +1,4 @@
-internal import MillBase
+package import MillBase
 package import MillLog
 
 /// The exact SQL of each order and question. Pure: the same input always gives the same text.
@@ -80,11 +80,15 @@ package enum Statements {
   /// Ends when the replica has all that had been committed anywhere.
   package static func catchUp(_ table: TableName) -> String { "SYSTEM SYNC REPLICA \(table.quoted)" }
 
-  /// A range, not a LIKE, so that an index on the column can answer it. `prefix` is ASCII and not empty.
-  package static func greatestToken(table: TableName, provenance: String, prefix: String) -> String {
+  /// The greatest number among the tokens of a lineage, whatever the sink was called when they were made; 0 where there is none.
+  ///
+  /// A range, not a LIKE, so that an index on the column can answer it.
+  package static func greatestBatch(table: TableName, provenance: String, lineage: Lineage) -> String {
     let column = SQL.name(provenance)
+    let prefix = tokenPrefix(lineage: lineage)
     let range = "\(column) >= \(SQL.text(prefix)) AND \(column) < \(SQL.text(behind(prefix)))"
-    return "SELECT max(\(column)) FROM \(table.quoted) WHERE \(range) FORMAT TabSeparated"
+    let number = "substring(\(column), -\(TokenParts.tailByteCount), \(TokenParts.numberByteCount))"
+    return "SELECT max(toUInt64OrZero(\(number))) FROM \(table.quoted) WHERE \(range) FORMAT TabSeparated"
   }
 
   /// The least text that is greater than all that begin with `prefix`.

@@ -100,13 +100,13 @@ extension Core {
     guard deliveries[index].refusal?.kind == .tooManyPartitions, batch.rowCount > 1 else { return true }
     if deliveries[index].cut == .unasked {
       deliveries[index].cut = .asked
-      exchange(.pieces(batch, partitionsMax: table.partitionsMax), .pieces(batch.number))
+      exchange(.pieces(batch, partitionsMax: table.partitionsMax), .pieces(batch.key))
     }
     return deliveries[index].cut == .answered
   }
 
-  mutating func takePieces(_ number: BatchNumber, _ answer: SinkAnswer) {
-    guard let index = deliveries.firstIndex(where: { $0.batch.number == number }) else { return }
+  mutating func takePieces(_ index: Int, _ answer: SinkAnswer) {
+    precondition(deliveries[index].cut == .asked, "pieces of batch \(deliveries[index].batch.token) were not asked for")
     deliveries[index].cut = .answered
     guard case .pieces(let pieces) = answer, pieces.count > 1 else { return }
     Reach.mark(.r11CutByPartition)
@@ -148,6 +148,7 @@ extension Core {
         "\(batch.target) does not take batch \(batch.token) of \(batch.rowCount) rows whole (code \(refusal.code): \(refusal.message)): \(remedy(refusal, batch, pieceCount))"
       )
     }
+    precondition(!isSealing, "a retire would begin beside a seal")
     isSealing = true
     held.orderedAt = held.logByteCount
     commands.append(.retire(RetireOrder(batch: batch, lineage: lineage, wallMilliseconds: now.wallMilliseconds, replacement: replacement)))
@@ -155,11 +156,12 @@ extension Core {
 
   /// The retire is durable: the batch is gone, its replacements are there.
   mutating func takeRetired(_ retire: Retire, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
+    precondition(position < durable, "R11: the retire at \(position) is told as done, and the log is durable up to \(durable)")
     isSealing = false
     sealRetryAt = nil
     logEnd = max(logEnd, position + 1)
     durableEnd = max(durableEnd, durable)
-    guard let index = deliveries.firstIndex(where: { $0.batch.number == retire.batch }) else { return }
+    let index = delivery(retire.key)
     let batch = deliveries[index].batch
     guard retire.replacements.reduce(0, { $0 + $1.rowCount }) == batch.rowCount else {
       return end(Stop(.failed, rule: "P2", "batch \(batch.token): its \(batch.rowCount) rows do not add up to those that replace it"))

@@ -77,7 +77,8 @@ extension Core {
   }
 
   mutating func takeFrozen(_ id: UInt64, _ position: LogPosition) {
-    logEnd = max(logEnd, position)
+    precondition(frozenUnflushed > 0 && id < nextFreezeID, "the state was frozen under \(id), which nobody has ordered")
+    logReaches(position)
     stateQueue.append(.flush(id: id))
     if checkpoint.stage == .freezing(id: id) { frozenForCheckpoint(position) }
   }
@@ -90,8 +91,9 @@ extension Core {
   }
 
   mutating func takeStateWork(_ work: StateWork) {
+    precondition(isStateBusy && stateQueue.first == work, "R18: the state lane has done \(work), which is not what was next")
     isStateBusy = false
-    if stateQueue.first == work { stateQueue.removeFirst() }
+    stateQueue.removeFirst()
     switch work {
     case .flush:
       foundSpace(.state)
@@ -139,6 +141,7 @@ extension Core {
   }
 
   mutating func beginCheckpoint() {
+    precondition(checkpoint.stage == .idle && !isSealing, "R14: a checkpoint would begin beside another, or beside a seal")
     checkpoint.stage = .freezing(id: nextFreezeID)
     checkpoint.dueAt = nil
     checkpoint.stateIsDone = false
@@ -175,6 +178,7 @@ extension Core {
       Reach.mark(.r14NothingPending)
       wantsSync = true
     }
+    precondition(pendingRows.allSatisfy { $0 == 0 }, "R14: rows of epoch \(epoch) and before are pending behind its checkpoint")
     // No seal's range crosses c, also over epochs without output.
     firstUncovered = [epoch + 1, epoch + 1]
   }
@@ -199,7 +203,9 @@ extension Core {
   }
 
   mutating func takePublished(_ published: EpochNumber, _ name: String) {
-    guard checkpoint.stage == .publishing, let manifest = checkpoint.manifest else { return }
+    guard checkpoint.stage == .publishing, let manifest = checkpoint.manifest, manifest.epoch == published, checkpoint.name == name else {
+      preconditionFailure("checkpoint \(name) was published, which nobody has ordered")
+    }
     Reach.mark(.r14Published)
     foundSpace(.publish)
     checkpoint.stage = .idle
@@ -241,6 +247,7 @@ extension Core {
     for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
     if let unsettled = settler.oldestSeal { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
+    precondition(keep <= oldest.position, "R16: the oldest checkpoint needs the log from \(oldest.position), not from \(keep)")
     commands.append(.truncate(before: keep))
   }
 
@@ -260,6 +267,7 @@ extension Core {
   }
 
   mutating func takeWitnessCommitted() {
+    precondition(checkpoint.isCommittingWitness, "a witness was committed that nobody has ordered")
     Reach.mark(.r15Committed)
     answered(.witness)
     nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
@@ -281,6 +289,7 @@ extension Core {
   }
 
   mutating func takeWitnessFailure(_ reason: String) {
+    precondition(checkpoint.isCommittingWitness, "a witness was not committed that nobody has ordered")
     Reach.mark(.r15CommitFailed)
     checkpoint.isCommittingWitness = false
     if phase == .preparing {

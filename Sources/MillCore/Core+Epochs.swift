@@ -45,6 +45,9 @@ extension Core {
   mutating func takePolled(_ polled: Polled) {
     if let stop = polled.stop { return end(stop) }
     recordsTrouble(polled.trouble)
+    precondition(
+      phase != .live && phase != .replaying || polled.next.count == partitions.count,
+      "\(polled.next.count) partitions were polled, of \(partitions.count)")
     switch phase {
     case .replaying:
       lastPolled = polled
@@ -106,6 +109,7 @@ extension Core {
         partition: Int32(index), start: partition.next, next: ends[index], anchorOffset: partition.anchorOffset,
         anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
     }
+    precondition(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
     isCutting = true
     commands.append(
       .cut(
@@ -116,6 +120,7 @@ extension Core {
   }
 
   mutating func takeProcessed(_ result: EpochResult) {
+    precondition(isCutting, "epoch \(result.epoch) was processed that nobody has ordered")
     isCutting = false
     foundSpace(.cut)
     if let stop = result.stop { return end(stop) }
@@ -126,7 +131,7 @@ extension Core {
       return end(Stop(.failed, rule: "P2", "epoch \(result.epoch): its records do not add up: \(result.counters)"))
     }
     epoch = result.epoch
-    logEnd = max(logEnd, result.logEnd)
+    logReaches(result.logEnd)
     held.logByteCount = max(held.logByteCount, result.logByteCount)
     clockMilliseconds = max(clockMilliseconds, result.intent.clockMilliseconds)
     // Each record counts in one process only: what had been cut before a crash, replayed or cut anew, was counted then.
@@ -230,7 +235,8 @@ extension Core {
           "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): \(replayCause)"
         ))
     }
-    guard let (seal, position) = seals[epoch]?.removeFirst() else { return }
+    precondition(seals[epoch]?.isEmpty == false, "a seal of epoch \(epoch) was compared, and there is none")
+    let (seal, position) = seals[epoch]!.removeFirst()
     let isWhole = !hasReplayedLoss || position > lossPosition
     if isWhole, let counters = seal.counters, counters != unsealedCounters {
       return end(
@@ -307,6 +313,7 @@ extension Core {
       pendingSince[index] = nil
       return part
     }
+    precondition(!isSealing && !isCutting, "a seal of epoch \(epoch) would begin beside another, or amid an epoch")
     isSealing = true
     held.orderedAt = held.logByteCount
     commands.append(.seal(SealOrder(epoch: epoch, lineage: lineage, parts: parts, counters: unsealedCounters)))
@@ -314,6 +321,7 @@ extension Core {
   }
 
   mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
+    precondition(position < durable, "R2: the seal at \(position) is told as done, and the log is durable up to \(durable)")
     isSealing = false
     sealRetryAt = nil
     foundSpace(.seal)

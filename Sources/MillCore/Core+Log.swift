@@ -16,10 +16,10 @@ extension Core {
   }
 
   mutating func takeAppended(_ position: LogPosition, _ end: LogPosition) {
+    precondition(isAppending && !appendsWaiting.isEmpty, "a record was appended at \(position) that nobody has ordered")
     isAppending = false
     foundSpace(.append)
-    logEnd = max(logEnd, end)
-    guard !appendsWaiting.isEmpty else { return }
+    logReaches(end)
     switch appendsWaiting.removeFirst() {
     case .ack(let ack): acked(ack, at: position)
     case .deadline(let deadline): deadlineWritten(deadline, at: position)
@@ -30,7 +30,14 @@ extension Core {
 
   mutating func takeSynced(_ durable: LogPosition) {
     isSyncing = false
-    durableEnd = max(durableEnd, durable)
+    precondition(durable >= durableEnd, "the log was durable up to \(durableEnd), and now up to \(durable)")
+    durableEnd = durable
+  }
+
+  /// The end of the log, as what was done inline just now has found it. A seal or a retire tells it later, when the log may have gone on.
+  mutating func logReaches(_ end: LogPosition) {
+    precondition(end >= logEnd, "the log ended at \(logEnd), and now at \(end)")
+    logEnd = end
   }
 
   mutating func advanceLog() {
@@ -82,14 +89,15 @@ extension Core {
     startAgainAt = nil
   }
 
-  mutating func takeDeadLetters(_ number: BatchNumber, _ byteCount: Int) {
+  mutating func takeDeadLetters(_ batch: BatchKey, _ byteCount: Int) {
+    precondition(
+      deadLetters.isWriting && deadLetters.waiting.first?.batch.key == batch, "dead letters \(batch) were written that nobody has ordered")
     deadLetters.isWriting = false
     deadLetters.byteCount += UInt64(byteCount)
     if deadLetters.byteCount >= options.deadLetterMaxBytes { deadLetters.measureAt = nil }
     foundSpace(.deadLetters)
-    guard deadLetters.waiting.first(where: { $0.batch.number == number }) != nil else { return }
-    deadLetters.ackPending = number
-    append(.ack(Ack(destination: .deadLetters, batch: number)))
+    deadLetters.ackPending = batch.number
+    append(.ack(Ack(destination: batch.destination, batch: batch.number)))
   }
 
   /// The ack of a batch is in the log.
@@ -97,14 +105,15 @@ extension Core {
     held.changed()
     switch ack.destination {
     case .deadLetters:
-      if let index = deadLetters.waiting.firstIndex(where: { $0.batch.number == ack.batch }) {
-        batches[1].acked.add(deadLetters.waiting[index].batch)
-        deadLetters.waiting.remove(at: index)
-      }
+      precondition(
+        deadLetters.ackPending == ack.batch && deadLetters.waiting.first?.batch.number == ack.batch,
+        "dead letters \(ack.key) were acked, and are not the ones that were written")
+      batches[1].acked.add(deadLetters.waiting.removeFirst().batch)
       deadLetters.ackPending = nil
       deadLetters.acked.append((ack.batch, position))
     case .table:
-      guard let index = deliveries.firstIndex(where: { $0.batch.number == ack.batch }) else { return }
+      let index = delivery(ack.key)
+      precondition(deliveries[index].isCommitted && !deliveries[index].isAcked, "batch \(ack.key) was acked without a commit, or twice")
       deliveries[index].ackPosition = position
       batches[0].acked.add(deliveries[index].batch)
     }

@@ -117,6 +117,7 @@ extension Core {
   }
 
   mutating func takeDescribed(_ answer: SinkAnswer) {
+    precondition(isDescribing, "the table was described, which nobody has asked for")
     isDescribing = false
     judgeTable(answer)
   }

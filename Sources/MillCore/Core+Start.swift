@@ -7,8 +7,8 @@ struct StartLooks {
   var look: SourceLook?
   var starts: [Int64]?
   var anchorsChecked = false
-  /// R15: the greatest token of this lineage in the table; nil until asked.
-  var greatestToken: String??
+  /// R15: the greatest number of a batch of this lineage that the table has rows of; nil until asked.
+  var greatestBatch: BatchNumber??
   var isAskingToken = false
   var tokenRetryAt: Int64?
   var isLogBegun = false
@@ -44,6 +44,7 @@ struct StartLooks {
 extension Core {
   /// R17: which checkpoint to go on from, or birth, or a reason to stop.
   mutating func takeOpened(_ found: Opened) {
+    precondition(phase == .starting && opened == nil, "the state directory was opened twice")
     foundSpace(.open)
     opened = found
     instance = found.instance
@@ -148,9 +149,9 @@ extension Core {
   private mutating func readLog(_ log: FoundLog, _ manifest: Manifest) {
     cutBefore = log.cutEnds
     var intents: [EpochNumber: Intent] = [:]
-    var live: [Destination: [BatchNumber: FoundBatch]] = [.table: [:], .deadLetters: [:]]
-    let listed = Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) })
-    var deadlines: [BatchNumber: Int64] = [:]
+    var live: [BatchKey: FoundBatch] = [:]
+    let listed = Set(manifest.unacked.map { BatchKey($0.destination, $0.number) })
+    var deadlines: [BatchKey: Int64] = [:]
     var sealParts = SealParts<LogPosition>()
     var gaps: [Gap] = []
     held.logByteCount = log.byteCount
@@ -171,10 +172,9 @@ extension Core {
         }
       case .seal(let part):
         guard let parts = sealParts.take(part, at: position) else { continue }
-        for found in foundBatches(parts, log)
-        where isAfter || listed.contains(Ack(destination: found.batch.destination, batch: found.batch.number)) {
+        for found in foundBatches(parts, log) where isAfter || listed.contains(found.batch.key) {
           let index = found.batch.destination.index
-          live[found.batch.destination]?[found.batch.number] = found
+          live[found.batch.key] = found
           if isAfter { nextBatch[index] = max(nextBatch[index], found.batch.number + 1) }
         }
         let seal = Seal.joined(parts.map(\.seal))
@@ -183,22 +183,25 @@ extension Core {
           for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
         }
       case .retire(let retire):
-        live[retire.destination]?[retire.batch] = nil
-        for batch in retire.replacements where isAfter || listed.contains(Ack(destination: batch.destination, batch: batch.number)) {
+        live[retire.key] = nil
+        for batch in retire.replacements where isAfter || listed.contains(batch.key) {
           Reach.mark(.r11Recovered)
-          live[batch.destination]?[batch.number] =
+          live[batch.key] =
             FoundBatch(
               batch: batch, position: position, sealed: log.sealed[position], sealedWall: retire.wallMilliseconds, isPiece: true)
           guard isAfter else { continue }
           nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1)
         }
-      case .ack(let ack): live[ack.destination]?[ack.batch] = nil
-      case .deadline(let deadline): deadlines[deadline.batch] = max(deadlines[deadline.batch] ?? 0, deadline.seconds)
+      case .ack(let ack): live[ack.key] = nil
+      case .deadline(let deadline): deadlines[deadline.key] = max(deadlines[deadline.key] ?? 0, deadline.seconds)
       case .gap(let gap) where isAfter:
         gaps.append(gap)
         lossPosition = position
       case .gap: break
       }
+    }
+    for batch in live.keys {
+      precondition(batch.number < nextBatch[batch.destination.index], "batch \(batch) is in the log, and its number would be given again")
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch
     replay = intents.values.filter { $0.epoch <= lastSealed }.sorted { $0.epoch < $1.epoch }
@@ -227,17 +230,18 @@ extension Core {
   }
 
   /// Batches that were sealed, and not acked.
-  private mutating func recover(_ live: [Destination: [BatchNumber: FoundBatch]], _ deadlines: [BatchNumber: Int64]) {
+  private mutating func recover(_ live: [BatchKey: FoundBatch], _ deadlines: [BatchKey: Int64]) {
     defer { held.changed() }
-    for found in (live[.table] ?? [:]).values.sorted(by: { $0.goesBefore($1) }) {
+    for found in live.values.filter({ $0.batch.destination == .table }).sorted(by: { $0.goesBefore($1) }) {
       var delivery = Delivery(batch: found.batch, seal: found.position, wasRecovered: true, isPiece: found.isPiece)
-      delivery.recordedDeadline = deadlines[found.batch.number]
+      delivery.recordedDeadline = deadlines[found.batch.key]
       delivery.sealedWall = found.sealedWall
       delivery.logBegin = found.sealed?.byteCountBefore ?? 0
       deliveries.append(delivery)
       batches[0].recovered.add(found.batch)
     }
-    for found in (live[.deadLetters] ?? [:]).values.sorted(by: { $0.batch.number < $1.batch.number }) {
+    let letters = live.values.filter { $0.batch.destination == .deadLetters }
+    for found in letters.sorted(by: { $0.batch.number < $1.batch.number }) {
       deadLetters.waiting.append((found.batch, found.position, found.sealed?.byteCountBefore ?? 0))
       batches[1].recovered.add(found.batch)
     }
@@ -308,11 +312,11 @@ extension Core {
       guard start.starts != nil else { return ask(.starts) }
     } else {
       guard start.anchorsChecked else { return ask(.anchors) }
-      if table.hasProvenance, case .none = start.greatestToken {
+      if table.hasProvenance, case .none = start.greatestBatch {
         guard !start.isAskingToken, (start.tokenRetryAt ?? 0) <= monotonic else { return }
         start.tokenRetryAt = nil
         start.isAskingToken = true
-        return exchange(.greatestToken(target: "", prefix: tokenPrefix), .startToken)
+        return exchange(.greatestBatch(start.recovered ?? lineage), .startToken)
       }
       if !checkPlan() { return }
     }
@@ -326,8 +330,6 @@ extension Core {
     start.removesCheckpoints = true
     for name in start.removals.sorted() { commands.append(.removeCheckpoint(name: name)) }
   }
-
-  var tokenPrefix: String { "mr-\(start.recovered ?? lineage)-\(options.sinkName)-" }
 
   /// Asks the source's control lane once; again after a pause when it does not answer.
   mutating func ask(_ question: SourceQuestion) {
@@ -500,19 +502,20 @@ extension Core {
   }
 
   mutating func takeStartToken(_ answer: SinkAnswer) {
+    precondition(start.isAskingToken, "the greatest batch was told, which nobody has asked for")
     start.isAskingToken = false
     switch answer {
-    case .greatestToken(let token):
+    case .greatestBatch(let number):
       sinkIsBack()
-      if let token, let number = batchNumber(of: token), number >= nextBatch[0], !options.newLineage {
+      if let number, number >= nextBatch[Destination.table.index], !options.newLineage {
         Reach.mark(.r15TableKnowsMore)
         return end(
           Stop(
             .promise, rule: "R15",
-            "the table has rows of batch \(token), but this state has sealed only up to batch \(nextBatch[0] - 1): the state directory was rolled back. Accept that rows may be doubled with --new-lineage"
+            "the table has rows of batch \(number) of lineage \(start.recovered ?? lineage), but this state has sealed only up to batch \(nextBatch[0] - 1): the state directory was rolled back. Accept that rows may be doubled with --new-lineage"
           ))
       }
-      start.greatestToken = .some(token)
+      start.greatestBatch = .some(number)
     case .denied(let reason): end(Stop(.failed, rule: "R15", reason))
     case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
       sinkTrouble(reason)
@@ -524,15 +527,7 @@ extension Core {
   }
 
   /// The newest batch of this state's lineage that the table had rows of at the start; nil: none, or not asked.
-  var greatestSent: BatchNumber? {
-    guard case .some(.some(let token)) = start.greatestToken else { return nil }
-    return batchNumber(of: token)
-  }
-
-  private func batchNumber(of token: String) -> BatchNumber? {
-    let rest = token.dropFirst(tokenPrefix.count)
-    return BatchNumber(rest.prefix { $0 != "-" })
-  }
+  var greatestSent: BatchNumber? { start.greatestBatch ?? nil }
 }
 
 extension Destination {

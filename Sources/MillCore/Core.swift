@@ -174,6 +174,11 @@ package struct Core {
   package init(options: CoreOptions) { self.options = options }
 
   /// Takes one event and says what is to be done now, in this order.
+  ///
+  /// An answer to what nobody has asked, or a second one, is a mistake of the program: it ends the process, whose next start recovers.
+  /// What may come late without a mistake is let pass: any event after a stop was ordered; answers of the brokers to a question that
+  /// another answer has settled meanwhile (``SourceQuestion``); where the log's end stood when a seal was written; no room for a sync,
+  /// which is told as that of an append.
   package mutating func step(_ event: Event, now: Instant) -> [Command] {
     self.now = Instant(
       wallMilliseconds: now.wallMilliseconds, monotonicMilliseconds: max(now.monotonicMilliseconds, self.now.monotonicMilliseconds))
@@ -238,7 +243,9 @@ package struct Core {
 
   private mutating func take(_ event: Event) {
     switch event {
-    case .started: commands.append(.open)
+    case .started:
+      precondition(phase == .starting && opened == nil, "a process starts once")
+      commands.append(.open)
     case .opened(let found): takeOpened(found)
     case .witnessRead(let text): takeWitness(text)
     case .sourceDescribed(let look): takeLook(look)
@@ -249,12 +256,14 @@ package struct Core {
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): takeAnswer(exchange, answer)
     case .logBegun(let end, let durable):
+      precondition(phase == .preparing && !start.isLogBegun && durable <= end, "the log was begun at \(end), durable up to \(durable)")
       foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
       attemptBase = Int(end) << 24
       start.isLogBegun = true
     case .stateOpened:
+      precondition(phase == .preparing && !start.isStateOpen, "the state was opened twice, or too early")
       foundSpace(.openState)
       start.isStateOpen = true
     case .polled(let polled): takePolled(polled)
@@ -272,7 +281,7 @@ package struct Core {
     case .witnessCommitted: takeWitnessCommitted()
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason)
     case .witnessTaken(let text): takeWitnessTaken(text)
-    case .deadLettersWritten(let number, let byteCount): takeDeadLetters(number, byteCount)
+    case .deadLettersWritten(let batch, let byteCount): takeDeadLetters(batch, byteCount)
     case .deadLettersMeasured(let byteCount, let directory): takeDeadLetterBytes(byteCount, directory)
     case .outOfSpace(let work, let place): takeOutOfSpace(work, place)
     case .failed(let stop): end(stop)

@@ -10,7 +10,7 @@ package struct CoreOptions: Sendable {
   package var earlierPlans: [PlanRecord] = []
   /// For messages.
   package var tableName = "the table"
-  /// Name of the table's destination within tokens.
+  /// The sink's name, as the file has it.
   package var sinkName: String
   package var untilEnd = false
   package var newLineage = false

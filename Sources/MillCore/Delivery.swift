@@ -107,8 +107,8 @@ struct Delivery {
 /// Who asked.
 enum ExchangeOwner: Hashable {
   case describe, tableLook, startToken, settleTime, settleList, settleKill
-  case delivery(BatchNumber, Delivery.Step)
-  case pieces(BatchNumber)
+  case delivery(BatchKey, Delivery.Step)
+  case pieces(BatchKey)
 
   /// Whether a batch or a start goes on with the answer. Looks and probes come again and again, and hide no INSERT that hangs.
   var isAwaited: Bool {
@@ -128,19 +128,30 @@ extension Core {
   }
 
   mutating func takeAnswer(_ id: UInt64, _ answer: SinkAnswer) {
-    guard let owner = exchanges.removeValue(forKey: id) else { return }
+    guard let owner = exchanges.removeValue(forKey: id) else {
+      preconditionFailure("exchange \(id) was answered, which is not under way: nobody asked, or this is its second answer")
+    }
     if owner.isAwaited { exchangesAnswered += 1 }
     switch owner {
     case .describe: takeDescribed(answer)
     case .tableLook: takeTableLook(answer)
     case .startToken: takeStartToken(answer)
     case .settleTime, .settleList, .settleKill: takeSettling(owner, answer)
-    case .pieces(let number): takePieces(number, answer)
-    case .delivery(let number, let step):
-      guard let index = deliveries.firstIndex(where: { $0.batch.number == number }) else { return }
+    case .pieces(let batch): takePieces(delivery(batch), answer)
+    case .delivery(let batch, let step):
+      let index = delivery(batch)
+      precondition(deliveries[index].isAwaiting, "batch \(batch) was answered at \(step), and waits for no answer")
       deliveries[index].isAwaiting = false
       takeDelivery(index, step, answer)
     }
+  }
+
+  /// Where a batch stands. It must be there: a batch with a question or a record under way goes neither by its ack nor by its retire.
+  func delivery(_ batch: BatchKey) -> Int {
+    guard let index = deliveries.firstIndex(where: { $0.batch.key == batch }) else {
+      preconditionFailure("batch \(batch) is not under way")
+    }
+    return index
   }
 
   // MARK: - Which batch may go
@@ -204,6 +215,7 @@ extension Core {
   }
 
   private mutating func begin(_ index: Int, _ table: TableFacts) {
+    precondition(deliveries[index].seal < durableEnd, "R2: batch \(deliveries[index].batch.token) would be sent before it is durable")
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
     deliveries[index].attempts = attemptBase
@@ -325,12 +337,13 @@ extension Core {
     deliveries[index].isAwaiting = true
     deliveries[index].askedAt = monotonic
     deliveries[index].readyAt = nil
-    exchange(request, .delivery(batch.number, step))
+    exchange(request, .delivery(batch.key, step))
   }
 
   // MARK: - Moving on
 
   mutating func next(_ index: Int, _ step: Delivery.Step, afterMilliseconds delay: Int64 = 0) {
+    precondition(!deliveries[index].isCommitted, "batch \(deliveries[index].batch.token) is committed, and would go on to \(step)")
     if step != deliveries[index].step { deliveries[index].runningQuery = nil }
     deliveries[index].step = step
     deliveries[index].readyAt = monotonic + delay
@@ -353,6 +366,7 @@ extension Core {
 
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
+    precondition(!deliveries[index].isCommitted, "batch \(deliveries[index].batch.token) would be committed twice")
     deliveries[index].isCommitted = true
     lastCommitAt = monotonic
     settleDoubt(deliveries[index])
@@ -391,7 +405,7 @@ extension Core {
   }
 
   mutating func deadlineWritten(_ deadline: Deadline, at position: LogPosition) {
-    guard let index = deliveries.firstIndex(where: { $0.batch.number == deadline.batch }) else { return }
+    let index = delivery(deadline.key)
     deliveries[index].recordedDeadline = max(deliveries[index].recordedDeadline ?? 0, deadline.seconds)
     wantsSync = true
     next(index, .deadlineDurable(at: position))

@@ -39,7 +39,7 @@ package enum Event: Sendable {
   /// What the group holds is neither what this instance committed nor what it read at start.
   case witnessTaken(String?)
   /// With the bytes that were added to the directory; none where the file was there already.
-  case deadLettersWritten(BatchNumber, byteCount: Int)
+  case deadLettersWritten(BatchKey, byteCount: Int)
   case deadLettersMeasured(byteCount: UInt64, directory: String)
   /// No room on the disk for this, at `place` (a path, or the store's words); the core orders it again.
   case outOfSpace(SpaceWork, place: String)

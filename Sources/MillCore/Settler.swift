@@ -63,6 +63,7 @@ extension Core {
   }
 
   mutating func takeSettling(_ owner: ExchangeOwner, _ answer: SinkAnswer) {
+    precondition(settler.isAwaiting, "\(owner) was answered, and the settler waits for no answer")
     settler.isAwaiting = false
     switch (owner, answer) {
     case (.settleTime, .serverTime(_, _, let uptime, let took)): takeProbe(uptime, took)

@@ -1,3 +1,4 @@
+package import MillBase
 package import MillLog
 
 /// How exactly once is kept at the table, chosen by looking at server and table (protocol R9, R10).
@@ -67,8 +68,8 @@ package enum SinkRequest: Hashable, Sendable {
   case running(prefix: String)
   /// KILL QUERY … SYNC for ids that begin with `prefix`.
   case kill(prefix: String)
-  /// The greatest provenance that begins with `prefix` (R15).
-  case greatestToken(target: String, prefix: String)
+  /// The greatest number that a batch of the lineage has in the table, whatever the sink was called (R15).
+  case greatestBatch(Lineage)
 }
 
 /// Why an INSERT certainly wrote nothing; but for ``dataAmidst``, of which only a count proves it.
@@ -111,7 +112,8 @@ package enum SinkAnswer: Hashable, Sendable {
   /// Runs of rows, each row in one of them; empty where the block touches no more table partitions than a piece may.
   case pieces([[Range<Int>]])
   case killed
-  case greatestToken(String?)
+  /// Nil: the table has no rows of the lineage.
+  case greatestBatch(BatchNumber?)
   /// A question (not an INSERT) was not answered; ask again.
   case unanswered(reason: String)
   /// A question, or one that an INSERT waits for, was answered with an error that no waiting mends (rights). Nothing was sent.

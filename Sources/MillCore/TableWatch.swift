@@ -13,6 +13,7 @@ extension Core {
   }
 
   mutating func takeTableLook(_ answer: SinkAnswer) {
+    precondition(nextTableLook == nil, "the table was looked at, which nobody has asked for")
     nextTableLook = monotonic + options.describeIntervalMilliseconds
     switch answer {
     // One that waits for its answer sees the same.

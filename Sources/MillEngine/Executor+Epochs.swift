@@ -113,7 +113,7 @@ extension Executor {
     }
   }
 
-  private var destinationNames: [String] { [parts.core.sinkName, "dead-letters"] }
+  private var destinationNames: [String] { [tokenName(sink: parts.core.sinkName), deadLettersTokenName] }
 
   /// R4: what a seal covers must come out the same, where all records are there; then it is dropped.
   func compare(_ seal: Seal, _ isWhole: Bool) -> Event {

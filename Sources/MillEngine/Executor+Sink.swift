@@ -6,13 +6,8 @@ internal import MillLog
 /// Requests to the table's server, and the dead letters' files.
 extension Executor {
   /// The batch's bytes are read back from the log on the delivery lane, but for those sealed just before: batches that wait take no memory.
-  func exchange(_ id: UInt64, _ asked: SinkRequest) {
+  func exchange(_ id: UInt64, _ request: SinkRequest) {
     let sink = parts.sink
-    // The core knows the table only by the batches it has sealed; before the first it means the sink's own.
-    let request =
-      if case .greatestToken("", let prefix) = asked { SinkRequest.greatestToken(target: "\(sink.options.table)", prefix: prefix) } else {
-        asked
-      }
     let lanes = lanes
     let (log, sealed) = (log, sealed)
     let (clock, metrics) = (parts.clock, parts.metrics)
@@ -75,7 +70,7 @@ extension Executor {
           byteCount = lines.count
         }
         FaultPoint.hit(.letterDurable)
-        return .deadLettersWritten(batch.number, byteCount: byteCount)
+        return .deadLettersWritten(batch.key, byteCount: byteCount)
       } catch let error as DiskError {
         return Executor.event(of: error, .deadLetters)
       } catch let error as LogError {
@@ -91,7 +86,7 @@ extension Executor {
     let (disk, directory, prefix) = (parts.disk, parts.deadLetterDirectory, "\(parts.core.pipeline)-mr-")
     // Behind it the lineage, 16 digits, and the destination: other pipelines' names may go on from this one's.
     @Sendable func isOurs(_ name: String) -> Bool {
-      name.hasPrefix(prefix) && name.dropFirst(prefix.count + 16).hasPrefix("-dead-letters-")
+      name.hasPrefix(prefix) && name.dropFirst(prefix.count + 16).hasPrefix("-\(deadLettersTokenName)-")
     }
     lanes.run(.delivery) {
       var byteCount: UInt64 = 0

@@ -12,6 +12,8 @@ final class TableCheck {
   private static let looksMax = 20
 
   private let questions: BatchQuestions
+  /// How the pipeline's tokens begin, under each name that its sink has had.
+  private let ours: Set<String>
   private(set) var failure: QuestionFailure?
   private(set) var report: VerifyReport
   private var chunk: [String: Expected] = [:]
@@ -40,8 +42,9 @@ final class TableCheck {
     var isInFlight: Bool
   }
 
-  init(_ questions: BatchQuestions, _ report: VerifyReport) {
+  init(_ questions: BatchQuestions, _ report: VerifyReport, ours: Set<String>) {
     self.questions = questions
+    self.ours = ours
     self.report = report
   }
 
@@ -75,7 +78,7 @@ final class TableCheck {
     let nothing = BatchShape(target: "\(table)", columns: [])
     switch questions.batches(table, after: prefix, isInclusive: true, upTo: Statements.behind(prefix), nothing) {
     case .failure(let error): failure = error
-    case .success(let found): for rows in found { compare(rows) }
+    case .success(let found): for rows in found { compare(rows, of: prefix) }
     }
   }
 
@@ -96,12 +99,16 @@ final class TableCheck {
     switch questions.batches(table, after: after, isInclusive: isInclusive, upTo: upTo, shape) {
     case .failure(let error): failure = error
     case .success(let found):
-      for rows in found { compare(rows) }
-      for (_, expected) in chunk.sorted(by: { $0.key < $1.key }) { compare(BatchRows(token: expected.batch.token, rowCount: 0)) }
+      for rows in found { compare(rows, of: prefix) }
+      for (_, expected) in chunk.sorted(by: { $0.key < $1.key }) {
+        compare(BatchRows(token: expected.batch.token, rowCount: 0), of: prefix)
+      }
     }
   }
 
-  private func compare(_ found: BatchRows) {
+  private func compare(_ found: BatchRows, of asked: String) {
+    // Earlier releases' names of sinks may begin alike (`orders-`, `orders-eu-`): each is asked for by itself.
+    if let its = TokenParts(found.token)?.prefix, its != asked, ours.contains(its) { return }
     report.rowsFound += found.rowCount
     guard let expected = chunk.removeValue(forKey: found.token) else {
       if unknown.count < 100_000 { unknown[found.token] = found.rowCount }

@@ -20,16 +20,18 @@ extension Verification {
       report.unproven.append("the table can't be asked: \(reason)")
       return
     }
-    let check = TableCheck(questions, report)
+    // Earlier releases had the sink's name in tokens as it stands.
+    let names = [tokenName(sink: parts.sinkName), parts.sinkName]
+    let prefixes = tally.prefixes.union(tally.lineages.flatMap { lineage in names.map { tokenPrefix(lineage: lineage, destination: $0) } })
+    let check = TableCheck(questions, report, ours: prefixes)
     _ = try history.forEach { entry in
       for batch in entry.batches where batch.destination == .table && !tally.isRetired(batch) {
         check.add(batch, isInFlight: tally.inFlight[Ack(destination: .table, batch: batch.number)] != nil)
       }
     }
     check.finish()
-    let prefixes = tally.prefixes.union(tally.lineages.map { tokenPrefix(lineage: $0, destination: parts.sinkName) }).sorted()
     // Nothing sealed, or all of it retired.
-    for prefix in prefixes where !check.prefixes.contains(prefix) { check.addUnsealed(parts.sink.table, prefix: prefix) }
+    for prefix in prefixes.sorted() where !check.prefixes.contains(prefix) { check.addUnsealed(parts.sink.table, prefix: prefix) }
     report = check.report
     if let failure = check.failure {
       report.unproven.append("the table did not answer all that was asked: \(failure)")
@@ -48,7 +50,7 @@ extension Verification {
         "the content of \(check.uncompared.batches) batches was not compared: the table empties column "
           + check.uncompared.columns.sorted().joined(separator: ", ") + " (TTL)")
     }
-    if case .success(let rows) = questions.otherRows(parts.sink.table, prefixes: prefixes) { report.otherRows = rows }
+    if case .success(let rows) = questions.otherRows(parts.sink.table, prefixes: prefixes.sorted()) { report.otherRows = rows }
     try tellUnknown(&report, check.unknown, tally)
     try tellWrong(&report, check.wrong, history, questions, tally)
   }

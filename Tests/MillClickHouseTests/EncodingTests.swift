@@ -231,6 +231,18 @@ internal import Testing
     #expect(makeToken(lineage: Lineage(0xfe), destination: "events", batch: 10, digest: digest) > token)
     #expect(token.hasPrefix(tokenPrefix(lineage: Lineage(0xfe), destination: "events")))
   }
+
+  @Test func `no sink's tokens begin as another's do, nor as the dead letters', whatever they are called`() {
+    // Every name of up to four of these, and the dead letters' own with what may go on from it.
+    var names = ["a", "-", "_", "0"]
+    for _ in 0..<3 { names += names.flatMap { name in ["a", "-", "_", "0"].map { name + $0 } } }
+    names += ["dead-letters", "dead-letters-", "dead", "dead-", "dead_letters", "orders", "orders-eu", "orders-00000000000000000001"]
+    let destinations = Set(names).map { tokenName(sink: $0) } + [deadLettersTokenName]
+    #expect(Set(destinations).count == Set(names).count + 1)
+    let prefixes = destinations.map { tokenPrefix(lineage: Lineage(0xfe), destination: $0) }.sorted()
+    // Sorted, what begins alike stands side by side.
+    for (prefix, next) in zip(prefixes, prefixes.dropFirst()) { #expect(!next.hasPrefix(prefix), "\(prefix) \(next)") }
+  }
 }
 
 private func threadNanoseconds() -> UInt64 {

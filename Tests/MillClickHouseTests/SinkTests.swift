@@ -102,7 +102,7 @@ final class StandingClock: Clock {
   @Test func `questions give typed answers`() {
     let transport = ScriptedTransport([
       ("SELECT toUInt32(now())", "1700000000\t77\n"), ("SELECT count() FROM `db`.`t`", "12\n"), ("SELECT query_id", "mr-a-1\nmr-a-2\n"),
-      ("KILL QUERY", ""), ("SELECT max(", "\n"),
+      ("KILL QUERY", ""), ("SELECT max(", "12\n"),
     ])
     let sink = sink(transport)
     #expect(
@@ -110,7 +110,7 @@ final class StandingClock: Clock {
     #expect(ask(sink, .count(target: "db.t", token: "mr-a")) == .counted(12))
     #expect(ask(sink, .running(prefix: "mr-a")) == .running(["mr-a-1", "mr-a-2"]))
     #expect(ask(sink, .kill(prefix: "mr-a")) == .killed)
-    #expect(ask(sink, .greatestToken(target: "db.t", prefix: "mr-a")) == .greatestToken(nil))
+    #expect(ask(sink, .greatestBatch(Lineage(0xa))) == .greatestBatch(12))
     #expect(transport.asked.withLock { $0.map(\.freshConnection) } == [true, false, false, false, false])
   }
 

@@ -48,7 +48,10 @@ internal import Testing
         == "SELECT count() FROM `db`.`t` WHERE `p` = 'mr-x' FORMAT TabSeparated")
     #expect(Statements.running(prefix: "mr-").hasPrefix("SELECT query_id FROM system.processes WHERE"))
     #expect(Statements.kill(prefix: "mr-").hasPrefix("KILL QUERY WHERE startsWith(query_id, 'mr-') SYNC"))
-    #expect(Statements.greatestToken(table: table, provenance: "p", prefix: "mr-a-").contains("`p` >= 'mr-a-' AND `p` < 'mr-a.'"))
+    #expect(
+      Statements.greatestBatch(table: table, provenance: "p", lineage: Lineage(0xa))
+        == "SELECT max(toUInt64OrZero(substring(`p`, -53, 20))) FROM `db`.`t` WHERE `p` >= 'mr-000000000000000a-' "
+        + "AND `p` < 'mr-000000000000000a.' FORMAT TabSeparated")
   }
 
   @Test func `only settings that the server lists are sent`() {

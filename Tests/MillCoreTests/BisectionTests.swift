@@ -12,7 +12,7 @@ struct Sealing: ~Copyable {
   var logByteCount: UInt64 = 0
 
   init(
-    mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: String? = nil, instance: UInt64 = 9,
+    mode: DeliveryMode = .tokenAndProvenance, records: [LogRecord] = [], greatest: BatchNumber? = nil, instance: UInt64 = 9,
     reserve: Int? = 100
   ) {
     _ = start.open([whole(start)], instance: instance, records: records, end: 2 + LogPosition(records.count))
@@ -322,7 +322,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     func look(_ number: BatchNumber) -> Stop? {
       var start = Start()
       _ = start.open([whole(start)], records: bisected, end: 7)
-      return stop(start.look(witness: nil, greatest: batch(number, rows: 1).token))
+      return stop(start.look(witness: nil, greatest: number))
     }
     #expect(look(6) == nil)
     #expect(look(7)?.rule == "R15")

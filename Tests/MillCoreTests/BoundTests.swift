@@ -87,7 +87,9 @@ private func measures(_ commands: [Command]) -> Int {
     var running = Running()
     _ = running.step(.deadLettersMeasured(byteCount: (10 << 30) - 5, directory: "/letters"))
     #expect(running.start.core.progress.hold == nil)
-    let commands = running.step(.deadLettersWritten(1, byteCount: 5))
+    let letters = batch(1, rows: 1, .deadLetters)
+    _ = running.step(.sealed(Seal(epoch: 1, covered: [], batches: [letters]), position: 5, durableEnd: 6, logByteCount: 10))
+    let commands = running.step(.deadLettersWritten(letters.key, byteCount: 5))
     #expect(measures(commands) == 1 && running.start.core.progress.deadLetterBytes == 10 << 30)
   }
 }

@@ -16,7 +16,7 @@ private func asked(_ commands: [Command]) -> [String] {
     case .running: return "list"
     case .kill: return "kill"
     case .describe: return "describe"
-    case .greatestToken: return "greatest"
+    case .greatestBatch: return "greatest"
     }
   }
 }

@@ -119,8 +119,8 @@ private func result(_ intent: Intent) -> EpochResult {
     var start = Start(losses: [gap(0, 4)])
     _ = start.open([whole(start)])
     #expect(gaps(start.look(witness: nil)) == nil)
-    let commands =
-      start.core.step(.examined([nil]), now: start.now) + start.core.step(.sink(exchange: 2, .greatestToken(nil)), now: start.now)
+    var commands = start.core.step(.examined([nil]), now: start.now)
+    commands += start.answerGreatest(commands, nil)
     #expect(gaps(commands) == [] && words(commands, .warning).contains { $0.contains("t/0:0-3") && $0.contains("does nothing") })
   }
 

@@ -99,7 +99,7 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
     let asked = start.look(witness: nil)
     #expect(examined(asked) == [0] && gaps(asked) == nil)
     var commands = start.core.step(.examined([UnreadableBatch(next: 7, reason: "why")]), now: start.now)
-    commands += start.core.step(.sink(exchange: 2, .greatestToken(nil)), now: start.now)
+    commands += start.answerGreatest(commands, nil)
     #expect(gaps(commands) == [gap(0, 7)])
     commands = start.core.step(.logBegun(end: 5, durableEnd: 5), now: start.now)
     commands += start.core.step(.witnessCommitted, now: start.now)
@@ -118,7 +118,7 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
     var commands = start.look(witness: nil)
     if examined(commands) != nil {
       commands = start.core.step(.examined([UnreadableBatch(next: 7, reason: "why")]), now: start.now)
-      commands += start.core.step(.sink(exchange: 2, .greatestToken(nil)), now: start.now)
+      commands += start.answerGreatest(commands, nil)
     }
     #expect(gaps(commands) == [])
     #expect(commands.contains { if case .say(.warning, let text) = $0 { text.contains("does nothing") } else { false } })

@@ -13,12 +13,15 @@ package struct TokenParts: Hashable, Sendable {
     self.digest = digest
   }
 
+  /// How many bytes stand behind the prefix: 20 digits, a dash, 32 hex digits.
+  package static let tailByteCount = 53
+  package static let numberByteCount = 20
+
   package var text: String { prefix + number.paddedDecimal + "-" + digest.description }
 
   /// nil for what has no such end. Whether all of it is as ``text`` writes it is the caller's to compare.
   package init?(_ token: String) {
     let bytes = Array(token.utf8)
-    // 20 digits, a dash, 32 hex digits.
     guard bytes.count > 53, bytes[bytes.count - 33] == UInt8(ascii: "-") else { return nil }
     let number = String(decoding: bytes[(bytes.count - 53)..<(bytes.count - 33)], as: UTF8.self)
     let high = String(decoding: bytes[(bytes.count - 32)..<(bytes.count - 16)], as: UTF8.self)

@@ -60,6 +60,21 @@ package struct Intent: Hashable, Sendable {
   }
 }
 
+/// What tells a batch from all others of its lineage: numbers count within a destination.
+package struct BatchKey: Hashable, Sendable {
+  package var destination: Destination
+  package var number: BatchNumber
+
+  package init(_ destination: Destination, _ number: BatchNumber) {
+    self.destination = destination
+    self.number = number
+  }
+}
+
+extension BatchKey: CustomStringConvertible {
+  package var description: String { "\(number) of \(destination)" }
+}
+
 /// A batch as its seal names it.
 package struct SealedBatch: Hashable, Sendable {
   package var destination: Destination
@@ -81,6 +96,8 @@ package struct SealedBatch: Hashable, Sendable {
   package var columns: [BatchColumn]
   /// What the server's sums over the batch's rows must give (`ContentSum`); nil: not known, or none of the columns counts.
   package var contentSum: UInt64?
+
+  package var key: BatchKey { BatchKey(destination, number) }
 
   package init(
     destination: Destination, number: BatchNumber, rowStart: UInt64, rowCount: UInt64, digest: Digest128, token: String,
@@ -183,6 +200,9 @@ package struct Retire: Hashable, Sendable {
   package var wallMilliseconds: Int64
   package var replacements: [SealedBatch]
 
+  /// Of the batch that is gone.
+  package var key: BatchKey { BatchKey(destination, batch) }
+
   package init(destination: Destination, batch: BatchNumber, wallMilliseconds: Int64, replacements: [SealedBatch]) {
     self.destination = destination
     self.batch = batch
@@ -244,6 +264,8 @@ package struct Deadline: Hashable, Sendable {
   package var batch: BatchNumber
   package var seconds: Int64
 
+  package var key: BatchKey { BatchKey(destination, batch) }
+
   package init(destination: Destination, batch: BatchNumber, seconds: Int64) {
     self.destination = destination
     self.batch = batch
@@ -254,6 +276,8 @@ package struct Deadline: Hashable, Sendable {
 package struct Ack: Hashable, Sendable {
   package var destination: Destination
   package var batch: BatchNumber
+
+  package var key: BatchKey { BatchKey(destination, batch) }
 
   package init(destination: Destination, batch: BatchNumber) {
     self.destination = destination

@@ -159,8 +159,9 @@ enum ServerStatement: Equatable {
         guard let provenance = ofTable(), take("FORMAT TabSeparated") else { return nil }
         return .count(provenance: provenance)
       }
-      if take("max (") {
-        guard name() != nil, take(") FROM"), table(), take("WHERE"), name() != nil, take("> ="), let from = text(), take("AND"),
+      if take("max ( toUInt64OrZero ( substring (") {
+        guard name() != nil, take(", - 53 , 20 ) ) ) FROM"), table(), take("WHERE"), name() != nil, take("> ="), let from = text(),
+          take("AND"),
           name() != nil,
           take("<"), let below = text(), take("FORMAT TabSeparated")
         else { return nil }

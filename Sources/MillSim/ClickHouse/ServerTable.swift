@@ -43,10 +43,13 @@ package struct ServerTable {
   /// Partitions with rows of the batch.
   package func partitions(provenance: String) -> [String] { partitions[provenance] ?? [] }
 
-  /// The greatest provenance of `from ..< below`; nil when there is none.
-  package func greatest(from: String, below: String) -> String? {
-    greatest.filter { $0 >= from && $0 < below }.max()
+  /// The greatest number of a batch by the provenances of `from ..< below`; 0 when there is none.
+  package func greatest(from: String, below: String) -> UInt64 {
+    greatest.lazy.filter { $0 >= from && $0 < below }.map(Self.number).max() ?? 0
   }
+
+  /// What stands 53 bytes before a provenance's end; 0 where that is no number.
+  static func number(_ provenance: String) -> UInt64 { UInt64(String(decoding: provenance.utf8.suffix(53).prefix(20), as: UTF8.self)) ?? 0 }
 
   /// What the provenances of all rows begin with.
   package func writers(byteCount: Int) -> [String] { Set(greatest.map { String($0.prefix(byteCount)) }).sorted() }

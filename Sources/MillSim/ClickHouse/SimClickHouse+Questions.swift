@@ -55,7 +55,7 @@ extension SimClickHouse {
     case .serverTime: ["\(seconds)\t\(uptime)"]
     case .count(let provenance): ["\(count(provenance: provenance))"]
     case .running(let prefix): running.map(\.queryID).filter { $0.hasPrefix(prefix) }
-    case .greatest(let from, let below): [greatest(from: from, below: below) ?? ""]
+    case .greatest(let from, let below): ["\(greatest(from: from, below: below))"]
     case .writers(let byteCount): table.writers(byteCount: byteCount)
     case .version: [definition.flavour == .modern ? "26.9.2.1" : "18.16.1"]
     case .granted: ["1"]

@@ -68,9 +68,9 @@ extension SimClickHouse {
     return seenParts.filter { $0.rows.first?.provenance == provenance }.map(\.partition)
   }
 
-  func greatest(from: String, below: String) -> String? {
+  func greatest(from: String, below: String) -> UInt64 {
     guard !unseen.isEmpty else { return table.greatest(from: from, below: below) }
-    return seenParts.lazy.flatMap(\.rows).map(\.provenance).filter { $0 >= from && $0 < below }.max()
+    return seenParts.lazy.flatMap(\.rows).map(\.provenance).filter { $0 >= from && $0 < below }.map(ServerTable.number).max() ?? 0
   }
 
   private var seenParts: [ServerTable.Part] { table.parts.enumerated().filter { !unseen.contains($0.offset) }.map(\.element) }
