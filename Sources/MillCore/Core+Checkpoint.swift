@@ -152,7 +152,7 @@ extension Core {
   private mutating func frozenForCheckpoint(_ position: LogPosition) {
     Reach.mark(.r14Frozen)
     let unacked =
-      deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
+      sink.deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
     if !unacked.isEmpty { Reach.mark(.r14UnackedInManifest) }
     checkpoint.name = CheckpointID(lineage: lineage, epoch: epoch).description
     checkpoint.manifest = Manifest(
@@ -166,7 +166,8 @@ extension Core {
               nextOffset: $0.next, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
               anchorChecksum: $0.anchorChecksum)
           })
-      ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: tableIdentity)
+      ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: sink.tableIdentity
+    )
     checkpoint.stage = .frozen
     checkpoint.topicCheck = .due
     stateQueue.append(.checkpoint(epoch: epoch, name: checkpoint.name))
@@ -232,7 +233,7 @@ extension Core {
     let durable = durableEnd
     deadLetters.acked.removeAll { $0.ack < durable }
     let unacked = Set(
-      deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
+      sink.deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { Ack(destination: .table, batch: $0.batch.number) }
         + deadLetters.waiting.map { Ack(destination: .deadLetters, batch: $0.batch.number) }
         + deadLetters.acked.map { Ack(destination: .deadLetters, batch: $0.number) })
     for batch in oldest.unacked where unacked.contains(Ack(destination: batch.destination, batch: batch.number)) {
@@ -242,10 +243,10 @@ extension Core {
       }
     }
     // Batches of this process that no manifest lists yet.
-    for delivery in deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
+    for delivery in sink.deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
     // An attempt that is still open is known to the next life by its batch's seal only (R9).
-    for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
-    if let unsettled = settler.oldestSeal { keep = min(keep, unsettled) }
+    for delivery in sink.deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
+    if let unsettled = sink.settler.oldestSeal { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
     precondition(keep <= oldest.position, "R16: the oldest checkpoint needs the log from \(oldest.position), not from \(keep)")
     commands.append(.truncate(before: keep))
@@ -317,9 +318,9 @@ extension Core {
 
   mutating func finishLast() {
     if let windUp { return end(windUp) }
-    if let index = deliveries.firstIndex(where: { $0.viewFailures > 0 && !$0.isCommitted }) { return stopsAmidViewFailure(index) }
+    if let stop = sink.stopAmidViewFailure { return end(stop) }
     // A stop that was asked for doesn't wait for the table.
-    let isAllAcked = deliveries.allSatisfy(\.isAcked) && deadLetters.waiting.isEmpty
+    let isAllAcked = sink.isAllAcked && deadLetters.waiting.isEmpty
     let isEnd = options.untilEnd && hasReachedEnd && isAllAcked
     end(isEnd ? stopAtEnd() : Stop(.done, "stopped after a checkpoint"))
   }
@@ -327,7 +328,7 @@ extension Core {
   /// `--until-end`: all rows acked, the acks durable, then a last checkpoint unless the newest stands there.
   mutating func advanceUntilEnd() {
     guard !checkpoint.isLast, pendingRows.allSatisfy({ $0 == 0 }), !isSealing, bufferedSince == nil else { return }
-    guard deliveries.allSatisfy(\.isAcked), deadLetters.waiting.isEmpty, appendsWaiting.isEmpty else { return }
+    guard sink.isAllAcked, deadLetters.waiting.isEmpty, appendsWaiting.isEmpty else { return }
     guard durableEnd >= logEnd else {
       wantsSync = true
       return

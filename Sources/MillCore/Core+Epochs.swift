@@ -329,14 +329,10 @@ extension Core {
     durableEnd = max(durableEnd, durable)
     held.sealed(logByteCount)
     for batch in seal.batches {
-      batches[batch.destination.index].sealed.add(batch)
+      let logBegin = held.orderedAt
       switch batch.destination {
-      case .table:
-        var delivery = Delivery(batch: batch, seal: position, wasRecovered: false, isPiece: false)
-        delivery.sealedWall = now.wallMilliseconds
-        delivery.logBegin = held.orderedAt
-        deliveries.append(delivery)
-      case .deadLetters: deadLetters.waiting.append((batch, position, held.orderedAt))
+      case .table: withSink { $0.takeSealed(batch, at: position, logBegin: logBegin) }
+      case .deadLetters: deadLetters.take(batch, at: position, logBegin: logBegin)
       }
     }
     if checkpoint.waitsForSeal == seal.epoch { checkpoint.waitsForSeal = nil }

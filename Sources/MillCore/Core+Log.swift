@@ -22,7 +22,7 @@ extension Core {
     logReaches(end)
     switch appendsWaiting.removeFirst() {
     case .ack(let ack): acked(ack, at: position)
-    case .deadline(let deadline): deadlineWritten(deadline, at: position)
+    case .deadline(let deadline): withSink { $0.deadlineWritten(deadline, at: position) }
     default: break
     }
     issueAppend()
@@ -87,63 +87,5 @@ extension Core {
     commands += startAgain
     startAgain = []
     startAgainAt = nil
-  }
-
-  mutating func takeDeadLetters(_ batch: BatchKey, _ byteCount: Int) {
-    precondition(
-      deadLetters.isWriting && deadLetters.waiting.first?.batch.key == batch, "dead letters \(batch) were written that nobody has ordered")
-    deadLetters.isWriting = false
-    deadLetters.byteCount += UInt64(byteCount)
-    if deadLetters.byteCount >= options.deadLetterMaxBytes { deadLetters.measureAt = nil }
-    foundSpace(.deadLetters)
-    deadLetters.ackPending = batch.number
-    append(.ack(Ack(destination: batch.destination, batch: batch.number)))
-  }
-
-  /// The ack of a batch is in the log.
-  mutating func acked(_ ack: Ack, at position: LogPosition) {
-    held.changed()
-    switch ack.destination {
-    case .deadLetters:
-      precondition(
-        deadLetters.ackPending == ack.batch && deadLetters.waiting.first?.batch.number == ack.batch,
-        "dead letters \(ack.key) were acked, and are not the ones that were written")
-      batches[1].acked.add(deadLetters.waiting.removeFirst().batch)
-      deadLetters.ackPending = nil
-      deadLetters.acked.append((ack.batch, position))
-    case .table:
-      let index = delivery(ack.key)
-      precondition(deliveries[index].isCommitted && !deliveries[index].isAcked, "batch \(ack.key) was acked without a commit, or twice")
-      deliveries[index].ackPosition = position
-      batches[0].acked.add(deliveries[index].batch)
-    }
-  }
-}
-
-/// R12: batches for the dead letters, written one at a time in order.
-struct DeadLetterQueue {
-  var waiting: [(batch: SealedBatch, seal: LogPosition, logBegin: UInt64)] = []
-  var isWriting = false
-  var ackPending: BatchNumber?
-  /// Acked since the last truncation that looked, with the ack's position: until that is durable the batch's bytes stay (R16).
-  var acked: [(number: BatchNumber, ack: LogPosition)] = []
-  var retryAt: Int64?
-  /// Of this pipeline's files, as last looked at and with what was written since.
-  var byteCount: UInt64 = 0
-  var isMeasuring = false
-  /// When they are looked at again; nil: at once.
-  var measureAt: Int64?
-  /// They have reached their bound.
-  var full: Wait?
-
-  mutating func advance(_ monotonic: Int64, _ commands: inout [Command]) {
-    if !isMeasuring, (measureAt ?? monotonic) <= monotonic {
-      isMeasuring = true
-      commands.append(.measureDeadLetters)
-    }
-    guard !isWriting, ackPending == nil, let first = waiting.first, (retryAt ?? 0) <= monotonic else { return }
-    retryAt = nil
-    isWriting = true
-    commands.append(.writeDeadLetters(first.batch))
   }
 }

@@ -130,7 +130,7 @@ extension Core {
       "\(text): it was truncated, or the topic was made anew. Run again, brokers may have to catch up; if that stops too, start anew")
     if phase == .live {
       windUp = stop
-    } else if deliveries.allSatisfy(\.isAcked), deadLetters.waiting.isEmpty {
+    } else if sink.isAllAcked, deadLetters.waiting.isEmpty {
       // What was sealed went out first: Kafka has no longer all that it was made of.
       Reach.mark(.k4EndsBeforeInReplay)
       end(stop)

@@ -5,7 +5,7 @@ internal import MillLog
 extension Core {
   mutating func prepare() {
     phase = .preparing
-    tableIdentity = table?.identity ?? ""
+    sink.tableIdentity = table?.identity ?? ""
     // R14: what stands behind an open transaction may be committed already.
     endOffsets = source.high
     let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
@@ -47,11 +47,12 @@ extension Core {
     mayDeliver = true
     commands.append(.assign(partitions.map(\.next)))
     nextDescribe = monotonic + lookInterval
-    nextTableLook = monotonic + options.describeIntervalMilliseconds
+    sink.nextTableLook = monotonic + options.describeIntervalMilliseconds
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     // One line at every start; `make kills` reads it to know that a kill found work under way.
-    let unacked = deliveries.count + deadLetters.waiting.count
-    say(.info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(deliveries.count) epoch=\(epoch)")
+    let unacked = sink.deliveries.count + deadLetters.waiting.count
+    say(
+      .info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(sink.deliveries.count) epoch=\(epoch)")
     // They go when the one recovered from has proved itself by a successor.
     checkpoint.broken = (opened?.checkpoints ?? []).filter { $0.problem != nil }.map(\.name)
     opened = nil
@@ -105,58 +106,5 @@ extension Core {
       nextDescribe = min(nextDescribe, monotonic + lookInterval)
     }
     judgeEnd(look)
-  }
-
-  // MARK: - The table
-
-  mutating func describeTable() {
-    guard !isDescribing, (describeRetryAt ?? 0) <= monotonic else { return }
-    describeRetryAt = nil
-    isDescribing = true
-    exchange(.describe(pending: deliveries.filter { !$0.isAcked }.map(\.batch)), .describe)
-  }
-
-  mutating func takeDescribed(_ answer: SinkAnswer) {
-    precondition(isDescribing, "the table was described, which nobody has asked for")
-    isDescribing = false
-    judgeTable(answer)
-  }
-
-  /// - Parameter isLook: nothing has asked for it. A table that is known by its CREATE statement alone may have been altered, which the
-  ///   next start tells (C8).
-  mutating func judgeTable(_ answer: SinkAnswer, isLook: Bool = false) {
-    switch answer {
-    case .described(let facts):
-      if !tableIdentity.isEmpty, !facts.identity.isEmpty, facts.identity != tableIdentity, phase == .live || phase == .replaying,
-        !(isLook && facts.identity.hasPrefix("create-"))
-      {
-        return end(
-          Stop(
-            .promise, rule: "C8",
-            "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
-      }
-      tellOfTable(facts.warnings)
-      if table == nil, let warning = facts.othersWarning(start.lineages + [lineage], table: options.tableName) { say(.info, warning) }
-      if let table, table.mode != facts.mode, phase == .live || phase == .replaying {
-        if isBetter(facts.mode, than: table.mode) { return sinkIsBack() }
-        return end(
-          Stop(
-            .failed, rule: "R9",
-            "the table's settings have changed while the pipeline ran: delivery would be \(facts.mode.rawValue), it was \(table.mode.rawValue). Start again"
-          ))
-      }
-      table = facts
-      sinkIsBack()
-    case .unfit(let problems):
-      let text = problems.joined(separator: "; ")
-      end(Stop(phase == .looking ? .invalidPipeline : .promise, rule: "R6", "the table can't be used as the pipeline asks: \(text)"))
-    case .denied(let reason): end(Stop(.failed, rule: "R7", reason))
-    case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
-      sinkTrouble(reason)
-      describeRetryAt = monotonic + options.retryMilliseconds
-    default:
-      sinkTrouble("an answer that does not fit the question")
-      describeRetryAt = monotonic + options.retryMilliseconds
-    }
   }
 }

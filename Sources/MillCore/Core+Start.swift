@@ -7,10 +7,6 @@ struct StartLooks {
   var look: SourceLook?
   var starts: [Int64]?
   var anchorsChecked = false
-  /// R15: the greatest number of a batch of this lineage that the table has rows of; nil until asked.
-  var greatestBatch: BatchNumber??
-  var isAskingToken = false
-  var tokenRetryAt: Int64?
   var isLogBegun = false
   var isStateOpen = false
   /// As ordered, to be ordered again where there was no room.
@@ -48,6 +44,7 @@ extension Core {
     foundSpace(.open)
     opened = found
     instance = found.instance
+    sink.instance = instance
     let log = found.log
     var found = found
     for (index, checkpoint) in found.checkpoints.enumerated() where checkpoint.problem == nil {
@@ -109,6 +106,7 @@ extension Core {
     hashSeed = found.hashSeed
     logEnd = found.log.end
     start.lineages = []
+    sink.lineages = [lineage]
     start.anchorsChecked = true
     recoverBirth(found.log)
     say(.info, "state directory is empty: starting lineage \(lineage)")
@@ -122,7 +120,7 @@ extension Core {
     lineage = manifest.lineage
     start.lineages = [manifest.lineage]
     start.recordedPlans = [manifest.plan]
-    tableIdentity = manifest.tableIdentity
+    sink.tableIdentity = manifest.tableIdentity
     epoch = manifest.epoch
     clockMilliseconds = manifest.clockMilliseconds
     watermark = manifest.watermark
@@ -142,6 +140,7 @@ extension Core {
       lineage = found.lineage
       say(.warning, "--new-lineage: going on as lineage \(lineage); rows sent since the state that is here may be doubled")
     }
+    sink.lineages = start.lineages + [lineage]
     phase = .looking
   }
 
@@ -209,7 +208,7 @@ extension Core {
     joinReplayed()
     skip(gaps)
     recover(live, deadlines)
-    settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
+    sink.settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
   }
 
   /// Intents without a seal before it are void (R4).
@@ -237,13 +236,11 @@ extension Core {
       delivery.recordedDeadline = deadlines[found.batch.key]
       delivery.sealedWall = found.sealedWall
       delivery.logBegin = found.sealed?.byteCountBefore ?? 0
-      deliveries.append(delivery)
-      batches[0].recovered.add(found.batch)
+      sink.recover(delivery)
     }
     let letters = live.values.filter { $0.batch.destination == .deadLetters }
     for found in letters.sorted(by: { $0.batch.number < $1.batch.number }) {
-      deadLetters.waiting.append((found.batch, found.position, found.sealed?.byteCountBefore ?? 0))
-      batches[1].recovered.add(found.batch)
+      deadLetters.recover(found.batch, at: found.position, logBegin: found.sealed?.byteCountBefore ?? 0)
     }
   }
 
@@ -305,18 +302,17 @@ extension Core {
   mutating func advanceLooking() {
     if start.witness == nil { ask(.witness) }
     if start.look == nil { ask(.describe) }
-    if table == nil { describeTable() }
+    if table == nil { withSink { $0.describeTable() } }
     guard let look = start.look, case .some(let witness) = start.witness, let table else { return }
-    if !checkWitness(witness) || !checkSource(look) || !checkTable(table) { return }
+    let nextBatch = nextBatch[sink.destination.index]
+    guard checkWitness(witness), checkSource(look), withSink({ $0.checkTable(table, nextBatch: nextBatch) }) else { return }
     if start.manifest == nil {
       guard start.starts != nil else { return ask(.starts) }
     } else {
       guard start.anchorsChecked else { return ask(.anchors) }
-      if table.hasProvenance, case .none = start.greatestBatch {
-        guard !start.isAskingToken, (start.tokenRetryAt ?? 0) <= monotonic else { return }
-        start.tokenRetryAt = nil
-        start.isAskingToken = true
-        return exchange(.greatestBatch(start.recovered ?? lineage), .startToken)
+      if table.hasProvenance {
+        let lineage = start.recovered ?? lineage
+        guard withSink({ $0.knowsGreatest(of: lineage, nextBatch: nextBatch) }) else { return }
       }
       if !checkPlan() { return }
     }
@@ -482,52 +478,6 @@ extension Core {
     }
     return true
   }
-
-  private mutating func checkTable(_ table: TableFacts) -> Bool {
-    guard !tableIdentity.isEmpty, !table.identity.isEmpty, tableIdentity != table.identity else { return true }
-    guard nextBatch[Destination.table.index] > 1 else {
-      say(.info, "the table is another one than at the last start, or was altered; nothing was sent to that one")
-      return true
-    }
-    guard !options.newLineage else {
-      say(.warning, "--new-lineage: the table is another one, or was altered (identity \(table.identity), was \(tableIdentity))")
-      return true
-    }
-    end(
-      Stop(
-        .promise, rule: "C8",
-        "the table is not the one that was filled (identity \(table.identity), was \(tableIdentity)): it was dropped and made anew, and rows acked before are gone with it; or, on a server without table uuids, it was altered. Put it back, or go on from here as it is with --new-lineage"
-      ))
-    return false
-  }
-
-  mutating func takeStartToken(_ answer: SinkAnswer) {
-    precondition(start.isAskingToken, "the greatest batch was told, which nobody has asked for")
-    start.isAskingToken = false
-    switch answer {
-    case .greatestBatch(let number):
-      sinkIsBack()
-      if let number, number >= nextBatch[Destination.table.index], !options.newLineage {
-        Reach.mark(.r15TableKnowsMore)
-        return end(
-          Stop(
-            .promise, rule: "R15",
-            "the table has rows of batch \(number) of lineage \(start.recovered ?? lineage), but this state has sealed only up to batch \(nextBatch[0] - 1): the state directory was rolled back. Accept that rows may be doubled with --new-lineage"
-          ))
-      }
-      start.greatestBatch = .some(number)
-    case .denied(let reason): end(Stop(.failed, rule: "R15", reason))
-    case .unanswered(let reason), .unknown(let reason), .notSent(let reason):
-      sinkTrouble(reason)
-      start.tokenRetryAt = monotonic + options.retryMilliseconds
-    default:
-      sinkTrouble("an answer that does not fit the question")
-      start.tokenRetryAt = monotonic + options.retryMilliseconds
-    }
-  }
-
-  /// The newest batch of this state's lineage that the table had rows of at the start; nil: none, or not asked.
-  var greatestSent: BatchNumber? { start.greatestBatch ?? nil }
 }
 
 extension Destination {

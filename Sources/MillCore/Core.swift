@@ -30,11 +30,6 @@ package struct Core {
   package internal(set) var lineage = Lineage(0)
   var hashSeed = Digest128(low: 0, high: 0)
   var instance: UInt64 = 0
-  /// Above the attempts of all earlier lives: a restart record's position only grows, and no life makes 2^24 attempts of one batch (it
-  /// would take years), so that no two lives use one query id.
-  var attemptBase = 0
-  var tableIdentity = ""
-  package internal(set) var table: TableFacts?
   var source = SourceLook(clusterID: "", topicID: "", low: [], stableEnd: [])
 
   // Epochs
@@ -120,45 +115,18 @@ package struct Core {
   var startAgainAt: Int64?
 
   // Batches
-  var deliveries: [Delivery] = []
+  var sink: SinkMachine
   var deadLetters = DeadLetterQueue()
-  var settler = Settler()
-  /// A count has found all rows of a batch that surely was in the table.
-  var countIsProven = false
   var mayDeliver = false
-  var exchanges: [UInt64: ExchangeOwner] = [:]
-  var nextExchange: UInt64 = 1
   var held = HeldLog()
-  /// Index: destination; what is unacked and pending is filled in when somebody looks.
-  var batches = [Progress.Batches(), Progress.Batches()]
-  var doubts = Doubts()
-  /// Batches that an earlier life left, by whether something of them had to be sent.
-  var recoveredFound = 0
-  var recoveredSent = 0
-  /// The batch that is being bisected (R11), and its refused rows so far; nil also for one that an earlier life began with.
-  var bisection: (token: String, refused: UInt64)?
-  var isDescribing = false
-  var describeRetryAt: Int64?
-  /// When the table is looked at again, although nothing has asked for it; nil while that is under way.
-  var nextTableLook: Int64?
-  /// What has been said of the table, by what stands before the first colon.
-  var toldOfTable: Set<String> = []
-  /// What was heard last from a server that can't be used as it should, and since when; nil: all is well.
-  var sinkWait: Wait?
-  /// The causes that were said since.
-  var toldSinkCauses: [Substring] = []
   /// Waits that are no errors.
   var longWaits = LongWaits()
-  /// The batch that newer ones wait for by R9's bound.
-  var heldByWindow: BatchNumber?
-  /// Raised by each answer: of ClickHouse, of Kafka.
-  var exchangesAnswered: UInt64 = 0
+  /// Raised by each answer of Kafka.
   var questionsAnswered: UInt64 = 0
   /// When the waits are looked at again, for how long they have lasted.
   var waitsJudgedAt: Int64 = 0
   /// The waits that were told a second time: since when they last.
   var toldAgain: [Wait.Subject: Instant] = [:]
-  var lastCommitAt: Int64 = 0
   /// Work that waits for room on the disk, and since when.
   var spaceWaits: [SpaceWork: Instant] = [:]
 
@@ -171,7 +139,12 @@ package struct Core {
   var needsFreeze = false
   var checkpoint = CheckpointProgress()
 
-  package init(options: CoreOptions) { self.options = options }
+  package init(options: CoreOptions) {
+    self.options = options
+    sink = SinkMachine(destination: .table, options: options)
+  }
+
+  package var table: TableFacts? { sink.table }
 
   /// Takes one event and says what is to be done now, in this order.
   ///
@@ -209,15 +182,11 @@ package struct Core {
     if mayDeliver, !deadLetters.isMeasuring { consider(deadLetters.measureAt) }
     consider(checkpoint.publishRetryAt)
     consider(checkpoint.witnessRetryAt)
-    consider(start.tokenRetryAt)
     consider(giveUpAt)
     consider(longWaitDueAt)
     consider(waitsDueAt)
     consider(tellDeadLettersAt)
-    if !isDescribing { consider(describeRetryAt) }
-    if mayDeliver, !settler.isAwaiting { consider(settler.nextAt) }
-    if mayDeliver, !isDescribing, describeRetryAt == nil { for delivery in deliveries { consider(delivery.readyAt) } }
-    if mayDeliver, !stopRequested, !isDescribing, describeRetryAt == nil { consider(nextTableLook) }
+    consider(sink.wakeAt(mayDeliver: mayDeliver, stopRequested: stopRequested))
     guard phase == .live, !stopRequested else { return earliest }
     consider(lost?.refetchAt)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
@@ -254,13 +223,13 @@ package struct Core {
     case .examined(let batches): takeExamined(batches)
     case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
     case .topicMissing(let text): takeTopicMissing(text)
-    case .sink(let exchange, let answer): takeAnswer(exchange, answer)
+    case .sink(let exchange, let answer): withSink { $0.takeAnswer(exchange, answer) }
     case .logBegun(let end, let durable):
       precondition(phase == .preparing && !start.isLogBegun && durable <= end, "the log was begun at \(end), durable up to \(durable)")
       foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
-      attemptBase = Int(end) << 24
+      sink.attemptBase = Int(end) << 24
       start.isLogBegun = true
     case .stateOpened:
       precondition(phase == .preparing && !start.isStateOpen, "the state was opened twice, or too early")
@@ -315,8 +284,10 @@ package struct Core {
     guard phase != .stopped else { return }
     if phase == .replaying || phase == .live || start.isLogBegun {
       if mayDeliver {
-        lookAtTable()
-        advanceDeliveries()
+        withSink {
+          $0.lookAtTable()
+          $0.advanceDeliveries()
+        }
       }
       guard phase != .stopped else { return }
       advanceLog()
@@ -354,18 +325,15 @@ package struct Core {
   /// While the table takes nothing its rows wait for the next checkpoint's seal: many small batches would only have to be kept.
   func maxDelay(_ destination: Destination) -> Int64 {
     guard destination == .table else { return options.deadLetterMaxDelayMilliseconds }
-    guard hasBacklog else { return options.batchMaxDelayMilliseconds }
+    guard sink.hasBacklog else { return options.batchMaxDelayMilliseconds }
     return max(options.batchMaxDelayMilliseconds, options.checkpointIntervalMilliseconds)
   }
 
   /// Likewise for epochs: each has its intent in the log.
   var epochMaxDelay: Int64 {
-    guard hasBacklog else { return options.epochMaxDelayMilliseconds }
+    guard sink.hasBacklog else { return options.epochMaxDelayMilliseconds }
     return max(options.epochMaxDelayMilliseconds, min(1000, options.batchMaxDelayMilliseconds))
   }
-
-  /// The table can't be written to, and that not just for a moment.
-  private var hasBacklog: Bool { sinkWait != nil && deliveries.count >= 32 }
 
   var monotonic: Int64 { now.monotonicMilliseconds }
 }

@@ -27,7 +27,7 @@ extension Core {
 
   /// Whether no more may be read before something is acked.
   var isHeldByUnacked: Bool {
-    if deliveries.count + deadLetters.waiting.count >= Self.unackedBatchesMax { return true }
+    if sink.deliveries.count + deadLetters.waiting.count >= Self.unackedBatchesMax { return true }
     return heldLogByteCount >= options.unackedMaxBytes
   }
 
@@ -36,9 +36,8 @@ extension Core {
   }
 
   private var oldestBegin: UInt64? {
-    let table = deliveries.lazy.filter { !$0.isAcked }.map(\.logBegin).min()
     let letters = deadLetters.waiting.lazy.map { $0.logBegin }.min()
-    return [table, letters].compactMap { $0 }.min()
+    return [sink.oldestBegin, letters].compactMap { $0 }.min()
   }
 
   /// Looks for the oldest batch, so that asking costs nothing until something changes.

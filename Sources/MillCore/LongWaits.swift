@@ -93,12 +93,8 @@ extension Core {
     case .question: asking.isEmpty ? nil : questionsAnswered
     case .replay: phase == .replaying && !isCutting ? epoch : nil
     case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
-    case .answer: awaitedExchanges == 0 ? nil : exchangesAnswered
-    case .dead: begun.first { $0.step == .settled }?.batch.number
-    case .deadline: begun.first { $0.step == .timeForDeath }?.batch.number
-    case .queries: begun.first { $0.runningQuery != nil }?.batch.number
-    case .window: heldByWindow
-    case .unacked: phase == .live && hold == .unacked ? batches[0].acked.batches : nil
+    case .answer, .dead, .deadline, .queries, .window: sink.whichIsAwaited(wait)
+    case .unacked: phase == .live && hold == .unacked ? sink.batches.acked.batches : nil
     case .seal: isSealing && sealRetryAt == nil ? logEnd : nil
     case .sync: isSyncing ? durableEnd : nil
     case .state: phase == .live && hold == .state ? epoch : nil
@@ -107,11 +103,6 @@ extension Core {
     }
   }
 
-  /// Those that may be waited for; of an outage tens of thousands more may stand behind them, which nobody has begun with.
-  private var begun: some Sequence<Delivery> { deliveries.lazy.prefix { $0.isBegun || $0.isPiece } }
-
-  private var awaitedExchanges: Int { exchanges.values.count(where: \.isAwaited) }
-
   private func words(_ wait: LongWait) -> String {
     switch wait {
     case .opening: return "checkpoints and epoch log are read and verified"
@@ -119,23 +110,9 @@ extension Core {
     case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
     case .topicCheck:
       return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"
-    case .answer: return "\(awaitedExchanges) requests are out, and none is answered"
-    case .dead:
-      let seen = "\(settler.seenMilliseconds / 1000) of \(options.settleMilliseconds / 1000) s so far"
-      let runs = settler.runningQuery.map { "; query \($0) still runs and is being killed" } ?? ""
-      return
-        "an INSERT of batch \(token { $0.step == .settled }) has no answer and may still write: the server must be seen at work for `settle` (\(seen)), and then list no such query\(runs)"
-    case .deadline:
-      let delivery = deliveries.first { $0.step == .timeForDeath }
-      let clock = delivery?.serverSeconds.map { "; it shows \($0)" } ?? ""
-      return
-        "an INSERT of batch \(token { $0.step == .timeForDeath }) has no answer and may write until the server's clock (seconds since 1970) has passed \(delivery?.deadline ?? 0)\(clock)"
-    case .queries: return "query \(deliveries.compactMap(\.runningQuery).first ?? "") still runs at the server"
-    case .window:
-      return
-        "batch \(token { $0.batch.number == heldByWindow }) is unsettled; newer ones wait, since they could push its token out of the table's deduplication window of \(table?.window ?? 0)"
+    case .answer, .dead, .deadline, .queries, .window: return sink.words(wait)
     case .unacked:
-      let count = deliveries.count + deadLetters.waiting.count
+      let count = sink.deliveries.count + deadLetters.waiting.count
       return count >= Self.unackedBatchesMax
         ? "\(count) batches are not acked, as many as may be: the source is not read"
         : "the epoch log has \(options.unackedMaxBytes) bytes since the oldest batch that is not acked (log.unacked_max): the source is not read"
@@ -146,8 +123,6 @@ extension Core {
     case .deadLetters: return "dead letters are written"
     }
   }
-
-  private func token(_ isMeant: (Delivery) -> Bool) -> String { deliveries.first(where: isMeant)?.batch.token ?? "" }
 }
 
 extension LongWait {

@@ -130,7 +130,7 @@ extension Core {
         Progress.Partition(
           next: partition.next, end: index < source.stableEnd.count ? source.stableEnd[index] : partition.next, isIdle: partition.isIdle)
       }, watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
-      doubts: doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
+      doubts: sink.doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
       deadLetterBytes: deadLetters.byteCount, deadLetterMaxBytes: options.deadLetterMaxBytes)
   }
 
@@ -145,8 +145,8 @@ extension Core {
   }
 
   private var shownBatches: [Progress.Batches] {
-    var shown = batches
-    for delivery in deliveries where !delivery.isAcked { shown[0].unacked.add(delivery.batch) }
+    var shown = [sink.batches, deadLetters.batches]
+    for delivery in sink.deliveries where !delivery.isAcked { shown[0].unacked.add(delivery.batch) }
     for waiting in deadLetters.waiting { shown[1].unacked.add(waiting.batch) }
     for index in shown.indices { (shown[index].pendingRows, shown[index].pendingBytes) = (pendingRows[index], pendingBytes[index]) }
     return shown

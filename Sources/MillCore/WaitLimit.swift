@@ -7,7 +7,7 @@ extension Core {
 
   /// Whether something fails, or lasts, that may have to be told or given up.
   private var isWaiting: Bool {
-    sinkWait != nil || !spaceWaits.isEmpty || sourceWatch.isTroubled || options.waitAtMostMilliseconds != nil && !waits.isEmpty
+    sink.wait != nil || !spaceWaits.isEmpty || sourceWatch.isTroubled || options.waitAtMostMilliseconds != nil && !waits.isEmpty
   }
 
   /// The next moment at which one of them may have lasted too long.
@@ -19,7 +19,7 @@ extension Core {
     guard isWaiting else { return }
     // The disk's work may take its time; only room is waited for.
     for wait in waits where wait.subject != .disk || !spaceWaits.isEmpty {
-      let lasted = monotonic - max(wait.since.monotonicMilliseconds, wait.subject == .clickhouse ? lastCommitAt : 0)
+      let lasted = monotonic - max(wait.since.monotonicMilliseconds, wait.subject == .clickhouse ? sink.lastCommitAt : 0)
       if let most = options.waitAtMostMilliseconds, lasted >= most {
         return end(Stop(.failed, "waited \(lasted / 1000) s for \(wait.subject.noun) (--wait-at-most): \(wait.reason)"))
       }

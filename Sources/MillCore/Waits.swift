@@ -27,7 +27,7 @@ extension Core {
     } else if let transactionWait {
       waits.append(transactionWait)
     }
-    if let sinkWait { waits.append(sinkWait) }
+    if let wait = sink.wait { waits.append(wait) }
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
       waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))
     }
@@ -36,25 +36,6 @@ extension Core {
       if let long = longWait(subject) { waits.append(long) }
     }
     return waits.sorted { $0.subject.order < $1.subject.order }
-  }
-
-  /// One line per change of state, not per try: when waiting begins, and for each cause that wasn't told since.
-  mutating func sinkTrouble(_ reason: String) {
-    // What stands behind the colon differs from try to try: times, sizes, ids.
-    let cause = reason.prefix { $0 != ":" }
-    if !toldSinkCauses.contains(cause) {
-      toldSinkCauses.append(cause)
-      say(.warning, sinkWait == nil ? "waiting for ClickHouse: \(reason)" : "still waiting for ClickHouse, now: \(reason)")
-    }
-    sinkWait = Wait(subject: .clickhouse, since: sinkWait?.since ?? now, reason: reason)
-  }
-
-  /// An answer that was waited for is there; others may still be waited for.
-  mutating func sinkIsBack() {
-    guard sinkWait != nil, !deliveries.contains(where: { $0.tries > 0 && !$0.isCommitted }) else { return }
-    say(.info, "ClickHouse answers again")
-    sinkWait = nil
-    toldSinkCauses = []
   }
 
   /// One line for the log, the state, a checkpoint or the dead letters, not for each work and try that waits.

@@ -44,7 +44,7 @@ struct Settler {
   }
 }
 
-extension Core {
+extension SinkMachine {
   mutating func advanceSettler() {
     guard settler.isWanted, !settler.isAwaiting, (settler.nextAt ?? 0) <= monotonic else { return }
     guard table?.mode != .atLeastOnce else {
@@ -112,7 +112,7 @@ extension Core {
     guard let since = settler.since else { return }
     // Attempts under way now are not meant: they will be answered or time out.
     let underWay = Set(deliveries.filter { $0.isAwaiting }.map { "\($0.batch.token)-\($0.attempts)" })
-    let ours = (start.lineages + [lineage]).map { "mr-\($0)-" }
+    let ours = lineages.map { "mr-\($0)-" }
     let old = ids.filter { id in !underWay.contains(id) && ours.contains { id.hasPrefix($0) } }
     guard old.isEmpty else {
       Reach.mark(.r9QueriesStillRun)

@@ -6,7 +6,7 @@ internal import MillLog
 ///
 /// The replacements' numbers go on where the batches' do: a number stands for at most one INSERT's window entries, and what the table has
 /// is in order (R9, R15). They are sent one at a time, while nothing else is under way.
-extension Core {
+extension SinkMachine {
   /// The server doesn't take the batch's rows, by an answer to the attempt of `step`.
   mutating func refused(_ index: Int, _ step: Delivery.Step, _ refusal: Delivery.Refusal) {
     guard let table else { return }
@@ -83,14 +83,11 @@ extension Core {
   /// Orders the retire that is due, and what it waits for.
   mutating func advanceBisection(_ table: TableFacts) {
     guard let first = deliveries.firstIndex(where: { $0.step == .refused || $0.isPiece }) else { return endBisection() }
-    if deliveries.contains(where: { ($0.ackPosition ?? 0) >= durableEnd }) { wantsSync = true }
+    if deliveries.contains(where: { ($0.ackPosition ?? 0) >= durableEnd }) { order(.sync) }
     if settler.oldestInLog != nil { settler.isWanted = true }
     // One batch is bisected to its end before the next, and the first half before the second.
     guard deliveries[first].step == .refused, isAlone(but: first) else { return }
-    // A checkpoint that is due comes first: its position and numbers are of one moment.
-    guard !isSealing, !stopRequested, phase != .live || !checkpoint.isDue(monotonic) else { return }
-    guard checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
-    guard knowsPieces(first, table) else { return }
+    guard surroundings.mayRetire, knowsPieces(first, table) else { return }
     retire(first)
   }
 
@@ -126,17 +123,12 @@ extension Core {
   private mutating func retire(_ index: Int) {
     let batch = deliveries[index].batch
     guard let refusal = deliveries[index].refusal else { return }
-    let replacement: RetireOrder.Replacement
-    var pieceCount = 0
+    let rows: [[Range<Int>]]?
     if batch.rowCount > 1 {
       let middle = Int(batch.rowCount) / 2
-      let pieces = deliveries[index].pieces ?? [[0..<middle], [middle..<Int(batch.rowCount)]]
-      replacement = .pieces(firstNumber: nextBatch[0], rows: pieces)
-      nextBatch[0] += BatchNumber(pieces.count)
-      pieceCount = pieces.count
+      rows = deliveries[index].pieces ?? [[0..<middle], [middle..<Int(batch.rowCount)]]
     } else if refusal.kind != .tooManyPartitions, refusal.kind != .tooLarge {
-      replacement = .deadLetter(number: nextBatch[1], code: refusal.code, message: refusal.message)
-      nextBatch[1] += 1
+      rows = nil
     } else {
       return end(Stop(.promise, rule: "R9", "one row touches too many table partitions: \(words(index))"))
     }
@@ -145,22 +137,15 @@ extension Core {
       bisection = (batch.token, 0)
       say(
         .warning,
-        "\(batch.target) does not take batch \(batch.token) of \(batch.rowCount) rows whole (code \(refusal.code): \(refusal.message)): \(remedy(refusal, batch, pieceCount))"
+        "\(batch.target) does not take batch \(batch.token) of \(batch.rowCount) rows whole (code \(refusal.code): \(refusal.message)): \(remedy(refusal, batch, rows?.count ?? 0))"
       )
     }
-    precondition(!isSealing, "a retire would begin beside a seal")
-    isSealing = true
-    held.orderedAt = held.logByteCount
-    commands.append(.retire(RetireOrder(batch: batch, lineage: lineage, wallMilliseconds: now.wallMilliseconds, replacement: replacement)))
+    order(.retire(batch, refusal, rows: rows))
   }
 
   /// The retire is durable: the batch is gone, its replacements are there.
-  mutating func takeRetired(_ retire: Retire, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
-    precondition(position < durable, "R11: the retire at \(position) is told as done, and the log is durable up to \(durable)")
-    isSealing = false
-    sealRetryAt = nil
-    logEnd = max(logEnd, position + 1)
-    durableEnd = max(durableEnd, durable)
+  /// - Parameter logBegin: as ``Delivery/logBegin``, of the pieces.
+  mutating func takeRetired(_ retire: Retire, at position: LogPosition, logBegin: UInt64) {
     let index = delivery(retire.key)
     let batch = deliveries[index].batch
     guard retire.replacements.reduce(0, { $0 + $1.rowCount }) == batch.rowCount else {
@@ -168,30 +153,26 @@ extension Core {
     }
     // It was counted before it was retired, and none of its rows is there.
     settleDoubt(deliveries[index])
-    held.sealed(logByteCount)
     deliveries.remove(at: index)
     var next = index
     for piece in retire.replacements {
-      switch piece.destination {
-      case .table:
+      if piece.destination == destination {
         Reach.mark(.r11Halved)
         var delivery = Delivery(batch: piece, seal: position, wasRecovered: false, isPiece: true)
         delivery.sealedWall = retire.wallMilliseconds
-        delivery.logBegin = held.orderedAt
+        delivery.logBegin = logBegin
         deliveries.insert(delivery, at: next)
         next += 1
-      case .deadLetters:
+      } else {
         Reach.mark(.r11DeadLetter)
-        batches[0].refused.add(batch)
-        batches[1].sealed.add(piece)
+        batches.refused.add(batch)
         bisection?.refused += piece.rowCount
-        deadLetters.waiting.append((piece, position, held.orderedAt))
       }
     }
   }
 
   private mutating func endBisection() {
-    guard let (token, refused) = bisection, !isSealing else { return }
+    guard let (token, refused) = bisection, !surroundings.isSealing else { return }
     bisection = nil
     Reach.mark(.r11Done)
     say(.info, "batch \(token) is in the table\(refused == 0 ? "" : ", but for \(refused) refused rows, which are dead letters")")

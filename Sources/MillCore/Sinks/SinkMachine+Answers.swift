@@ -2,7 +2,7 @@ internal import MillBase
 internal import MillLog
 
 /// What each answer means for a batch (R7–R10).
-extension Core {
+extension SinkMachine {
   mutating func takeDelivery(_ index: Int, _ step: Delivery.Step, _ answer: SinkAnswer) {
     switch step {
     case .sendPlain: takePlain(index, answer)
@@ -61,13 +61,13 @@ extension Core {
 
   /// A stop was asked for, and the last try has no answer. The next start counts the batch and finds all of its rows in the table: it isn't
   /// sent to the view again.
-  mutating func stopsAmidViewFailure(_ index: Int) {
-    let batch = deliveries[index].batch
-    end(
-      Stop(
-        .promise, rule: "R7",
-        "stopped while a view on \(batch.target) refuses batch \(batch.token) (\(deliveries[index].viewFailure)): its rows are in the table, and the next start won't send them to the view again. Look whether the view has them; where it hasn't, mend it and give it these rows by hand, then start again"
-      ))
+  var stopAmidViewFailure: Stop? {
+    guard let delivery = deliveries.first(where: { $0.viewFailures > 0 && !$0.isCommitted }) else { return nil }
+    let batch = delivery.batch
+    return Stop(
+      .promise, rule: "R7",
+      "stopped while a view on \(batch.target) refuses batch \(batch.token) (\(delivery.viewFailure)): its rows are in the table, and the next start won't send them to the view again. Look whether the view has them; where it hasn't, mend it and give it these rows by hand, then start again"
+    )
   }
 
   private mutating func viewRefuses(_ index: Int) {
@@ -250,7 +250,7 @@ extension Core {
       case .timeBeforeGuard:
         let deadline = fastest + (options.settleMilliseconds + 999) / 1000 + deliveries[index].bodySeconds
         deliveries[index].deadline = max(deliveries[index].deadline, deadline)
-        append(.deadline(Deadline(destination: .table, batch: deliveries[index].batch.number, seconds: deliveries[index].deadline)))
+        append(.deadline(Deadline(destination: destination, batch: deliveries[index].batch.number, seconds: deliveries[index].deadline)))
       case .timeAfterGuard:
         let inTime = fastest < deliveries[index].deadline
         if inTime, !deliveries[index].guardLooks, !countIsProven {
