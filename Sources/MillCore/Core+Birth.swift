@@ -47,7 +47,7 @@ extension Core {
           "stopped before anything was sealed: none of \(birth.records) records could be decoded yet (\(birth.reasons.text)). The next start reads them again"
         ))
     }
-    let isEnd = options.untilEnd && hasReachedEnd || (birthDecidedAt ?? 0) <= monotonic && isSourceAtEnd
+    let isEnd = options.untilEnd && source.hasReachedEnd || (birthDecidedAt ?? 0) <= monotonic && bufferedSince == nil && source.isAtEnd
     // No room for more: as many as there can be before a seal.
     guard isEnd || birth.records >= options.birthRecords || hold == .pending else { return }
     Reach.mark(.r17NothingDecoded)
@@ -56,11 +56,5 @@ extension Core {
         .invalidPipeline,
         "not one of the first \(birth.records) records of \(options.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
       ))
-  }
-
-  /// The source had nothing more when it was last asked.
-  private var isSourceAtEnd: Bool {
-    guard let lastPolled, lost == nil, lastPolled.trouble == nil, bufferedSince == nil else { return false }
-    return lastPolled.isAtEnd.allSatisfy(\.self) && lastPolled.rows.allSatisfy { $0 == 0 }
   }
 }

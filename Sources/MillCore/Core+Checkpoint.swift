@@ -160,8 +160,8 @@ extension Core {
       watermark: watermark,
       sources: [
         Manifest.SourceState(
-          name: options.sourceName, clusterID: source.clusterID, topic: options.topic, topicID: source.topicID,
-          partitions: partitions.map {
+          name: options.sourceName, clusterID: source.topic.clusterID, topic: options.topic, topicID: source.topic.topicID,
+          partitions: source.partitions.map {
             Manifest.PartitionState(
               nextOffset: $0.next, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
               anchorChecksum: $0.anchorChecksum)
@@ -264,13 +264,13 @@ extension Core {
     if case .some(.some(let read)) = start.witness, checkpoint.knownWitnesses.isEmpty { checkpoint.knownWitnesses.append(read) }
     let known = checkpoint.knownWitnesses
     if known.last != text { checkpoint.knownWitnesses.append(text) }
-    commands.append(.commitWitness(text, offsets: partitions.map(\.next), known: known))
+    commands.append(.commitWitness(text, offsets: source.partitions.map(\.next), known: known))
   }
 
   mutating func takeWitnessCommitted() {
     precondition(checkpoint.isCommittingWitness, "a witness was committed that nobody has ordered")
     Reach.mark(.r15Committed)
-    answered(.witness)
+    withSource { $0.answered(.witness) }
     nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
     checkpoint.isCommittingWitness = false
     checkpoint.hasCommittedWitness = true
@@ -295,12 +295,12 @@ extension Core {
     checkpoint.isCommittingWitness = false
     if phase == .preparing {
       // At birth, and with a new lineage, nothing is sent before the witness is there.
-      sourceTrouble(.witness, reason)
+      withSource { $0.sourceTrouble(.witness, reason) }
       checkpoint.witnessRetryAt = monotonic + options.retryMilliseconds
       return
     }
     checkpoint.lacksWitness = true
-    sourceTrouble(.witness, "\(reason); the next checkpoint tries again")
+    withSource { $0.sourceTrouble(.witness, "\(reason); the next checkpoint tries again") }
     if commitsWitnessAgain() { return }
     if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
   }
@@ -321,7 +321,7 @@ extension Core {
     if let stop = sink.stopAmidViewFailure { return end(stop) }
     // A stop that was asked for doesn't wait for the table.
     let isAllAcked = sink.isAllAcked && deadLetters.waiting.isEmpty
-    let isEnd = options.untilEnd && hasReachedEnd && isAllAcked
+    let isEnd = options.untilEnd && source.hasReachedEnd && isAllAcked
     end(isEnd ? stopAtEnd() : Stop(.done, "stopped after a checkpoint"))
   }
 

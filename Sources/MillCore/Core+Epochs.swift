@@ -13,7 +13,7 @@ extension Core {
     case .replaying:
       PollOrder(
         limit: options.epochMaxRows, timeoutMilliseconds: 5, isReplay: true,
-        takesWhole: replayNext < replay.count && replay[replayNext].planHash != options.plan.hash)
+        takesWhole: replayNext < replay.count && replay[replayNext].intent.planHash != options.plan.hash)
     // What may not be cut yet waits in Kafka.
     case .live where mayTake && !checkpoint.settlesReplay:
       PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
@@ -23,7 +23,7 @@ extension Core {
 
   /// Whether records may be taken: memory and disk stay bounded because the source waits.
   var mayTake: Bool {
-    !stopRequested && !(options.untilEnd && hasReachedEnd) && hold == nil
+    !stopRequested && !(options.untilEnd && source.hasReachedEnd) && hold == nil
   }
 
   /// Why records may not be taken although there may be some.
@@ -38,59 +38,15 @@ extension Core {
     return isFull ? .pending : nil
   }
 
-  var hasReachedEnd: Bool { partitions.indices.allSatisfy(hasReachedEnd) }
-
-  func hasReachedEnd(_ partition: Int) -> Bool { partition >= endOffsets.count || partitions[partition].next >= endOffsets[partition] }
-
   mutating func takePolled(_ polled: Polled) {
     if let stop = polled.stop { return end(stop) }
-    recordsTrouble(polled.trouble)
-    precondition(
-      phase != .live && phase != .replaying || polled.next.count == partitions.count,
-      "\(polled.next.count) partitions were polled, of \(partitions.count)")
-    switch phase {
-    case .replaying:
-      lastPolled = polled
-      if let lost = polled.lost { return end(Self.lostInReplay(lost, options.topic)) }
-      if let found = polled.unreadable { takeUnreadable(found) }
-      boundBuffers(polled)
-    case .live:
-      lastPolled = polled
-      countQuiet(polled)
-      if let lost = polled.lost { takeLost(lost) }
-      if let found = polled.unreadable { takeUnreadable(found) }
-      cutWhenDue(polled)
-    default: break
-    }
-  }
-
-  private static func lostInReplay(_ lost: PositionLost, _ topic: String) -> Stop {
-    Stop(
-      .promise, rule: "K3",
-      "partition \(lost.partition) of \(topic): offset \(lost.offset) is not there any more (\(lost.reason)), while epochs were replayed: it was deleted, or the topic was made anew. Start again to learn what is lost"
-    )
-  }
-
-  /// Adds up for how long each partition has had nothing to take, while it was asked. Records may have come during a wait for ClickHouse or
-  /// for room, during an outage, or while the process was stopped, and those of another partition are often fetched first: a partition
-  /// called idle then would let the watermark run ahead, and its own records would be late.
-  private mutating func countQuiet(_ polled: Polled) {
-    guard let idle = options.idleAfterMilliseconds else { return }
-    // Where the source isn't asked, nothing is known: the next time that it is tells for how long.
-    guard polled.isAsked else { return }
-    let elapsed = monotonic - (lastPolledAt ?? monotonic)
-    lastPolledAt = monotonic
-    let isAsked = polled.trouble == nil && elapsed <= max(idle / 8, 1000)
-    for index in partitions.indices {
-      let isQuiet = isAsked && polled.isAtEnd[index] && polled.rows[index] == 0
-      partitions[index].quietMilliseconds = isQuiet ? partitions[index].quietMilliseconds + elapsed : 0
-      partitions[index].isIdle = partitions[index].quietMilliseconds >= idle
-    }
+    withSource { $0.takePolled(polled) }
+    if phase == .live { cutWhenDue(polled) }
   }
 
   private mutating func cutWhenDue(_ polled: Polled) {
     let rows = polled.rows.reduce(0, +)
-    let moved = zip(polled.next, partitions).contains { $0 > $1.next }
+    let moved = zip(polled.next, source.partitions).contains { $0 > $1.next }
     guard moved, !stopRequested, !isCutting, cutNotBefore <= monotonic, !checkpoint.settlesReplay else { return }
     let since = bufferedSince ?? monotonic
     bufferedSince = since
@@ -103,19 +59,13 @@ extension Core {
     if polled.epochEnds == nil { bufferedSince = nil }
     let ends = polled.epochEnds ?? polled.next
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
-    let ranges = partitions.indices.filter { ends[$0] > partitions[$0].next }.map { index in
-      let partition = partitions[index]
-      return PartitionRange(
-        partition: Int32(index), start: partition.next, next: ends[index], anchorOffset: partition.anchorOffset,
-        anchorTimestamp: partition.anchorTimestamp, anchorChecksum: partition.anchorChecksum)
-    }
     precondition(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
     isCutting = true
     commands.append(
       .cut(
         Intent(
-          epoch: epoch + 1, clockMilliseconds: clockMilliseconds, planHash: options.plan.hash, ranges: ranges,
-          partitionCount: partitions.count, idle: Set(partitions.indices.filter { partitions[$0].isIdle }.map(Int32.init)),
+          epoch: epoch + 1, clockMilliseconds: clockMilliseconds, planHash: options.plan.hash, ranges: source.ranges(upTo: ends),
+          partitionCount: source.partitions.count, idle: source.idle,
           inputDigest: Digest128(low: 0, high: 0))))
   }
 
@@ -146,18 +96,7 @@ extension Core {
     }
     unsealedCounters.add(result.counters)
     unsealedCounters.bytes = 0
-    for range in result.intent.ranges {
-      let index = Int(range.partition)
-      // Not back into what was given up.
-      partitions[index].next = max(partitions[index].next, range.next)
-      partitions[index].anchorOffset = range.anchorOffset
-      partitions[index].anchorTimestamp = range.anchorTimestamp
-      partitions[index].anchorChecksum = range.anchorChecksum
-      partitions[index].maxEventTime = result.maxEventTimes[index]
-    }
-    for index in partitions.indices.prefix(result.intent.partitionCount) {
-      partitions[index].isIdle = result.intent.idle.contains(Int32(index))
-    }
+    source.take(result)
     watermark = result.watermark
     for index in pendingRows.indices {
       if result.pendingRows[index] > 0, pendingSince[index] == nil { pendingSince[index] = monotonic }
@@ -178,50 +117,30 @@ extension Core {
 
   /// More than one intent may lie whole in the buffers.
   mutating func advanceReplay() {
-    if nextDescribe <= monotonic { ask(.describe) }
-    if let lastPolled { replayWhenComplete(lastPolled) }
+    if source.nextDescribe <= monotonic { withSource { $0.ask(.describe) } }
+    replayWhenComplete()
   }
 
-  /// One partition without a leader must not let the others' records pile up behind the intent that waits for it.
-  private mutating func boundBuffers(_ polled: Polled) {
-    guard replayNext < replay.count else { return }
-    let missing = Set(
-      replay[replayNext].ranges.lazy.map { (Int($0.partition), $0.next) }.filter { $0 < polled.next.count && polled.next[$0] < $1 }
-        .map(\.0))
-    guard !missing.isEmpty else { return }
-    let rows = polled.rows.reduce(0, +)
-    if rows > 4 * options.epochMaxRows || polled.byteCount > 2 * options.epochMaxBytes {
-      fetch(only: missing, polled)
-    } else if let fetchedOnly, rows < options.epochMaxRows || !missing.isSubset(of: fetchedOnly) {
-      fetch(only: nil, polled)
-    }
-  }
-
-  private mutating func fetch(only wanted: Set<Int>?, _ polled: Polled) {
-    guard wanted != fetchedOnly else { return }
-    if wanted != nil { Reach.mark(.r4FetchesMissingOnly) }
-    fetchedOnly = wanted
-    commands.append(.fetch(polled.next.indices.map { wanted?.contains($0) == false ? nil : polled.next[$0] }))
-  }
-
-  private mutating func replayWhenComplete(_ polled: Polled) {
+  private mutating func replayWhenComplete() {
     guard replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
     if needsFreeze && frozenUnflushed > 0 { return }
-    let intent = replay[replayNext]
+    let recorded = replay[replayNext]
+    let intent = recorded.intent
     guard intent.epoch == epoch + 1 else {
       return end(Stop(.promise, rule: "R4", "the log has no intent of epoch \(epoch + 1), but one of epoch \(intent.epoch): it is damaged"))
     }
-    guard intent.ranges.allSatisfy({ Int($0.partition) < polled.next.count && polled.next[Int($0.partition)] >= $0.next }) else { return }
+    guard source.hasAll(of: intent) else { return }
     Reach.mark(.r4ReplayedIntent)
     replayNext += 1
     isCutting = true
-    commands.append(.replay(intent, isWhole: isWhole(intent)))
-    if !isWhole(intent) { hasReplayedLoss = true }
+    let isWhole = source.isWhole(recorded)
+    commands.append(.replay(intent, isWhole: isWhole))
+    if !isWhole { hasReplayedLoss = true }
   }
 
   private mutating func compareSeals() {
     if let first = seals[epoch]?.first {
-      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > lossPosition))
+      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > source.lossPosition))
     }
     finishReplayWhenDone()
   }
@@ -237,7 +156,7 @@ extension Core {
     }
     precondition(seals[epoch]?.isEmpty == false, "a seal of epoch \(epoch) was compared, and there is none")
     let (seal, position) = seals[epoch]!.removeFirst()
-    let isWhole = !hasReplayedLoss || position > lossPosition
+    let isWhole = !hasReplayedLoss || position > source.lossPosition
     if isWhole, let counters = seal.counters, counters != unsealedCounters {
       return end(
         Stop(
@@ -260,7 +179,7 @@ extension Core {
   private mutating func finishReplayWhenDone() {
     guard phase == .replaying, replayNext == replay.count else { return }
     if pendingRows.contains(where: { $0 > 0 }) { Reach.mark(.r4PendingAfterReplay) }
-    if let lastPolled { fetch(only: nil, lastPolled) }
+    withSource { $0.endReplay() }
     if options.checkpointsReplay {
       checkpoint.settlesReplay = true
       checkpoint.dueAt = monotonic
@@ -271,21 +190,24 @@ extension Core {
   // MARK: - Sealing
 
   mutating func advanceLive() {
-    if nextDescribe <= monotonic { ask(.describe) }
-    if nextWitnessLook <= monotonic, !stopRequested, !checkpoint.isCommittingWitness { ask(.witness) }
-    advanceUnreadable()
+    let asksWitness = nextWitnessLook <= monotonic && !stopRequested && !checkpoint.isCommittingWitness
+    withSource {
+      if $0.nextDescribe <= $0.monotonic { $0.ask(.describe) }
+      if asksWitness { $0.ask(.witness) }
+      $0.advanceUnreadable()
+    }
     advanceWindUp()
     judgeBirth()
     guard phase != .stopped, !isUnproven else { return }
     sealWhenDue()
-    if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }
+    if options.untilEnd, source.hasReachedEnd, !stopRequested { advanceUntilEnd() }
   }
 
   private mutating func sealWhenDue() {
     guard !isSealing, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
     // A checkpoint that is due waits for the log lane: no other seal begins before it.
     if checkpoint.isDue(monotonic) || stopRequested { return }
-    let atEnd = options.untilEnd && hasReachedEnd
+    let atEnd = options.untilEnd && source.hasReachedEnd
     let due = Destination.allCases.filter { destination in
       let index = destination.index
       guard pendingRows[index] > 0 else { return false }

@@ -13,7 +13,7 @@ extension Core {
     let hashes = Set(known.map(\.hash))
     // A start that took over from the checkpoint's plan may have ended before its own first checkpoint: then the log alone knows its plan.
     let plans = start.recordedPlans
-    let canReplay = replay.allSatisfy { intent in
+    let canReplay = replay.lazy.map(\.intent).allSatisfy { intent in
       let recorded = plans.filter { $0.hash == intent.planHash }
       return hashes.contains(intent.planHash) && (isReadAsRecorded || !recorded.isEmpty && recorded.allSatisfy(isKnown))
     }
@@ -28,7 +28,7 @@ extension Core {
         Reach.mark(.r4PlanTakesOver)
         say(.info, "the pipeline file has changed since the last run; it takes over from epoch \(manifest.epoch + 1)")
       }
-    } else if let last = replay.last(where: { $0.planHash != options.plan.hash }) {
+    } else if let last = replay.last(where: { $0.intent.planHash != options.plan.hash })?.intent {
       Reach.mark(.r4EarlierPlan)
       say(
         .info,

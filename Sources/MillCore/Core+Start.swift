@@ -4,9 +4,6 @@ package import MillLog
 /// What has been looked at before anything is written or sent.
 struct StartLooks {
   var witness: String??
-  var look: SourceLook?
-  var starts: [Int64]?
-  var anchorsChecked = false
   var isLogBegun = false
   var isStateOpen = false
   /// As ordered, to be ordered again where there was no room.
@@ -22,17 +19,10 @@ struct StartLooks {
   /// Checkpoints that need more of the log than there is: removed when nothing else speaks against this start, before anything is written.
   var removals: Set<String> = []
   var removesCheckpoints = false
-  /// Losses that this start accepts; they go into the log before anything is read.
-  var gaps: [Gap] = []
-  var lossChecked = false
   /// Plans under which lives began since the checkpoint, its own first.
   var recordedPlans: [PlanRecord] = []
   /// Time zones whose rules have changed since epochs that are to be replayed were recorded.
   var changedZones: [String] = []
-  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be
-  /// unpacked.
-  var candidates: [Gap] = []
-  var unreadable: [Gap]?
   var checkpointedBirth = false
   var witnessDone = false
 }
@@ -107,7 +97,7 @@ extension Core {
     logEnd = found.log.end
     start.lineages = []
     sink.lineages = [lineage]
-    start.anchorsChecked = true
+    source.anchorsChecked = true
     recoverBirth(found.log)
     say(.info, "state directory is empty: starting lineage \(lineage)")
     phase = .looking
@@ -127,7 +117,7 @@ extension Core {
     nextBatch = manifest.nextBatchNumbers
     firstUncovered = [manifest.epoch + 1, manifest.epoch + 1]
     checkpoint.restore(found.checkpoints, chosen: name, epoch: manifest.epoch)
-    partitions = (manifest.sources.first?.partitions ?? []).map {
+    source.partitions = (manifest.sources.first?.partitions ?? []).map {
       PartitionProgress(
         next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
         anchorChecksum: $0.anchorChecksum)
@@ -147,7 +137,7 @@ extension Core {
   /// Unacked batches, batch numbers, intents to replay, by what the log says after the checkpoint's position.
   private mutating func readLog(_ log: FoundLog, _ manifest: Manifest) {
     cutBefore = log.cutEnds
-    var intents: [EpochNumber: Intent] = [:]
+    var intents: [EpochNumber: RecordedIntent] = [:]
     var live: [BatchKey: FoundBatch] = [:]
     let listed = Set(manifest.unacked.map { BatchKey($0.destination, $0.number) })
     var deadlines: [BatchKey: Int64] = [:]
@@ -166,8 +156,7 @@ extension Core {
       case .intent(let intent):
         for range in intent.ranges { cutBefore[range.partition] = max(cutBefore[range.partition] ?? 0, range.next) }
         if isAfter, intent.epoch > manifest.epoch {
-          intents[intent.epoch] = intent
-          intentPositions[intent.epoch] = position
+          intents[intent.epoch] = RecordedIntent(intent: intent, position: position)
         }
       case .seal(let part):
         guard let parts = sealParts.take(part, at: position) else { continue }
@@ -195,7 +184,7 @@ extension Core {
       case .deadline(let deadline): deadlines[deadline.key] = max(deadlines[deadline.key] ?? 0, deadline.seconds)
       case .gap(let gap) where isAfter:
         gaps.append(gap)
-        lossPosition = position
+        source.lossPosition = position
       case .gap: break
       }
     }
@@ -203,16 +192,16 @@ extension Core {
       precondition(batch.number < nextBatch[batch.destination.index], "batch \(batch) is in the log, and its number would be given again")
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch
-    replay = intents.values.filter { $0.epoch <= lastSealed }.sorted { $0.epoch < $1.epoch }
-    if intents.values.contains(where: { $0.epoch > lastSealed }) { Reach.mark(.r4VoidIntents) }
-    joinReplayed()
-    skip(gaps)
+    replay = intents.values.filter { $0.intent.epoch <= lastSealed }.sorted { $0.intent.epoch < $1.intent.epoch }
+    if intents.keys.contains(where: { $0 > lastSealed }) { Reach.mark(.r4VoidIntents) }
+    source.join(replay.map(\.intent))
+    source.skip(gaps)
     recover(live, deadlines)
     sink.settler.begin(oldestInLog: oldestBatchInLog(log), at: monotonic)
   }
 
   /// Intents without a seal before it are void (R4).
-  private mutating func readRestart(_ restart: Restart, _ intents: inout [EpochNumber: Intent]) {
+  private mutating func readRestart(_ restart: Restart, _ intents: inout [EpochNumber: RecordedIntent]) {
     lineage = restart.lineage
     let void = intents.keys.filter { $0 > restart.lastKeptEpoch }
     if !void.isEmpty { Reach.mark(.r4VoidIntents) }
@@ -241,29 +230,6 @@ extension Core {
     let letters = live.values.filter { $0.batch.destination == .deadLetters }
     for found in letters.sorted(by: { $0.batch.number < $1.batch.number }) {
       deadLetters.recover(found.batch, at: found.position, logBegin: found.sealed?.byteCountBefore ?? 0)
-    }
-  }
-
-  /// Partitions that only epochs after the checkpoint know.
-  private mutating func joinReplayed() {
-    for intent in replay {
-      for range in intent.ranges where Int(range.partition) >= partitions.count {
-        while partitions.count < Int(range.partition) { partitions.append(PartitionProgress(next: 0)) }
-        partitions.append(PartitionProgress(next: range.start))
-      }
-      while partitions.count < intent.partitionCount { partitions.append(PartitionProgress(next: 0)) }
-    }
-  }
-
-  /// What earlier starts have given up is not read, nor missed.
-  private mutating func skip(_ gaps: [Gap]) {
-    givenUp += gaps
-    for gap in gaps {
-      // One that was added, and that no epoch has read yet.
-      while partitions.count <= Int(gap.partition) { partitions.append(PartitionProgress(next: 0)) }
-      lossEnds[gap.partition] = max(lossEnds[gap.partition] ?? 0, gap.next)
-      let next = partitions[Int(gap.partition)].next
-      if gap.start <= next { partitions[Int(gap.partition)].next = max(next, gap.next) }
     }
   }
 
@@ -300,16 +266,20 @@ extension Core {
   // MARK: - Looking: witness, source, table, before anything is written
 
   mutating func advanceLooking() {
-    if start.witness == nil { ask(.witness) }
-    if start.look == nil { ask(.describe) }
+    let witness = start.witness
+    withSource {
+      if witness == nil { $0.ask(.witness) }
+      if $0.found == nil { $0.ask(.describe) }
+    }
     if table == nil { withSink { $0.describeTable() } }
-    guard let look = start.look, case .some(let witness) = start.witness, let table else { return }
-    let nextBatch = nextBatch[sink.destination.index]
-    guard checkWitness(witness), checkSource(look), withSink({ $0.checkTable(table, nextBatch: nextBatch) }) else { return }
+    guard let look = source.found, case .some(let witness) = witness, let table else { return }
+    let (state, nextBatch) = (start.manifest, nextBatch[sink.destination.index])
+    guard checkWitness(witness), withSource({ $0.checkTopic(look, state: state) }), withSink({ $0.checkTable(table, nextBatch: nextBatch) })
+    else { return }
     if start.manifest == nil {
-      guard start.starts != nil else { return ask(.starts) }
+      guard source.starts != nil else { return withSource { $0.ask(.starts) } }
     } else {
-      guard start.anchorsChecked else { return ask(.anchors) }
+      guard source.anchorsChecked else { return withSource { $0.ask(.anchors) } }
       if table.hasProvenance {
         let lineage = start.recovered ?? lineage
         guard withSink({ $0.knowsGreatest(of: lineage, nextBatch: nextBatch) }) else { return }
@@ -317,7 +287,7 @@ extension Core {
       if !checkPlan() { return }
     }
     guard start.removals.isEmpty else { return removeCheckpoints() }
-    source = look
+    source.topic = look
     prepare()
   }
 
@@ -327,64 +297,13 @@ extension Core {
     for name in start.removals.sorted() { commands.append(.removeCheckpoint(name: name)) }
   }
 
-  /// Asks the source's control lane once; again after a pause when it does not answer.
-  mutating func ask(_ question: SourceQuestion) {
-    guard !asking.contains(question), (retryAt[question] ?? 0) <= monotonic else { return }
-    retryAt[question] = nil
-    asking.insert(question)
-    switch question {
-    case .describe: commands.append(.describeSource)
-    case .witness: commands.append(.readWitness)
-    case .starts: commands.append(.resolveStarts(partitionCount: start.look?.low.count ?? 0))
-    case .batch: commands.append(.examine(examined))
-    case .anchors:
-      // A compacted topic drops records that were read, and is another with them (K11).
-      guard let look = phase == .live ? source : start.look, look.isCompacted != true else { return takeAnchors([]) }
-      let low = look.low
-      let known = partitions.indices.filter {
-        partitions[$0].anchorOffset >= 0 && $0 < low.count && partitions[$0].anchorOffset >= low[$0]
-      }.map(anchor(of:))
-      commands.append(.checkAnchors(known))
-    }
-  }
-
   mutating func takeWitness(_ text: String?) {
-    answered(.witness)
+    withSource { $0.answered(.witness) }
     guard phase == .live else { return start.witness = .some(text) }
     nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
     var known = checkpoint.knownWitnesses
     if known.isEmpty, case .some(.some(let read)) = start.witness { known = [read] }
     if let text, !known.isEmpty, !known.contains(text) { takeWitnessTaken(text) }
-  }
-
-  mutating func takeStarts(_ offsets: [Int64]) {
-    answered(.starts)
-    start.starts = offsets
-    partitions = offsets.map { PartitionProgress(next: $0) }
-  }
-
-  mutating func takeAnchors(_ problems: [String]) {
-    answered(.anchors)
-    let stop =
-      problems.isEmpty
-      ? nil
-      : Stop(
-        .promise, rule: "K6",
-        "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"
-      )
-    if phase == .live { return takeAnchorsLive(stop) }
-    if let stop { return end(stop) }
-    start.anchorsChecked = true
-  }
-
-  mutating func takeUnavailable(_ question: SourceQuestion, _ reason: String) {
-    asking.remove(question)
-    if question == .anchors, checkpoint.topicCheck == .asked {
-      // The checkpoint isn't held up; the next one asks again.
-      return keepKnownAnchors()
-    }
-    sourceTrouble(question, reason)
-    retryAt[question] = monotonic + options.retryMilliseconds
   }
 
   /// R15. Returns false after ordering a stop.
@@ -427,52 +346,6 @@ extension Core {
         Stop(
           .promise, rule: "R15",
           "the consumer group bears witness of log position \(witness.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage"
-        ))
-      return false
-    }
-    return true
-  }
-
-  private mutating func checkSource(_ look: SourceLook) -> Bool {
-    guard !isCompacted(look) else { return false }
-    guard let manifest = start.manifest else { return checkLoss(look) }
-    if let known = manifest.sources.first {
-      if known.topic != options.topic {
-        end(
-          Stop(
-            .promise, rule: "R4",
-            "the state was made from topic \(known.topic), the file names \(options.topic): use another pipeline name and state directory"))
-        return false
-      }
-      if !known.clusterID.isEmpty, known.clusterID != look.clusterID {
-        end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID), the state was made from cluster \(known.clusterID)"))
-        return false
-      }
-      if !known.topicID.isEmpty, !look.topicID.isEmpty, known.topicID != look.topicID {
-        end(
-          Stop(
-            .promise, rule: "K6",
-            "topic \(options.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
-        return false
-      }
-    }
-    if look.low.count < partitions.count {
-      end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
-      return false
-    }
-    if look.low.count > partitions.count { joinPartitions(look.low.count) }
-    return checkBounds(look)
-  }
-
-  /// K3, K4: what is to be read must still be there.
-  mutating func checkBounds(_ look: SourceLook) -> Bool {
-    guard checkLoss(look) else { return false }
-    for (index, partition) in partitions.enumerated() where partition.next > look.stableEnd[index] {
-      Reach.mark(.k4EndsBeforeAtStart)
-      end(
-        Stop(
-          .promise, rule: "K4",
-          "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"
         ))
       return false
     }

@@ -22,49 +22,23 @@ package struct Core {
   // Starting
   var opened: Opened?
   var start = StartLooks()
-  var retryAt: [SourceQuestion: Int64] = [:]
-  var asking: Set<SourceQuestion> = []
-  var sourceWatch = SourceWatch()
 
   // Identity
   package internal(set) var lineage = Lineage(0)
   var hashSeed = Digest128(low: 0, high: 0)
   var instance: UInt64 = 0
-  var source = SourceLook(clusterID: "", topicID: "", low: [], stableEnd: [])
+
+  var source: SourceMachine
 
   // Epochs
   package internal(set) var epoch: EpochNumber = 0
   var clockMilliseconds: Int64 = 0
-  var partitions: [PartitionProgress] = []
   var watermark = Int64.min
-  var replay: [Intent] = []
+  var replay: [RecordedIntent] = []
   var replayNext = 0
-  /// What the buffers hold while recorded intents are replayed.
-  var lastPolled: Polled?
-  /// Monotonic time of the last poll while live.
-  var lastPolledAt: Int64?
-  /// The partitions that are fetched while the others' buffers are full; nil: all.
-  var fetchedOnly: Set<Int>?
-  /// The last look found a partition that ends before what is still to be read of it.
-  var endsEarly = false
   var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
-  var endOffsets: [Int64] = []
-  // K3: records that are gone
-  /// Where each intent to replay stands in the log.
-  var intentPositions: [EpochNumber: LogPosition] = [:]
-  /// By partition: reading has gone on from here, behind what was given up.
-  var lossEnds: [Int32: Int64] = [:]
-  /// Records before this position may speak of what was given up; the newest gap's, or all where this start accepts one.
-  var lossPosition: LogPosition = 0
   /// An epoch was replayed without some of its records.
   var hasReplayedLoss = false
-  /// A partition gives nothing more, and it isn't known yet why.
-  var lost: LostPosition?
-  /// Ranges that earlier starts and this one have given up.
-  var givenUp: [Gap] = []
-  /// K12: a batch whose checksum is right and that can't be unpacked.
-  var unreadable: UnreadableFound?
-  var topicMissingSince: Int64?
   /// What the process ends with once all that was read is sealed and checkpointed.
   var windUp: Stop?
   /// Of the epochs that this process was the first to cut; the others' records are in ``replayedRecords``.
@@ -81,7 +55,6 @@ package struct Core {
   var stopRequested = false
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0
-  var nextDescribe: Int64 = 0
   /// R15: when the group is looked at without a commit, which looks by itself.
   var nextWitnessLook: Int64 = 0
 
@@ -121,8 +94,6 @@ package struct Core {
   var held = HeldLog()
   /// Waits that are no errors.
   var longWaits = LongWaits()
-  /// Raised by each answer of Kafka.
-  var questionsAnswered: UInt64 = 0
   /// When the waits are looked at again, for how long they have lasted.
   var waitsJudgedAt: Int64 = 0
   /// The waits that were told a second time: since when they last.
@@ -141,6 +112,7 @@ package struct Core {
 
   package init(options: CoreOptions) {
     self.options = options
+    source = SourceMachine(options: options)
     sink = SinkMachine(destination: .table, options: options)
   }
 
@@ -173,7 +145,7 @@ package struct Core {
       guard let moment else { return }
       earliest = min(earliest ?? moment, moment)
     }
-    for moment in retryAt.values { consider(moment) }
+    for moment in source.retryAt.values { consider(moment) }
     consider(sealRetryAt)
     consider(appendRetryAt)
     consider(startAgainAt)
@@ -188,10 +160,11 @@ package struct Core {
     consider(tellDeadLettersAt)
     consider(sink.wakeAt(mayDeliver: mayDeliver, stopRequested: stopRequested))
     guard phase == .live, !stopRequested else { return earliest }
-    consider(lost?.refetchAt)
+    consider(source.wakeAtLive)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
-    if !asking.contains(.describe) { consider(max(nextDescribe, retryAt[.describe] ?? 0)) }
-    if !asking.contains(.witness), !checkpoint.isCommittingWitness { consider(max(nextWitnessLook, retryAt[.witness] ?? 0)) }
+    if !source.asking.contains(.witness), !checkpoint.isCommittingWitness {
+      consider(max(nextWitnessLook, source.retryAt[.witness] ?? 0))
+    }
     if isUnproven {
       if let at = birthDecidedAt, at > monotonic { consider(at) }
       return earliest
@@ -217,10 +190,10 @@ package struct Core {
       commands.append(.open)
     case .opened(let found): takeOpened(found)
     case .witnessRead(let text): takeWitness(text)
-    case .sourceDescribed(let look): takeLook(look)
-    case .startsResolved(let offsets): takeStarts(offsets)
+    case .sourceDescribed(let look): withSource { $0.takeLook(look) }
+    case .startsResolved(let offsets): withSource { $0.takeStarts(offsets) }
     case .anchorsChecked(let problems): takeAnchors(problems)
-    case .examined(let batches): takeExamined(batches)
+    case .examined(let batches): withSource { $0.takeExamined(batches) }
     case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): withSink { $0.takeAnswer(exchange, answer) }
@@ -336,16 +309,4 @@ package struct Core {
   }
 
   var monotonic: Int64 { now.monotonicMilliseconds }
-}
-
-/// How far a partition has been read.
-struct PartitionProgress {
-  var next: Int64
-  var maxEventTime = Int64.min
-  var anchorOffset: Int64 = -1
-  var anchorTimestamp: Int64 = -1
-  var anchorChecksum: UInt32 = 0
-  /// For how long it has been known to have no record to take; decides idleness.
-  var quietMilliseconds: Int64 = 0
-  var isIdle = false
 }

@@ -90,7 +90,7 @@ extension Core {
   private func whichIsAwaited(_ wait: LongWait) -> UInt64? {
     switch wait {
     case .opening: phase == .starting && opened == nil ? 0 : nil
-    case .question: asking.isEmpty ? nil : questionsAnswered
+    case .question: source.asking.isEmpty ? nil : source.questionsAnswered
     case .replay: phase == .replaying && !isCutting ? epoch : nil
     case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
     case .answer, .dead, .deadline, .queries, .window: sink.whichIsAwaited(wait)
@@ -106,7 +106,7 @@ extension Core {
   private func words(_ wait: LongWait) -> String {
     switch wait {
     case .opening: return "checkpoints and epoch log are read and verified"
-    case .question: return "an answer about \(asking.map(\.rawValue).sorted().joined(separator: " and "))"
+    case .question: return "an answer about \(source.asking.map(\.rawValue).sorted().joined(separator: " and "))"
     case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
     case .topicCheck:
       return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"

@@ -126,9 +126,10 @@ extension Core {
       phase: shownPhase, epoch: epoch, counters: counters, outcomes: outcomes.counters, deadLetters: outcomes.deadLetters,
       skipped: outcomes.skipped,
       replayedRecords: replayedRecords,
-      partitions: partitions.enumerated().map { index, partition in
+      partitions: source.partitions.enumerated().map { index, partition in
         Progress.Partition(
-          next: partition.next, end: index < source.stableEnd.count ? source.stableEnd[index] : partition.next, isIdle: partition.isIdle)
+          next: partition.next, end: index < source.topic.stableEnd.count ? source.topic.stableEnd[index] : partition.next,
+          isIdle: partition.isIdle)
       }, watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
       doubts: sink.doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
       deadLetterBytes: deadLetters.byteCount, deadLetterMaxBytes: options.deadLetterMaxBytes)

@@ -7,7 +7,7 @@ extension Core {
 
   /// Whether something fails, or lasts, that may have to be told or given up.
   private var isWaiting: Bool {
-    sink.wait != nil || !spaceWaits.isEmpty || sourceWatch.isTroubled || options.waitAtMostMilliseconds != nil && !waits.isEmpty
+    sink.wait != nil || !spaceWaits.isEmpty || source.watch.isTroubled || options.waitAtMostMilliseconds != nil && !waits.isEmpty
   }
 
   /// The next moment at which one of them may have lasted too long.

@@ -22,10 +22,10 @@ extension Core {
   /// At most one of each subject, in the subjects' order.
   var waits: [Wait] {
     var waits: [Wait] = []
-    if let trouble = sourceWatch.trouble(isLive: phase == .live) {
+    if let trouble = source.watch.trouble(isLive: phase == .live) {
       waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason))
-    } else if let transactionWait {
-      waits.append(transactionWait)
+    } else if phase == .live, let wait = source.transactionWait {
+      waits.append(wait)
     }
     if let wait = sink.wait { waits.append(wait) }
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {

@@ -12,7 +12,7 @@ struct UnreadableFound {
 
 /// Batches whose checksum is right and that can't be unpacked (K12): larger than librdkafka unpacks, or made wrong. Waiting mends none of
 /// them, and each start would meet them again. The stop names exactly the batch, and `--accept-loss` gives up exactly that.
-extension Core {
+extension SourceMachine {
   // MARK: - While running
 
   /// All that stands before it has come. In a replay what is recorded may not reach so far: then it goes on, as the buffers have it all.
@@ -22,8 +22,8 @@ extension Core {
       return fetch(found.partition, from: gap.next)
     }
     if unreadable?.wasRefetched == true, unreadable?.found.partition == found.partition { return giveUpUnreadable(found) }
-    guard unreadable == nil, windUp == nil else { return }
-    let needed = phase == .replaying ? replay[replayNext...].first(where: { reaches($0, beyond: found) }) : nil
+    guard unreadable == nil, !isWindingUp else { return }
+    let needed = surroundings.isReplaying ? surroundings.recorded.lazy.map(\.intent).first { reaches($0, beyond: found) } : nil
     if let needed {
       return end(
         Stop(
@@ -43,7 +43,7 @@ extension Core {
   private mutating func fetch(_ partition: Int32, from offset: Int64?) {
     guard let lastPolled else { return }
     fetchedOnly = nil
-    commands.append(.fetch(lastPolled.next.enumerated().map { $0.offset == Int(partition) ? offset : $0.element }))
+    order(.fetch(lastPolled.next.enumerated().map { $0.offset == Int(partition) ? offset : $0.element }))
   }
 
   private func reaches(_ intent: Intent, beyond found: PositionLost) -> Bool {
@@ -52,17 +52,16 @@ extension Core {
 
   /// It was read when it was looked at, and again not when it was fetched.
   private mutating func giveUpUnreadable(_ found: PositionLost) {
-    guard windUp == nil else { return }
-    windUp = Stop(.promise, rule: "K12", "partition \(found.partition) of \(options.topic), at offset \(found.offset): \(found.reason)")
+    windUp(Stop(.promise, rule: "K12", "partition \(found.partition) of \(options.topic), at offset \(found.offset): \(found.reason)"))
   }
 
   mutating func advanceUnreadable() {
-    guard let known = unreadable, windUp == nil, !stopRequested else { return }
+    guard let known = unreadable, !isWindingUp, !surroundings.stopRequested else { return }
     if let at = known.refetchAt {
       guard at <= monotonic, let lastPolled else { return }
       unreadable?.refetchAt = nil
       unreadable?.wasRefetched = true
-      commands.append(.fetch(lastPolled.next))
+      order(.fetch(lastPolled.next))
     } else if known.batch == nil, !known.wasRefetched {
       ask(.batch)
     }
@@ -71,16 +70,16 @@ extension Core {
   /// What ``SourceQuestion/batch`` asks about.
   var examined: [BatchPlace] {
     if let found = unreadable?.found { return [BatchPlace(partition: found.partition, offset: found.offset)] }
-    return start.candidates.map { BatchPlace(partition: $0.partition, offset: $0.start) }
+    return candidates.map { BatchPlace(partition: $0.partition, offset: $0.start) }
   }
 
   mutating func takeExamined(_ batches: [UnreadableBatch?]) {
     answered(.batch)
     guard let found = unreadable?.found else {
-      start.unreadable = zip(start.candidates, batches).filter { $0.next == $1?.next }.map(\.0)
+      acceptedUnreadable = zip(candidates, batches).filter { $0.next == $1?.next }.map(\.0)
       return
     }
-    guard windUp == nil else { return }
+    guard !isWindingUp else { return }
     guard let batch = batches.first.flatMap(\.self) else {
       let at = monotonic + options.retryMilliseconds
       unreadable?.refetchAt = at
@@ -88,24 +87,25 @@ extension Core {
     }
     unreadable?.batch = batch
     let gap = Gap(partition: found.partition, start: found.offset, next: batch.next)
-    windUp = Stop(
-      .promise, rule: "K12",
-      "partition \(found.partition) of \(options.topic): the batch at offsets \(gap.start) to \(gap.next - 1) can't be unpacked: \(batch.reason). To go on behind it, without its records, start once with --accept-loss '\(text(of: gap))'"
-    )
+    windUp(
+      Stop(
+        .promise, rule: "K12",
+        "partition \(found.partition) of \(options.topic): the batch at offsets \(gap.start) to \(gap.next - 1) can't be unpacked: \(batch.reason). To go on behind it, without its records, start once with --accept-loss '\(text(of: gap))'"
+      ))
   }
 
   // MARK: - At a start
 
   /// Of the ranges that are given up those that hold exactly a batch that can't be unpacked; nil: the source has to be asked.
-  mutating func acceptedUnreadable(_ look: SourceLook) -> [Gap]? {
-    start.candidates = options.acceptedLosses.filter { isCandidate($0, look) }
-    return start.candidates.isEmpty ? [] : start.unreadable
+  mutating func findUnreadable(_ look: SourceLook) -> [Gap]? {
+    candidates = options.acceptedLosses.filter { isCandidate($0, look) }
+    return candidates.isEmpty ? [] : acceptedUnreadable
   }
 
   /// It begins where this start would read on; with epochs to be replayed it can't be told yet where that is.
   private func isCandidate(_ gap: Gap, _ look: SourceLook) -> Bool {
     let index = Int(gap.partition)
-    guard replay.isEmpty, partitions.indices.contains(index), look.stableEnd.indices.contains(index) else { return false }
+    guard surroundings.recorded.isEmpty, partitions.indices.contains(index), look.stableEnd.indices.contains(index) else { return false }
     return partitions[index].next == gap.start && look.low[index] <= gap.start && gap.next <= look.stableEnd[index]
   }
 }

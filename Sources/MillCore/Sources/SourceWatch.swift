@@ -58,40 +58,40 @@ struct SourceWatch {
   }
 }
 
-extension Core {
+extension SourceMachine {
   mutating func answered(_ question: SourceQuestion) {
     asking.remove(question)
     questionsAnswered += 1
-    if sourceWatch.end(question) { say(.info, "Kafka answers again (\(question.rawValue))") }
+    if watch.end(question) { say(.info, "Kafka answers again (\(question.rawValue))") }
   }
 
   mutating func sourceTrouble(_ question: SourceQuestion, _ reason: String) {
-    if sourceWatch.begin(question, reason, at: now) { say(.warning, "waiting for Kafka (\(question.rawValue)): \(reason)") }
+    if watch.begin(question, reason, at: now) { say(.warning, "waiting for Kafka (\(question.rawValue)): \(reason)") }
   }
 
   /// How fetching goes; nil: well.
   mutating func recordsTrouble(_ reason: String?) {
     if let reason {
-      if sourceWatch.begin(nil, reason, at: now) { say(.warning, "waiting for Kafka: \(reason)") }
-    } else if sourceWatch.end(nil) {
+      if watch.begin(nil, reason, at: now) { say(.warning, "waiting for Kafka: \(reason)") }
+    } else if watch.end(nil) {
       say(.info, "Kafka answers again")
     }
   }
 
   /// K11: a compacted topic doesn't give the same records twice. True after ordering a stop.
   mutating func isCompacted(_ look: SourceLook) -> Bool {
-    guard table?.mode != .atLeastOnce else { return false }
+    guard !surroundings.isAtLeastOnce else { return false }
     guard let isCompacted = look.isCompacted else {
-      if !sourceWatch.saidUnknownPolicy {
+      if !watch.saidUnknownPolicy {
         say(.warning, "the brokers don't tell whether topic \(options.topic) is compacted; exactly once needs cleanup.policy=delete")
       }
-      sourceWatch.saidUnknownPolicy = true
+      watch.saidUnknownPolicy = true
       return false
     }
     guard isCompacted else { return false }
     let text =
       "topic \(options.topic) is compacted (cleanup.policy): Kafka removes records of it that may have to be read again, so that exactly once can't be kept. Set cleanup.policy=delete, read a topic that has it, or write delivery: at_least_once"
-    end(Stop(phase == .live ? .promise : .invalidPipeline, rule: "K11", text))
+    end(Stop(surroundings.isLive ? .promise : .invalidPipeline, rule: "K11", text))
     return true
   }
 
@@ -101,20 +101,20 @@ extension Core {
     for (index, high) in look.high.enumerated() where index < partitions.count {
       let end = look.stableEnd[index]
       guard high > end, partitions[index].next >= end else {
-        if sourceWatch.stalls.removeValue(forKey: index)?.isSaid == true {
+        if watch.stalls.removeValue(forKey: index)?.isSaid == true {
           say(.info, "partition \(index) of \(options.topic) goes on: its last stable offset is \(end)")
         }
         continue
       }
-      if sourceWatch.stalls[index]?.stableEnd != end {
-        if sourceWatch.stalls[index]?.isSaid == true { say(.info, "partition \(index) of \(options.topic) goes on") }
-        sourceWatch.stalls[index] = SourceWatch.Stall(stableEnd: end, since: now)
+      if watch.stalls[index]?.stableEnd != end {
+        if watch.stalls[index]?.isSaid == true { say(.info, "partition \(index) of \(options.topic) goes on") }
+        watch.stalls[index] = SourceWatch.Stall(stableEnd: end, since: now)
       }
       let isAwaited = options.untilEnd && !hasReachedEnd(index)
-      guard let stall = sourceWatch.stalls[index], !stall.isSaid else { continue }
+      guard let stall = watch.stalls[index], !stall.isSaid else { continue }
       let milliseconds = monotonic - stall.since.monotonicMilliseconds
       guard isAwaited || milliseconds >= options.stallPatienceMilliseconds else { continue }
-      sourceWatch.stalls[index]?.isSaid = true
+      watch.stalls[index]?.isSaid = true
       let state =
         isAwaited
         ? "a transaction is open at offset \(end) (the last stable offset), and --until-end goes on up to offset \(endOffsets[index] - 1)"
@@ -129,14 +129,14 @@ extension Core {
   var lookInterval: Int64 {
     let isAwaiting =
       options.untilEnd
-      && partitions.indices.contains { !hasReachedEnd($0) && $0 < source.stableEnd.count && source.stableEnd[$0] < endOffsets[$0] }
+      && partitions.indices.contains { !hasReachedEnd($0) && $0 < topic.stableEnd.count && topic.stableEnd[$0] < endOffsets[$0] }
     return isAwaiting ? min(options.retryMilliseconds, options.describeIntervalMilliseconds) : options.describeIntervalMilliseconds
   }
 
   /// R14: a transaction below the end of this run that isn't ended yet; the one that has been waited for longest.
   var transactionWait: Wait? {
-    guard options.untilEnd, phase == .live else { return nil }
-    let stalls = sourceWatch.stalls.filter { !hasReachedEnd($0.key) }
+    guard options.untilEnd else { return nil }
+    let stalls = watch.stalls.filter { !hasReachedEnd($0.key) }
     guard
       let (index, stall) = stalls.min(by: {
         ($0.value.since.monotonicMilliseconds, $0.key) < ($1.value.since.monotonicMilliseconds, $1.key)

@@ -13,7 +13,7 @@ struct LostPosition {
 }
 
 /// Records that are gone before they were read: found at a start or while running, given up by `--accept-loss` (K3, K4, K6, K8).
-extension Core {
+extension SourceMachine {
   // MARK: - At a start
 
   /// Offsets that are to be read and are not there any more, by partition. An earlier start's gaps are behind us: see `readLog`.
@@ -25,24 +25,24 @@ extension Core {
 
   /// K3: what is to be read must still be there, or its loss have been accepted, range by range. Returns false after ordering a stop.
   mutating func checkLoss(_ look: SourceLook) -> Bool {
-    guard !start.lossChecked else { return true }
+    guard !lossChecked else { return true }
     let lost = lostRanges(look)
     guard lost.allSatisfy({ options.acceptedLosses.contains($0) }) else {
       end(lossStop(lost))
       return false
     }
-    guard let unreadable = acceptedUnreadable(look) else {
+    guard let unreadable = findUnreadable(look) else {
       ask(.batch)
       return false
     }
-    start.lossChecked = true
+    lossChecked = true
     let given = lost + unreadable
     for gap in options.acceptedLosses where !given.contains(gap) {
       say(.warning, "--accept-loss \(text(of: gap)): nothing is lost there, or it was accepted before; the option does nothing")
     }
     guard !given.isEmpty else { return true }
     Reach.mark(.k3LossAccepted)
-    start.gaps = given
+    gaps = given
     givenUp += given
     for gap in given {
       partitions[Int(gap.partition)].next = gap.next
@@ -51,11 +51,11 @@ extension Core {
     }
     // All that is replayed was made before this loss.
     lossPosition = LogPosition.max
-    if let first = replay.first(where: { !isWhole($0) }) {
+    if let first = surroundings.recorded.first(where: { !isWhole($0) })?.intent {
       Reach.mark(.k3ReplayedWithLoss)
       say(
         .warning,
-        "records of epochs \(first.epoch) to \(replay.last?.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten, and of those that were late or undecodable dead letters may be missing"
+        "records of epochs \(first.epoch) to \(surroundings.recorded.last?.intent.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten, and of those that were late or undecodable dead letters may be missing"
       )
     }
     return true
@@ -76,16 +76,16 @@ extension Core {
   // MARK: - Replay beside a loss (R4)
 
   /// Whether all records of a recorded epoch can be there: none of its ranges reaches into what was given up after it was recorded.
-  func isWhole(_ intent: Intent) -> Bool {
-    guard (intentPositions[intent.epoch] ?? 0) < lossPosition else { return true }
-    return intent.ranges.allSatisfy { $0.next <= $0.start || $0.start >= lossEnds[$0.partition] ?? 0 }
+  func isWhole(_ recorded: RecordedIntent) -> Bool {
+    guard recorded.position < lossPosition else { return true }
+    return recorded.intent.ranges.allSatisfy { $0.next <= $0.start || $0.start >= lossEnds[$0.partition] ?? 0 }
   }
 
   // MARK: - While running
 
   /// A position is gone: the brokers are asked what is there before anything is said of it.
   mutating func takeLost(_ found: PositionLost) {
-    guard lost == nil, windUp == nil else { return }
+    guard lost == nil, !isWindingUp else { return }
     say(
       .warning,
       "partition \(found.partition) of \(options.topic): nothing can be read at offset \(found.offset) (\(found.reason)); asking the brokers"
@@ -97,7 +97,7 @@ extension Core {
 
   /// What the topic looks like after a position was lost.
   mutating func judgeLost(_ look: SourceLook) {
-    guard let found = lost?.found, windUp == nil else { return }
+    guard let found = lost?.found, !isWindingUp else { return }
     if lost?.skipsLook == true {
       lost?.skipsLook = false
       nextDescribe = monotonic
@@ -106,13 +106,14 @@ extension Core {
     let (low, end) = (look.low[Int(found.partition)], look.stableEnd[Int(found.partition)])
     if found.offset < low {
       Reach.mark(.k3LostWhileRunning)
-      windUp = lossStop([Gap(partition: found.partition, start: found.offset, next: low)])
+      windUp(lossStop([Gap(partition: found.partition, start: found.offset, next: low)]))
     } else if found.offset > end {
       Reach.mark(.k4EndsBeforeWhileRunning)
-      windUp = Stop(
-        .promise, rule: "K4",
-        "partition \(found.partition) of \(options.topic) ends at offset \(end), but was read up to \(found.offset): it was truncated, or the topic was deleted and made anew"
-      )
+      windUp(
+        Stop(
+          .promise, rule: "K4",
+          "partition \(found.partition) of \(options.topic) ends at offset \(end), but was read up to \(found.offset): it was truncated, or the topic was deleted and made anew"
+        ))
     } else {
       lost?.isWithinBounds = true
     }
@@ -120,7 +121,7 @@ extension Core {
 
   /// K4: what is still to be read lies behind a partition's end. Two looks must say so: a new leader may have to catch up first.
   mutating func judgeEnd(_ look: SourceLook) {
-    guard let text = earlyEnd(look), windUp == nil else { return endsEarly = false }
+    guard let text = earlyEnd(look), !isWindingUp else { return endsEarly = false }
     guard endsEarly else {
       endsEarly = true
       return say(.warning, "\(text); looking again before that is believed")
@@ -128,9 +129,9 @@ extension Core {
     let stop = Stop(
       .promise, rule: "K4",
       "\(text): it was truncated, or the topic was made anew. Run again, brokers may have to catch up; if that stops too, start anew")
-    if phase == .live {
-      windUp = stop
-    } else if sink.isAllAcked, deadLetters.waiting.isEmpty {
+    if surroundings.isLive {
+      windUp(stop)
+    } else if surroundings.isAllAcked {
       // What was sealed went out first: Kafka has no longer all that it was made of.
       Reach.mark(.k4EndsBeforeInReplay)
       end(stop)
@@ -138,8 +139,8 @@ extension Core {
   }
 
   private func earlyEnd(_ look: SourceLook) -> String? {
-    if phase == .replaying {
-      for intent in replay[replayNext...] {
+    if surroundings.isReplaying {
+      for intent in surroundings.recorded.lazy.map(\.intent) {
         for range in intent.ranges where range.next > look.stableEnd[Int(range.partition)] {
           return
             "partition \(range.partition) of \(options.topic) ends at offset \(look.stableEnd[Int(range.partition)]), but epoch \(intent.epoch), which has to be replayed, was read up to \(range.next)"
@@ -154,68 +155,19 @@ extension Core {
   }
 
   /// The position is within bounds: whether what was read stands there still tells a topic made anew from a passing error.
-  mutating func takeAnchorsLive(_ stop: Stop?) {
-    if checkpoint.topicCheck == .asked {
-      checkpoint.topicCheck = .done
-      // At once: what has been read since may be the other topic's.
-      if var stop {
-        Reach.mark(.k6CheckpointRefused)
-        stop.message += ". Records that came since the topic was made anew may be in the table"
-        end(stop)
-      } else {
-        checkpoint.mayRememberTwoTopics = false
-      }
-      return
-    }
-    guard let found = lost, found.isWithinBounds, found.refetchAt == nil, windUp == nil else { return }
-    if let stop {
-      windUp = stop
-      return
-    }
+  private mutating func judgeAnchorsLive(_ stop: Stop?) {
+    guard let found = lost, found.isWithinBounds, found.refetchAt == nil, !isWindingUp else { return }
+    if let stop { return windUp(stop) }
     say(.info, "the records that were read are there still: fetching again")
     let at = monotonic + options.retryMilliseconds
     lost?.refetchAt = at
   }
 
-  /// K6 while running. Brokers give a topic made anew for the old one without a word, and a checkpoint that remembers the new one's records
-  /// would hide it from every later start: so a record that the checkpoint before remembers must still stand there, of one partition after
-  /// the other.
-  mutating func advanceTopicCheck() {
-    guard checkpoint.topicCheck == .due, !asking.contains(.anchors) else { return }
-    let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
-    let order = known.indices.map { (Int(checkpoint.publishedCount % UInt64(known.count)) + $0) % known.count }
-    let standing = order.filter { known[$0].anchorOffset >= max(0, source.low[$0]) }
-    guard phase == .live, source.isCompacted != true, !standing.isEmpty else {
-      checkpoint.topicCheck = .done
-      checkpoint.mayRememberTwoTopics = true
-      return
-    }
-    guard lost == nil, windUp == nil else { return keepKnownAnchors() }
-    checkpoint.topicCheck = .asked
-    asking.insert(.anchors)
-    let asked = checkpoint.mayRememberTwoTopics ? standing : [standing[0]]
-    commands.append(
-      .checkAnchors(
-        asked.map { index in
-          AnchorOf(
-            partition: Int32(index), offset: known[index].anchorOffset, timestamp: known[index].anchorTimestamp,
-            checksum: known[index].anchorChecksum)
-        }))
-  }
-
-  /// Nobody has said whose records have been read since the checkpoint before: this one remembers that one's.
-  mutating func keepKnownAnchors() {
-    Reach.mark(.k6AnchorsKept)
-    checkpoint.topicCheck = .done
-    let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
-    guard var manifest = checkpoint.manifest else { return }
-    for index in manifest.sources[0].partitions.indices {
-      let anchor = known.indices.contains(index) ? known[index] : nil
-      manifest.sources[0].partitions[index].anchorOffset = anchor?.anchorOffset ?? -1
-      manifest.sources[0].partitions[index].anchorTimestamp = anchor?.anchorTimestamp ?? -1
-      manifest.sources[0].partitions[index].anchorChecksum = anchor?.anchorChecksum ?? 0
-    }
-    checkpoint.manifest = manifest
+  /// What the brokers say of the records that were read before, where it isn't a checkpoint that has asked.
+  mutating func judgeAnchors(_ stop: Stop?) {
+    if surroundings.isLive { return judgeAnchorsLive(stop) }
+    if let stop { return end(stop) }
+    anchorsChecked = true
   }
 
   func anchor(of index: Int) -> AnchorOf {
@@ -227,40 +179,28 @@ extension Core {
   /// The topic is gone. Brokers that have just come up may not know it yet, so that one answer proves nothing while running.
   mutating func takeTopicMissing(_ text: String) {
     asking.subtract([.describe, .anchors])
-    if checkpoint.topicCheck == .asked { keepKnownAnchors() }
-    let hadIt = phase == .live || start.manifest != nil
     let stop =
-      hadIt
+      surroundings.isLive || surroundings.hasState
       ? Stop(
         .promise, rule: "K8",
         "topic \(options.topic) is not there any more: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
       ) : Stop(.failed, text)
-    guard phase == .live || phase == .replaying else { return end(stop) }
+    guard surroundings.isRunning else { return end(stop) }
     let since = topicMissingSince ?? monotonic
     topicMissingSince = since
     if monotonic - since >= options.topicMissingPatienceMilliseconds {
-      if phase == .replaying { return end(stop) }
-      windUp = windUp ?? stop
+      if surroundings.isReplaying { return end(stop) }
+      windUp(stop)
     }
     nextDescribe = monotonic + options.retryMilliseconds
   }
 
-  /// All that was read is sealed and kept by a last checkpoint, so that the next start has nothing to replay from records that are gone;
-  /// then the stop.
-  mutating func advanceWindUp() {
-    if let found = lost, found.isWithinBounds, windUp == nil {
-      if let at = found.refetchAt {
-        if at <= monotonic, let lastPolled {
-          lost = nil
-          commands.append(.fetch(lastPolled.next))
-        }
-      } else {
-        ask(.anchors)
-      }
-    }
-    guard windUp != nil, bufferedSince == nil, !stopRequested else { return }
-    say(.info, "stopping: sealing and taking a checkpoint")
-    stopRequested = true
-    stopProgressAt = monotonic
+  /// Fetches again where a position was lost for a passing reason.
+  mutating func advanceLost() {
+    guard let found = lost, found.isWithinBounds, !isWindingUp else { return }
+    guard let at = found.refetchAt else { return ask(.anchors) }
+    guard at <= monotonic, let lastPolled else { return }
+    lost = nil
+    order(.fetch(lastPolled.next))
   }
 }

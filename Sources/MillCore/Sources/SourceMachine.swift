@@ -1,0 +1,137 @@
+internal import MillBase
+internal import MillLog
+
+/// One source, a topic: what the brokers are asked of it, how far its partitions are read, what of it is lost (K rules), and what is said
+/// of Kafka's troubles.
+///
+/// ``Core`` tells it what has happened, and lets it go on where it may; it answers with orders (``SourceOrder``), which the core does one
+/// after the other. It cuts no epochs: it says what one may take (``ranges(upTo:)``), and is told what was taken.
+struct SourceMachine {
+  let options: CoreOptions
+  /// Set by the core before each call.
+  var surroundings = SourceSurroundings()
+  /// What was ordered since, in this order; the core takes them after each call.
+  var orders: [SourceOrder] = []
+  /// The process ends once all that was read is sealed and checkpointed: nothing more is made of what the brokers say.
+  var isWindingUp = false
+
+  // Questions
+  var asking: Set<SourceQuestion> = []
+  var retryAt: [SourceQuestion: Int64] = [:]
+  /// Raised by each answer.
+  var questionsAnswered: UInt64 = 0
+  var watch = SourceWatch()
+  /// When the topic is asked for again while running.
+  var nextDescribe: Int64 = 0
+
+  // At a start, before anything is written
+  var found: SourceLook?
+  var starts: [Int64]?
+  var anchorsChecked = false
+  var lossChecked = false
+  /// Losses that this start accepts; they go into the log before anything is read.
+  var gaps: [Gap] = []
+  /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be
+  /// unpacked.
+  var candidates: [Gap] = []
+  var acceptedUnreadable: [Gap]?
+
+  // The topic
+  /// As it was when last heard of; before the start is over: nothing.
+  var topic = SourceLook(clusterID: "", topicID: "", low: [], stableEnd: [])
+  var topicMissingSince: Int64?
+  var partitions: [PartitionProgress] = []
+  /// By partition: where `--until-end` ends.
+  var endOffsets: [Int64] = []
+  /// The last look found a partition that ends before what is still to be read of it.
+  var endsEarly = false
+
+  // Records
+  /// What the buffers hold.
+  var lastPolled: Polled?
+  /// Monotonic time of the last poll while live.
+  var lastPolledAt: Int64?
+  /// The partitions that are fetched while the others' buffers are full; nil: all.
+  var fetchedOnly: Set<Int>?
+
+  // K3: records that are gone
+  /// By partition: reading has gone on from here, behind what was given up.
+  var lossEnds: [Int32: Int64] = [:]
+  /// Records before this position may speak of what was given up; the newest gap's, or all where this start accepts one.
+  var lossPosition: LogPosition = 0
+  /// Ranges that earlier starts and this one have given up.
+  var givenUp: [Gap] = []
+  /// A partition gives nothing more, and it isn't known yet why.
+  var lost: LostPosition?
+  /// K12: a batch whose checksum is right and that can't be unpacked.
+  var unreadable: UnreadableFound?
+
+  init(options: CoreOptions) { self.options = options }
+
+  /// The next moment at which something is due while live; nil: only an event can change anything.
+  var wakeAtLive: Int64? {
+    let describeAt = asking.contains(.describe) ? nil : max(nextDescribe, retryAt[.describe] ?? 0)
+    return [lost?.refetchAt, describeAt].compactMap(\.self).min()
+  }
+
+  // MARK: - Orders
+
+  var now: Instant { surroundings.now }
+  var monotonic: Int64 { surroundings.now.monotonicMilliseconds }
+
+  mutating func order(_ command: Command) { orders.append(.command(command)) }
+
+  mutating func say(_ level: Command.Level, _ text: String) { order(.say(level, text)) }
+
+  mutating func end(_ stop: Stop) { orders.append(.stop(stop)) }
+
+  /// All that was read is sealed and kept by a last checkpoint, then the process ends. What was ordered first holds.
+  mutating func windUp(_ stop: Stop) {
+    isWindingUp = true
+    orders.append(.windUp(stop))
+  }
+}
+
+/// How far a partition has been read.
+struct PartitionProgress {
+  var next: Int64
+  var maxEventTime = Int64.min
+  var anchorOffset: Int64 = -1
+  var anchorTimestamp: Int64 = -1
+  var anchorChecksum: UInt32 = 0
+  /// For how long it has been known to have no record to take; decides idleness.
+  var quietMilliseconds: Int64 = 0
+  var isIdle = false
+}
+
+/// An intent of the log, and where it stands there.
+struct RecordedIntent {
+  var intent: Intent
+  var position: LogPosition
+}
+
+/// What a ``SourceMachine`` wants done.
+enum SourceOrder {
+  /// A question, an assignment, a word.
+  case command(Command)
+  case windUp(Stop)
+  case stop(Stop)
+}
+
+/// What a ``SourceMachine`` has to know of what spans sources and destinations.
+struct SourceSurroundings {
+  var now = Instant(wallMilliseconds: 0, monotonicMilliseconds: 0)
+  var isReplaying = false
+  var isLive = false
+  var stopRequested = false
+  /// The state has a checkpoint: this is no birth.
+  var hasState = false
+  /// During a replay: every sealed batch is acked.
+  var isAllAcked = false
+  /// Every destination is `at_least_once`.
+  var isAtLeastOnce = false
+  /// Epochs that are still to be replayed.
+  var recorded: ArraySlice<RecordedIntent> = []
+
+  var isRunning: Bool { isLive || isReplaying }
+}
