@@ -26,7 +26,6 @@ package struct Core {
   // Identity
   package internal(set) var lineage = Lineage(0)
   var hashSeed = Digest128(low: 0, high: 0)
-  var instance: UInt64 = 0
 
   var source: SourceMachine
 

@@ -124,10 +124,22 @@ extension SourceMachine {
     if let lastPolled { fetch(only: nil, lastPolled) }
   }
 
-  // MARK: - What a start finds in the log
+  // MARK: - What a start finds
+
+  /// - Parameter state: nil: the manifest knows of no source.
+  mutating func recover(_ state: Manifest.SourceState?, _ log: LogFold) {
+    partitions = (state?.partitions ?? []).map {
+      PartitionProgress(
+        next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
+        anchorChecksum: $0.anchorChecksum)
+    }
+    lossPosition = log.lossPosition
+    join(log.replay.map(\.intent))
+    skip(log.gaps)
+  }
 
   /// Partitions that only epochs after the checkpoint know.
-  mutating func join(_ intents: [Intent]) {
+  private mutating func join(_ intents: [Intent]) {
     for intent in intents {
       for range in intent.ranges where Int(range.partition) >= partitions.count {
         while partitions.count < Int(range.partition) { partitions.append(PartitionProgress(next: 0)) }
@@ -138,7 +150,7 @@ extension SourceMachine {
   }
 
   /// What earlier starts have given up is not read, nor missed.
-  mutating func skip(_ gaps: [Gap]) {
+  private mutating func skip(_ gaps: [Gap]) {
     givenUp += gaps
     for gap in gaps {
       // One that was added, and that no epoch has read yet.

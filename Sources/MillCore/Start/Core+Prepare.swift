@@ -9,7 +9,7 @@ extension Core {
     // R14: what stands behind an open transaction may be committed already.
     source.endOffsets = source.topic.high
     let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
-    let restart = Restart(lineage: lineage, instance: instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
+    let restart = Restart(lineage: lineage, instance: sink.instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
     let flow = FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: source.partitions.map(\.maxEventTime), watermark: watermark)
     // Kept: where there is no room they are ordered again.
     start.beginLog = .beginLog(restart, options.plan, source.gaps)

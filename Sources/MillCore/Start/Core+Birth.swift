@@ -15,12 +15,6 @@ extension Core {
   /// Nothing may be sealed: all records so far are undecodable, and it isn't decided yet whether the file is to blame.
   var isUnproven: Bool { birth?.since != nil }
 
-  /// Records of the log alone: a state whose lineage has sealed anything is past this.
-  mutating func recoverBirth(_ log: FoundLog) {
-    let hasSealed = nextBatch.contains { $0 > 1 } || log.records.contains { if case .seal = $0.record { true } else { false } }
-    birth = hasSealed || options.acceptsDeadLetters ? nil : Birth()
-  }
-
   mutating func noteBirth(_ result: EpochResult) {
     guard var all = birth, result.counters.records > 0 else { return }
     guard Self.undecodable(result.counters) == result.counters.records else { return birth = nil }
