@@ -9,7 +9,7 @@ extension Core {
   package var pollOrder: PollOrder? {
     switch phase {
     // What waits for the state's flush waits in Kafka, not in memory.
-    case .replaying where needsFreeze && frozenUnflushed > 0: nil
+    case .replaying where lane.isFull: nil
     case .replaying:
       PollOrder(
         limit: options.epochMaxRows, timeoutMilliseconds: 5, isReplay: true,
@@ -30,7 +30,7 @@ extension Core {
   var hold: Progress.Hold? {
     if cutNotBefore > monotonic { return .disk }
     if isHeldByUnacked { return .unacked }
-    if needsFreeze && frozenUnflushed > 0 { return .state }
+    if lane.isFull { return .state }
     if deadLetters.full != nil { return .deadLetters }
     let isFull =
       pendingRows[0] >= 2 * options.batchMaxRows || pendingBytes[0] >= 2 * options.batchMaxBytes
@@ -103,9 +103,9 @@ extension Core {
       pendingRows[index] = result.pendingRows[index]
       pendingBytes[index] = result.pendingBytes[index]
     }
-    needsFreeze = result.needsFreeze
-    if result.dropsBuckets { stateQueue.append(.drop(epoch: epoch)) }
-    if needsFreeze, frozenUnflushed == 0, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
+    lane.needsFreeze = result.needsFreeze
+    if result.dropsBuckets { lane.add(.drop(epoch: epoch)) }
+    if lane.needsFreeze, lane.frozenUnflushed == 0, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
       Reach.mark(.r14FlushBetween)
       orderFreeze()
     }
@@ -123,7 +123,7 @@ extension Core {
 
   private mutating func replayWhenComplete() {
     guard replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
-    if needsFreeze && frozenUnflushed > 0 { return }
+    if lane.isFull { return }
     let recorded = replay[replayNext]
     let intent = recorded.intent
     guard intent.epoch == epoch + 1 else {
@@ -190,7 +190,7 @@ extension Core {
   // MARK: - Sealing
 
   mutating func advanceLive() {
-    let asksWitness = nextWitnessLook <= monotonic && !stopRequested && !checkpoint.isCommittingWitness
+    let asksWitness = witness.nextLook <= monotonic && !stopRequested && !witness.isCommitting
     withSource {
       if $0.nextDescribe <= $0.monotonic { $0.ask(.describe) }
       if asksWitness { $0.ask(.witness) }

@@ -71,9 +71,7 @@ extension Core {
     case .append:
       isAppending = false
       appendRetryAt = at
-    case .state, .checkpoint:
-      isStateBusy = false
-      stateRetryAt = at
+    case .state, .checkpoint: lane.retry(at: at)
     case .publish: checkpoint.publishRetryAt = at
     case .deadLetters:
       deadLetters.isWriting = false

@@ -54,8 +54,6 @@ package struct Core {
   var stopRequested = false
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0
-  /// R15: when the group is looked at without a commit, which looks by itself.
-  var nextWitnessLook: Int64 = 0
 
   // Pending output; index: destination
   var pendingRows: [UInt64] = [0, 0]
@@ -101,13 +99,10 @@ package struct Core {
   var spaceWaits: [SpaceWork: Instant] = [:]
 
   // State and checkpoints
-  var stateQueue: [StateWork] = []
-  var isStateBusy = false
-  var stateRetryAt: Int64?
-  var nextFreezeID: UInt64 = 1
-  var frozenUnflushed = 0
-  var needsFreeze = false
+  var lane = StateLane()
   var checkpoint = CheckpointProgress()
+  var retention = Retention()
+  var witness = WitnessKeeper()
 
   package init(options: CoreOptions) {
     self.options = options
@@ -148,11 +143,11 @@ package struct Core {
     consider(sealRetryAt)
     consider(appendRetryAt)
     consider(startAgainAt)
-    consider(stateRetryAt)
+    consider(lane.retryAt)
     consider(deadLetters.retryAt)
     if mayDeliver, !deadLetters.isMeasuring { consider(deadLetters.measureAt) }
     consider(checkpoint.publishRetryAt)
-    consider(checkpoint.witnessRetryAt)
+    consider(witness.retryAt)
     consider(giveUpAt)
     consider(longWaitDueAt)
     consider(waitsDueAt)
@@ -161,8 +156,8 @@ package struct Core {
     guard phase == .live, !stopRequested else { return earliest }
     consider(source.wakeAtLive)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
-    if !source.asking.contains(.witness), !checkpoint.isCommittingWitness {
-      consider(max(nextWitnessLook, source.retryAt[.witness] ?? 0))
+    if !source.asking.contains(.witness), !witness.isCommitting {
+      consider(max(witness.nextLook, source.retryAt[.witness] ?? 0))
     }
     if isUnproven {
       if let at = birthDecidedAt, at > monotonic { consider(at) }
@@ -271,7 +266,7 @@ package struct Core {
   /// Asked to stop, and what it waits for may never come: the brokers' records in a replay, room on the disk. Nothing is lost by leaving:
   /// the next start goes on from the checkpoint and the log that are there.
   private var giveUpAt: Int64? {
-    let waitsForRoom = sealRetryAt != nil || appendRetryAt != nil || stateRetryAt != nil || checkpoint.publishRetryAt != nil
+    let waitsForRoom = sealRetryAt != nil || appendRetryAt != nil || lane.retryAt != nil || checkpoint.publishRetryAt != nil
     guard stopRequested, phase == .replaying || phase == .live && waitsForRoom else { return nil }
     return stopProgressAt + options.stopPatienceMilliseconds
   }

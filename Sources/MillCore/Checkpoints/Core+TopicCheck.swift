@@ -8,7 +8,7 @@ extension Core {
   /// the other.
   mutating func advanceTopicCheck() {
     guard checkpoint.topicCheck == .due, !source.asking.contains(.anchors) else { return }
-    let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
+    let known = retention.newest?.sources.first?.partitions ?? []
     let order = known.indices.map { (Int(checkpoint.publishedCount % UInt64(known.count)) + $0) % known.count }
     let standing = order.filter { known[$0].anchorOffset >= max(0, source.topic.low[$0]) }
     guard phase == .live, source.topic.isCompacted != true, !standing.isEmpty else {
@@ -33,7 +33,7 @@ extension Core {
   mutating func keepKnownAnchors() {
     Reach.mark(.k6AnchorsKept)
     checkpoint.topicCheck = .done
-    let known = checkpoint.retained.first?.manifest.sources.first?.partitions ?? []
+    let known = retention.newest?.sources.first?.partitions ?? []
     guard var manifest = checkpoint.manifest else { return }
     for index in manifest.sources[0].partitions.indices {
       let anchor = known.indices.contains(index) ? known[index] : nil

@@ -48,6 +48,9 @@ struct DeadLetterQueue {
     acked.append((batch.number, position))
   }
 
+  /// What was acked before this position is durable.
+  mutating func forgetAcked(before durableEnd: LogPosition) { acked.removeAll { $0.ack < durableEnd } }
+
   mutating func advance(_ monotonic: Int64, _ commands: inout [Command]) {
     if !isMeasuring, (measureAt ?? monotonic) <= monotonic {
       isMeasuring = true

@@ -29,7 +29,7 @@ extension Core {
         }
         return
       }
-    } else if options.newLineage || start.witness == .some(.none), !checkpoint.hasCommittedWitness {
+    } else if options.newLineage || witness.found == .some(.none), !witness.hasCommitted {
       retryWitness()
       return
     }
@@ -38,8 +38,8 @@ extension Core {
 
   /// Nothing is sent before the witness is there.
   private mutating func retryWitness() {
-    guard !checkpoint.isCommittingWitness, (checkpoint.witnessRetryAt ?? 0) <= monotonic else { return }
-    checkpoint.witnessRetryAt = nil
+    guard !witness.isCommitting, (witness.retryAt ?? 0) <= monotonic else { return }
+    witness.retryAt = nil
     commitWitness()
   }
 
@@ -53,8 +53,7 @@ extension Core {
     let unacked = sink.deliveries.count + deadLetters.waiting.count
     say(
       .info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(sink.deliveries.count) epoch=\(epoch)")
-    // They go when the one recovered from has proved itself by a successor.
-    checkpoint.broken = (opened?.checkpoints ?? []).filter { $0.problem != nil }.map(\.name)
+    retention.broken = (opened?.checkpoints ?? []).filter { $0.problem != nil }.map(\.name)
     opened = nil
     phase = replay.isEmpty ? .live : .replaying
     if phase == .live { beginLive() } else { withSource { $0.judgeEnd($0.topic) } }
@@ -62,7 +61,7 @@ extension Core {
 
   mutating func beginLive() {
     source.forgetQuiet()
-    nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
+    witness.nextLook = monotonic + options.witnessIntervalMilliseconds
     phase = .live
     say(.info, "live from epoch \(epoch + 1), delivery mode \(table?.mode.rawValue ?? "")")
   }

@@ -3,7 +3,6 @@ package import MillLog
 
 /// What has been looked at before anything is written or sent.
 struct StartLooks {
-  var witness: String??
   var isLogBegun = false
   var isStateOpen = false
   /// As ordered, to be ordered again where there was no room.
@@ -24,7 +23,6 @@ struct StartLooks {
   /// Time zones whose rules have changed since epochs that are to be replayed were recorded.
   var changedZones: [String] = []
   var checkpointedBirth = false
-  var witnessDone = false
 }
 
 extension Core {
@@ -68,7 +66,8 @@ extension Core {
     (epoch, clockMilliseconds, watermark) = (manifest.epoch, manifest.clockMilliseconds, manifest.watermark)
     (nextBatch, firstUncovered) = (log.nextBatch, log.firstUncovered)
     (replay, seals, cutBefore) = (log.replay, log.seals, log.cutEnds)
-    checkpoint.restore(state.checkpoints, chosen: state.checkpointName, epoch: manifest.epoch)
+    (checkpoint.lastEpoch, checkpoint.name) = (manifest.epoch, state.checkpointName)
+    retention.restore(state.checkpoints, epoch: manifest.epoch)
     source.recover(manifest.sources.first, log)
     sink.tableIdentity = manifest.tableIdentity
     for delivery in log.deliveries { sink.recover(delivery) }
@@ -87,15 +86,15 @@ extension Core {
   // MARK: - Looking: witness, source, table, before anything is written
 
   mutating func advanceLooking() {
-    let witness = start.witness
+    let found = witness.found
     withSource {
-      if witness == nil { $0.ask(.witness) }
+      if found == nil { $0.ask(.witness) }
       if $0.found == nil { $0.ask(.describe) }
     }
     if table == nil { withSink { $0.describeTable() } }
-    guard let look = source.found, case .some(let witness) = witness, let table else { return }
+    guard let look = source.found, case .some(let text) = found, let table else { return }
     let (state, nextBatch) = (start.manifest, nextBatch[sink.destination.index])
-    guard checkWitness(witness), withSource({ $0.checkTopic(look, state: state) }), withSink({ $0.checkTable(table, nextBatch: nextBatch) })
+    guard checkWitness(text), withSource({ $0.checkTopic(look, state: state) }), withSink({ $0.checkTable(table, nextBatch: nextBatch) })
     else { return }
     if start.manifest == nil {
       guard source.starts != nil else { return withSource { $0.ask(.starts) } }
@@ -116,61 +115,6 @@ extension Core {
     guard !start.removesCheckpoints else { return }
     start.removesCheckpoints = true
     for name in start.removals.sorted() { commands.append(.removeCheckpoint(name: name)) }
-  }
-
-  mutating func takeWitness(_ text: String?) {
-    withSource { $0.answered(.witness) }
-    guard phase == .live else { return start.witness = .some(text) }
-    nextWitnessLook = monotonic + options.witnessIntervalMilliseconds
-    var known = checkpoint.knownWitnesses
-    if known.isEmpty, case .some(.some(let read)) = start.witness { known = [read] }
-    if let text, !known.isEmpty, !known.contains(text) { takeWitnessTaken(text) }
-  }
-
-  /// R15. Returns false after ordering a stop.
-  private mutating func checkWitness(_ text: String?) -> Bool {
-    guard let text, !text.isEmpty else {
-      if text == nil, !start.witnessDone, start.manifest != nil {
-        Reach.mark(.r15Absent)
-        say(
-          .warning,
-          "the consumer group has no witness any more (brokers forget an idle group's offsets, or they were deleted): it can't tell whether this state directory was rolled back; going on"
-        )
-      }
-      start.witnessDone = true
-      return true
-    }
-    start.witnessDone = true
-    guard let witness = Witness(text) else {
-      end(
-        Stop(
-          .promise, rule: "R15",
-          Witness.foreign(text, pipeline: options.pipeline, topic: options.topic)))
-      return false
-    }
-    if options.newLineage {
-      Reach.mark(.r15NewLineage)
-      return true
-    }
-    guard start.lineages.contains(witness.lineage) else {
-      Reach.mark(.r15OtherLineage)
-      end(
-        Stop(
-          .promise, rule: "R15",
-          "the consumer group bears witness of lineage \(witness.lineage) at log position \(witness.position), which this state directory has never been: its state was deleted, or another directory runs this pipeline. Rows it has sent would be doubled. Put that directory back, or accept it with --new-lineage"
-        ))
-      return false
-    }
-    guard witness.position <= (opened?.log.end ?? 0) else {
-      Reach.mark(.r15RolledBack)
-      end(
-        Stop(
-          .promise, rule: "R15",
-          "the consumer group bears witness of log position \(witness.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage"
-        ))
-      return false
-    }
-    return true
   }
 }
 
