@@ -4,12 +4,21 @@ package import MillLog
 /// The protocol: one pure, synchronous state machine. Events in, commands out; no I/O, no clock and no randomness of its own.
 ///
 /// All protocol state is here: what is cut, sealed, sent, in doubt, acked, checkpointed, truncated, recovered. Production and the simulator
-/// run it unchanged. Invariants:
+/// run it unchanged. It is made of machines, each a value that sees its own alone; here is what spans them: epochs, seals, the log's ends,
+/// the phase.
+///
+///     ``Recovery``       what a start goes on from: a function of checkpoints and log
+///     ``SourceMachine``  one topic: questions, partitions, losses
+///     ``SinkMachine``    one table: batches on their way, attempts in doubt, bisection; ``DeadLetterQueue``: the dead letters' files
+///     ``StateLane``      changes of the state, in the order of epochs
+///     ``Retention``      checkpoints that are kept, and what of the log they need; ``WitnessKeeper``: the group's metadata
+///
+/// Invariants:
 /// - a batch is sent only when its seal is durable (R2);
 /// - an epoch is cut only in phase `live`, after every recorded intent up to the last seal has been replayed (R4);
 /// - the log is truncated only before what every retained checkpoint needs (R16).
 ///
-/// One owner. Copyable all the same: the compiler's checks of a struct of so many fields that isn't take minutes.
+/// One owner. Copyable all the same: the compiler's checks of a struct of so many fields that isn't took minutes.
 package struct Core {
   package let options: CoreOptions
 
