@@ -122,7 +122,7 @@ extension Core {
   }
 
   private mutating func replayWhenComplete() {
-    guard replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
+    guard source.lastPolled != nil, replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
     if lane.isFull { return }
     let recorded = replay[replayNext]
     let intent = recorded.intent

@@ -34,9 +34,10 @@ struct Retention {
   func firstNeeded(_ sink: SinkMachine, _ deadLetters: DeadLetterQueue, durableEnd: LogPosition) -> LogPosition? {
     guard let oldest = retained.last?.manifest else { return nil }
     var keep = oldest.position
+    let deliveries = sink.deliveries
     let unacked = Set(
-      sink.deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map(\.batch.key)
-        + deadLetters.waiting.map(\.batch.key)
+      deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { $0.batch.key }
+        + deadLetters.waiting.map { $0.batch.key }
         + deadLetters.acked.map { BatchKey(.deadLetters, $0.number) })
     for batch in oldest.unacked where unacked.contains(BatchKey(batch.destination, batch.number)) {
       if batch.firstChunk < keep {
@@ -45,12 +46,11 @@ struct Retention {
       }
     }
     // Batches of this process that no manifest lists yet.
-    for delivery in sink.deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
+    for delivery in deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
     // An attempt that is still open is known to the next life by its batch's seal only (R9).
-    for delivery in sink.deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
+    for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
     if let unsettled = sink.settler.oldestSeal { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
-    precondition(keep <= oldest.position, "R16: the oldest checkpoint needs the log from \(oldest.position), not from \(keep)")
     return keep
   }
 }

@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillLog
 
 /// Work for the state lane: every change of the state, in the order of epochs, one at a time (R18).

@@ -42,7 +42,8 @@ extension Core {
     let number = nextBatch[heir]
     nextBatch[heir] += BatchNumber(rows?.count ?? 1)
     let replacement: RetireOrder.Replacement =
-      rows.map { .pieces(firstNumber: number, rows: $0) } ?? .deadLetter(number: number, code: refusal.code, message: refusal.message)
+      rows.map { RetireOrder.Replacement.pieces(firstNumber: number, rows: $0) }
+      ?? .deadLetter(number: number, code: refusal.code, message: refusal.message)
     isSealing = true
     held.orderedAt = held.logByteCount
     commands.append(.retire(RetireOrder(batch: batch, lineage: lineage, wallMilliseconds: now.wallMilliseconds, replacement: replacement)))

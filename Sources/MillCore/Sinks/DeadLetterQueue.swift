@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillLog
 
 /// R12: batches for the dead letters, written one at a time in order.

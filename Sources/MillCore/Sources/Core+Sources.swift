@@ -1,3 +1,4 @@
+internal import MillBase
 internal import MillLog
 
 /// Between the core and its source.

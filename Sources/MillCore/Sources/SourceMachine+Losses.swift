@@ -16,7 +16,7 @@ struct LostPosition {
 extension SourceMachine {
   // MARK: - At a start
 
-  /// Offsets that are to be read and are not there any more, by partition. An earlier start's gaps are behind us: see `readLog`.
+  /// Offsets that are to be read and are not there any more, by partition. An earlier start's gaps are behind us: see ``skip(_:)``.
   func lostRanges(_ look: SourceLook) -> [Gap] {
     zip(partitions, look.low).enumerated().compactMap { index, pair in
       pair.0.next < pair.1 ? Gap(partition: Int32(index), start: pair.0.next, next: pair.1) : nil

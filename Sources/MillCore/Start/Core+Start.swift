@@ -43,6 +43,7 @@ extension Core {
     birth = recovery.hasSealed || options.acceptsDeadLetters ? nil : Birth()
     phase = .looking
   }
+
   private mutating func beBorn(_ found: Opened) {
     lineage = found.lineage
     hashSeed = found.hashSeed
