@@ -141,6 +141,20 @@ private struct Doubtful: ~Copyable {
     #expect(!found.contains("insert 1"))
   }
 
+  @Test func `a deadline of another destination's batch of the same number is not this one's (R8)`() throws {
+    func asksAfterNone(_ destination: Destination) throws -> [String] {
+      let sealed = LogRecord.seal(Seal(epoch: 0, covered: [], batches: [batch(1, rows: 5), batch(1, rows: 1, .deadLetters)]))
+      let deadline = LogRecord.deadline(Deadline(destination: destination, batch: 1, seconds: 4_000_000_000))
+      var sealing = Sealing(records: [sealed, deadline])
+      let commands = sealing.live()
+      let count = try #require(zip(asked(commands), ids(commands)).first { $0.0 == "count 1" })
+      return asked(sealing.step(.sink(exchange: count.1, .counted(0))))
+    }
+    #expect(try asksAfterNone(.deadLetters) == ["insert 1"])
+    // Its own: a guarded insert of an earlier life may still write until then.
+    #expect(try !asksAfterNone(.table).contains("insert 1"))
+  }
+
   @Test func `more rows than were sealed stop the pipeline, and the message names what may have done it (R8)`() throws {
     var doubtful = Doubtful()
     let told = try #require(stop(doubtful.answer(.counted(10))))
