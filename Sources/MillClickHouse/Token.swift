@@ -16,7 +16,7 @@ package func tokenPrefix(lineage: Lineage, destination: String) -> String { "\(t
 package func tokenPrefix(lineage: Lineage) -> String { "mr-\(lineage)-" }
 
 /// What a sink is called in the tokens of its batches. A dash in its name, which parts a token, becomes a point, which no name has. So the
-/// tokens of `orders` never begin as those of `orders-eu` do, nor those of a sink as the dead letters'.
+/// tokens of `orders` never begin as those of `orders-eu` do, and no sink is called as the dead letters are.
 package func tokenName(sink: String) -> String { String(sink.map { $0 == "-" ? "." : $0 }) }
 
 /// What the dead letters are called in theirs.

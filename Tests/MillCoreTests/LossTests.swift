@@ -199,8 +199,8 @@ private func result(_ intent: Intent) -> EpochResult {
     commands += start.core.step(.polled(all), now: later)
     let freeze: UInt64? = commands.lazy.compactMap { if case .freeze(let id, 1) = $0 { id } else { nil } }.first
     #expect(freeze != nil && !cuts(commands))
-    commands = start.core.step(.frozen(id: freeze ?? 0, position: 7), now: later)
-    commands += start.core.step(.synced(durableEnd: 7), now: later)
+    commands = start.core.step(.frozen(id: freeze ?? 0, position: 9), now: later)
+    commands += start.core.step(.synced(durableEnd: 9), now: later)
     for work in [StateWork.flush(id: freeze ?? 0), .checkpoint(epoch: 1, name: "\(Start.lineage)-00000000000000000001")] {
       commands += start.core.step(.stateWorkDone(work), now: later)
     }
@@ -250,7 +250,7 @@ private struct Running: ~Copyable {
   mutating func freeze(upTo next: Int64) -> [Command] {
     var read = intent(1, 0, next)
     read.ranges[0].anchorOffset = next - 1
-    _ = step(.polled(Polled(next: [next], rows: [Int(next)], byteCount: 9, stop: nil)))
+    for wait in [0, 100] as [Int64] { _ = step(.polled(Polled(next: [next], rows: [Int(next)], byteCount: 9, stop: nil)), after: wait) }
     _ = step(.processed(result(read)))
     for case .freeze(let id, _) in step(.wake, after: 10_000) { return step(.frozen(id: id, position: 9)) }
     return []
@@ -360,6 +360,8 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
       for index in 0...1 { read.ranges[index].anchorOffset = read.ranges[index].next - 1 }
       var both = result(read)
       both.maxEventTimes = [Int64.min, Int64.min]
+      let polled = Polled(next: read.ranges.map(\.next), rows: [2, 2], byteCount: 9, stop: nil)
+      for wait in [0, 100] as [Int64] { _ = step(.polled(polled), after: wait) }
       _ = step(.processed(both))
       var commands: [Command] = []
       for case .freeze(let id, _) in step(.wake, after: 10_000) { commands += step(.frozen(id: id, position: 9)) }

@@ -41,7 +41,9 @@ private func lines(_ commands: [Command]) -> [String] {
     #expect(counted(start.core) == [10, 0])
     _ = start.core.step(.sealCompared(mismatch: nil), now: start.now)
     #expect(start.core.progress.phase == .running)
-    _ = start.core.step(processed(intent(2, 10, 17)), now: start.now)
+    let later = Instant(wallMilliseconds: 1_001_000, monotonicMilliseconds: 2_000)
+    for now in [start.now, later] { _ = start.core.step(.polled(Polled(next: [17], rows: [7], byteCount: 7, stop: nil)), now: now) }
+    _ = start.core.step(processed(intent(2, 10, 17)), now: later)
     #expect(counted(start.core) == [17, 0])
     // Old and new records in one epoch: it can't be told which are duplicates, so all of them count.
     _ = start.core.step(processed(intent(3, 17, 25)), now: start.now)
