@@ -20,6 +20,19 @@ private func processed(_ intent: Intent) -> Event {
       watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 9, stop: nil))
 }
 
+/// The intent's records come, and wait until an epoch is cut of them; when that is.
+private func poll(_ start: inout Start, _ intent: Intent, _ clock: inout Int64) -> Instant {
+  let range = intent.ranges[0]
+  let polled = Polled(next: [range.next], rows: [Int(range.next - range.start)], byteCount: 9, stop: nil)
+  var now = start.now
+  for _ in 0...1 {
+    clock += 100
+    now = Instant(wallMilliseconds: 1_000_000 + clock, monotonicMilliseconds: clock)
+    _ = start.core.step(.polled(polled), now: now)
+  }
+  return now
+}
+
 private func lines(_ commands: [Command]) -> [String] {
   commands.compactMap { if case .say(_, let text) = $0 { text } else { nil } }
 }
@@ -41,14 +54,14 @@ private func lines(_ commands: [Command]) -> [String] {
     #expect(counted(start.core) == [10, 0])
     _ = start.core.step(.sealCompared(mismatch: nil), now: start.now)
     #expect(start.core.progress.phase == .running)
-    let later = Instant(wallMilliseconds: 1_001_000, monotonicMilliseconds: 2_000)
-    for now in [start.now, later] { _ = start.core.step(.polled(Polled(next: [17], rows: [7], byteCount: 7, stop: nil)), now: now) }
-    _ = start.core.step(processed(intent(2, 10, 17)), now: later)
+    var clock = start.now.monotonicMilliseconds
+    func read(_ intent: Intent) { _ = start.core.step(processed(intent), now: poll(&start, intent, &clock)) }
+    read(intent(2, 10, 17))
     #expect(counted(start.core) == [17, 0])
     // Old and new records in one epoch: it can't be told which are duplicates, so all of them count.
-    _ = start.core.step(processed(intent(3, 17, 25)), now: start.now)
+    read(intent(3, 17, 25))
     #expect(counted(start.core) == [17, 8])
-    _ = start.core.step(processed(intent(4, 25, 30)), now: start.now)
+    read(intent(4, 25, 30))
     #expect(counted(start.core) == [17, 13])
     let partition = start.core.progress.partitions[0]
     #expect(partition.next == 30 && partition.end == 1000 && partition.lag == 970 && !partition.isIdle)
@@ -146,7 +159,9 @@ private func lines(_ commands: [Command]) -> [String] {
     said = lines(start.core.step(.outOfSpace(.cut, place: "/log"), now: start.now))
     #expect(said.isEmpty)
     #expect(start.core.progress.hold == .disk && start.core.progress.waits.map(\.subject) == [.disk])
-    said = lines(start.core.step(processed(intent(1, 0, 5)), now: start.now))
+    var clock = start.now.monotonicMilliseconds + 2_000
+    let room = poll(&start, intent(1, 0, 5), &clock)
+    said = lines(start.core.step(processed(intent(1, 0, 5)), now: room))
     #expect(said == ["there is room again for the epoch log"])
     #expect(start.core.progress.waits == [])
   }

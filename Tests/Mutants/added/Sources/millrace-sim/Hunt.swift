@@ -5,7 +5,8 @@ internal import MillSim
 /// What the simulator of this build does besides: it runs seeds, each mutant for itself, until one fails.
 ///
 ///     millrace-sim --mutant NAME    until this one is caught
-///     millrace-sim --mutants        every one, each in a process of its own; [--limit N]: seeds each, as many as the table says unless told
+///     millrace-sim --mutants        every one, each in a process of its own
+///                                   both of them [--limit N]: seeds each, as many as the table says unless told
 ///
 /// A mutant is also caught where the program's own assertions end its process.
 /// Returns where the command line asks for something else.
