@@ -150,7 +150,7 @@ private struct Doubtful: ~Copyable {
       let count = try #require(zip(asked(commands), ids(commands)).first { $0.0 == "count 1" })
       return asked(sealing.step(.sink(exchange: count.1, .counted(0))))
     }
-    #expect(try asksAfterNone(.deadLetters) == ["insert 1"])
+    #expect(try asksAfterNone(.deadLetters).contains("insert 1"))
     // Its own: a guarded insert of an earlier life may still write until then.
     #expect(try !asksAfterNone(.table).contains("insert 1"))
   }
