@@ -94,6 +94,12 @@ enum Job {
     return options
   }
 
+  /// What the sink is called by a process: in every third world each calls it otherwise, as if the file had been changed in between. Its
+  /// batches, their numbers and the table go on.
+  static func sinkName(_ scenario: Scenario, incarnation: Int) -> String {
+    scenario.seed % 3 == 0 ? ["events", "events-eu", "dead-letters"][incarnation % 3] : "events"
+  }
+
   static func sinkOptions(_ scenario: Scenario) -> SinkOptions {
     SinkOptions(
       urls: (1...scenario.replicas).map { "http://sim\($0):8123" }, table: TableName(database: "sim", table: "events"),

@@ -180,6 +180,7 @@ package final class World {
     let change = plan &+ mendings << 8
     (olderPlan.hash, options.plan.hash) = (olderPlan.hash &+ change, options.plan.hash &+ change)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
+    options.sinkName = Job.sinkName(scenario, incarnation: incarnation)
     options.acceptsDeadLetters = acceptsDeadLetters
     options.newLineage = acceptsNewLineage
     invariants.mayFallBack = acceptsNewLineage
