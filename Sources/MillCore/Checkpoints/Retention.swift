@@ -49,7 +49,7 @@ struct Retention {
     for delivery in deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
     // An attempt that is still open is known to the next life by its batch's seal only (R9).
     for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
-    if let unsettled = sink.settler.oldestSeal { keep = min(keep, unsettled) }
+    if let unsettled = sink.openAttempts.oldestSeal { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
     return keep
   }

@@ -97,7 +97,7 @@ extension SinkMachine {
     doubt(index)
     deliveries[index].hasOpenAttempt = table?.mode != .atLeastOnce
     deliveries[index].openedAt = monotonic
-    settler.isWanted = true
+    openAttempts.isNeeded = true
   }
 
   private mutating func takeRefusal(_ index: Int, _ step: Delivery.Step, _ kind: RefusalKind, _ code: Int, _ message: String) {

@@ -64,7 +64,7 @@ extension SinkMachine {
     guard !deliveries[..<index].contains(where: { $0.isPiece || $0.refusal != nil && !$0.isCommitted }) else {
       return mayHaveBeenSent(index)
     }
-    return !deliveries[index].isPiece || (isAlone(but: index) && (settler.oldestInLog == nil || table.mode == .atLeastOnce))
+    return !deliveries[index].isPiece || (isAlone(but: index) && (openAttempts.oldestInLog == nil || table.mode == .atLeastOnce))
   }
 
   /// Whether the table may have rows of a batch that wasn't begun, so that the window must not forget its token. Where there are pieces,
@@ -84,7 +84,7 @@ extension SinkMachine {
   mutating func advanceBisection(_ table: TableFacts) {
     guard let first = deliveries.firstIndex(where: { $0.step == .refused || $0.isPiece }) else { return endBisection() }
     if deliveries.contains(where: { ($0.ackPosition ?? 0) >= durableEnd }) { order(.sync) }
-    if settler.oldestInLog != nil { settler.isWanted = true }
+    if openAttempts.oldestInLog != nil { openAttempts.isNeeded = true }
     // One batch is bisected to its end before the next, and the first half before the second.
     guard deliveries[first].step == .refused, isAlone(but: first) else { return }
     guard surroundings.mayRetire, knowsPieces(first, table) else { return }

@@ -11,7 +11,7 @@ extension SinkMachine {
     heldByWindow = nil
     // R6: asked again before the first send after a schema error.
     if describeRetryAt != nil { describeTable() }
-    guard !isDescribing, describeRetryAt == nil else { return advanceSettler() }
+    guard !isDescribing, describeRetryAt == nil else { return advanceOpenAttempts() }
     advanceBisection(table)
     var underWay = deliveries.count { $0.isBegun && !$0.isCommitted && $0.step != .refused }
     for index in deliveries.indices where !deliveries[index].isCommitted {
@@ -20,7 +20,7 @@ extension SinkMachine {
         guard deliveries[index].isPiece || windowAllows(deliveries[index].batch.number, table) else {
           Reach.mark(.r9WindowHeld)
           heldByWindow = oldestUnsettled(below: deliveries[index].batch.number)
-          settler.isWanted = true
+          openAttempts.isNeeded = true
           if deliveries.contains(where: { $0.isAcked && ($0.ackPosition ?? 0) >= durableEnd }) {
             Reach.mark(.r9AckSynced)
             order(.sync)
@@ -33,7 +33,7 @@ extension SinkMachine {
       proceed(index, table)
       if isEnded { return }
     }
-    advanceSettler()
+    advanceOpenAttempts()
   }
 
   /// R9's bound: from the oldest unsettled batch (exclusive) to this one (inclusive).
@@ -45,7 +45,7 @@ extension SinkMachine {
   /// The oldest batch that may still be on its way to the table; `number` where there is none.
   private func oldestUnsettled(below number: BatchNumber) -> BatchNumber {
     var oldest = number
-    if let old = settler.oldestInLog { oldest = min(oldest, old) }
+    if let old = openAttempts.oldestInLog { oldest = min(oldest, old) }
     // A refused one that waits to be retired has nothing in the table, nor on its way there.
     for delivery in deliveries where !delivery.isSettled(durableEnd: durableEnd) && delivery.step != .refused {
       oldest = min(oldest, delivery.batch.number)
@@ -73,7 +73,7 @@ extension SinkMachine {
       deliveries[index].step = table.mode == .readBack ? .timeBeforeGuard : .sendPlain
       return
     }
-    deliveries[index].openedAt = settler.startedAt
+    deliveries[index].openedAt = openAttempts.startedAt
     deliveries[index].hasOpenAttempt = table.mode == .tokenAndProvenance || table.mode == .tokenOnly
     doubt(index)
     let counts = table.mode == .readBack || table.mode == .tokenAndProvenance
@@ -159,8 +159,8 @@ extension SinkMachine {
         batch, attempt: deliveries[index].attempts, deadline: deliveries[index].deadline, looks: deliveries[index].guardLooks,
         partitionsMax: table.partitionsMax)
     case .settled:
-      guard deliveries[index].openedAt <= settler.deadBefore else {
-        settler.isWanted = true
+      guard deliveries[index].openedAt <= openAttempts.allDeadBefore else {
+        openAttempts.isNeeded = true
         deliveries[index].readyAt = monotonic + options.retryMilliseconds
         return
       }
@@ -220,8 +220,8 @@ extension SinkMachine {
     lastCommitAt = monotonic
     settleDoubt(deliveries[index])
     // What was opened before R7's look was made is dead already.
-    if deliveries[index].openedAt <= settler.deadBefore { deliveries[index].hasOpenAttempt = false }
-    if deliveries[index].hasOpenAttempt { settler.isWanted = true }
+    if deliveries[index].openedAt <= openAttempts.allDeadBefore { deliveries[index].hasOpenAttempt = false }
+    if deliveries[index].hasOpenAttempt { openAttempts.isNeeded = true }
     deliveries[index].step = .done
     deliveries[index].readyAt = nil
     sinkIsBack()

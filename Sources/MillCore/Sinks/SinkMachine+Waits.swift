@@ -45,8 +45,8 @@ extension SinkMachine {
     switch wait {
     case .answer: return "\(awaitedExchanges) requests are out, and none is answered"
     case .dead:
-      let seen = "\(settler.seenMilliseconds / 1000) of \(options.settleMilliseconds / 1000) s so far"
-      let runs = settler.runningQuery.map { "; query \($0) still runs and is being killed" } ?? ""
+      let seen = "\(openAttempts.seenMilliseconds / 1000) of \(options.settleMilliseconds / 1000) s so far"
+      let runs = openAttempts.runningQuery.map { "; query \($0) still runs and is being killed" } ?? ""
       return
         "an INSERT of batch \(token { $0.step == .settled }) has no answer and may still write: the server must be seen at work for `settle` (\(seen)), and then list no such query\(runs)"
     case .deadline:

@@ -9,7 +9,7 @@ internal import MillLog
 ///
 ///     events  →  Core  →  SinkMachine  →  orders  →  Core  →  commands
 ///                           deliveries     batches that are sealed and not settled, in the order in which they go
-///                           settler        are the attempts without an answer dead?
+///                           openAttempts        are the attempts without an answer dead?
 ///                           bisection      the batch that gives way to its pieces
 ///                           table          what was seen of it last
 struct SinkMachine {
@@ -47,7 +47,7 @@ struct SinkMachine {
 
   // Batches
   var deliveries: [Delivery] = []
-  var settler = Settler()
+  var openAttempts = OpenAttemptWatch()
   /// A count has found all rows of a batch that surely was in the table.
   var countIsProven = false
   var exchanges: [UInt64: ExchangeOwner] = [:]
@@ -89,7 +89,7 @@ struct SinkMachine {
     case .describe: takeDescribed(answer)
     case .tableLook: takeTableLook(answer)
     case .greatest(let lineage, let nextBatch): takeGreatest(answer, of: lineage, nextBatch: nextBatch)
-    case .settleTime, .settleList, .settleKill: takeSettling(owner, answer)
+    case .settleTime, .settleList, .settleKill: takeOpenAttempts(owner, answer)
     case .pieces(let batch): takePieces(delivery(batch), answer)
     case .delivery(let batch, let step):
       let index = delivery(batch)
@@ -146,7 +146,7 @@ struct SinkMachine {
   func wakeAt(mayDeliver: Bool, stopRequested: Bool) -> Int64? {
     var moments = [greatestRetryAt]
     if !isDescribing { moments.append(describeRetryAt) }
-    if mayDeliver, !settler.isAwaiting { moments.append(settler.nextAt) }
+    if mayDeliver, !openAttempts.isAwaiting { moments.append(openAttempts.nextStepAt) }
     if mayDeliver, !isDescribing, describeRetryAt == nil {
       moments.append(deliveries.lazy.compactMap(\.readyAt).min())
       if !stopRequested { moments.append(nextTableLook) }

@@ -75,7 +75,7 @@ extension Core {
     for letters in log.deadLetters { deadLetters.recover(letters.batch, at: letters.seal, logBegin: letters.logBegin) }
     held.logByteCount = found.log.byteCount
     held.changed()
-    sink.settler.begin(oldestInLog: log.oldestBatch, at: monotonic)
+    sink.openAttempts.begin(oldestInLog: log.oldestBatch, at: monotonic)
     if options.newLineage {
       Reach.mark(.r15NewLineage)
       lineage = found.lineage
