@@ -140,7 +140,7 @@ extension Core {
 
   private mutating func compareSeals() {
     if let first = seals[epoch]?.first {
-      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > source.lossPosition))
+      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > source.comparableFrom))
     }
     finishReplayWhenDone()
   }
@@ -156,7 +156,7 @@ extension Core {
     }
     precondition(seals[epoch]?.isEmpty == false, "a seal of epoch \(epoch) was compared, and there is none")
     let (seal, position) = seals[epoch]!.removeFirst()
-    let isWhole = !hasReplayedLoss || position > source.lossPosition
+    let isWhole = !hasReplayedLoss || position > source.comparableFrom
     if isWhole, let counters = seal.counters, counters != unsealedCounters {
       return end(
         Stop(

@@ -50,7 +50,7 @@ extension SourceMachine {
       say(.warning, "--accept-loss: \(text(of: gap)) is given up, reading goes on at offset \(gap.next)")
     }
     // All that is replayed was made before this loss.
-    lossPosition = LogPosition.max
+    comparableFrom = LogPosition.max
     if let first = surroundings.recorded.first(where: { !isWhole($0) })?.intent {
       Reach.mark(.k3ReplayedWithLoss)
       say(
@@ -77,7 +77,7 @@ extension SourceMachine {
 
   /// Whether all records of a recorded epoch can be there: none of its ranges reaches into what was given up after it was recorded.
   func isWhole(_ recorded: RecordedIntent) -> Bool {
-    guard recorded.position < lossPosition else { return true }
+    guard recorded.position < comparableFrom else { return true }
     return recorded.intent.ranges.allSatisfy { $0.next <= $0.start || $0.start >= lossEnds[$0.partition] ?? 0 }
   }
 

@@ -133,7 +133,7 @@ extension SourceMachine {
         next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
         anchorChecksum: $0.anchorChecksum)
     }
-    lossPosition = log.lossPosition
+    comparableFrom = log.comparableFrom
     join(log.replay.map(\.intent))
     skip(log.gaps)
   }

@@ -57,8 +57,9 @@ struct SourceMachine {
   // K3: records that are gone
   /// By partition: reading has gone on from here, behind what was given up.
   var lossEnds: [Int32: Int64] = [:]
-  /// Records before this position may speak of what was given up; the newest gap's, or all where this start accepts one.
-  var lossPosition: LogPosition = 0
+  /// Intents and seals that stand in the log before this may cover records that were given up later (`--accept-loss`): their replay isn't
+  /// compared. The newest gap's place, or behind everything where this start accepts one.
+  var comparableFrom: LogPosition = 0
   /// Ranges that earlier starts and this one have given up.
   var givenUp: [Gap] = []
   /// A partition gives nothing more, and it isn't known yet why.

@@ -25,9 +25,9 @@ struct LogFold {
   private(set) var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
   /// R4: what is to be processed again, ascending.
   private(set) var replay: [RecordedIntent] = []
-  /// What earlier starts have given up since the checkpoint, and where the newest of it stands in the log.
+  /// What earlier starts have given up since the checkpoint, and where the newest of it stands: what stands before isn't compared.
   private(set) var gaps: [Gap] = []
-  private(set) var lossPosition: LogPosition = 0
+  private(set) var comparableFrom: LogPosition = 0
   /// How far epochs were cut, by partition.
   private(set) var cutEnds: [Int32: Int64]
   /// The first batch of the table that the log still holds, and where its seal stands.
@@ -89,7 +89,7 @@ struct LogFold {
     case .deadline(let deadline): deadlines[deadline.key] = max(deadlines[deadline.key] ?? 0, deadline.seconds)
     case .gap(let gap) where isAfter:
       gaps.append(gap)
-      lossPosition = position
+      comparableFrom = position
     case .gap: break
     }
   }
