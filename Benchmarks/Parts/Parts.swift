@@ -56,7 +56,8 @@ final class Parts {
         source.assign(topic.partitions.map(\.low))
         var count = 0
         while count < events {
-          _ = source.poll(into: buffers, limit: Self.sampleCount, timeoutMilliseconds: 20)
+          _ = source.poll(into: buffers, limit: Self.sampleCount)
+          if buffers.allSatisfy({ $0.count == 0 }) { usleep(5000) }
           for buffer in buffers {
             if sample.count < Self.sampleCount { copySample(buffer) }
             count += buffer.count

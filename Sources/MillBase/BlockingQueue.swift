@@ -7,6 +7,7 @@ internal import Glibc
   private let filled: UnsafeMutablePointer<pthread_cond_t>
   private var items: [Element] = []
   private var isClosed = false
+  private var isNudged = false
 
   package init() {
     unsafe lock = .allocate(capacity: 1)
@@ -39,11 +40,23 @@ internal import Glibc
     return isOpen
   }
 
-  /// All that is there, oldest first; waits at most `milliseconds` for the first (nil: as long as it takes). Empty: time over, or closed.
+  /// Ends a wait without an element; where nobody waits, the next one.
+  package func nudge() {
+    unsafe pthread_mutex_lock(lock)
+    isNudged = true
+    unsafe pthread_cond_signal(filled)
+    unsafe pthread_mutex_unlock(lock)
+  }
+
+  /// All that is there, oldest first; waits at most `milliseconds` for the first (nil: as long as it takes). Empty: time over, closed, or
+  /// nudged.
   package func takeAll(waitingMilliseconds milliseconds: Int64?) -> [Element] {
     unsafe pthread_mutex_lock(lock)
-    defer { unsafe pthread_mutex_unlock(lock) }
-    if items.isEmpty, !isClosed, milliseconds != 0 {
+    defer {
+      isNudged = false
+      unsafe pthread_mutex_unlock(lock)
+    }
+    if mustWait, milliseconds != 0 {
       if let milliseconds {
         var until = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &until)
@@ -53,17 +66,20 @@ internal import Glibc
           until.tv_sec += 1
           until.tv_nsec -= 1_000_000_000
         }
-        while items.isEmpty, !isClosed {
+        while mustWait {
           if unsafe pthread_cond_timedwait(filled, lock, &until) == ETIMEDOUT { break }
         }
       } else {
-        while items.isEmpty, !isClosed { unsafe pthread_cond_wait(filled, lock) }
+        while mustWait { unsafe pthread_cond_wait(filled, lock) }
       }
     }
     let taken = items
     items.removeAll(keepingCapacity: true)
     return taken
   }
+
+  /// Under the lock.
+  private var mustWait: Bool { items.isEmpty && !isClosed && !isNudged }
 
   /// Nothing more is taken in; who waits comes back.
   package func close() {

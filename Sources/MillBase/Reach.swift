@@ -8,6 +8,8 @@ package enum Branch: Int, CaseIterable, Sendable {
   case k4EndsBeforeAtStart, k4EndsBeforeInReplay, k4EndsBeforeWhileRunning
   // K6: a topic made anew
   case k6CheckpointRefused, k6AnchorsKept
+  // R2: where the bytes of a batch that is sent come from
+  case r2SentFromMemory, r2ReadFromLog
   // R4: replay
   case r4ReplayedIntent, r4VoidIntents, r4SealCompared, r4PendingAfterReplay, r4InputChanged, r4OutputDiffers, r4OtherPlan, r4PlanTakesOver,
     r4EarlierPlan, r4FetchesMissingOnly

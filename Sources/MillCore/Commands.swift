@@ -68,7 +68,9 @@ package enum Command: Sendable {
 /// What the flow thread may take from the source while no event waits; the answer is ``Event/polled(_:)``.
 package struct PollOrder: Hashable, Sendable {
   package var limit: Int
-  package var timeoutMilliseconds: Int
+  /// Monotonic; when it is to be taken although the source has told of nothing: records that came before may be due, and how long none
+  /// has come counts.
+  package var dueAt: Int64
   /// For recorded intents, which need all of their records.
   package var isReplay = false
   /// Also records beyond the plan's limits: the next of these intents was recorded under another plan.

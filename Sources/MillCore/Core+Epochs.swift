@@ -12,13 +12,22 @@ extension Core {
     case .replaying where lane.isFull: nil
     case .replaying:
       PollOrder(
-        limit: options.epochMaxRows, timeoutMilliseconds: 5, isReplay: true,
+        limit: options.epochMaxRows, dueAt: monotonic + 5, isReplay: true,
         takesWhole: replayNext < replay.count && replay[replayNext].intent.planHash != options.plan.hash)
     // What may not be cut yet waits in Kafka.
     case .live where mayTake && !checkpoint.settlesReplay:
-      PollOrder(limit: options.epochMaxRows, timeoutMilliseconds: Int(max(1, min(options.epochMaxDelayMilliseconds / 2, 20))))
+      PollOrder(limit: options.epochMaxRows, dueAt: cutDueAt ?? monotonic + Self.pollMilliseconds)
     default: nil
     }
+  }
+
+  /// How often a source is polled that tells of nothing.
+  private static let pollMilliseconds: Int64 = 100
+
+  /// When what lies in the buffers is to be cut.
+  private var cutDueAt: Int64? {
+    guard let bufferedSince else { return nil }
+    return lastPolled?.epochEnds == nil ? bufferedSince + epochMaxDelay : monotonic
   }
 
   /// Whether records may be taken: memory and disk stay bounded because the source waits.
@@ -61,6 +70,7 @@ extension Core {
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
     precondition(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
     isCutting = true
+    cutSince = since
     commands.append(
       .cut(
         Intent(
@@ -99,10 +109,11 @@ extension Core {
     source.take(result)
     watermark = result.watermark
     for index in pendingRows.indices {
-      if result.pendingRows[index] > 0, pendingSince[index] == nil { pendingSince[index] = monotonic }
+      if result.pendingRows[index] > 0, pendingSince[index] == nil { pendingSince[index] = cutSince ?? monotonic }
       pendingRows[index] = result.pendingRows[index]
       pendingBytes[index] = result.pendingBytes[index]
     }
+    cutSince = nil
     lane.needsFreeze = result.needsFreeze
     if result.dropsBuckets { lane.add(.drop(epoch: epoch)) }
     if lane.needsFreeze, lane.frozenUnflushed == 0, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {

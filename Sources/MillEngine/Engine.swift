@@ -7,7 +7,7 @@ package import MillCore
 /// ``EngineLoop``, the simulator with its scheduler; both do exactly this:
 ///
 ///     engine.handle(event)                    // for each event posted by lanes
-///     if engine.wantsPoll { engine.poll() }    // while no event waits
+///     engine.poll()                            // while it wants to: when the source has records, by ``pollDueAt`` at the latest
 ///     engine.wakeAt                            // else wait until then, and handle(.wake)
 package final class Engine {
   package private(set) var core: Core
@@ -49,6 +49,15 @@ package final class Engine {
   var now: Instant { clock.now() }
 
   package var wantsPoll: Bool { stop == nil && core.pollOrder != nil }
+
+  /// Monotonic milliseconds at which the next poll is due where the source tells of nothing; nil: none is wanted.
+  package var pollDueAt: Int64? { stop == nil ? core.pollOrder?.dueAt : nil }
+
+  /// Whether the source has records for the next poll.
+  package var hasFetched: Bool { executor.parts.source.prefetchedCount > 0 }
+
+  /// See ``Source/whenFetched(_:)``.
+  package func whenFetched(_ tell: @escaping @Sendable () -> Void) { executor.parts.source.whenFetched(tell) }
 
   /// Takes records from the source as the core allows, and hands what then lies in the buffers to it.
   package func poll() {

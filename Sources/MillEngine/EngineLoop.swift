@@ -1,5 +1,6 @@
 package import MillBase
 package import MillCore
+internal import Synchronization
 
 /// Production's lanes: a named thread each, and the queue of events that the flow thread reads.
 package final class ThreadLanes: Lanes {
@@ -43,6 +44,8 @@ package struct EngineLoop {
   /// Called on the flow thread about every `reportMilliseconds`.
   package var report: ((Engine) -> Void)?
   package var reportMilliseconds: Int64 = 500
+  /// Between two polls, where the source has more at once: waking up for each answer of a broker costs more than its records.
+  private static let pollGapMilliseconds: Int64 = 5
 
   package init(lanes: ThreadLanes, clock: any Clock) {
     self.lanes = lanes
@@ -50,7 +53,14 @@ package struct EngineLoop {
   }
 
   package func run(_ engine: Engine) -> Stop {
+    let fetched = Fetched()
+    let queue = lanes.events
+    engine.whenFetched {
+      fetched.note()
+      queue.nudge()
+    }
     var nextReport = clock.now().monotonicMilliseconds + reportMilliseconds
+    var polledAt = Int64.min / 2
     engine.handle(.started)
     while true {
       if let stop = engine.stop {
@@ -62,15 +72,31 @@ package struct EngineLoop {
         nextReport = now + reportMilliseconds
         report?(engine)
       }
-      let wake = min(engine.wakeAt ?? nextReport, nextReport)
-      let events = lanes.events.takeAll(waitingMilliseconds: engine.wantsPoll ? 0 : max(1, wake - now))
+      // One place to wait for lanes, the source and the clock.
+      func pollAt() -> Int64 {
+        guard let dueAt = engine.pollDueAt else { return .max }
+        return fetched.isNoted || engine.hasFetched ? min(dueAt, polledAt + Self.pollGapMilliseconds) : dueAt
+      }
+      let wakeAt = min(engine.wakeAt ?? nextReport, nextReport)
+      let events = queue.takeAll(waitingMilliseconds: max(0, min(wakeAt, pollAt()) - now))
       for event in events where engine.stop == nil { engine.handle(event) }
       guard engine.stop == nil else { continue }
-      if engine.wantsPoll {
+      let after = clock.now().monotonicMilliseconds
+      if pollAt() <= after {
+        polledAt = after
+        fetched.clear()
         engine.poll()
-      } else if events.isEmpty {
+      } else if events.isEmpty, wakeAt <= after {
         engine.handle(.wake)
       }
     }
+  }
+
+  /// That the source has told of records since the last poll.
+  private final class Fetched: Sendable {
+    private let isThere = Atomic(false)
+    var isNoted: Bool { isThere.load(ordering: .acquiring) }
+    func note() { isThere.store(true, ordering: .releasing) }
+    func clear() { isThere.store(false, ordering: .releasing) }
   }
 }

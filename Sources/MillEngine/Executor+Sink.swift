@@ -17,8 +17,10 @@ extension Executor {
         guard let log else { return .failed(Stop(.failed, "a batch was to be sent before the log was open")) }
         do throws(LogError) {
           if let kept = sealed.take(batch) {
+            Reach.mark(.r2SentFromMemory)
             chunks = kept
           } else {
+            Reach.mark(.r2ReadFromLog)
             for position in batch.chunks.dropLast(Int(batch.originChunkCount)) { chunks.append(try log.readChunk(position)) }
           }
         } catch {

@@ -97,8 +97,7 @@ package final class Executor {
     recordMemory.takesWhole = order.takesWhole
     // What fills an epoch already is worked off first; a replay needs all that its epochs had.
     let isAsked = order.isReplay || !epochCut.isPassed(by: buffers)
-    let notices =
-      isAsked ? parts.source.poll(into: buffers, limit: order.limit, timeoutMilliseconds: order.timeoutMilliseconds) : []
+    let notices = isAsked ? parts.source.poll(into: buffers, limit: order.limit) : []
     for notice in notices {
       switch notice {
       case .positionLost(let partition, let offset, let reason):

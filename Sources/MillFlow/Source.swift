@@ -80,7 +80,7 @@ package enum SourceError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What ``Source/poll(into:limit:timeoutMilliseconds:)`` tells beside records.
+/// What ``Source/poll(into:limit:)`` tells beside records.
 package enum SourceNotice: Hashable, Sendable {
   /// The position the source wants to read is not there (deleted, or the topic was recreated); nothing more comes from this partition.
   case positionLost(partition: Int32, offset: Int64, reason: String)
@@ -96,7 +96,7 @@ package enum SourceNotice: Hashable, Sendable {
 
 /// The seam to one topic of Kafka, read under `assign` with read_committed and offsets of our own.
 ///
-/// ``poll(into:limit:timeoutMilliseconds:)`` belongs to the flow thread; the others block and are called from the control lane, and
+/// ``poll(into:limit:)`` belongs to the flow thread; the others block and are called from the control lane, and
 /// may run beside a poll. The real end is in MillKafka, the simulated one in MillSim.
 package protocol Source: AnyObject, Sendable {
   /// Cluster, partitions and their bounds.
@@ -114,9 +114,12 @@ package protocol Source: AnyObject, Sendable {
 
   /// Starts (or starts anew) to fetch each partition at its offset, nil: not at all; index: partition. Local, does not wait for brokers.
   func assign(_ offsets: [Int64?])
-  /// Moves fetched records into the buffers (index: partition), at most `limit` records, waiting at most `timeoutMilliseconds` for
-  /// the first. Also advances ``RecordBuffer/nextOffset`` past aborted records and markers when the end of a partition is reached.
-  func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice]
+  /// Moves records that were fetched into the buffers (index: partition), at most `limit` of them; doesn't wait for any. Also advances
+  /// ``RecordBuffer/nextOffset`` past aborted records and markers when the end of a partition is reached.
+  func poll(into buffers: [RecordBuffer], limit: Int) -> [SourceNotice]
+  /// From now on `tell` is called, from any thread, when something has come for a poll where nothing was. Once, before ``assign(_:)``.
+  /// A call may be missing where the end can't tell, so whoever waits for it also polls by time.
+  func whenFetched(_ tell: @escaping @Sendable () -> Void)
   /// Where a partition ends by the newest fetch, records of open transactions included; nil where that isn't known. Flow thread.
   func fetchedEnd(partition: Int32) -> Int64?
   /// Records that were fetched and wait for the next poll, for people and their tools. Flow thread.
@@ -127,6 +130,8 @@ extension Source {
   /// Of a source whose batches can all be unpacked.
   package func unreadable(partition: Int32, offset: Int64) throws(SourceError) -> (next: Int64, reason: String)? { nil }
 
+  /// Of a source that is polled by time.
+  package func whenFetched(_ tell: @escaping @Sendable () -> Void) {}
   /// Of a source that fetches nothing ahead.
   package var prefetchedCount: Int { 0 }
   /// Of one without transactions.

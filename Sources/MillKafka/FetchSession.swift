@@ -10,6 +10,7 @@ final class FetchSession: @unchecked Sendable {
 
   /// The polling thread does nothing else meanwhile.
   private static let patienceMaxMilliseconds = 1_000
+  private static let patienceMinMilliseconds = 10
 
   init(_ queue: FetchQueue, offsets: [Int64?]) {
     self.queue = queue
@@ -23,10 +24,10 @@ final class FetchSession: @unchecked Sendable {
   /// A broker has answered this session.
   var hasHeard: Bool { progress.hasHeard }
 
-  /// See ``Source/poll(into:limit:timeoutMilliseconds:)``; tells neither of the notices about availability.
+  /// See ``Source/poll(into:limit:)``; tells neither of the notices about availability.
   ///
   /// `afterOutage`: the brokers were down when last heard of, maybe by an older session.
-  func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int, afterOutage: Bool) -> [SourceNotice] {
+  func poll(into buffers: [RecordBuffer], limit: Int, afterOutage: Bool) -> [SourceNotice] {
     precondition(buffers.count >= progress.partitionCount, "\(buffers.count) buffers for \(progress.partitionCount) partitions")
     var notices: [SourceNotice] = []
     // Locals, as a field of a class would be guarded against overlapping accesses at each record, and a buffer in an array retained.
@@ -34,8 +35,7 @@ final class FetchSession: @unchecked Sendable {
     var progress = progress
     defer { self.progress = progress }
     var isInDoubt: Bool { progress.outage != nil || afterOutage && !progress.hasHeard }
-    // While brokers are down, the wait is a question to them.
-    let taken = queue.take(limit: limit, timeoutMilliseconds: isInDoubt ? 0 : timeoutMilliseconds) { record in
+    let taken = queue.take(limit: limit, timeoutMilliseconds: 0) { record in
       let partition = Int(record.partition)
       switch progress.admit(partition, record.offset) {
       case .take:
@@ -57,7 +57,8 @@ final class FetchSession: @unchecked Sendable {
     }
     if let reason = queue.client.signals.takeAllDown() { progress.outage = reason }
     if isInDoubt, taken == 0 {
-      patienceMilliseconds = min(max(timeoutMilliseconds, 2 * patienceMilliseconds), Self.patienceMaxMilliseconds)
+      // The only wait of a poll: a question to brokers that were down.
+      patienceMilliseconds = min(max(Self.patienceMinMilliseconds, 2 * patienceMilliseconds), Self.patienceMaxMilliseconds)
       if queue.client.answers(timeoutMilliseconds: patienceMilliseconds) {
         progress.outage = nil
         progress.hasHeard = true

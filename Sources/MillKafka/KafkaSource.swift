@@ -6,7 +6,7 @@ internal import Synchronization
 ///
 /// Two clients: one that only asks (control lane, one call at a time, each bounded in time), and one that fetches, made anew by
 /// every ``assign(_:)`` so that nothing of an older assignment can come out of it; librdkafka also goes on after damage, which a
-/// new client ends. ``poll(into:limit:timeoutMilliseconds:)`` belongs to one thread.
+/// new client ends. ``poll(into:limit:)`` belongs to one thread.
 package final class KafkaSource: Source, @unchecked Sendable {
   /// How long a control call may wait for brokers, per question.
   package static let timeoutMilliseconds = 8000
@@ -25,6 +25,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
   private struct Assignment {
     var offsets: [Int64?]?
     var session: FetchSession?
+    var whenFetched: (@Sendable () -> Void)?
   }
 
   /// Checks the properties; brokers needn't answer yet. `tokens`: what is shown under SASL OAUTHBEARER.
@@ -211,7 +212,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
     // The old session ends outside of the lock: that joins librdkafka's threads.
     let old = assignment.withLock {
       let old = $0.session
-      $0 = Assignment(offsets: offsets, session: nil)
+      ($0.offsets, $0.session) = (offsets, nil)
       return old
     }
     _ = consume old
@@ -219,15 +220,14 @@ package final class KafkaSource: Source, @unchecked Sendable {
     _ = currentSession()
   }
 
-  package func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
+  package func whenFetched(_ tell: @escaping @Sendable () -> Void) { assignment.withLock { $0.whenFetched = tell } }
+
+  package func poll(into buffers: [RecordBuffer], limit: Int) -> [SourceNotice] {
     precondition(limit > 0, "poll limit \(limit): must be at least 1")
     switch currentSession() {
-    case .failure(let failure):
-      usleep(UInt32(clamping: timeoutMilliseconds * 1000))
-      return availability(of: failure.text)
+    case .failure(let failure): return availability(of: failure.text)
     case .success(let session):
-      var notices = session.poll(
-        into: buffers, limit: limit, timeoutMilliseconds: timeoutMilliseconds, afterOutage: reportedTrouble != nil)
+      var notices = session.poll(into: buffers, limit: limit, afterOutage: reportedTrouble != nil)
       // A new session's silence doesn't end an outage.
       if session.trouble != nil || session.hasHeard { notices += availability(of: session.trouble) }
       return notices
@@ -256,7 +256,9 @@ package final class KafkaSource: Source, @unchecked Sendable {
           .consumer, required: options.consumerSettings(), optional: KafkaOptions.optionalSettings,
           signals: KafkaSignals(tokens: tokens, log: log))
         let session = FetchSession(
-          try FetchQueue(client, topic: options.topic, offsets: offsets, readsHeaders: options.readsHeaders), offsets: offsets)
+          try FetchQueue(
+            client, topic: options.topic, offsets: offsets, readsHeaders: options.readsHeaders, whenFilled: $0.whenFetched),
+          offsets: offsets)
         $0.session = session
         return .success(session)
       } catch { return .failure(error) }

@@ -345,11 +345,22 @@ private func words(_ text: [CChar]) -> String { String(decoding: text.prefix { $
   private let slots: UnsafeMutablePointer<UnsafeMutablePointer<rd_kafka_message_t>?>
   /// Headers of one record in the form of ``RecordEntry/headersByteCount``, used again.
   private var headerBytes: [UInt8] = []
+  private var listener: Listener?
+
+  private final class Listener: Sendable {
+    let tell: @Sendable () -> Void
+    init(_ tell: @escaping @Sendable () -> Void) { self.tell = tell }
+  }
+
   /// Messages, events included, that wait to be taken.
   var count: Int { unsafe Int(rd_kafka_queue_length(queue)) }
 
   /// Fetches each partition from its offset on; nil leaves a partition out. Does not wait for brokers.
-  init(_ client: KafkaClient, topic: String, offsets: [Int64?], readsHeaders: Bool) throws(KafkaFailure) {
+  ///
+  /// `whenFilled`: called on a thread of the library's when messages have come into the queue while it was empty; it must not block.
+  init(
+    _ client: KafkaClient, topic: String, offsets: [Int64?], readsHeaders: Bool, whenFilled: (@Sendable () -> Void)? = nil
+  ) throws(KafkaFailure) {
     self.client = client
     self.readsHeaders = readsHeaders
     unsafe slots = .allocate(capacity: Self.slotCount)
@@ -359,6 +370,16 @@ private func words(_ text: [CChar]) -> String { String(decoding: text.prefix { $
       throw KafkaFailure(.rejected, "librdkafka gives no queue to a consumer without a group")
     }
     unsafe self.queue = queue
+    if let whenFilled {
+      let listener = Listener(whenFilled)
+      self.listener = listener
+      unsafe rd_kafka_queue_cb_event_enable(
+        queue,
+        { _, context in
+          guard let context = unsafe context else { return }
+          unsafe Unmanaged<Listener>.fromOpaque(context).takeUnretainedValue().tell()
+        }, Unmanaged.passUnretained(listener).toOpaque())
+    }
     let list = PartitionList(topic, offsets)
     defer { withExtendedLifetime(list) {} }
     try client.check(unsafe rd_kafka_assign(client.handle, list.pointer))
@@ -366,6 +387,8 @@ private func words(_ text: [CChar]) -> String { String(decoding: text.prefix { $
 
   deinit {
     unsafe slots.deallocate()
+    // Under the queue's lock, so that no call is under way behind it.
+    if listener != nil { unsafe rd_kafka_queue_cb_event_enable(queue, nil, nil) }
     unsafe rd_kafka_queue_destroy(queue)
   }
 

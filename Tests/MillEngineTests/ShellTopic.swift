@@ -100,9 +100,19 @@ final class ShellSource: Source {
 
   func assign(_ offsets: [Int64?]) { state.withLock { $0.cursors = offsets.map { $0 ?? Int64(topic.offsetCount) } } }
 
-  func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
+  /// Where each partition ends for now.
+  private func end(_ state: State) -> Int64 { min(topic.offsetCount, topic.offsetCount * Int64(state.sections) / Int64(sectionCount)) }
+
+  var prefetchedCount: Int {
+    state.withLock { state in
+      let end = end(state)
+      return state.cursors.reduce(0) { $0 + Int(max(0, end - $1)) }
+    }
+  }
+
+  func poll(into buffers: [RecordBuffer], limit: Int) -> [SourceNotice] {
     let plan = state.withLock { state in
-      let end = min(topic.offsetCount, topic.offsetCount * Int64(state.sections) / Int64(sectionCount))
+      let end = end(state)
       return state.cursors.indices.map { partition in
         // Partitions get ahead of each other, and now and then one has nothing.
         let most = Int64(state.random.next(below: max(1, limit / ShellTopic.partitionCount)))
@@ -118,7 +128,6 @@ final class ShellSource: Source {
       }
     }
     let count = plan.reduce(0) { $0 + $1.count }
-    if count == 0 { usleep(UInt32(timeoutMilliseconds) * 1000) }
     let onHalf = state.withLock { state in
       state.cursors = plan.map(\.upperBound)
       state.deliveredCount += count

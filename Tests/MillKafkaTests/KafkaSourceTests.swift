@@ -84,7 +84,7 @@ import Testing
     #expect(reading.poll(limit: 1) { reading.recordCount == 1 })
     while reading.recordCount < 1000 {
       let before = reading.recordCount
-      _ = reading.source.poll(into: reading.buffers, limit: 13, timeoutMilliseconds: 100)
+      _ = reading.source.poll(into: reading.buffers, limit: 13)
       #expect(reading.recordCount - before <= 13)
     }
   }

@@ -1,3 +1,4 @@
+import Foundation
 import MillFlow
 import MillKafka
 
@@ -21,9 +22,11 @@ final class Reading {
 
   /// Polls until `done` or, so that a test can't hang, for about `seconds`; true when done.
   func poll(limit: Int = 10_000, seconds: Int = 30, until done: () -> Bool) -> Bool {
-    for _ in 0..<(seconds * 10) {
+    for _ in 0..<(seconds * 200) {
       if done() { return true }
-      notices += source.poll(into: buffers, limit: limit, timeoutMilliseconds: 100)
+      let before = (recordCount, notices.count)
+      notices += source.poll(into: buffers, limit: limit)
+      if before == (recordCount, notices.count) { usleep(5000) }
     }
     return done()
   }

@@ -77,7 +77,7 @@ package final class SimKafka: Source, @unchecked Sendable {
 
   package func assign(_ offsets: [Int64?]) { cursors = offsets }
 
-  package func poll(into buffers: [RecordBuffer], limit: Int, timeoutMilliseconds: Int) -> [SourceNotice] {
+  package func poll(into buffers: [RecordBuffer], limit: Int) -> [SourceNotice] {
     if broker.isDown {
       if toldDown { return [] }
       toldDown = true
