@@ -37,7 +37,7 @@ package enum Branch: Int, CaseIterable, Sendable {
   // R17: birth and fallback
   case r17Born, r17BornAgain, r17NothingDecoded, r17StoppedUnproven, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
   // R18: state's files
-  case r18CoarserBucket, r18NextPart, r18FlushedTable
+  case r18CoarserBucket, r18NextPart, r18FlushedTable, r18HalvedFilter
 
   package var name: String { "\(self)" }
 }

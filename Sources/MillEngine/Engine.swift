@@ -1,4 +1,5 @@
 internal import MillBase
+internal import MillFlow
 package import MillCore
 
 /// One engine: the core and the executor of its commands. It holds no protocol state of its own.

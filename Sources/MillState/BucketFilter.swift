@@ -85,9 +85,20 @@ package struct BucketFilters: Sendable {
     return next
   }
 
-  /// Gives up the filters of the oldest buckets until the rest fits.
+  /// Makes the filters fit: halves segments, those with the most bits a key first, then the oldest; gives up the filters of the oldest
+  /// buckets only where that isn't enough.
   mutating func shrink(to byteLimit: Int) {
     var total = byteCount
+    for bits in [FilterSegment.bitsPerKeyMax, FilterSegment.bitsPerKeyMin] {
+      for at in buckets.indices {
+        for (place, segment) in (buckets[at].segments ?? []).enumerated() where total > byteLimit && segment.bitsPerKey >= bits {
+          guard let halved = segment.halved() else { continue }
+          Reach.mark(.r18HalvedFilter)
+          total -= segment.byteCount - halved.byteCount
+          buckets[at].segments?[place] = halved
+        }
+      }
+    }
     for at in buckets.indices where total > byteLimit && buckets[at].segments?.isEmpty == false {
       total -= buckets[at].byteCount
       buckets[at].segments = nil

@@ -57,7 +57,7 @@ package final class DeduplicateLane: @unchecked Sendable {
     var changed = filters
     for (bucket, indexes) in written {
       let room = options.filterByteLimit - changed.byteCount
-      let grown = changed.filter(bucket, window).adding(indexes.count, room: room, ampleRoom: room - options.filterByteLimit / 2) {
+      let grown = changed.filter(bucket, window).adding(indexes.count, room: room, ampleRoom: room - options.filterByteLimit / 4 * 3) {
         unsafe view.entries[Int(indexes[$0])].hash
       }
       changed.update(grown)
