@@ -414,8 +414,29 @@ struct MemoryGround: Ground {
     #expect(try kept(rows(0..<50, time: 0) + rows(50..<100, time: 5000), state) == 0)
   }
 
+  @Test func `filters are halved before one is given up, and still know each key, also after a restart`() throws {
+    let (state, lane, store, disk) = makeState(within: 800, memory: 17_000)
+    for bucket in 0..<6 {
+      _ = try kept(rows(bucket * 1000..<bucket * 1000 + 1000, time: Int64(bucket) * 100), state)
+      state.release(try lane.flush(state.freeze(epoch: EpochNumber(bucket + 1))))
+      #expect(lane.filters.byteCount <= state.options.filterByteLimit)
+    }
+    #expect(lane.filters.unfiltered.isEmpty)
+    #expect(lane.filters.byteCount * 8 < 6000 * 12, "all have room only with fewer bits a key than any is made with")
+    try disk.createDirectory("/checkpoint")
+    _ = try lane.writeFilters(into: "/checkpoint")
+    let again = DeduplicateLane(options: state.options, store: store, disk: disk)
+    try again.restore(from: "/checkpoint")
+    #expect(again.filters.byteCount == lane.filters.byteCount && again.filters.unfiltered.isEmpty)
+    let restarted = DeduplicateState(options: state.options, store: store, filters: again.filters)
+    for bucket in 0..<6 {
+      #expect(try kept(rows(bucket * 1000..<bucket * 1000 + 1000, time: Int64(bucket) * 100), restarted) == 0)
+    }
+    #expect(try kept(rows(10_000..<10_500, time: 550), restarted) == 500)
+  }
+
   @Test func `filters give way to the store's own, the oldest first, when memory is short`() throws {
-    let (state, lane, _, _) = makeState(within: 800, memory: 8000)
+    let (state, lane, _, _) = makeState(within: 800, memory: 1000)
     for bucket in 0..<6 {
       _ = try kept(rows(bucket * 100..<bucket * 100 + 100, time: Int64(bucket) * 100), state)
       state.release(try lane.flush(state.freeze(epoch: EpochNumber(bucket + 1))))
