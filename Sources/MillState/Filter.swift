@@ -3,8 +3,9 @@ internal import MillBase
 
 /// A split-block Bloom filter over some keys of a bucket: a key sets one bit in each of a block's eight words.
 ///
-/// When full, of absent keys one in 1,000 passes at 16 bits a key, one in 200 at 12; halved, one in 35 at 8 and one in 10 at 6. The state lane adds keys, also while the flow
-/// thread searches: bits are only ever set, and what a search needs was there before the segment was handed over with its keys' table.
+/// When full, of absent keys one in 1,000 passes at 16 bits a key, one in 200 at 12; halved, one in 35 at 8 and one in 10 at 6. The state
+/// lane adds keys, also while the flow thread searches: bits are only ever set, and what a search needs was there before the segment was
+/// handed over with its keys' table.
 @safe package final class FilterSegment: @unchecked Sendable {
   /// Bits a key while there is memory, and when it becomes scarce.
   static let bitsPerKeyMax = 16
