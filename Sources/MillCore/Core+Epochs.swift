@@ -27,7 +27,7 @@ extension Core {
   /// When what lies in the buffers is to be cut.
   private var cutDueAt: Int64? {
     guard let bufferedSince else { return nil }
-    return lastPolled?.epochEnds == nil ? bufferedSince + epochMaxDelay : monotonic
+    return source.lastPolled?.epochEnds == nil ? bufferedSince + epochMaxDelay : monotonic
   }
 
   /// Whether records may be taken: memory and disk stay bounded because the source waits.
@@ -65,7 +65,8 @@ extension Core {
     else {
       return
     }
-    if polled.epochEnds == nil { bufferedSince = nil }
+    // What is left lies there since now at the latest; else the age of batches would grow for as long as the buffers aren't empty.
+    bufferedSince = polled.epochEnds == nil ? nil : monotonic
     let ends = polled.epochEnds ?? polled.next
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
     precondition(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
