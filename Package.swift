@@ -38,10 +38,11 @@ let targets: [Target] = [
   library("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
   .target(name: "CPlatform", cSettings: [.unsafeFlags(["-O2"])]),
   .target(name: "CRocksShim", dependencies: ["CRocksDB"], cxxSettings: [.unsafeFlags(["-O2"])]),
+  .target(name: "CRE2Shim", cxxSettings: [.unsafeFlags(["-O2"])], linkerSettings: [.linkedLibrary("re2")]),
   // Rank 1
   room("MillBase", ["CPlatform", "CCrypto"]),
   // Rank 2
-  room("MillFlow", ["MillBase", "CPlatform"]),
+  room("MillFlow", ["MillBase", "CPlatform", "CRE2Shim"]),
   room("MillLog", ["MillBase"]),
   room("MillTestKit", ["MillBase"]),
   // Rank 3

@@ -10,6 +10,9 @@ package func cityHash64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
   }
 }
 
+/// Two hashes as one: what ClickHouse's `cityHash64(a, b)` makes of those of its arguments.
+package func cityHashPair(_ first: UInt64, _ second: UInt64) -> UInt64 { City.pair(first, second) }
+
 extension City {
   static func upTo32(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     let count = bytes.count

@@ -38,6 +38,16 @@ internal import CCrypto
   }
 }
 
+/// MD5 of bytes, 16 of them; for equality with what others have hashed, not for secrets.
+package func md5(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+  var digest = [UInt8](repeating: 0, count: 16)
+  let code = unsafe digest.withUnsafeMutableBufferPointer {
+    unsafe EVP_Digest(bytes.baseAddress, bytes.count, $0.baseAddress, nil, EVP_md5(), nil)
+  }
+  precondition(code == 1, "libcrypto refused MD5, which a policy may forbid")
+  return digest
+}
+
 /// What a file holds, by size and SHA-256.
 package struct FileDigest: Hashable, Sendable {
   package var byteCount: UInt64

@@ -24,6 +24,24 @@ package func siphash128(key: Digest128, _ bytes: UnsafeRawBufferPointer) -> Dige
   return state.finish()
 }
 
+/// SipHash-2-4 with 64 bits of output and key 0: what ClickHouse's `sipHash64(text)` gives.
+package func sipHash64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+  var state = SipState(low: 0, high: 0)
+  // The mark of the variant with 128 bits.
+  state.v1 ^= 0xee
+  var offset = 0
+  while offset + 8 <= bytes.count {
+    state.absorb(UInt64(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+    offset += 8
+  }
+  var last = UInt64(truncatingIfNeeded: bytes.count) &<< 56
+  for (place, index) in (offset..<bytes.count).enumerated() { last |= UInt64(unsafe bytes[index]) &<< UInt64(8 * place) }
+  state.absorb(last)
+  state.v2 ^= 0xff
+  for _ in 0..<4 { state.round() }
+  return state.v0 ^ state.v1 ^ state.v2 ^ state.v3
+}
+
 /// The four words of SipHash. Only for ``siphash128(key:_:)``.
 @usableFromInline
 struct SipState {

@@ -1,7 +1,7 @@
 internal import MillBase
 
 /// A whole number of 256 bits without a sign; signed ones are kept as two's complement.
-package struct UInt256: Hashable, Sendable, Comparable {
+package struct UInt256: Hashable, Sendable, Comparable, BitwiseCopyable {
   package var low: UInt128
   package var high: UInt128
 

@@ -106,6 +106,22 @@ let commandModels: [CommandModel] = [
     ],
     examples: ["millrace explain pipeline.yaml", "millrace explain pipeline.yaml --format mermaid"]),
   CommandModel(
+    name: "eval", summary: "Try an expression: print its value and type, or what is wrong with it",
+    discussion: [
+      "Reads no pipeline; the fields that the expression names are given by --field. Ends with 1 where the row has no value, such as at a"
+        + " division by zero, with 2 where the text is no expression over these fields. With - for EXPR every line of stdin is an"
+        + " expression, and its answer one line of JSON."
+    ],
+    arguments: [.init(name: "EXPR", help: "The expression, or - for lines of stdin")],
+    options: [
+      .init(
+        "--field", "NAME=TYPE:VALUE",
+        "A field, its value as the string of a record would be read, NULL for a Nullable one; may stand several times"), json,
+    ],
+    examples: [
+      "millrace eval 'price * quantity > 100' --field 'price=Decimal(9, 2):19.99' --field quantity=UInt32:7",
+    ]),
+  CommandModel(
     name: "dead-letters list", summary: "Count a pipeline's dead letters by reason and show the newest",
     discussion: ["Reads the files below dead_letters.path. Ends with 1 where one of them can't be read."], arguments: [file],
     options: [

@@ -66,6 +66,7 @@ private func run(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
   case "run": try runFile(arguments, logger)
   case "check": checkFile(arguments, logger)
   case "explain": try explainFile(arguments, logger)
+  case "eval": try evaluateExpression(arguments, logger)
   case "dead-letters list": try listDeadLetters(arguments, logger)
   case "reference": printReference()
   case "completion": try printCompletion(arguments)

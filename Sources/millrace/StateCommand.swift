@@ -100,8 +100,8 @@ enum KeyText {
     var message: String
   }
 
-  /// One row with the key's fields, in the key's order.
-  static func row(_ values: [String], fields: [FieldPlan]) throws(Problem) -> RowBlock {
+  /// One row with the fields, in their order; nil is null.
+  static func row(_ values: [String?], fields: [FieldPlan]) throws(Problem) -> RowBlock {
     var parts: [(field: FieldPlan, json: String)] = []
     for (index, field) in fields.enumerated() {
       let plain: FieldPlan
@@ -112,7 +112,7 @@ enum KeyText {
       } catch {
         throw Problem(message: "\(field.name): \(error.message)")
       }
-      parts.append((plain, try json(values[index], plain, key: "k\(index)")))
+      parts.append((plain, try values[index].map { (value) throws(Problem) in try json(value, plain, key: "k\(index)") } ?? "null"))
     }
     let text = "{" + parts.enumerated().map { "\"k\($0)\":\($1.json)" }.joined(separator: ",") + "}"
     guard case .success(let block) = decode(text, parts.map(\.field)) else { throw Problem(message: "\(text) can't be read as a record") }
