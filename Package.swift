@@ -117,7 +117,9 @@ let benchmarks: [Target] =
     .executableTarget(
       name: "millrace-parts",
       dependencies: ["MillBase", "MillFlow", "MillCore", "MillKafka", "MillLog", "MillState", "MillClickHouse", "MillConfig"],
-      path: "Benchmarks/Parts", swiftSettings: strict)
+      path: "Benchmarks/Parts", swiftSettings: strict),
+    .executableTarget(
+      name: "millrace-expressions", dependencies: ["MillBase", "MillFlow"], path: "Benchmarks/Expressions", swiftSettings: strict),
   ]
 
 let built =

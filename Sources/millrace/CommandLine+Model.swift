@@ -119,7 +119,7 @@ let commandModels: [CommandModel] = [
         "A field, its value as the string of a record would be read, NULL for a Nullable one; may stand several times"), json,
     ],
     examples: [
-      "millrace eval 'price * quantity > 100' --field 'price=Decimal(9, 2):19.99' --field quantity=UInt32:7",
+      "millrace eval 'price * quantity > 100' --field 'price=Decimal(9, 2):19.99' --field quantity=UInt32:7"
     ]),
   CommandModel(
     name: "dead-letters list", summary: "Count a pipeline's dead letters by reason and show the newest",

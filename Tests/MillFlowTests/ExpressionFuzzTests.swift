@@ -6,15 +6,18 @@ import Testing
 struct ExpressionFuzzTests {
   private static let seeds = [
     "a + b * 2 - c / 3 % 4", "case when n is null then 'x' when a between 1 and 2 then s else 'y' || s end = 'x'",
-    "if(a in (1, 2, null), cast(a as Decimal(18, 2)), 1.5) >= -0.25", "toStartOfHour(t) + interval 3 day > toDateTime('2024-01-01 00:00:00')",
+    "if(a in (1, 2, null), cast(a as Decimal(18, 2)), 1.5) >= -0.25",
+    "toStartOfHour(t) + interval 3 day > toDateTime('2024-01-01 00:00:00')",
     "match(s, '^a.*b$') and s like 'a%' or not (s ilike '%_x')", "splitByChar(',', s)[1] = ifNull(n, 0)::String",
     "try_cast(s as Int64) + toInt8OrNull(s)", "cityHash64(s, a, n) % 16 = 3", "JSONExtractInt(s, 'a', 1) + length(m) > 2",
     "multiIf(a > 1, [1, 2], a < -1, [3], [a])[-1]", "formatDateTime(t, '%F %T') = substring(s, 1, 19)", "m['k'] = `s` and $x is null",
     "round(f, 2) + pow(f, 2) - abs(d) < greatest(a, b, 300)", "dateDiff('day', t, toDateTime64(t, 3)) = 0",
   ]
   private static let pieces = [
-    "(", ")", "[", "]", ",", "'", "''", "`", "::", "null", " and ", " or ", "not ", " in ", "1e400", "-", "99999999999999999999999999", ".5",
-    "interval 1 year", "case", "when", "end", "cast(", " as Nullable(String))", "Decimal(76, 40)", "%", "||", "\u{0}", "é", "--", "$", "a", "s",
+    "(", ")", "[", "]", ",", "'", "''", "`", "::", "null", " and ", " or ", "not ", " in ", "1e400", "-", "99999999999999999999999999",
+    ".5",
+    "interval 1 year", "case", "when", "end", "cast(", " as Nullable(String))", "Decimal(76, 40)", "%", "||", "\u{0}", "é", "--", "$", "a",
+    "s",
     "toUInt8(", "if(", "concat(", "Array(UInt8)", "\n", "0", "'\\'", "[0]",
   ]
 
@@ -58,7 +61,8 @@ struct ExpressionFuzzTests {
 
   private func block() throws -> RowBlock {
     let types = [
-      "Int64", "UInt64", "Int8", "Nullable(Int32)", "String", "DateTime", "Float64", "Decimal(18, 4)", "Map(String, UInt8)", "Nullable(String)",
+      "Int64", "UInt64", "Int8", "Nullable(Int32)", "String", "DateTime", "Float64", "Decimal(18, 4)", "Map(String, UInt8)",
+      "Nullable(String)",
     ]
     let plans = try zip(Self.names, types).map { try field($1, name: $0 == "$x" ? "x" : $0, from: .path([$0])) }
     let records = [

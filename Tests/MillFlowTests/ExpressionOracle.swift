@@ -222,7 +222,10 @@ struct OracleForest {
       case (.failed, _), (_, .failed): return .failed
       case (.integer(let x), .integer(let y)):
         if y == 0, sign == "%" || sign == "intDiv" { return .failed }
-        let value = sign == "+" ? x + y : sign == "-" ? x - y : sign == "*" ? x * y : sign == "%" ? x % y : x / y
+        // The product of two UInt64 may pass even 128 bits.
+        let (product, isOver) = x.multipliedReportingOverflow(by: y)
+        if sign == "*", isOver { return .failed }
+        let value = sign == "+" ? x + y : sign == "-" ? x - y : sign == "*" ? product : sign == "%" ? x % y : x / y
         return range.contains(value) ? .integer(value) : .failed
       default: return .null
       }

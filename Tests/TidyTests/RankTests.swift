@@ -32,7 +32,7 @@ private let sources = swiftFiles(in: "Sources")
 
 @Test func `each C library is imported by exactly one Swift file, or within a folder that is there for it alone`() {
   let folders = ["CRdKafka": "Sources/MillKafka/RdKafka/"]
-  for library in ["CRdKafka", "CRocksDB", "CRocksShim", "CCurl", "CLZ4", "CYAML", "CCrypto", "CMicroHTTPD"] {
+  for library in ["CRdKafka", "CRocksDB", "CRocksShim", "CCurl", "CLZ4", "CYAML", "CCrypto", "CMicroHTTPD", "CRE2Shim"] {
     let importers = sources.filter { $0.imports.contains(library) }.map(\.path)
     if let folder = folders[library] {
       #expect(importers.count > 1 && importers.allSatisfy { $0.contains(folder) }, "\(library): \(importers)")

@@ -105,7 +105,13 @@ extension Function {
     return try call.result([container, key], result) { call in
       var writer = call.textWriter()
       call.rows.each { row in
-        if let found = find(call, row) ?? nil { writer.append(found) } else if isComposed { return call.fail(row, .badArgument) } else { call.setNull(row) }
+        if let found = find(call, row) ?? nil {
+          writer.append(found)
+        } else if isComposed {
+          return call.fail(row, .badArgument)
+        } else {
+          call.setNull(row)
+        }
         writer.end(row, &call)
       }
       writer.finish(&call)

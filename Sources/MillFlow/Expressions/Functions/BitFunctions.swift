@@ -38,7 +38,9 @@ extension Function {
       throw call.problem("takes integers of at most 128 bits, these are \(call.types)")
     }
     let result = IntegerKind(isSigned: kind.isSigned || countKind.isSigned, byteCount: max(kind.byteCount, countKind.byteCount))
-    guard let kernel = result.type.dispatch(Shift(isLeft: isLeft, bitCount: kind.byteCount * 8)) else { preconditionFailure("\(result.type)") }
+    guard let kernel = result.type.dispatch(Shift(isLeft: isLeft, bitCount: kind.byteCount * 8)) else {
+      preconditionFailure("\(result.type)")
+    }
     return try call.result([extended(call, value, kind, result), call.count(1)], result.type, kernel)
   }
 }

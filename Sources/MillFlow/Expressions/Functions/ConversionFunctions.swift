@@ -7,7 +7,10 @@ extension Function {
         return try call.typer.cast(x, to: DataType.string.nullable(x.type.isNullable), orNull: false, call.offset, name: "toString")
       }
     ]
-    + ["Int8", "Int16", "Int32", "Int64", "Int128", "Int256", "UInt8", "UInt16", "UInt32", "UInt64", "UInt128", "UInt256", "Float32", "Float64"]
+    + [
+      "Int8", "Int16", "Int32", "Int64", "Int128", "Int256", "UInt8", "UInt16", "UInt32", "UInt64", "UInt128", "UInt256", "Float32",
+      "Float64",
+    ]
     .flatMap { name in plain("to" + name, TypeReader.plain[name] ?? .int64) }
     + [false, true].flatMap { orNull in
       let ending = orNull ? "OrNull" : ""

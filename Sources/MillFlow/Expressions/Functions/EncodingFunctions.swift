@@ -3,13 +3,14 @@ extension Function {
     Function("hex", "(x)", 1...1) { (call) throws(ExpressionProblem) in
       let x = try call.argument(0)
       let type = x.type.bare
-      guard type == .string || type.isInteger else { throw call.wrong(0, wanted: "a String or an integer") }
+      let isText = type == .string || type == .fixedString(byteCount: type.width)
+      guard isText || type.isInteger else { throw call.wrong(0, wanted: "a String, a FixedString or an integer") }
       let width = type.width
       return try call.result([x], .string) { call in
         let slices = call.slices(0, width: width)
         written(&call) { row, writer in
           let slice = slices[row]
-          if width == 0 {
+          if isText {
             for index in 0..<slice.count { writer.append(hex: slice[index]) }
           } else {
             // The highest byte first, without zeros before it.
@@ -82,7 +83,8 @@ extension Function {
   }()
 
   /// A text from a text; where `body` gives false the row fails.
-  private static func decoded(_ call: Call, _ body: @escaping @Sendable (Slice, inout TextWriter) -> Bool) throws(ExpressionProblem) -> Node {
+  private static func decoded(_ call: Call, _ body: @escaping @Sendable (Slice, inout TextWriter) -> Bool) throws(ExpressionProblem) -> Node
+  {
     try call.result([call.text(0)], .string) { call in
       let slices = call.slices(0)
       var writer = call.textWriter()

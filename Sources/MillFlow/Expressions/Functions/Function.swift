@@ -49,7 +49,8 @@ struct Call {
 
   /// What an argument is, and what it should be.
   func wrong(_ index: Int, wanted: String) -> ExpressionProblem {
-    problem("argument \(index + 1) is \(typer.settledType(arguments[index])), wanted is \(wanted); it takes \(function.signature)", at: index)
+    problem(
+      "argument \(index + 1) is \(typer.settledType(arguments[index])), wanted is \(wanted); it takes \(function.signature)", at: index)
   }
 
   /// An argument with the type that it has alone. NULL takes `type`.
@@ -125,7 +126,8 @@ extension Typer {
     guard function.counts.contains(arguments.count) else {
       let (least, most) = (function.counts.lowerBound, function.counts.upperBound)
       let wanted = least == most ? "\(least)" : most == .max ? "\(least) or more" : "\(least) to \(most)"
-      throw problem("\(function.name) takes \(wanted) arguments, these are \(arguments.count): \(function.name)\(function.signature)", offset)
+      throw problem(
+        "\(function.name) takes \(wanted) arguments, these are \(arguments.count): \(function.name)\(function.signature)", offset)
     }
     return try function.resolve(call)
   }

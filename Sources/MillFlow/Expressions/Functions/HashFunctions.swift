@@ -30,7 +30,7 @@ extension Function {
 
     /// Two hashes as one.
     func joined(_ a: UInt64, _ b: UInt64) -> UInt64 {
-      if self == .city { return cityHashPair(a, b) }
+      if self != .sip { return cityHashPair(a, b) }
       return unsafe withUnsafeBytes(of: (a, b)) { pair in
         unsafe bytes(Slice(base: pair.bindMemory(to: UInt8.self).baseAddress!, count: 16))
       }
@@ -78,7 +78,7 @@ extension Function {
   /// What ClickHouse does to whole numbers: the last steps of MurmurHash.
   @inline(__always)
   private static func intHash64(_ value: UInt64) -> UInt64 {
-    var x = value
+    var x = value ^ 0x4cf2_d2ba_ae6d_a887
     x ^= x >> 33
     x &*= 0xff51_afd7_ed55_8ccd
     x ^= x >> 33

@@ -98,8 +98,10 @@ extension Function {
 /// A step from a JSON value to one in it.
 enum JSONStep: Hashable, Sendable {
   case key([UInt8])
-  /// Of an array's item, from 1, below 0 from the end.
+  /// Of an array's item or an object's value, from 1, below 0 from the end.
   case number(Int)
+  /// Of an array's item alone, from 1.
+  case item(Int)
 
   /// `$.a."b c"[0]`; nil for anything else.
   static func path(_ text: [UInt8]) -> [JSONStep]? {
@@ -109,7 +111,7 @@ enum JSONStep: Hashable, Sendable {
     while let sign = rest.popFirst() {
       if sign == UInt8(ascii: "["), let end = rest.firstIndex(of: UInt8(ascii: "]")) {
         guard let number = Int(String(decoding: rest[..<end], as: UTF8.self)), number >= 0, number < 1_000_000 else { return nil }
-        steps.append(.number(number + 1))
+        steps.append(.item(number + 1))
         rest = rest[(end + 1)...]
       } else if sign == UInt8(ascii: "."), rest.first == UInt8(ascii: "\"") {
         rest = rest.dropFirst()

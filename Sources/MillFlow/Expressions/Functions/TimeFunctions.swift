@@ -101,12 +101,25 @@ extension Function {
     let (typeA, typeB) = (a.type.bare, b.type.bare)
     // A Date's midnight is one where the other's clock stands.
     let (first, second) = (typeA.isDay ? zoneB : zoneA, typeB.isDay ? zoneA : zoneB)
-    guard first == second else { throw call.problem("the two times are in different zones: toTimeZone(t, 'UTC') brings one to the other's") }
+    guard first == second else {
+      throw call.problem("the two times are in different zones: toTimeZone(t, 'UTC') brings one to the other's")
+    }
     return try call.result([a, b], .int64) { call in
       let (x, y) = (Times.Reader(call.argument(0), typeA, zoneA), Times.Reader(call.argument(1), typeB, zoneB))
       let out = call.results(Int64.self)
-      call.rows.each { row in out[row] = WallTime(y.local(row).seconds).number(unit) - WallTime(x.local(row).seconds).number(unit) }
+      call.rows.each { row in out[row] = number(y, row, unit, second) - number(x, row, unit, first) }
     }
+  }
+
+  /// How many bounds of a unit lie before a time, counted from some moment.
+  @inline(__always)
+  private static func number(_ reader: Times.Reader, _ row: Int, _ unit: TimeUnit, _ zone: ZoneRules?) -> Int64 {
+    let local = reader.local(row).seconds
+    guard unit == .second || unit == .minute || unit == .hour else { return WallTime(local).number(unit) }
+    // Moments, which go on evenly where clocks are set, moved by what the zone's are off full hours.
+    let moment = reader.type.isDay ? zone?.first(local: local) ?? local : reader.moment(row).seconds
+    let length: Int64 = unit == .hour ? 3600 : unit == .minute ? 60 : 1
+    return floorDivide(moment + (zone?.offset(at: moment) ?? 0) % length, by: length)
   }
 }
 
@@ -168,13 +181,10 @@ struct WallTime {
   var isoYear: Int { WallTime(Int64(days + 4 - dayOfWeek) * 86_400).year }
   var isoWeek: Int { (WallTime(Int64(days + 4 - dayOfWeek) * 86_400).dayOfYear - 1) / 7 + 1 }
 
-  /// How many bounds of a unit lie before it, counted from some moment.
+  /// How many bounds of a unit of days or more lie before it, counted from some moment.
   func number(_ unit: TimeUnit) -> Int64 {
     switch unit {
-    case .second: Int64(days) * 86_400 + Int64(second)
-    case .minute: Int64(days) * 1440 + Int64(second / 60)
-    case .hour: Int64(days) * 24 + Int64(second / 3600)
-    case .day: Int64(days)
+    case .second, .minute, .hour, .day: Int64(days)
     case .week: floorDivide(Int64(days + 3), by: 7)
     case .month: Int64(year * 12 + month - 1)
     case .quarter: Int64(year * 4 + (month - 1) / 3)

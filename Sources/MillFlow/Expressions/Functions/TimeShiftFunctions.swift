@@ -43,7 +43,9 @@ extension Typer {
       case .day, .week, .year: 1
       }
     guard count > 0, whole % count == 0 else {
-      throw problem("toStartOfInterval takes \(whole == 1 ? "1 \(unit.rawValue)" : "a number of \(unit.rawValue)s that divides \(whole)"), this is \(count)", offset)
+      throw problem(
+        "toStartOfInterval takes \(whole == 1 ? "1 \(unit.rawValue)" : "a number of \(unit.rawValue)s that divides \(whole)"), this is \(count)",
+        offset)
     }
     guard node.type.bare.isTime else { throw problem("toStartOfInterval takes a time, this is \(settledType(node))", node.offset) }
     return try start(node, unit, count: Int(count), sunday: false, offset, "toStartOfInterval")
@@ -64,7 +66,11 @@ extension Typer {
     case .hour, .minute, .second:
       let result: DataType
       // A DateTime64 keeps its precision at seconds.
-      if unit == .second, count == 1, case .dateTime64 = type { result = type } else { result = .dateTime(zone: zoneName) }
+      if unit == .second, count == 1, case .dateTime64(let precision, _) = type {
+        result = .dateTime64(precision: name == "dateTrunc" ? 0 : precision, zone: zoneName)
+      } else {
+        result = .dateTime(zone: zoneName)
+      }
       return try apply(Operation(name, TimeShift.startOfClock(type, zone, result, unit, count)), [node], result, offset)
     }
   }

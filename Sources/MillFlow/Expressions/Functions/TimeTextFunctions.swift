@@ -3,8 +3,9 @@ extension Function {
   static let timeTexts: [Function] = [
     Function("formatDateTime", "(t, format)", 2...2) { (call) throws(ExpressionProblem) in
       let (node, zone) = try call.time(0)
-      let pieces = try pieces(call, 1, TimeFormat.written)
       let type = node.type.bare
+      // A Date has no offset to show.
+      let pieces = try pieces(call, 1, type.isDay ? TimeFormat.written.replacing("z", with: "") : TimeFormat.written)
       return try call.result([node], .string) { call in
         let reader = Times.Reader(call.argument(0), type, zone)
         written(&call) { row, writer in
@@ -114,11 +115,9 @@ enum TimeFormat {
     case UInt8(ascii: "C"): digits(year / 100, 2)
     case UInt8(ascii: "m"): digits(month, 2)
     case UInt8(ascii: "d"): digits(day, 2)
-    case UInt8(ascii: "e"): padded(day, &writer)
-    case UInt8(ascii: "H"): digits(hour, 2)
-    case UInt8(ascii: "k"): padded(hour, &writer)
-    case UInt8(ascii: "I"), UInt8(ascii: "h"): digits((hour + 11) % 12 + 1, 2)
-    case UInt8(ascii: "l"): padded((hour + 11) % 12 + 1, &writer)
+    case UInt8(ascii: "e"): digits(day, 1)
+    case UInt8(ascii: "H"), UInt8(ascii: "k"): digits(hour, 2)
+    case UInt8(ascii: "I"), UInt8(ascii: "h"), UInt8(ascii: "l"): digits((hour + 11) % 12 + 1, 2)
     case UInt8(ascii: "i"): digits(minute, 2)
     case UInt8(ascii: "s"), UInt8(ascii: "S"): digits(second, 2)
     case UInt8(ascii: "p"): writer.append(hour < 12 ? "AM" : "PM")
@@ -138,12 +137,6 @@ enum TimeFormat {
     case UInt8(ascii: "D"): join("mdy", UInt8(ascii: "/"))
     default: preconditionFailure("no sign %\(letter)")
     }
-  }
-
-  /// Two places, a blank before one digit.
-  private static func padded(_ value: Int, _ writer: inout TextWriter) {
-    if value < 10 { writer.append(UInt8(ascii: " ")) }
-    TextOutput.appendDigits(UInt32(value), least: 1, to: &writer)
   }
 
   /// Seconds that the wall shows; nil where the text isn't by the format, or the day or time doesn't exist. What the format leaves out is
@@ -184,10 +177,12 @@ enum TimeFormat {
       switch piece {
       case .literal(let byte): isRight = literal(byte)
       case .sign(UInt8(ascii: "T")):
-        isRight = read(UInt8(ascii: "H")) && literal(UInt8(ascii: ":")) && read(UInt8(ascii: "i")) && literal(UInt8(ascii: ":"))
+        isRight =
+          read(UInt8(ascii: "H")) && literal(UInt8(ascii: ":")) && read(UInt8(ascii: "i")) && literal(UInt8(ascii: ":"))
           && read(UInt8(ascii: "s"))
       case .sign(UInt8(ascii: "F")):
-        isRight = read(UInt8(ascii: "Y")) && literal(UInt8(ascii: "-")) && read(UInt8(ascii: "m")) && literal(UInt8(ascii: "-"))
+        isRight =
+          read(UInt8(ascii: "Y")) && literal(UInt8(ascii: "-")) && read(UInt8(ascii: "m")) && literal(UInt8(ascii: "-"))
           && read(UInt8(ascii: "d"))
       case .sign(let letter): isRight = read(letter)
       }

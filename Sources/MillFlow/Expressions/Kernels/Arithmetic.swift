@@ -62,7 +62,9 @@ enum Arithmetic {
     case .subtract: WideKernel.binary(left, right, result) { $0.added(to: $1.negated).orOverflow }
     case .multiply: WideKernel.binary(left, right, result) { $0.multiplied(by: $1).orOverflow }
     case .divide:
-      WideKernel.binary(left, right, result) { $1.isZero ? .failure(RowProblem(code: .divisionByZero)) : .success($0.divided(by: $1).quotient) }
+      WideKernel.binary(left, right, result) {
+        $1.isZero ? .failure(RowProblem(code: .divisionByZero)) : .success($0.divided(by: $1).quotient)
+      }
     default:
       WideKernel.binary(left, right, result) { $1.isZero ? .failure(RowProblem(code: .divisionByZero)) : .success($0.divided(by: $1).rest) }
     }

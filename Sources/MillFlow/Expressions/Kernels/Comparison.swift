@@ -101,7 +101,9 @@ enum ExactNumber {
 
   private static func order(_ a: Wide, _ scale: Int, _ b: Double) -> Int? {
     if b.isNaN { return nil }
-    if a.isNegative != (b < 0) { return a.isNegative ? -1 : a.isZero && b == 0 ? 0 : b < 0 ? 1 : a.isZero ? -1 : orderPositive(a, scale, b) }
+    if a.isNegative != (b < 0) {
+      return a.isNegative ? -1 : a.isZero && b == 0 ? 0 : b < 0 ? 1 : a.isZero ? -1 : orderPositive(a, scale, b)
+    }
     let order = orderPositive(a, scale, b.magnitude)
     return a.isNegative ? -order : order
   }

@@ -11,7 +11,8 @@ enum Conversion {
     var orNull: Bool
 
     func make<T: NativeInteger>(_: T.Type) -> Kernel {
-      to.dispatch(To<T>(orNull: orNull)) ?? wide(IntegerKind(T.self), IntegerKind(isSigned: to == .int256, byteCount: 32), orNull: orNull) { .success($0) }
+      to.dispatch(To<T>(orNull: orNull))
+        ?? wide(IntegerKind(T.self), IntegerKind(isSigned: to == .int256, byteCount: 32), orNull: orNull) { .success($0) }
     }
   }
 

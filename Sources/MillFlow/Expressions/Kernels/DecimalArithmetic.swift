@@ -11,22 +11,26 @@ enum DecimalArithmetic {
   ///   - precision: digits of the result.
   ///   - scale: places of the result.
   static func kernel(_ sign: BinaryOperator, _ left: Side, _ right: Side, precision: Int, scale: Int, result: IntegerKind) -> Kernel {
-    if left.kind.byteCount <= 8, right.kind.byteCount <= 8, left.kind.isSigned, right.kind.isSigned, result.byteCount <= 8, sign != .divide {
+    if left.kind.byteCount <= 8, right.kind.byteCount <= 8, left.kind.isSigned, right.kind.isSigned, result.byteCount <= 8, sign != .divide
+    {
       return narrow(sign, left, right, precision, scale, result)
     }
     let bound = power(precision)
-    let (leftFactor, rightFactor) = sign == .multiply || sign == .divide ? (power(0), power(0)) : (power(scale - left.scale), power(scale - right.scale))
+    let (leftFactor, rightFactor) =
+      sign == .multiply || sign == .divide ? (power(0), power(0)) : (power(scale - left.scale), power(scale - right.scale))
     // A quotient has the places of the dividend, so that the divisor's are added to it first.
-    let dividend = power(max(0, scale - left.scale + right.scale))
+    let places = max(0, scale - left.scale + right.scale)
     return WideKernel.binary(left.kind, right.kind, result) { a, b in
       let value: Wide?
       switch sign {
       case .multiply: value = a.multiplied(by: b)
       case .divide:
         guard !b.isZero else { return .failure(RowProblem(code: .divisionByZero)) }
-        value = a.multiplied(by: dividend)?.divided(by: b).quotient
+        value = a.quotient(by: b, places: places)
       default:
-        guard let x = a.multiplied(by: leftFactor), let y = b.multiplied(by: rightFactor) else { return .failure(RowProblem(code: .overflow)) }
+        guard let x = a.multiplied(by: leftFactor), let y = b.multiplied(by: rightFactor) else {
+          return .failure(RowProblem(code: .overflow))
+        }
         value = sign == .add ? x.added(to: y) : x.added(to: y.negated)
       }
       guard let value, value.magnitude < bound.magnitude else { return .failure(RowProblem(code: .overflow)) }
@@ -34,6 +38,7 @@ enum DecimalArithmetic {
     }
   }
 
+  /// 10 to the power of `digits`, 0...77.
   static func power(_ digits: Int) -> Wide {
     guard let power = UInt256.powerOfTen(digits) else { preconditionFailure("10 to the power of \(digits)") }
     return Wide(power)
@@ -80,5 +85,21 @@ enum DecimalArithmetic {
       default: Int64(Values<Int8>(view)[row])
       }
     }
+  }
+}
+
+extension Wide {
+  /// self · 10^places / divisor, truncated; nil beyond 256 bits. The divisor isn't zero and below 10^76.
+  fileprivate func quotient(by divisor: Wide, places: Int) -> Wide? {
+    if let dividend = multiplied(by: DecimalArithmetic.power(places)) { return dividend.divided(by: divisor).quotient }
+    // Digit by digit: what is left times ten still fits.
+    var (result, rest) = magnitude.divided(by: divisor.magnitude)
+    for _ in 0..<places {
+      guard let more = rest.times(10, plus: 0) else { return nil }
+      let (digit, left) = more.divided(by: divisor.magnitude)
+      guard let next = result.times(10, plus: UInt64(truncatingIfNeeded: digit.low)) else { return nil }
+      (result, rest) = (next, left)
+    }
+    return Wide(isNegative: isNegative != divisor.isNegative, magnitude: result)
   }
 }

@@ -43,7 +43,9 @@ struct JSONDocument: ~Copyable {
     unsafe bytes.end.initializeMemory(as: UInt8.self, repeating: 0, count: RecordBuffer.slack)
     guard isJSON(text.count) else { return nil }
     let view = self.view
-    var slot = jsonValue(view, skippedSpaces(view, 0)).slot
+    let whole = jsonValue(view, skippedSpaces(view, 0))
+    guard skippedSpaces(view, whole.end) >= text.count else { return nil }
+    var slot = whole.slot
     for step in path {
       guard let next = Self.step(view, slot, step) else { return nil }
       slot = next
@@ -65,21 +67,29 @@ struct JSONDocument: ~Copyable {
   private static func step(_ view: View, _ slot: ValueSlot, _ step: JSONStep) -> ValueSlot? {
     switch (step, slot.kind) {
     case (.key(let key), .object): return value(view, slot) { start, end, isEscaped in isEqual(view, start, end, isEscaped, key) }
-    case (.number(let number), .array):
+    case (.item(let number), .array), (.number(let number), .array):
       let items = count(view, slot)
       return item(view, slot, number > 0 ? number - 1 : items + number, items)
+    case (.number(let number), .object):
+      var values: [ValueSlot] = []
+      _ = value(view, slot, each: { values.append($0) }) { _, _, _ in false }
+      let place = number > 0 ? number - 1 : values.count + number
+      return number != 0 && values.indices.contains(place) ? values[place] : nil
     default: return nil
     }
   }
 
-  /// The first value of an object whose key passes.
-  private static func value(_ view: View, _ slot: ValueSlot, _ passes: (Int, Int, Bool) -> Bool) -> ValueSlot? {
+  /// The first value of an object whose key passes; `each` sees all before it.
+  private static func value(
+    _ view: View, _ slot: ValueSlot, each: (ValueSlot) -> Void = { _ in }, _ passes: (Int, Int, Bool) -> Bool
+  ) -> ValueSlot? {
     var index = skippedSpaces(view, Int(slot.start) + 1)
     while view[index] == UInt8(ascii: "\"") {
       let key = jsonValue(view, index)
       // Behind the colon.
       let value = jsonValue(view, skippedSpaces(view, skippedSpaces(view, key.end) + 1))
       if passes(Int(key.slot.start), Int(key.slot.end), key.slot.kind == .escapedString) { return value.slot }
+      each(value.slot)
       index = skippedSpaces(view, value.end)
       if view[index] == UInt8(ascii: ",") { index = skippedSpaces(view, index + 1) }
     }

@@ -84,7 +84,6 @@ enum TextOutput {
       case .float32: appendFloat("\(value.load(Float.self))", to: &writer)
       case .float64: appendFloat("\(value.load(Double.self))", to: &writer)
       case .decimal(_, let scale): appendDecimal(value.wide(type.storage ?? type), scale, to: &writer)
-      case .int256, .uint256: writer.append("\(value.wide(type))")
       case .enum8(let names), .enum16(let names):
         writer.append(names.name(of: Int16(truncatingIfNeeded: value.wide(type.storage ?? type).int64)) ?? [])
       case .uuid: appendUUID(value, to: &writer)
@@ -100,7 +99,7 @@ enum TextOutput {
         guard precision > 0 else { return }
         writer.append(UInt8(ascii: "."))
         appendDigits(UInt64(ticks - seconds * unit), least: precision, to: &writer)
-      default: appendInteger(value.wide(type).int64, to: &writer)
+      default: writer.append("\(value.wide(type))")
       }
     }
 

@@ -20,11 +20,13 @@ extension Typer {
       }
     } else if !a.compares(with: b) {
       throw problem(
-        "'\(sign.rawValue)' compares values of one type, these are \(first.type) and \(second.type)" + remedy(first.type.bare, second.type.bare), offset)
+        "'\(sign.rawValue)' compares values of one type, these are \(first.type) and \(second.type)"
+          + remedy(first.type.bare, second.type.bare), offset)
     }
     let type = left.type.bare
     guard let kernel = kernel(test, flip, type) else {
-      throw problem("'\(sign.rawValue)' can't compare \(type); \(type.isComposed ? "arrays and maps aren't compared" : "only = and != can")", offset)
+      throw problem(
+        "'\(sign.rawValue)' can't compare \(type); \(type.isComposed ? "arrays and maps aren't compared" : "only = and != can")", offset)
     }
     return try apply(Operation(sign.rawValue, kernel), [left, right], .bool, offset)
   }
@@ -132,14 +134,17 @@ extension Typer {
     }
     let (first, second) = (decimal(left.type.bare), decimal(right.type.bare))
     guard let first, let second else { preconditionFailure("no Decimals: \(left.type), \(right.type)") }
-    let scale = sign == .multiply ? first.side.scale + second.side.scale : sign == .divide ? first.side.scale : max(first.side.scale, second.side.scale)
+    let scale =
+      sign == .multiply
+      ? first.side.scale + second.side.scale : sign == .divide ? first.side.scale : max(first.side.scale, second.side.scale)
     let digits: Int
     switch (left.type.bare, right.type.bare) {
     case (.decimal, .decimal): digits = max(DataType.decimalClass(first.precision), DataType.decimalClass(second.precision))
     default: digits = DataType.decimalClass(min(76, max(first.precision - first.side.scale, second.precision - second.side.scale) + scale))
     }
     guard scale <= digits else {
-      throw problem("the result would have \(scale) places, a Decimal(\(digits), …) has at most \(digits): cast a side to a wider Decimal", offset)
+      throw problem(
+        "the result would have \(scale) places, a Decimal(\(digits), …) has at most \(digits): cast a side to a wider Decimal", offset)
     }
     let type = DataType.decimal(precision: digits, scale: scale)
     guard let result = type.storage.flatMap(IntegerKind.init) else { preconditionFailure("\(type)") }

@@ -123,8 +123,21 @@ struct Typer {
   /// `x in (a, b)` is `x = a or x = b`, in three-valued logic.
   private func membership(_ left: Node, _ items: [Node], _ negated: Bool, _ offset: Int) throws(ExpressionProblem) -> Node {
     let left = left.isNullLiteral ? left : try settled(left)
-    var parts: [Node] = []
-    for item in items { parts.append(try comparison(.equal, left, item, offset)) }
+    var (parts, values) = ([] as [Node], [] as [Constant])
+    for item in items {
+      let met = left.isNullLiteral ? item : try meeting(item, left.type)
+      // Values of the left side's own type are searched together.
+      if let constant = met.constant, !constant.isNull, met.type.bare == left.type.bare, items.count > 2 {
+        values.append(constant)
+      } else {
+        parts.append(try comparison(.equal, left, item, offset))
+      }
+    }
+    if !values.isEmpty, let kernel = Membership.kernel(left.type.bare, values) {
+      parts.insert(try apply(Operation("in", kernel), [left], .bool, offset), at: 0)
+    } else {
+      for value in values { parts.append(try comparison(.equal, left, Node(.constant(value), left.type.bare, offset), offset)) }
+    }
     let type = DataType.bool.nullable(parts.contains { $0.type.isNullable })
     let any = parts.count == 1 ? parts[0] : folded(Node(.any(parts), type, offset))
     return negated ? try self.negated(any, offset) : any

@@ -16,6 +16,11 @@ package final class Evaluator {
   private var scratch: GrowableBytes
   private var arguments: [View] = []
   private let zeros: GrowableBytes
+  /// Where the values of a condition are put.
+  private(set) lazy var condition = {
+    precondition(types.count == 1 && types[0].plain.bare == .bool, "a condition of \(types)")
+    return Column(types[0])
+  }()
 
   /// Programs of so many steps work on shorter pieces: each step has memory for a piece.
   private static let manySteps = 512
