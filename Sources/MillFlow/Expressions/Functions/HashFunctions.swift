@@ -45,7 +45,7 @@ extension Function {
       guard !type.isComposed else { throw call.wrong(index, wanted: "no array or map") }
       let width = type.width
       // Whole numbers of up to 8 bytes have a hash of their own, the same for all their widths.
-      let isPlain = kind == .city && width > 0 && width <= 8 && type != .fixedString(byteCount: width)
+      let isPlain = kind == .city && width <= 8 && isWhole(type)
       let one = try call.result([node], .uint64) { call in
         let (slices, out) = (call.slices(0, width: width), call.results(UInt64.self))
         call.rows.each { row in out[row] = isPlain ? intHash64(slices[row].number(width)) : kind.bytes(slices[row]) }
@@ -61,6 +61,14 @@ extension Function {
     }
     guard let result else { preconditionFailure("\(call.name) without arguments") }
     return result
+  }
+
+  /// What ClickHouse keeps as a plain number; Decimals and DateTime64 it hashes by their bytes.
+  private static func isWhole(_ type: DataType) -> Bool {
+    switch type {
+    case .decimal, .dateTime64, .fixedString, .string: false
+    default: true
+    }
   }
 
   private static func digest(_ call: Call, _ count: Int, _ body: @escaping @Sendable (Slice) -> [UInt8])
