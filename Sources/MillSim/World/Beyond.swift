@@ -50,7 +50,8 @@ extension World {
   /// Draws what happens beyond the promise, and when.
   func planBeyond() {
     guard let beyond = scenario.beyond else { return }
-    let at = draws.within(scenario.safetyMilliseconds / 4...scenario.safetyMilliseconds * 2 / 3)
+    let usual = draws.within(scenario.safetyMilliseconds / 4...scenario.safetyMilliseconds * 2 / 3)
+    let at = scenario.beyondAt ?? usual
     // Long before, or so shortly that no witness has told of what came since.
     let isRecent = draws.chance(0.7)
     scheduler.after(isRecent ? at - draws.within(Int64(20)...800) : at / 2) { [self] in

@@ -19,6 +19,11 @@ extension Scenario {
     // State is flushed again and again beside a slow seal, a checkpoint's too.
     if draws.chance(0.1) { (stateMemory, slowestJob, slowestSync) = (1024, 5, 1000) }
     if draws.chance(0.02), beyond == nil { beyond = .partitionCut }
+    // About the first checkpoint, which has no record of the old topic to ask for: it may remember records of both.
+    if beyond == .topicAnew, draws.chance(0.5) {
+      checkpointInterval = draws.within(Int64(300)...1500)
+      beyondAt = checkpointInterval * draws.within(Int64(6)...13) / 10
+    }
   }
 
   // An engine that waits, a network and a server that take their time: inserts come near their deadlines, before and after.

@@ -145,6 +145,8 @@ package struct Scenario: Sendable {
   package var outOfSpace = false
   package var stateOutOfSpace = 0.0
   package var beyond: Beyond?
+  /// When it happens, ms; nil: at some time while faults do.
+  package var beyondAt: Int64?
   package var refusal = Refusal.nothing
   /// When the table was altered so, ms; 0: from the start. Before it takes such rows.
   package var refusedFrom: Int64 = 0
