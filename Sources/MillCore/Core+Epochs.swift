@@ -69,7 +69,7 @@ extension Core {
     bufferedSince = polled.epochEnds == nil ? nil : monotonic
     let ends = polled.epochEnds ?? polled.next
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
-    precondition(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
+    require(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
     isCutting = true
     cutSince = since
     commands.append(
@@ -81,7 +81,7 @@ extension Core {
   }
 
   mutating func takeProcessed(_ result: EpochResult) {
-    precondition(isCutting, "epoch \(result.epoch) was processed that nobody has ordered")
+    require(isCutting, "epoch \(result.epoch) was processed that nobody has ordered")
     isCutting = false
     foundSpace(.cut)
     if let stop = result.stop { return end(stop) }
@@ -166,7 +166,7 @@ extension Core {
           "epoch \(epoch): replay gave other rows than were sealed (\(mismatch)): \(replayCause)"
         ))
     }
-    precondition(seals[epoch]?.isEmpty == false, "a seal of epoch \(epoch) was compared, and there is none")
+    require(seals[epoch]?.isEmpty == false, "a seal of epoch \(epoch) was compared, and there is none")
     let (seal, position) = seals[epoch]!.removeFirst()
     let isWhole = !hasReplayedLoss || position > source.comparableFrom
     if isWhole, let counters = seal.counters, counters != unsealedCounters {
@@ -247,7 +247,7 @@ extension Core {
       pendingSince[index] = nil
       return part
     }
-    precondition(!isSealing && !isCutting, "a seal of epoch \(epoch) would begin beside another, or amid an epoch")
+    require(!isSealing && !isCutting, "a seal of epoch \(epoch) would begin beside another, or amid an epoch")
     isSealing = true
     held.orderedAt = held.logByteCount
     commands.append(.seal(SealOrder(epoch: epoch, lineage: lineage, parts: parts, counters: unsealedCounters)))
@@ -255,7 +255,7 @@ extension Core {
   }
 
   mutating func takeSealed(_ seal: Seal, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
-    precondition(position < durable, "R2: the seal at \(position) is told as done, and the log is durable up to \(durable)")
+    require(position < durable, "R2: the seal at \(position) is told as done, and the log is durable up to \(durable)")
     isSealing = false
     sealRetryAt = nil
     foundSpace(.seal)

@@ -16,7 +16,7 @@ extension Core {
   }
 
   mutating func takeAppended(_ position: LogPosition, _ end: LogPosition) {
-    precondition(isAppending && !appendsWaiting.isEmpty, "a record was appended at \(position) that nobody has ordered")
+    require(isAppending && !appendsWaiting.isEmpty, "a record was appended at \(position) that nobody has ordered")
     isAppending = false
     foundSpace(.append)
     logReaches(end)
@@ -30,13 +30,13 @@ extension Core {
 
   mutating func takeSynced(_ durable: LogPosition) {
     isSyncing = false
-    precondition(durable >= durableEnd, "the log was durable up to \(durableEnd), and now up to \(durable)")
+    require(durable >= durableEnd, "the log was durable up to \(durableEnd), and now up to \(durable)")
     durableEnd = durable
   }
 
   /// The end of the log, as what was done inline just now has found it. A seal or a retire tells it later, when the log may have gone on.
   mutating func logReaches(_ end: LogPosition) {
-    precondition(end >= logEnd, "the log ended at \(logEnd), and now at \(end)")
+    require(end >= logEnd, "the log ended at \(logEnd), and now at \(end)")
     logEnd = end
   }
 

@@ -191,7 +191,7 @@ package struct Core {
   private mutating func take(_ event: Event) {
     switch event {
     case .started:
-      precondition(phase == .starting && opened == nil, "a process starts once")
+      require(phase == .starting && opened == nil, "a process starts once")
       commands.append(.open)
     case .opened(let found): takeOpened(found)
     case .witnessRead(let text): takeWitness(text)
@@ -203,14 +203,14 @@ package struct Core {
     case .topicMissing(let text): takeTopicMissing(text)
     case .sink(let exchange, let answer): withSink { $0.takeAnswer(exchange, answer) }
     case .logBegun(let end, let durable):
-      precondition(phase == .preparing && !start.isLogBegun && durable <= end, "the log was begun at \(end), durable up to \(durable)")
+      require(phase == .preparing && !start.isLogBegun && durable <= end, "the log was begun at \(end), durable up to \(durable)")
       foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
       sink.attemptBase = Int(end) << 24
       start.isLogBegun = true
     case .stateOpened:
-      precondition(phase == .preparing && !start.isStateOpen, "the state was opened twice, or too early")
+      require(phase == .preparing && !start.isStateOpen, "the state was opened twice, or too early")
       foundSpace(.openState)
       start.isStateOpen = true
     case .polled(let polled): takePolled(polled)

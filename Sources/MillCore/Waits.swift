@@ -52,7 +52,7 @@ extension Core {
 
   /// What the dead letters' files take: past their bound the source waits until somebody has made room.
   mutating func takeDeadLetterBytes(_ byteCount: UInt64, _ directory: String) {
-    precondition(deadLetters.isMeasuring, "dead letters were measured, which nobody has ordered")
+    require(deadLetters.isMeasuring, "dead letters were measured, which nobody has ordered")
     deadLetters.isMeasuring = false
     deadLetters.byteCount = byteCount
     let waiting = deadLetters.waiting.reduce(0) { $0 &+ $1.batch.byteCount }

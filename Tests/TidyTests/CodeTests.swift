@@ -25,7 +25,7 @@ private let bans: [Ban] = [
   Ban(call: "DispatchQueue", instead: "a named OS thread"),
   Ban(call: "Task.detached", instead: "a named OS thread"),
   Ban(call: "try!", instead: "a typed error"),
-  Ban(call: "fatalError(", instead: "precondition with the fact in its message", except: ["MillBase"]),
+  Ban(call: "fatalError(", instead: "require or precondition with the fact in its message", except: ["MillBase"]),
   Ban(call: "print(", instead: "Output or Logger", except: ["millrace-sim", "MillSim"]),
   Ban(call: "debugPrint(", instead: "Output or Logger"),
   Ban(call: "NSLock", instead: "Mutex of Synchronization"),

@@ -77,7 +77,7 @@ extension Core {
   }
 
   mutating func beginCheckpoint() {
-    precondition(checkpoint.stage == .idle && !isSealing, "R14: a checkpoint would begin beside another, or beside a seal")
+    require(checkpoint.stage == .idle && !isSealing, "R14: a checkpoint would begin beside another, or beside a seal")
     checkpoint.stage = .freezing(id: lane.nextFreezeID)
     checkpoint.dueAt = nil
     checkpoint.stateIsDone = false
@@ -115,7 +115,7 @@ extension Core {
       Reach.mark(.r14NothingPending)
       wantsSync = true
     }
-    precondition(pendingRows.allSatisfy { $0 == 0 }, "R14: rows of epoch \(epoch) and before are pending behind its checkpoint")
+    require(pendingRows.allSatisfy { $0 == 0 }, "R14: rows of epoch \(epoch) and before are pending behind its checkpoint")
     // No seal's range crosses c, also over epochs without output.
     firstUncovered = [epoch + 1, epoch + 1]
   }

@@ -26,7 +26,7 @@ struct StateLane {
   }
 
   mutating func takeFrozen(_ id: UInt64) {
-    precondition(frozenUnflushed > 0 && id < nextFreezeID, "the state was frozen under \(id), which nobody has ordered")
+    require(frozenUnflushed > 0 && id < nextFreezeID, "the state was frozen under \(id), which nobody has ordered")
     add(.flush(id: id))
   }
 
@@ -39,7 +39,7 @@ struct StateLane {
   }
 
   mutating func takeDone(_ work: StateWork) {
-    precondition(isBusy && queue.first == work, "R18: the state lane has done \(work), which is not what was next")
+    require(isBusy && queue.first == work, "R18: the state lane has done \(work), which is not what was next")
     isBusy = false
     queue.removeFirst()
     if case .flush = work { frozenUnflushed -= 1 }

@@ -37,7 +37,7 @@ extension Core {
   }
 
   private mutating func orderRetire(_ batch: SealedBatch, _ refusal: Delivery.Refusal, _ rows: [[Range<Int>]]?) {
-    precondition(!isSealing, "a retire would begin beside a seal")
+    require(!isSealing, "a retire would begin beside a seal")
     let heir = rows == nil ? Destination.deadLetters.index : batch.destination.index
     let number = nextBatch[heir]
     nextBatch[heir] += BatchNumber(rows?.count ?? 1)
@@ -51,7 +51,7 @@ extension Core {
 
   /// The retire is durable: the batch is gone, its replacements are there.
   mutating func takeRetired(_ retire: Retire, _ position: LogPosition, _ durable: LogPosition, _ logByteCount: UInt64) {
-    precondition(position < durable, "R11: the retire at \(position) is told as done, and the log is durable up to \(durable)")
+    require(position < durable, "R11: the retire at \(position) is told as done, and the log is durable up to \(durable)")
     isSealing = false
     sealRetryAt = nil
     logEnd = max(logEnd, position + 1)

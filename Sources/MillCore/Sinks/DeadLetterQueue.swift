@@ -33,7 +33,7 @@ struct DeadLetterQueue {
 
   /// - Parameter byteCount: what was added to the directory.
   mutating func takeWritten(_ batch: BatchKey, _ byteCount: Int, max: UInt64) {
-    precondition(isWriting && waiting.first?.batch.key == batch, "dead letters \(batch) were written that nobody has ordered")
+    require(isWriting && waiting.first?.batch.key == batch, "dead letters \(batch) were written that nobody has ordered")
     isWriting = false
     self.byteCount += UInt64(byteCount)
     if self.byteCount >= max { measureAt = nil }
@@ -41,7 +41,7 @@ struct DeadLetterQueue {
   }
 
   mutating func takeAcked(_ batch: BatchKey, at position: LogPosition) {
-    precondition(
+    require(
       ackPending == batch.number && waiting.first?.batch.key == batch,
       "dead letters \(batch) were acked, and are not those that were written")
     batches.acked.add(waiting.removeFirst().batch)

@@ -61,7 +61,7 @@ extension SinkMachine {
   }
 
   mutating func takeOpenAttempts(_ owner: ExchangeOwner, _ answer: SinkAnswer) {
-    precondition(openAttempts.isAwaiting, "\(owner) was answered, and no probe of the server is under way")
+    require(openAttempts.isAwaiting, "\(owner) was answered, and no probe of the server is under way")
     openAttempts.isAwaiting = false
     switch (owner, answer) {
     case (.settleTime, .serverTime(_, _, let uptime, let took)): takeProbe(uptime, took)

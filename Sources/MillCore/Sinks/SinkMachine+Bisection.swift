@@ -103,7 +103,7 @@ extension SinkMachine {
   }
 
   mutating func takePieces(_ index: Int, _ answer: SinkAnswer) {
-    precondition(deliveries[index].cut == .asked, "pieces of batch \(deliveries[index].batch.token) were not asked for")
+    require(deliveries[index].cut == .asked, "pieces of batch \(deliveries[index].batch.token) were not asked for")
     deliveries[index].cut = .answered
     guard case .pieces(let pieces) = answer, pieces.count > 1 else { return }
     Reach.mark(.r11CutByPartition)

@@ -64,7 +64,7 @@ extension SinkMachine {
   }
 
   private mutating func begin(_ index: Int, _ table: TableFacts) {
-    precondition(deliveries[index].seal < durableEnd, "R2: batch \(deliveries[index].batch.token) would be sent before it is durable")
+    require(deliveries[index].seal < durableEnd, "R2: batch \(deliveries[index].batch.token) would be sent before it is durable")
     deliveries[index].isBegun = true
     deliveries[index].readyAt = monotonic
     deliveries[index].attempts = attemptBase
@@ -192,7 +192,7 @@ extension SinkMachine {
   // MARK: - Moving on
 
   mutating func next(_ index: Int, _ step: Delivery.Step, afterMilliseconds delay: Int64 = 0) {
-    precondition(!deliveries[index].isCommitted, "batch \(deliveries[index].batch.token) is committed, and would go on to \(step)")
+    require(!deliveries[index].isCommitted, "batch \(deliveries[index].batch.token) is committed, and would go on to \(step)")
     if step != deliveries[index].step { deliveries[index].runningQuery = nil }
     deliveries[index].step = step
     deliveries[index].readyAt = monotonic + delay
@@ -215,7 +215,7 @@ extension SinkMachine {
 
   /// R13: all of the batch is committed.
   mutating func commit(_ index: Int) {
-    precondition(!deliveries[index].isCommitted, "batch \(deliveries[index].batch.token) would be committed twice")
+    require(!deliveries[index].isCommitted, "batch \(deliveries[index].batch.token) would be committed twice")
     deliveries[index].isCommitted = true
     lastCommitAt = monotonic
     settleDoubt(deliveries[index])

@@ -35,7 +35,7 @@ extension SinkMachine {
   }
 
   mutating func takeGreatest(_ answer: SinkAnswer, of lineage: Lineage, nextBatch: BatchNumber) {
-    precondition(isAskingGreatest, "the greatest batch was told, which nobody has asked for")
+    require(isAskingGreatest, "the greatest batch was told, which nobody has asked for")
     isAskingGreatest = false
     switch answer {
     case .greatestBatch(let number):

@@ -14,7 +14,7 @@ extension SinkMachine {
   }
 
   mutating func takeDescribed(_ answer: SinkAnswer) {
-    precondition(isDescribing, "the table was described, which nobody has asked for")
+    require(isDescribing, "the table was described, which nobody has asked for")
     isDescribing = false
     judgeTable(answer)
   }
@@ -65,7 +65,7 @@ extension SinkMachine {
   }
 
   mutating func takeTableLook(_ answer: SinkAnswer) {
-    precondition(nextTableLook == nil, "the table was looked at, which nobody has asked for")
+    require(nextTableLook == nil, "the table was looked at, which nobody has asked for")
     nextTableLook = monotonic + options.describeIntervalMilliseconds
     switch answer {
     // One that waits for its answer sees the same.

@@ -93,7 +93,7 @@ struct SinkMachine {
     case .pieces(let batch): takePieces(delivery(batch), answer)
     case .delivery(let batch, let step):
       let index = delivery(batch)
-      precondition(deliveries[index].isAwaiting, "batch \(batch) was answered at \(step), and waits for no answer")
+      require(deliveries[index].isAwaiting, "batch \(batch) was answered at \(step), and waits for no answer")
       deliveries[index].isAwaiting = false
       takeDelivery(index, step, answer)
     }
@@ -118,7 +118,7 @@ struct SinkMachine {
   /// The ack of a batch is in the log.
   mutating func takeAcked(_ batch: BatchKey, at position: LogPosition) {
     let index = delivery(batch)
-    precondition(deliveries[index].isCommitted && !deliveries[index].isAcked, "batch \(batch) was acked without a commit, or twice")
+    require(deliveries[index].isCommitted && !deliveries[index].isAcked, "batch \(batch) was acked without a commit, or twice")
     deliveries[index].ackPosition = position
     batches.acked.add(deliveries[index].batch)
   }

@@ -10,7 +10,7 @@ extension SourceMachine {
   mutating func takePolled(_ polled: Polled) {
     recordsTrouble(polled.trouble)
     guard surroundings.isRunning else { return }
-    precondition(polled.next.count == partitions.count, "\(polled.next.count) partitions were polled, of \(partitions.count)")
+    require(polled.next.count == partitions.count, "\(polled.next.count) partitions were polled, of \(partitions.count)")
     lastPolled = polled
     if surroundings.isReplaying {
       if let lost = polled.lost { return end(Self.lostInReplay(lost, options.topic)) }

@@ -28,7 +28,7 @@ struct StartLooks {
 extension Core {
   /// R17: what the state directory holds is recovered from, or born.
   mutating func takeOpened(_ found: Opened) {
-    precondition(phase == .starting && opened == nil, "the state directory was opened twice")
+    require(phase == .starting && opened == nil, "the state directory was opened twice")
     foundSpace(.open)
     opened = found
     sink.instance = found.instance

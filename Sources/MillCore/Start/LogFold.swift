@@ -144,7 +144,7 @@ struct LogFold {
 
   private mutating func finish() {
     for batch in unacked.keys {
-      precondition(batch.number < nextBatch[batch.destination.index], "batch \(batch) is in the log, and its number would be given again")
+      require(batch.number < nextBatch[batch.destination.index], "batch \(batch) is in the log, and its number would be given again")
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch
     replay = intents.values.filter { $0.intent.epoch <= lastSealed }.sorted { $0.intent.epoch < $1.intent.epoch }
