@@ -12,11 +12,11 @@ extension Core {
     case .replaying where lane.isFull: nil
     case .replaying:
       PollOrder(
-        limit: options.epochMaxRows, dueAt: monotonic + 5, isReplay: true,
+        limit: options.epochMaxRows, dueAt: polledAt + 5, isReplay: true,
         takesWhole: replayNext < replay.count && replay[replayNext].intent.planHash != options.plan.hash)
     // What may not be cut yet waits in Kafka.
     case .live where mayTake && !checkpoint.settlesReplay:
-      PollOrder(limit: options.epochMaxRows, dueAt: cutDueAt ?? monotonic + Self.pollMilliseconds)
+      PollOrder(limit: options.epochMaxRows, dueAt: min(cutDueAt ?? .max, polledAt + Self.pollMilliseconds))
     default: nil
     }
   }
@@ -27,7 +27,7 @@ extension Core {
   /// When what lies in the buffers is to be cut.
   private var cutDueAt: Int64? {
     guard let bufferedSince else { return nil }
-    return source.lastPolled?.epochEnds == nil ? bufferedSince + epochMaxDelay : monotonic
+    return source.lastPolled?.epochEnds == nil ? bufferedSince + epochMaxDelay : polledAt
   }
 
   /// Whether records may be taken: memory and disk stay bounded because the source waits.
@@ -48,6 +48,7 @@ extension Core {
   }
 
   mutating func takePolled(_ polled: Polled) {
+    polledAt = monotonic
     if let stop = polled.stop { return end(stop) }
     withSource { $0.takePolled(polled) }
     if phase == .live { cutWhenDue(polled) }

@@ -73,6 +73,8 @@ package struct Core {
   var nextBatch: [BatchNumber] = [1, 1]
   /// Monotonic time when the oldest buffered record was first seen; nil when nothing is buffered.
   var bufferedSince: Int64?
+  /// Monotonic time of the last poll; other events don't put the next one off.
+  var polledAt: Int64 = 0
   /// Of the records that are being cut: `batch.max_delay` counts from here.
   var cutSince: Int64?
   var cutNotBefore: Int64 = 0

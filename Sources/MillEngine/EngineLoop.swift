@@ -75,7 +75,9 @@ package struct EngineLoop {
       // One place to wait for lanes, the source and the clock.
       func pollAt() -> Int64 {
         guard let dueAt = engine.pollDueAt else { return .max }
-        return fetched.isNoted || engine.hasFetched ? min(dueAt, polledAt + Self.pollGapMilliseconds) : dueAt
+        let hasMore = fetched.isNoted || engine.hasFetched
+        // Not again within the same millisecond, should what is due not be taken.
+        return max(hasMore ? min(dueAt, polledAt + Self.pollGapMilliseconds) : dueAt, polledAt + 1)
       }
       let wakeAt = min(engine.wakeAt ?? nextReport, nextReport)
       let events = queue.takeAll(waitingMilliseconds: max(0, min(wakeAt, pollAt()) - now))

@@ -42,6 +42,35 @@ private func measures(_ commands: [Command]) -> Int {
     #expect(intents.count == 1 && intents[0].ranges[0].next == 40)
   }
 
+  @Test func `a batch's age counts from when its first record was seen, and no other event puts a poll off`() {
+    var running = Running()
+    func polled(_ next: Int64) -> Event {
+      .polled(Polled(next: [next], rows: [Int(next)], byteCount: Int(next), isAtEnd: [true], stop: nil))
+    }
+    #expect(cuts(running.step(polled(1))).isEmpty)
+    let seen = running.clock
+    #expect(running.start.core.pollOrder?.dueAt == seen + 20, "then the epoch is due")
+    _ = running.step(.wake, after: 15)
+    #expect(running.start.core.pollOrder?.dueAt == seen + 20)
+    let intents = cuts(running.step(polled(1), after: 5))
+    #expect(intents.count == 1)
+    var counters = Counters()
+    (counters.records, counters.emitted) = (1, 1)
+    _ = running.step(
+      .processed(
+        EpochResult(
+          epoch: intents[0].epoch, intent: intents[0], counters: counters, pendingRows: [1, 0], pendingBytes: [10, 0],
+          maxEventTimes: [.min], watermark: .min, needsFreeze: false, dropsBuckets: false, logEnd: 5, logByteCount: 100, stop: nil)),
+      after: 0)
+    let order = running.start.core.pollOrder
+    func ages(_ commands: [Command]) -> [Int64] {
+      commands.flatMap { if case .seal(let order) = $0 { order.parts.map(\.ageMilliseconds) } else { [Int64]() } }
+    }
+    #expect(ages(running.step(.wake, after: 979)).isEmpty)
+    #expect(order != nil && running.start.core.pollOrder == order, "quiet partitions and lost brokers are seen by polls alone")
+    #expect(ages(running.step(.wake, after: 1)) == [1000])
+  }
+
   @Test func `while buffers are worked off nothing is known of quiet partitions`() {
     var options = Start(idleAfter: 60_000)
     _ = options.open([whole(options)])

@@ -1,3 +1,4 @@
+import Glibc
 import MillFlow
 import MillKafka
 import Synchronization
@@ -27,6 +28,27 @@ import Testing
     }
     #expect(reading.notices.isEmpty)
     #expect(!reading.poll(seconds: 1) { reading.recordCount > 15_000 })
+  }
+
+  @Test func `whoever polls is told when records have come, and again for those behind them`() throws {
+    try fill(partitions: 1, count: 10)
+    let source = try KafkaSource(broker.address, "t")
+    let told = Atomic(0)
+    source.whenFetched { told.wrappingAdd(1, ordering: .relaxed) }
+    let reading = Reading(source, from: [0])
+    func waitsForNews(beyond count: Int) -> Bool {
+      for _ in 0..<6000 where told.load(ordering: .relaxed) <= count { usleep(5000) }
+      return told.load(ordering: .relaxed) > count
+    }
+    #expect(waitsForNews(beyond: 0))
+    #expect(reading.poll(untilRecords: 10))
+    _ = reading.poll(seconds: 1) { false }
+    let before = told.load(ordering: .relaxed)
+    let writer = try TopicWriter(broker.address, "t")
+    try writer.write(10, to: 0, prefix: "more-")
+    try writer.flush()
+    #expect(waitsForNews(beyond: before))
+    #expect(reading.poll(untilRecords: 20))
   }
 
   @Test func `a partition is at its end when the brokers say so, an empty one too, and no longer with the next record`() throws {

@@ -67,8 +67,12 @@ enum TextOutput {
         case .dateTime(let zone), .dateTime64(_, let zone): zone
         default: nil
         }
-      // A type of a field or of a cast has been looked up already.
-      zone = name.flatMap { try? ZoneRules.load($0) }
+      zone = name.map { name in
+        do throws(ZoneProblem) { return try ZoneRules.load(name) } catch {
+          // A type of a field or of a cast has been looked up already; another zone's hours would be wrong without a word.
+          preconditionFailure("time zone \(name) can't be read any more: \(error.message)")
+        }
+      }
     }
 
     /// A value's bytes as a column has them.
