@@ -54,6 +54,9 @@ class Life:
         found = SETTLED.search(self.log.read_bytes())
         return int(found.group(1)) if found else 0
 
+    def is_settled(self) -> bool:
+        return SETTLED.search(self.log.read_bytes()) is not None
+
     def ended(self) -> bool:
         if self.code is None:
             pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)

@@ -99,6 +99,8 @@ class Trial:
         self.writer: others.OtherWriter | None = None
         self.outcome = Outcome(options)
         self._pending_kills = 0  # kills since the last life that said what it found
+        self._is_aimed = False  # the last kill of the engine came just after an insert
+        self._has_found = False  # a start has found a batch in the table that the life before had not acked
         self._sampling = threading.Event()
 
     def run(self) -> Outcome:
@@ -165,13 +167,20 @@ class Trial:
 
     def _kill_engine(self, life: Life, *options: str) -> Life:
         """Kills the engine and starts it again with `options`; the new life."""
-        # Most lives run a while; some are killed in their recovery.
-        if self.random.random() < 0.8:
-            self._wait_recovered(life)
-            self._wait_insert(seconds=5)
-            time.sleep(self.random.uniform(0.05, 1.2))
-        else:
+        # Some are killed in their recovery, the others just after an insert reached the table or a while later. Until a start has found a
+        # batch that the life before had not acked, all of these are aimed, and the next one waits until what they left is settled.
+        if self._is_aimed and not self._has_found:
+            self._wait_settled(life)
+            self._has_found = life.found_batches() > 0
+        kind = self.random.random()
+        if kind < 0.2:
+            self._is_aimed = False
             time.sleep(self.random.uniform(0.0, 0.3))
+        else:
+            self._wait_recovered(life)
+            self._is_aimed = self._wait_insert(seconds=5) and (kind < 0.6 or not self._has_found)
+            if not self._is_aimed:
+                time.sleep(self.random.uniform(0.05, 1.2))
         return self._restart_engine(life, *options)
 
     def _restart_engine(self, life: Life, *options: str) -> Life:
@@ -234,6 +243,14 @@ class Trial:
             if time.monotonic() > deadline:
                 raise EngineError(f"no line `recovered …` within {UP_SECONDS} s of the start; the log ends:\n{life.tail()}")
             time.sleep(0.005)
+
+    def _wait_settled(self, life: Life):
+        """Waits until what the life before left is in the table, or not long."""
+        self._wait_recovered(life)
+        deadline = time.monotonic() + 10
+        while life.recovery.unacked_batches and not life.is_settled() and time.monotonic() < deadline:
+            self._check_alive(life)
+            time.sleep(0.01)
 
     def _check_alive(self, life: Life):
         if life.ended():

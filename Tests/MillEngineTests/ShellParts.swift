@@ -65,7 +65,7 @@ struct Shell {
     var publishedCount = 0
     var flushCount = 0
     var dropCount = 0
-    /// Moments in which nothing was taken because too many bytes weren't acked.
+    /// Moments of the server's standstill in which nothing was taken because too many bytes weren't acked.
     var heldBackCount = 0
   }
 
@@ -128,7 +128,8 @@ struct Shell {
       entropy: untilEnd ? [5, 6, 7, 8] : [1, 2, 3, 4], logSegmentByteCount: 512 << 10, holder: "shell")
   }
 
-  /// Runs an engine on this thread until it stops, as the program does. `stopsAtHalf`: a thread of the test asks it to.
+  /// Runs an engine on this thread until it stops, as the program does. `stopsAtHalf`: a thread of the test asks it to, once half of the
+  /// topic has been read and the standstill is over. A stop in a standstill would read no more, and so never be held back.
   func live(stopsAtHalf: Bool) throws -> Life {
     let lanes = ThreadLanes()
     let engine = Engine(parts: try parts(untilEnd: !stopsAtHalf), lanes: lanes) { _, _ in }
@@ -136,7 +137,7 @@ struct Shell {
     let signals = NamedThread("shell-signals") {
       if !signal.takeAll(waitingMilliseconds: nil).isEmpty { lanes.post(.stopRequested) }
     }
-    if stopsAtHalf { source.atHalf { signal.put(()) } }
+    var hasAsked = !stopsAtHalf
     var life = Life(stop: Stop(.failed, "never stopped"))
     engine.trace = { [unowned engine] event, commands in
       if case .published = event {
@@ -147,9 +148,14 @@ struct Shell {
         if case .flush = work { life.flushCount += 1 }
         if case .drop = work { life.dropCount += 1 }
       }
-      guard engine.progress.isLive, !engine.wantsPoll, engine.progress.unackedBytes >= unackedMaxBytes else { return }
-      if life.heldBackCount == 0 { server.goOn() }
-      life.heldBackCount += 1
+      if engine.progress.isLive, engine.progress.hold == .unacked, server.isStandingStill {
+        if life.heldBackCount == 0 { server.goOn() }
+        life.heldBackCount += 1
+      }
+      if !hasAsked, source.isHalfRead, life.heldBackCount > 0 {
+        hasAsked = true
+        signal.put(())
+      }
     }
     life.stop = EngineLoop(lanes: lanes, clock: clock).run(engine)
     engine.trace = nil

@@ -27,14 +27,22 @@ final class ShellServer: Transport {
   private let orders = BlockingQueue<Order>()
   private let report = Mutex(Report())
   private let thread = Mutex<NamedThread?>(nil)
+  private let standing = Standing()
+
+  /// Shared between the server's thread and who asks.
+  private final class Standing: Sendable {
+    let isNow = Atomic(false)
+  }
 
   /// - Parameters:
   ///   - outageAt: it dies once so many parts are in, and then refuses three connections.
   ///   - standstillAt: it stands still once so many parts are in, until ``goOn()``.
   init(seed: UInt64, clock: any Clock, outageAt: Int, standstillAt: Int) {
     let orders = orders
-    let started = NamedThread("shell-server") { [self] in
-      var loop = ShellServerLoop(seed: seed, clock: clock, outageAt: outageAt, standstillAt: standstillAt)
+    let started = NamedThread("shell-server") { [self, standing] in
+      var loop = ShellServerLoop(seed: seed, clock: clock, outageAt: outageAt, standstillAt: standstillAt) {
+        standing.isNow.store($0, ordering: .releasing)
+      }
       let end = loop.run { orders.isFinished ? nil : orders.takeAll(waitingMilliseconds: 1) }
       report.withLock { $0 = end }
     }
@@ -44,6 +52,9 @@ final class ShellServer: Transport {
   func send(_ request: HTTPRequest, done: @escaping @Sendable (Result<HTTPResponse, TransportError>) -> Void) {
     orders.put(.request(request, done))
   }
+
+  /// Whether it stands still at this moment.
+  var isStandingStill: Bool { standing.isNow.load(ordering: .acquiring) }
 
   /// Ends a standstill.
   func goOn() { orders.put(.goOn) }
@@ -63,6 +74,7 @@ final class ShellServer: Transport {
     let clock: any Clock
     let outageAt: Int
     let standstillAt: Int
+    let standsStill: (Bool) -> Void
     let start: Instant
     let scheduler: Scheduler
     let trace: Trace
@@ -72,10 +84,11 @@ final class ShellServer: Transport {
     var heldSince: Int64?
     var report = Report()
 
-    init(seed: UInt64, clock: any Clock, outageAt: Int, standstillAt: Int) {
+    init(seed: UInt64, clock: any Clock, outageAt: Int, standstillAt: Int, standsStill: @escaping (Bool) -> Void) {
       self.clock = clock
       self.outageAt = outageAt
       self.standstillAt = standstillAt
+      self.standsStill = standsStill
       let scheduler = Scheduler(seed: seed)
       self.scheduler = scheduler
       start = clock.now()
@@ -109,8 +122,10 @@ final class ShellServer: Transport {
           heldSince = since
           report.isImpatient = now - since > 60_000
           isStandstillOver = report.isImpatient
+          standsStill(!isStandstillOver)
           continue
         }
+        standsStill(false)
         // Simulated time comes to now also where nothing was to happen.
         scheduler.after(now - scheduler.now) {}
         _ = scheduler.run(limit: now) { false }

@@ -57,7 +57,6 @@ final class ShellSource: Source {
     var sections = 1
     var deliveredCount = 0
     var witness: String?
-    var onHalf: (@Sendable () -> Void)?
   }
 
   private let topic: ShellTopic
@@ -73,8 +72,8 @@ final class ShellSource: Source {
   /// Lets the next section of the topic be read.
   func nextSection() { state.withLock { $0.sections += 1 } }
 
-  /// Called once, on the flow thread, when half of the topic has been handed out.
-  func atHalf(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onHalf = body } }
+  /// Whether half of the topic has been handed out.
+  var isHalfRead: Bool { state.withLock { $0.deliveredCount >= topic.recordCount / 2 } }
 
   func describe() -> TopicDescription {
     let bounds = PartitionBounds(low: 0, stableEnd: topic.offsetCount)
@@ -128,14 +127,10 @@ final class ShellSource: Source {
       }
     }
     let count = plan.reduce(0) { $0 + $1.count }
-    let onHalf = state.withLock { state in
+    state.withLock { state in
       state.cursors = plan.map(\.upperBound)
       state.deliveredCount += count
-      guard state.deliveredCount >= topic.recordCount / 2 else { return nil as (@Sendable () -> Void)? }
-      defer { state.onHalf = nil }
-      return state.onHalf
     }
-    onHalf?()
     return []
   }
 }
