@@ -13,7 +13,7 @@ package enum Command: Sendable {
   /// Whether a batch that can't be unpacked stands at each of these offsets, and where it ends: ``Event/examined(_:)``.
   case examine([BatchPlace])
   /// ``Event/sink(exchange:_:)``
-  case exchange(UInt64, SinkRequest)
+  case exchange(sink: Int, UInt64, SinkRequest)
   /// R5: copy the tail, then append `restart`, the plan and the gaps accepted at this start, and sync:
   /// ``Event/logBegun(end:durableEnd:)``.
   case beginLog(Restart, PlanRecord, [Gap])
@@ -96,6 +96,8 @@ package struct FlowStart: Hashable, Sendable {
   /// Index: partition.
   package var maxEventTimes: [Int64]
   package var watermark: Int64
+  /// Index: sink.
+  package var destinations: [Destination]
 }
 
 /// Batches to be cut from what is pending, all ending at one epoch boundary.

@@ -41,10 +41,14 @@ extension Core {
     if isHeldByUnacked { return .unacked }
     if lane.isFull { return .state }
     if deadLetters.full != nil { return .deadLetters }
-    let isFull =
-      pendingRows[0] >= 2 * options.batchMaxRows || pendingBytes[0] >= 2 * options.batchMaxBytes
-      || pendingBytes[1] >= 2 * options.batchMaxBytes
-    return isFull ? .pending : nil
+    return destinations.contains(where: isFull) ? .pending : nil
+  }
+
+  /// As many rows as two batches take.
+  private func isFull(_ destination: Destination) -> Bool {
+    let bounds = batchBounds(destination)
+    // Dead letters are bounded by their bytes: a row of theirs may be of any size.
+    return destination.isTable && pendingRows[destination.index] >= 2 * bounds.rows || pendingBytes[destination.index] >= 2 * bounds.bytes
   }
 
   mutating func takePolled(_ polled: Polled) {
@@ -221,10 +225,10 @@ extension Core {
     // A checkpoint that is due waits for the log lane: no other seal begins before it.
     if checkpoint.isDue(monotonic) || stopRequested { return }
     let atEnd = options.untilEnd && source.hasReachedEnd
-    let due = Destination.allCases.filter { destination in
-      let index = destination.index
+    let due = destinations.filter { destination in
+      let (index, bounds) = (destination.index, batchBounds(destination))
       guard pendingRows[index] > 0 else { return false }
-      if atEnd || pendingRows[index] >= options.batchMaxRows || pendingBytes[index] >= options.batchMaxBytes { return true }
+      if atEnd || pendingRows[index] >= bounds.rows || pendingBytes[index] >= bounds.bytes { return true }
       return monotonic - (pendingSince[index] ?? monotonic) >= maxDelay(destination)
     }
     if !due.isEmpty { orderSeal(due) }
@@ -233,10 +237,9 @@ extension Core {
   /// Everything that these destinations have pending, up to the end of the last epoch.
   mutating func orderSeal(_ destinations: [Destination]) {
     let parts = destinations.map { destination in
-      let index = destination.index
+      let (index, bounds) = (destination.index, batchBounds(destination))
       let pieces = max(
-        1, (pendingRows[index] + options.batchMaxRows - 1) / options.batchMaxRows,
-        (pendingBytes[index] + options.batchMaxBytes - 1) / options.batchMaxBytes)
+        1, (pendingRows[index] + bounds.rows - 1) / bounds.rows, (pendingBytes[index] + bounds.bytes - 1) / bounds.bytes)
       let rowsPerBatch = min(1_000_000, max(1, (pendingRows[index] + pieces - 1) / pieces))
       let part = SealOrder.Part(
         destination: destination, firstEpoch: firstUncovered[index], firstNumber: nextBatch[index],
@@ -265,9 +268,10 @@ extension Core {
     held.sealed(logByteCount)
     for batch in seal.batches {
       let logBegin = held.orderedAt
-      switch batch.destination {
-      case .table: withSink { $0.takeSealed(batch, at: position, logBegin: logBegin) }
-      case .deadLetters: deadLetters.take(batch, at: position, logBegin: logBegin)
+      if batch.destination.isTable {
+        withSink(sink(of: batch.destination)) { $0.takeSealed(batch, at: position, logBegin: logBegin) }
+      } else {
+        deadLetters.take(batch, at: position, logBegin: logBegin)
       }
     }
     if checkpoint.waitsForSeal == seal.epoch { checkpoint.waitsForSeal = nil }

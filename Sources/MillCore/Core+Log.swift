@@ -22,7 +22,7 @@ extension Core {
     logReaches(end)
     switch appendsWaiting.removeFirst() {
     case .ack(let ack): acked(ack, at: position)
-    case .deadline(let deadline): withSink { $0.deadlineWritten(deadline, at: position) }
+    case .deadline(let deadline): withSink(sink(of: deadline.destination)) { $0.deadlineWritten(deadline, at: position) }
     default: break
     }
     issueAppend()

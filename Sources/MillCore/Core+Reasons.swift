@@ -56,7 +56,7 @@ extension Core {
   /// that is a duplicate or late was read rightly.
   func stopAtEnd() -> Stop {
     let counters = outcomes.counters
-    let refused = sink.batches.refused.rows
+    let refused = sinks.reduce(0) { $0 + $1.batches.refused.rows }
     let lost = Self.undecodable(counters) + counters.late + refused
     guard lost > 0, counters.records > 0 else { return Stop(.done, "all records up to the end are in the table") }
     var tally = outcomes.deadLetters

@@ -9,7 +9,7 @@ package import MillLog
 ///
 ///     ``Recovery``       what a start goes on from: a function of checkpoints and log
 ///     ``SourceMachine``  one topic: questions, partitions, losses
-///     ``SinkMachine``    one table: batches on their way, attempts in doubt, bisection; ``DeadLetterQueue``: the dead letters' files
+///     ``SinkMachine``    one table each: batches on their way, attempts in doubt, bisection; ``DeadLetterQueue``: the dead letters' files
 ///     ``StateLane``      changes of the state, in the order of epochs
 ///     ``Retention``      checkpoints that are kept, and what of the log they need; ``WitnessKeeper``: the group's metadata
 ///
@@ -64,13 +64,18 @@ package struct Core {
   /// When the stop was asked for, or an epoch was replayed since.
   var stopProgressAt: Int64 = 0
 
+  // Destinations
+  var numbers: DestinationNumbers
+  /// Identity of every table that ever had a number, as last seen.
+  var tableIdentities: [String] = []
+
   // Pending output; index: destination
-  var pendingRows: [UInt64] = [0, 0]
-  var pendingBytes: [UInt64] = [0, 0]
-  var pendingSince: [Int64?] = [nil, nil]
+  var pendingRows: [UInt64] = []
+  var pendingBytes: [UInt64] = []
+  var pendingSince: [Int64?] = []
   /// The first epoch that the destination's next seal covers.
-  var firstUncovered: [EpochNumber] = [1, 1]
-  var nextBatch: [BatchNumber] = [1, 1]
+  var firstUncovered: [EpochNumber] = []
+  var nextBatch: [BatchNumber] = []
   /// Monotonic time when the oldest buffered record was first seen; nil when nothing is buffered.
   var bufferedSince: Int64?
   /// Monotonic time of the last poll; other events don't put the next one off.
@@ -98,7 +103,8 @@ package struct Core {
   var startAgainAt: Int64?
 
   // Batches
-  var sink: SinkMachine
+  /// In the file's order.
+  var sinks: [SinkMachine]
   var deadLetters = DeadLetterQueue()
   var mayDeliver = false
   var held = HeldLog()
@@ -107,7 +113,7 @@ package struct Core {
   /// When the waits are looked at again, for how long they have lasted.
   var waitsJudgedAt: Int64 = 0
   /// The waits that were told a second time: since when they last.
-  var toldAgain: [Wait.Subject: Instant] = [:]
+  var toldAgain: [Wait.Key: Instant] = [:]
   /// Work that waits for room on the disk, and since when.
   var spaceWaits: [SpaceWork: Instant] = [:]
 
@@ -120,10 +126,14 @@ package struct Core {
   package init(options: CoreOptions) {
     self.options = options
     source = SourceMachine(options: options)
-    sink = SinkMachine(destination: .table, options: options)
+    numbers = DestinationNumbers(known: [], tables: options.tables)
+    sinks = zip(options.tables, numbers.ofSinks).map { SinkMachine(destination: $1, options: options, tableOptions: $0) }
+    (nextBatch, firstUncovered) = ([], [])
+    makeRoom()
   }
 
-  package var table: TableFacts? { sink.table }
+  /// Of each sink, in the file's order.
+  package var tables: [TableFacts?] { sinks.map(\.table) }
 
   /// Takes one event and says what is to be done now, in this order.
   ///
@@ -165,7 +175,7 @@ package struct Core {
     consider(longWaitDueAt)
     consider(waitsDueAt)
     consider(tellDeadLettersAt)
-    consider(sink.wakeAt(mayDeliver: mayDeliver, stopRequested: stopRequested))
+    for sink in sinks { consider(sink.wakeAt(mayDeliver: mayDeliver, stopRequested: stopRequested)) }
     guard phase == .live, !stopRequested else { return earliest }
     consider(source.wakeAtLive)
     if cutNotBefore > monotonic { consider(cutNotBefore) }
@@ -179,7 +189,7 @@ package struct Core {
     guard !isSealing else { return earliest }
     consider(checkpoint.dueAt)
     if checkpoint.stage == .idle || checkpoint.stage.isPastFreeze {
-      for destination in Destination.allCases { consider(pendingSince[destination.index].map { $0 + maxDelay(destination) }) }
+      for destination in destinations { consider(pendingSince[destination.index].map { $0 + maxDelay(destination) }) }
     }
     return earliest
   }
@@ -203,13 +213,13 @@ package struct Core {
     case .examined(let batches): withSource { $0.takeExamined(batches) }
     case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
     case .topicMissing(let text): takeTopicMissing(text)
-    case .sink(let exchange, let answer): withSink { $0.takeAnswer(exchange, answer) }
+    case .sink(let sink, let exchange, let answer): withSink(sink) { $0.takeAnswer(exchange, answer) }
     case .logBegun(let end, let durable):
       require(phase == .preparing && !start.isLogBegun && durable <= end, "the log was begun at \(end), durable up to \(durable)")
       foundSpace(.beginLog)
       logEnd = end
       durableEnd = durable
-      sink.attemptBase = Int(end) << 24
+      for index in sinks.indices { sinks[index].attemptBase = Int(end) << 24 }
       start.isLogBegun = true
     case .stateOpened:
       require(phase == .preparing && !start.isStateOpen, "the state was opened twice, or too early")
@@ -264,7 +274,7 @@ package struct Core {
     guard phase != .stopped else { return }
     if phase == .replaying || phase == .live || start.isLogBegun {
       if mayDeliver {
-        withSink {
+        withSinks {
           $0.lookAtTable()
           $0.advanceDeliveries()
         }
@@ -304,15 +314,17 @@ package struct Core {
 
   /// While the table takes nothing its rows wait for the next checkpoint's seal: many small batches would only have to be kept.
   func maxDelay(_ destination: Destination) -> Int64 {
-    guard destination == .table else { return options.deadLetterMaxDelayMilliseconds }
-    guard sink.hasBacklog else { return options.batchMaxDelayMilliseconds }
-    return max(options.batchMaxDelayMilliseconds, options.checkpointIntervalMilliseconds)
+    guard destination.isTable else { return options.deadLetterMaxDelayMilliseconds }
+    let sink = sinks[sink(of: destination)]
+    guard sink.hasBacklog else { return sink.tableOptions.batchMaxDelayMilliseconds }
+    return max(sink.tableOptions.batchMaxDelayMilliseconds, options.checkpointIntervalMilliseconds)
   }
 
-  /// Likewise for epochs: each has its intent in the log.
+  /// Likewise for epochs, where no table takes anything: each has its intent in the log.
   var epochMaxDelay: Int64 {
-    guard sink.hasBacklog else { return options.epochMaxDelayMilliseconds }
-    return max(options.epochMaxDelayMilliseconds, min(1000, options.batchMaxDelayMilliseconds))
+    guard sinks.allSatisfy(\.hasBacklog) else { return options.epochMaxDelayMilliseconds }
+    let delay = options.tables.reduce(0) { max($0, $1.batchMaxDelayMilliseconds) }
+    return max(options.epochMaxDelayMilliseconds, min(1000, delay))
   }
 
   var monotonic: Int64 { now.monotonicMilliseconds }

@@ -8,10 +8,8 @@ package struct CoreOptions: Sendable {
   package var plan: PlanRecord
   /// The same file as older releases read it. Epochs that they have recorded are replayed under these; no epoch is cut under one.
   package var earlierPlans: [PlanRecord] = []
-  /// For messages.
-  package var tableName = "the table"
-  /// The sink's name, as the file has it.
-  package var sinkName: String
+  /// One a sink, in the file's order; never empty.
+  package var tables: [TableOptions]
   package var untilEnd = false
   package var newLineage = false
   /// K3, K12: what the user gives up, exactly; each must be a range that is lost at this start, or a batch that can't be unpacked.
@@ -25,9 +23,6 @@ package struct CoreOptions: Sendable {
   /// Bytes that an epoch's rows may take in memory at most; its dead letters four times as many.
   package var epochMaxRowBytes = 32 << 20
 
-  package var batchMaxRows: UInt64 = 500_000
-  package var batchMaxBytes: UInt64 = 64 << 20
-  package var batchMaxDelayMilliseconds: Int64 = 1_000
   package var deadLetterMaxDelayMilliseconds: Int64 = 10_000
   package var deadLetterMaxBytes: UInt64 = 10 << 30
 
@@ -42,9 +37,6 @@ package struct CoreOptions: Sendable {
   package var checkpointsReplay = false
   package var unackedMaxBytes: UInt64 = 4 << 30
 
-  package var settleMilliseconds: Int64 = 5_000
-  /// Batches of the table that may be under way at once.
-  package var inFlightMax = 3
   /// No record of a partition for this long: it no longer holds the watermark back. Nil: never idle.
   package var idleAfterMilliseconds: Int64?
   /// How often the topic is asked for new partitions.
@@ -62,12 +54,32 @@ package struct CoreOptions: Sendable {
   /// Asked to stop, but held up by brokers or a full disk: leave after this time without progress.
   package var stopPatienceMilliseconds: Int64 = 30_000
 
-  package init(pipeline: String, sourceName: String, topic: String, plan: PlanRecord, sinkName: String) {
+  package init(pipeline: String, sourceName: String, topic: String, plan: PlanRecord, tables: [TableOptions]) {
     self.pipeline = pipeline
     self.sourceName = sourceName
     self.topic = topic
     self.plan = plan
-    self.sinkName = sinkName
+    self.tables = tables
+  }
+}
+
+/// What the core is told of one sink and its table.
+package struct TableOptions: Sendable {
+  /// The sink's, as the file has it.
+  package var name: String
+  /// `database.table`.
+  package var target: String
+  package var batchMaxRows: UInt64 = 500_000
+  package var batchMaxBytes: UInt64 = 64 << 20
+  package var batchMaxDelayMilliseconds: Int64 = 1_000
+  /// How long a lost request may still turn up (R7, R8).
+  package var settleMilliseconds: Int64 = 5_000
+  /// Batches that may be under way at once.
+  package var inFlightMax = 3
+
+  package init(name: String, target: String) {
+    self.name = name
+    self.target = target
   }
 }
 

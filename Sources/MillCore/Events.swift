@@ -17,7 +17,7 @@ package enum Event: Sendable {
   case sourceUnavailable(SourceQuestion, reason: String)
   /// The brokers know no such topic; with what would be right.
   case topicMissing(String)
-  case sink(exchange: UInt64, SinkAnswer)
+  case sink(Int, exchange: UInt64, SinkAnswer)
   case logBegun(end: LogPosition, durableEnd: LogPosition)
   case stateOpened
   case polled(Polled)

@@ -27,7 +27,7 @@ extension Core {
 
   /// Whether no more may be read before something is acked.
   var isHeldByUnacked: Bool {
-    if sink.deliveries.count + deadLetters.waiting.count >= Self.unackedBatchesMax { return true }
+    if unackedBatchCount >= Self.unackedBatchesMax { return true }
     return heldLogByteCount >= options.unackedMaxBytes
   }
 
@@ -37,7 +37,7 @@ extension Core {
 
   private var oldestBegin: UInt64? {
     let letters = deadLetters.waiting.lazy.map { $0.logBegin }.min()
-    return [sink.oldestBegin, letters].compactMap { $0 }.min()
+    return (sinks.map(\.oldestBegin) + [letters]).compactMap { $0 }.min()
   }
 
   /// Looks for the oldest batch, so that asking costs nothing until something changes.

@@ -32,11 +32,17 @@ struct LongWaits {
     var told: String?
   }
 
-  private(set) var lasting: [LongWait: Lasting] = [:]
+  /// A wait, and which sink's it is; 0 where it is no sink's.
+  struct Key: Hashable {
+    var wait: LongWait
+    var sink = 0
+  }
+
+  private(set) var lasting: [Key: Lasting] = [:]
 
   /// - Parameter which: nil: it isn't waited for.
   /// - Returns: what was said of a wait that is over.
-  mutating func note(_ wait: LongWait, _ which: UInt64?, at now: Instant) -> String? {
+  mutating func note(_ wait: Key, _ which: UInt64?, at now: Instant) -> String? {
     guard let before = lasting[wait] else {
       if let which { lasting[wait] = Lasting(which: which, since: now) }
       return nil
@@ -46,7 +52,7 @@ struct LongWaits {
     return before.told
   }
 
-  mutating func tell(_ wait: LongWait, _ words: String) { lasting[wait]?.told = words }
+  mutating func tell(_ wait: Key, _ words: String) { lasting[wait]?.told = words }
 }
 
 extension Core {
@@ -55,15 +61,23 @@ extension Core {
   /// Called after each event: what has lasted too long is told once, and its end.
   mutating func watchLongWaits() {
     for wait in LongWait.allCases {
-      if let told = longWaits.note(wait, whichIsAwaited(wait), at: now) {
-        say(.info, "no longer waiting for \(wait.subject.noun): \(told)")
-      }
-      guard let lasting = longWaits.lasting[wait], lasting.told == nil, isLong(lasting) else { continue }
-      Reach.mark(.longWaitTold)
-      let words = words(wait)
-      say(.warning, "waiting for \(wait.subject.noun): \(words)")
-      longWaits.tell(wait, words)
+      for sink in 0..<(wait.isOfSink ? sinks.count : 1) { watch(LongWaits.Key(wait: wait, sink: sink)) }
     }
+  }
+
+  private mutating func watch(_ key: LongWaits.Key) {
+    if let told = longWaits.note(key, whichIsAwaited(key), at: now) {
+      say(.info, "no longer waiting for \(noun(key)): \(told)")
+    }
+    guard let lasting = longWaits.lasting[key], lasting.told == nil, isLong(lasting) else { return }
+    Reach.mark(.longWaitTold)
+    let words = words(key)
+    say(.warning, "waiting for \(noun(key)): \(words)")
+    longWaits.tell(key, words)
+  }
+
+  private func noun(_ key: LongWaits.Key) -> String {
+    key.wait.subject.noun(sink: key.wait.isOfSink ? nameToTell(key.sink) : nil)
   }
 
   /// The next moment at which one of them becomes worth telling.
@@ -75,11 +89,14 @@ extension Core {
 
   /// The one of this subject that has lasted longest.
   func longWait(_ subject: Wait.Subject) -> Wait? {
-    let long = longWaits.lasting.filter { $0.key.subject == subject && isLong($0.value) }
+    let long = longWaits.lasting.filter { $0.key.wait.subject == subject && isLong($0.value) }
     let oldest = long.min {
-      ($0.value.since.monotonicMilliseconds, $0.key.rawValue) < ($1.value.since.monotonicMilliseconds, $1.key.rawValue)
+      ($0.value.since.monotonicMilliseconds, $0.key.wait.rawValue, $0.key.sink)
+        < ($1.value.since.monotonicMilliseconds, $1.key.wait.rawValue, $1.key.sink)
     }
-    return oldest.map { Wait(subject: subject, since: $0.value.since, reason: words($0.key)) }
+    return oldest.map {
+      Wait(subject: subject, sink: $0.key.wait.isOfSink ? nameToTell($0.key.sink) : nil, since: $0.value.since, reason: words($0.key))
+    }
   }
 
   private func isLong(_ lasting: LongWaits.Lasting) -> Bool {
@@ -87,14 +104,14 @@ extension Core {
   }
 
   /// Which one is waited for now; nil: none. It changes with each step forward.
-  private func whichIsAwaited(_ wait: LongWait) -> UInt64? {
-    switch wait {
+  private func whichIsAwaited(_ key: LongWaits.Key) -> UInt64? {
+    switch key.wait {
     case .opening: phase == .starting && opened == nil ? 0 : nil
     case .question: source.asking.isEmpty ? nil : source.questionsAnswered
     case .replay: phase == .replaying && !isCutting ? epoch : nil
     case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
-    case .answer, .dead, .deadline, .queries, .window: sink.whichIsAwaited(wait)
-    case .unacked: phase == .live && hold == .unacked ? sink.batches.acked.batches : nil
+    case .answer, .dead, .deadline, .queries, .window: sinks[key.sink].whichIsAwaited(key.wait)
+    case .unacked: phase == .live && hold == .unacked ? sinks.reduce(0) { $0 + $1.batches.acked.batches } : nil
     case .seal: isSealing && sealRetryAt == nil ? logEnd : nil
     case .sync: isSyncing ? durableEnd : nil
     case .state: phase == .live && hold == .state ? epoch : nil
@@ -103,16 +120,16 @@ extension Core {
     }
   }
 
-  private func words(_ wait: LongWait) -> String {
-    switch wait {
+  private func words(_ key: LongWaits.Key) -> String {
+    switch key.wait {
     case .opening: return "checkpoints and epoch log are read and verified"
     case .question: return "an answer about \(source.asking.map(\.rawValue).sorted().joined(separator: " and "))"
     case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
     case .topicCheck:
       return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"
-    case .answer, .dead, .deadline, .queries, .window: return sink.words(wait)
+    case .answer, .dead, .deadline, .queries, .window: return sinks[key.sink].words(key.wait)
     case .unacked:
-      let count = sink.deliveries.count + deadLetters.waiting.count
+      let count = unackedBatchCount
       return count >= Self.unackedBatchesMax
         ? "\(count) batches are not acked, as many as may be: the source is not read"
         : "the epoch log has \(options.unackedMaxBytes) bytes since the oldest batch that is not acked (log.unacked_max): the source is not read"
@@ -126,6 +143,14 @@ extension Core {
 }
 
 extension LongWait {
+  /// Each sink has its own.
+  var isOfSink: Bool {
+    switch self {
+    case .answer, .dead, .deadline, .queries, .window: true
+    default: false
+    }
+  }
+
   var subject: Wait.Subject {
     switch self {
     case .question, .replay, .topicCheck: .kafka
@@ -136,6 +161,9 @@ extension LongWait {
 }
 
 extension Wait.Subject {
+  /// - Parameter sink: where there are several.
+  func noun(sink: String?) -> String { sink.map { "\(noun) (sink \($0))" } ?? noun }
+
   var noun: String {
     switch self {
     case .kafka: "Kafka"

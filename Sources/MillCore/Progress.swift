@@ -31,6 +31,10 @@ package struct Progress: Sendable {
 
   /// Of one destination.
   package struct Batches: Sendable {
+    /// The sink's; empty: the dead letters.
+    package var sink = ""
+    /// In messages and metrics of one table its name needn't stand.
+    package var isDeadLetters: Bool { sink.isEmpty }
     /// By this process.
     package var sealed = Tally()
     /// Found unacked in the log at the start.
@@ -60,7 +64,7 @@ package struct Progress: Sendable {
   package var partitions: [Partition]
   /// Epoch clock less watermark; nil without one.
   package var watermarkDelayMilliseconds: Int64?
-  /// Index: destination.
+  /// Of the sinks in the file's order, then of the dead letters.
   package var batches: [Batches]
   package var doubts: Doubts
   package var checkpoints: UInt64
@@ -86,7 +90,8 @@ package struct Progress: Sendable {
   /// What became dead letters, those among them that ClickHouse refused.
   package var allDeadLetters: ReasonTally {
     var all = deadLetters
-    if let refused = batches.first?.refused.rows, refused > 0 { all.add("refused", count: refused, example: "") }
+    let refused = batches.reduce(0) { $0 + $1.refused.rows }
+    if refused > 0 { all.add("refused", count: refused, example: "") }
     return all
   }
 }
@@ -118,6 +123,13 @@ package struct Doubts: Hashable, Sendable {
   package var repeated: UInt64 = 0
 
   package init() {}
+
+  mutating func add(_ other: Doubts) {
+    begun += other.begun
+    counted += other.counted
+    filled += other.filled
+    repeated += other.repeated
+  }
 }
 
 extension Core {
@@ -131,7 +143,8 @@ extension Core {
           next: partition.next, end: index < source.topic.stableEnd.count ? source.topic.stableEnd[index] : partition.next,
           isIdle: partition.isIdle)
       }, watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
-      doubts: sink.doubts, checkpoints: checkpoint.publishedCount, checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
+      doubts: sinks.reduce(into: Doubts()) { $0.add($1.doubts) }, checkpoints: checkpoint.publishedCount,
+      checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
       deadLetterBytes: deadLetters.byteCount, deadLetterMaxBytes: options.deadLetterMaxBytes)
   }
 
@@ -146,10 +159,17 @@ extension Core {
   }
 
   private var shownBatches: [Progress.Batches] {
-    var shown = [sink.batches, deadLetters.batches]
-    for delivery in sink.deliveries where !delivery.isAcked { shown[0].unacked.add(delivery.batch) }
-    for waiting in deadLetters.waiting { shown[1].unacked.add(waiting.batch) }
-    for index in shown.indices { (shown[index].pendingRows, shown[index].pendingBytes) = (pendingRows[index], pendingBytes[index]) }
+    var shown = sinks.map { sink in
+      var batches = sink.batches
+      batches.sink = sink.tableOptions.name
+      for delivery in sink.deliveries where !delivery.isAcked { batches.unacked.add(delivery.batch) }
+      return batches
+    }
+    shown.append(deadLetters.batches)
+    for waiting in deadLetters.waiting { shown[sinks.count].unacked.add(waiting.batch) }
+    for (index, destination) in (numbers.ofSinks + [.deadLetters]).enumerated() {
+      (shown[index].pendingRows, shown[index].pendingBytes) = (pendingRows[destination.index], pendingBytes[destination.index])
+    }
     return shown
   }
 }

@@ -7,7 +7,8 @@ extension Core {
 
   /// Whether something fails, or lasts, that may have to be told or given up.
   private var isWaiting: Bool {
-    sink.wait != nil || !spaceWaits.isEmpty || source.watch.isTroubled || options.waitAtMostMilliseconds != nil && !waits.isEmpty
+    sinks.contains { $0.wait != nil } || !spaceWaits.isEmpty || source.watch.isTroubled
+      || options.waitAtMostMilliseconds != nil && !waits.isEmpty
   }
 
   /// The next moment at which one of them may have lasted too long.
@@ -19,13 +20,19 @@ extension Core {
     guard isWaiting else { return }
     // The disk's work may take its time; only room is waited for.
     for wait in waits where wait.subject != .disk || !spaceWaits.isEmpty {
-      let lasted = monotonic - max(wait.since.monotonicMilliseconds, wait.subject == .clickhouse ? sink.lastCommitAt : 0)
+      let lasted = monotonic - max(wait.since.monotonicMilliseconds, lastCommitAt(wait))
       if let most = options.waitAtMostMilliseconds, lasted >= most {
-        return end(Stop(.failed, "waited \(lasted / 1000) s for \(wait.subject.noun) (--wait-at-most): \(wait.reason)"))
+        return end(Stop(.failed, "waited \(lasted / 1000) s for \(wait.noun) (--wait-at-most): \(wait.reason)"))
       }
-      guard lasted >= Self.tellAgainMilliseconds, toldAgain[wait.subject] != wait.since else { continue }
-      toldAgain[wait.subject] = wait.since
-      say(.warning, "has waited \(lasted / 1000) s for \(wait.subject.noun), and waits on: \(wait.reason)")
+      guard lasted >= Self.tellAgainMilliseconds, toldAgain[wait.key] != wait.since else { continue }
+      toldAgain[wait.key] = wait.since
+      say(.warning, "has waited \(lasted / 1000) s for \(wait.noun), and waits on: \(wait.reason)")
     }
+  }
+
+  /// A table that takes a batch now and then isn't one that is waited for in vain.
+  private func lastCommitAt(_ wait: Wait) -> Int64 {
+    guard wait.subject == .clickhouse else { return 0 }
+    return sinks.filter { wait.sink == nil || wait.sink == $0.tableOptions.name }.map(\.lastCommitAt).max() ?? 0
   }
 }

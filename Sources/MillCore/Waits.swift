@@ -12,14 +12,24 @@ package struct Wait: Hashable, Sendable {
   }
 
   package var subject: Subject
+  /// Whose it is, where there are several sinks.
+  package var sink: String?
   /// When it began.
   package var since: Instant
   /// What was heard last, in words; it may name addresses and paths.
   package var reason: String
+
+  struct Key: Hashable {
+    var subject: Subject
+    var sink: String?
+  }
+
+  var key: Key { Key(subject: subject, sink: sink) }
+  var noun: String { subject.noun(sink: sink) }
 }
 
 extension Core {
-  /// At most one of each subject, in the subjects' order.
+  /// At most one of each subject, of each sink's server one, in the subjects' order.
   var waits: [Wait] {
     var waits: [Wait] = []
     if let trouble = source.watch.trouble(isLive: phase == .live) {
@@ -27,7 +37,11 @@ extension Core {
     } else if phase == .live, let wait = source.transactionWait {
       waits.append(wait)
     }
-    if let wait = sink.wait { waits.append(wait) }
+    for (index, sink) in sinks.enumerated() {
+      guard var wait = sink.wait else { continue }
+      wait.sink = nameToTell(index)
+      waits.append(wait)
+    }
     if let since = spaceWaits.values.min(by: { $0.monotonicMilliseconds < $1.monotonicMilliseconds }) {
       waits.append(Wait(subject: .disk, since: since, reason: "no space left on a disk"))
     }
@@ -35,8 +49,11 @@ extension Core {
     for subject in Wait.Subject.allCases where !waits.contains(where: { $0.subject == subject }) {
       if let long = longWait(subject) { waits.append(long) }
     }
-    return waits.sorted { $0.subject.order < $1.subject.order }
+    return waits.enumerated().sorted { ($0.element.subject.order, $0.offset) < ($1.element.subject.order, $1.offset) }.map(\.element)
   }
+
+  /// A sink's name, where there are several.
+  func nameToTell(_ sink: Int) -> String? { sinks.count == 1 ? nil : sinks[sink].tableOptions.name }
 
   /// One line for the log, the state, a checkpoint or the dead letters, not for each work and try that waits.
   mutating func noSpace(_ work: SpaceWork, _ place: String) {

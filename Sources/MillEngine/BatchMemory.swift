@@ -2,13 +2,11 @@ internal import MillBase
 internal import MillFlow
 internal import Synchronization
 
-/// The memory of batches, used again: fresh pages for a hundred megabytes cost more than what is written to them.
+/// The memory of one table's rows, used again: fresh pages for a hundred megabytes cost more than what is written to them.
 ///
-/// At most one block and one encoding are kept, as large as the largest batch so far.
-final class BatchMemory: @unchecked Sendable {
+/// At most one block is kept, as large as the largest batch so far.
+final class BatchMemory: Sendable {
   private let block = Mutex<RowBlock?>(nil)
-  /// Log lane only.
-  private var encoding = GrowableBytes()
 
   /// A block to fill that has rows no more; nil where none has come back. Any thread.
   func takeBlock() -> RowBlock? {
@@ -23,14 +21,19 @@ final class BatchMemory: @unchecked Sendable {
     used.removeAll()
     block.withLock { $0 = used }
   }
+}
 
-  /// Bytes to encode into, of any content. Log lane only.
-  func takeEncoding() -> GrowableBytes {
+/// The memory that batches are encoded into, one after the other, used again likewise. Log lane only.
+final class EncodingMemory: @unchecked Sendable {
+  private var encoding = GrowableBytes()
+
+  /// Bytes to encode into, of any content.
+  func take() -> GrowableBytes {
     var memory = GrowableBytes()
     swap(&memory, &encoding)
     return memory
   }
 
-  /// Takes back what was encoded into. Log lane only.
+  /// Takes back what was encoded into.
   func giveBack(_ used: consuming GrowableBytes) { encoding = used }
 }

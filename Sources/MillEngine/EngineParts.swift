@@ -36,7 +36,8 @@ package struct EngineParts: Sendable {
   package var clock: any Clock
   package var source: any Source
   package var stores: any RunStoreOpener
-  package var sink: ClickHouseSink
+  /// One for each of ``CoreOptions/tables``, in their order.
+  package var sinks: [ClickHouseSink]
   package var sourcePlan: SourcePlan
   /// Where a new lineage begins to read.
   package var start: StartPosition
@@ -63,7 +64,7 @@ package struct EngineParts: Sendable {
   package var slackSeed: UInt64?
 
   package init(
-    core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sink: ClickHouseSink,
+    core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sinks: [ClickHouseSink],
     sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String,
     checkpointDirectory: String, deadLetterDirectory: String,
     entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String,
@@ -71,12 +72,13 @@ package struct EngineParts: Sendable {
     stateChange: @escaping @Sendable (_ recorded: String, _ current: String) -> String? = { _, _ in nil }
   ) {
     precondition(entropy.count == 4, "lineage, hash seed (2), instance")
+    precondition(sinks.count == core.tables.count, "\(sinks.count) sinks for \(core.tables.count) tables")
     self.core = core
     self.disk = disk
     self.clock = clock
     self.source = source
     self.stores = stores
-    self.sink = sink
+    self.sinks = sinks
     self.sourcePlan = sourcePlan
     self.start = start
     self.deduplicate = deduplicate

@@ -78,22 +78,40 @@ extension Executor {
 
   func seal(_ order: SealOrder) {
     guard let flow else { return }
-    let takesRows = order.parts.contains { $0.destination == .table }
-    let takesLetters = order.parts.contains { $0.destination == .deadLetters }
-    let names = destinationNames
-    for part in order.parts { parts.metrics.batchAgeSeconds.observe(Double(part.ageMilliseconds) / 1000) }
-    logJob = SealJob(
-      order: order, rows: takesRows ? flow.takeRows() : nil, deadLetters: takesLetters ? flow.takeDeadLetters() : nil,
-      encoder: parts.sink.chosen?.encoder, memory: flow.batchMemory, sealed: sealed, target: "\(parts.sink.options.table)",
-      destinationName: { names[$0.index] })
+    var deadLetters: DeadLetterBlock?
+    var tables: [Destination: SealJob.Table] = [:]
+    for part in order.parts {
+      parts.metrics.batchAgeSeconds.observe(Double(part.ageMilliseconds) / 1000)
+      guard part.destination.isTable else {
+        deadLetters = flow.takeDeadLetters()
+        continue
+      }
+      let sink = sink(of: part.destination)
+      let (rows, memory) = flow.takeRows(part.destination)
+      tables[part.destination] = SealJob.Table(
+        rows: rows, memory: memory, encoder: parts.sinks[sink].chosen?.encoder, target: "\(parts.sinks[sink].options.table)",
+        name: tokenName(part.destination))
+    }
+    logJob = SealJob(order: order, tables: tables, deadLetters: deadLetters, memory: encodingMemory, sealed: sealed)
     runLogJob()
+  }
+
+  /// Which of the sinks has this number.
+  func sink(of destination: Destination) -> Int {
+    guard let index = destinations.firstIndex(of: destination) else { preconditionFailure("no sink has number \(destination.rawValue)") }
+    return index
+  }
+
+  private func tokenName(_ destination: Destination) -> String {
+    destination.isTable ? MillClickHouse.tokenName(sink: parts.core.tables[sink(of: destination)].name) : deadLettersTokenName
   }
 
   func retire(_ order: RetireOrder) {
     logJob = RetireJob(
       order: order,
       letters: DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic),
-      destinationNames: destinationNames, provenance: parts.sink.options.provenanceColumn, limits: parts.sourcePlan.limits)
+      name: tokenName(order.batch.destination), provenance: parts.sinks[sink(of: order.batch.destination)].options.provenanceColumn,
+      limits: parts.sourcePlan.limits)
     runLogJob()
   }
 
@@ -113,8 +131,6 @@ extension Executor {
     }
   }
 
-  private var destinationNames: [String] { [tokenName(sink: parts.core.sinkName), deadLettersTokenName] }
-
   /// R4: what a seal covers must come out the same, where all records are there; then it is dropped.
   func compare(_ seal: Seal, _ isWhole: Bool) -> Event {
     guard let flow else { return .failed(Stop(.failed, "a seal was compared before the state was open")) }
@@ -123,13 +139,14 @@ extension Executor {
       let sealedRows = batches.reduce(0) { $0 + Int($1.rowCount) }
       let pending = Int(flow.pendingRows[part.destination.index])
       guard sealedRows == pending || !isWhole else {
-        return .sealCompared(mismatch: "\(pending) rows for \(destinationNames[part.destination.index]), \(sealedRows) were sealed")
+        return .sealCompared(mismatch: "\(pending) rows for \(tokenName(part.destination)), \(sealedRows) were sealed")
       }
       for batch in batches {
         // What was sealed is a fact: the table may have been altered since.
         var encoder: BlockEncoder?
-        if batch.destination == .table {
-          switch ColumnMatching.encoder(of: batch.columns, fields: parts.sink.fields, table: parts.sink.options.table) {
+        if batch.destination.isTable {
+          let sink = parts.sinks[sink(of: batch.destination)]
+          switch ColumnMatching.encoder(of: batch.columns, fields: sink.fields, table: sink.options.table) {
           case .success(let found): encoder = found
           case .failure(let refusal):
             return .sealCompared(
@@ -142,10 +159,7 @@ extension Executor {
           return .sealCompared(mismatch: "batch \(batch.token) has digest \(digest.map { "\($0)" } ?? "none")")
         }
       }
-      switch part.destination {
-      case .table: _ = flow.takeRows()
-      case .deadLetters: _ = flow.takeDeadLetters()
-      }
+      if part.destination.isTable { _ = flow.takeRows(part.destination) } else { _ = flow.takeDeadLetters() }
     }
     return .sealCompared(mismatch: nil)
   }

@@ -6,8 +6,8 @@ internal import MillLog
 /// Requests to the table's server, and the dead letters' files.
 extension Executor {
   /// The batch's bytes are read back from the log on the delivery lane, but for those sealed just before: batches that wait take no memory.
-  func exchange(_ id: UInt64, _ request: SinkRequest) {
-    let sink = parts.sink
+  func exchange(_ index: Int, _ id: UInt64, _ request: SinkRequest) {
+    let sink = parts.sinks[index]
     let lanes = lanes
     let (log, sealed) = (log, sealed)
     let (clock, metrics) = (parts.clock, parts.metrics)
@@ -34,7 +34,7 @@ extension Executor {
         metrics.sendingByteCount.add(-byteCount)
         metrics.answered(request, answer, nanoseconds: clock.nanoseconds() - start)
         if answer == .committed { FaultPoint.hit(.afterInsertBeforeAck) }
-        lanes.post(.sink(exchange: id, answer))
+        lanes.post(.sink(index, exchange: id, answer))
       }
       return nil
     }

@@ -197,6 +197,7 @@ extension Executor {
     let expected = checkpoint.flatMap { opening.files[$0] } ?? []
     let live = parts.stateDirectory + "/live/shard-0"
     let from = checkpoint.map { parts.checkpointDirectory + "/" + $0 + "/shard-0" }
+    destinations = start.destinations
     flow = Flow(parts: parts, start: start)
     lanes.run(.state) {
       do {

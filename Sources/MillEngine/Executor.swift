@@ -17,6 +17,8 @@ package final class Executor {
   let opening = Opening()
   var log: EpochLog? { opening.log }
   var flow: Flow?
+  /// The sinks' numbers; index: sink. Known once the state is opened.
+  var destinations: [Destination] = []
   var buffers: [RecordBuffer] = []
   /// Frozen tables until the state lane has written them.
   var frozen: [UInt64: FrozenTable] = [:]
@@ -26,6 +28,7 @@ package final class Executor {
   let flushed = Flushed()
   /// What was sealed and not sent yet, as far as there is room: as much as one batch may take.
   let sealed: SealedChunks
+  let encodingMemory = EncodingMemory()
   /// The seal or retire under way.
   var logJob: (any LogJob)?
   /// When the state was frozen at the end of these epochs, by the clock that measures; until their checkpoint is published.
@@ -43,7 +46,7 @@ package final class Executor {
     self.lanes = lanes
     self.say = say
     checkpoints = CheckpointStore(parts.disk, directory: parts.checkpointDirectory)
-    sealed = SealedChunks(byteCountMax: Int(clamping: parts.core.batchMaxBytes))
+    sealed = SealedChunks(byteCountMax: Int(clamping: parts.core.tables.reduce(0) { max($0, $1.batchMaxBytes) }))
     epochCut = EpochCut(RowBound(parts.sourcePlan), byteCountMax: parts.core.epochMaxRowBytes)
   }
 
@@ -52,7 +55,7 @@ package final class Executor {
     switch command {
     case .open: open()
     case .readWitness, .describeSource, .resolveStarts, .checkAnchors, .examine: askSource(command)
-    case .exchange(let id, let request): exchange(id, request)
+    case .exchange(let sink, let id, let request): exchange(sink, id, request)
     case .beginLog(let restart, let plan, let gaps): beginLog(restart, plan, gaps)
     case .openState(let checkpoint, let start): openState(checkpoint, start)
     case .assign(let offsets):

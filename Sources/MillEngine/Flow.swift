@@ -43,9 +43,12 @@ final class Flow {
   /// Set when the state lane has opened it; nil without a deduplicate operator.
   var state: DeduplicateState?
 
-  /// Where blocks come back to once they are sealed.
-  let batchMemory = BatchMemory()
-  private var rows: RowBlock
+  /// Where blocks come back to once they are sealed. Index: sink.
+  private let batchMemories: [BatchMemory]
+  /// Index: sink. Each gets all rows.
+  private var rows: [RowBlock]
+  /// Index: sink.
+  private let destinations: [Destination]
   private var deadLetters = DeadLetterBlock()
 
   // Memory of one epoch, used again and again.
@@ -68,17 +71,35 @@ final class Flow {
     letters = DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic)
     watermarks = WatermarkTracker(
       outOfOrderness: parts.sourcePlan.eventTime?.outOfOrderness, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
-    rows = RowBlock(parts.sourcePlan.types)
+    rows = start.destinations.map { _ in RowBlock(parts.sourcePlan.types) }
+    destinations = start.destinations
+    batchMemories = start.destinations.map { _ in BatchMemory() }
     slackBytes = parts.slackSeed.map { SeededRandom($0) }
   }
 
-  var pendingRows: [UInt64] { [UInt64(rows.rowCount), UInt64(deadLetters.rowCount)] }
-  var pendingBytes: [UInt64] { [UInt64(rows.byteCount), UInt64(deadLetters.byteCount)] }
+  /// Index: destination.
+  var pendingRows: [UInt64] { byDestination(\.rowCount, deadLetters.rowCount) }
+  /// Index: destination.
+  var pendingBytes: [UInt64] { byDestination(\.byteCount, deadLetters.byteCount) }
 
-  /// Hands out what the table has pending; the flow goes on with an empty block.
-  func takeRows() -> RowBlock {
-    defer { rows = batchMemory.takeBlock() ?? RowBlock(parts.sourcePlan.types) }
-    return rows
+  private func byDestination(_ value: (RowBlock) -> Int, _ ofDeadLetters: Int) -> [UInt64] {
+    var values = [UInt64](repeating: 0, count: (destinations + [.deadLetters]).reduce(0) { max($0, $1.index) } + 1)
+    for (destination, block) in zip(destinations, rows) { values[destination.index] = UInt64(value(block)) }
+    values[Destination.deadLetters.index] = UInt64(ofDeadLetters)
+    return values
+  }
+
+  /// Hands out what the table has pending, and where its memory comes back to; the flow goes on with an empty block.
+  func takeRows(_ destination: Destination) -> (rows: RowBlock, memory: BatchMemory) {
+    let sink = sink(of: destination)
+    let taken = rows[sink]
+    rows[sink] = batchMemories[sink].takeBlock() ?? RowBlock(parts.sourcePlan.types)
+    return (taken, batchMemories[sink])
+  }
+
+  private func sink(of destination: Destination) -> Int {
+    guard let index = destinations.firstIndex(of: destination) else { preconditionFailure("no sink has number \(destination.rawValue)") }
+    return index
   }
 
   func takeDeadLetters() -> DeadLetterBlock {
@@ -89,10 +110,9 @@ final class Flow {
   /// The digest that `batch` would have if it were sealed from what is pending now; nil where its rows aren't there.
   func digest(_ batch: SealedBatch, encoder: BlockEncoder?) -> Digest128? {
     let range = Int(batch.rowStart)..<Int(batch.rowStart + batch.rowCount)
-    switch batch.destination {
-    case .table: return range.upperBound <= rows.rowCount ? encoder?.encode(rows, rows: range).digest : nil
-    case .deadLetters: return range.upperBound <= deadLetters.rowCount ? deadLetters.digest(range) : nil
-    }
+    guard batch.destination.isTable else { return range.upperBound <= deadLetters.rowCount ? deadLetters.digest(range) : nil }
+    let rows = rows[sink(of: batch.destination)]
+    return range.upperBound <= rows.rowCount ? encoder?.encode(rows, rows: range).digest : nil
   }
 
   /// Adds to an intent what only the bytes tell: the input's digest and each range's last record.
@@ -210,9 +230,11 @@ final class Flow {
     }
     for row in nullKeys { keep[Int(row)] = 1 }
     FaultPoint.hit(.amidProcess)
-    let before = rows.rowCount
-    rows.append(decoded.block, keep: keep)
-    outcome.counters.emitted += UInt64(rows.rowCount - before)
+    for (destination, block) in zip(destinations, rows) {
+      let before = block.rowCount
+      block.append(decoded.block, keep: keep)
+      outcome.counters.emit(UInt64(block.rowCount - before), for: destination)
+    }
     decoded.removeAll()
   }
 

@@ -9,18 +9,19 @@ internal import MillLog
 final class RetireJob: LogJob, @unchecked Sendable {
   private let order: RetireOrder
   private let letters: DeadLetterEncoder
-  private let destinationNames: [String]
+  /// Of the batch's destination, as it stands in tokens.
+  private let name: String
   /// Name of the column that holds a batch's token.
   private let provenance: String?
   private let letterByteCountMax: Int
   private var prepared: [PreparedBatch]?
   private var position: LogPosition?
 
-  init(order: RetireOrder, letters: DeadLetterEncoder, destinationNames: [String], provenance: String?, limits: RecordLimits?) {
+  init(order: RetireOrder, letters: DeadLetterEncoder, name: String, provenance: String?, limits: RecordLimits?) {
     self.order = order
     letterByteCountMax = limits?.letterByteCountMax ?? .max
     self.letters = letters
-    self.destinationNames = destinationNames
+    self.name = name
     self.provenance = provenance
   }
 
@@ -79,8 +80,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
     batch.rowStart += UInt64(runs.first?.lowerBound ?? 0)
     batch.rowCount = UInt64(encoded.rowCount)
     batch.digest = encoded.digest
-    batch.token = makeToken(
-      lineage: order.lineage, destination: destinationNames[parent.destination.index], batch: number, digest: encoded.digest)
+    batch.token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: encoded.digest)
     batch.chunks = []
     batch.contentSum = block.contentSum(runs, columnCount: columnCount)
     var chunks = BlockEncoder.freeze(encoded, columnCount: columnCount, provenance: column, token: batch.token)
@@ -98,7 +98,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
       row: block.row(0).filter { $0.name != provenance }, byteCountMax: letterByteCountMax)
     return PreparedBatch(
       deadLetters: line, number: number, rowStart: parent.rowStart, rowCount: 1, lineage: order.lineage,
-      name: destinationNames[Destination.deadLetters.index])
+      name: deadLettersTokenName)
   }
 }
 

@@ -8,15 +8,24 @@ internal import MillLog
 ///
 /// The seal has several records where it has more batches than one takes; its position is the first one's.
 final class SealJob: LogJob, @unchecked Sendable {
+  /// What one table has pending.
+  struct Table {
+    /// Given back once encoded.
+    var rows: RowBlock
+    var memory: BatchMemory
+    /// Nil: the table was never described, which only a start without rows leaves so.
+    var encoder: BlockEncoder?
+    /// `database.table`.
+    var target: String
+    /// The sink's name as it stands in tokens.
+    var name: String
+  }
+
   private let order: SealOrder
-  /// Nil once encoded.
-  private var rows: RowBlock?
+  private let tables: [Destination: Table]
   private let deadLetters: DeadLetterBlock?
-  private let encoder: BlockEncoder?
-  private let memory: BatchMemory
+  private let memory: EncodingMemory
   private let sealed: SealedChunks
-  private let destinationName: (Destination) -> String
-  private let target: String
 
   private var prepared: [PreparedBatch]?
   private var parts: [Seal] = []
@@ -24,17 +33,13 @@ final class SealJob: LogJob, @unchecked Sendable {
   private var positions: [LogPosition] = []
 
   init(
-    order: SealOrder, rows: RowBlock?, deadLetters: DeadLetterBlock?, encoder: BlockEncoder?, memory: BatchMemory, sealed: SealedChunks,
-    target: String, destinationName: @escaping (Destination) -> String
+    order: SealOrder, tables: [Destination: Table], deadLetters: DeadLetterBlock?, memory: EncodingMemory, sealed: SealedChunks
   ) {
     self.order = order
-    self.rows = rows
+    self.tables = tables
     self.deadLetters = deadLetters
-    self.encoder = encoder
     self.memory = memory
     self.sealed = sealed
-    self.target = target
-    self.destinationName = destinationName
   }
 
   func run(_ log: EpochLog) throws(LogError) -> Event {
@@ -53,14 +58,14 @@ final class SealJob: LogJob, @unchecked Sendable {
     }
     let position = positions[0]
     let durable = try log.sync()
-    for batch in prepared! where batch.batch.destination == .table { sealed.keep(batch) }
+    for batch in prepared! where batch.batch.destination.isTable { sealed.keep(batch) }
     return .sealed(seal, position: position, durableEnd: durable, logByteCount: log.writtenByteCount)
   }
 
   private func prepare() -> [PreparedBatch] {
     var all: [PreparedBatch] = []
     for part in order.parts {
-      let total = part.destination == .table ? rows?.rowCount ?? 0 : deadLetters?.rowCount ?? 0
+      let total = tables[part.destination]?.rows.rowCount ?? deadLetters?.rowCount ?? 0
       var start = 0
       var number = part.firstNumber
       while start < total {
@@ -70,34 +75,31 @@ final class SealJob: LogJob, @unchecked Sendable {
         number += 1
       }
     }
-    if let rows {
-      self.rows = nil
-      memory.giveBack(rows)
-    }
+    for table in tables.values { table.memory.giveBack(table.rows) }
     return all
   }
 
   private func freeze(_ destination: Destination, _ range: Range<Int>, _ number: BatchNumber) -> PreparedBatch {
-    let name = destinationName(destination)
-    switch destination {
-    case .table:
-      guard let rows, let encoder else { preconditionFailure("a seal of table rows without an encoder") }
-      let encoded = encoder.encode(rows, rows: range, memory: memory.takeEncoding())
-      let token = makeToken(lineage: order.lineage, destination: name, batch: number, digest: encoded.digest)
-      let chunks = encoder.freeze(encoded, token: token)
-      memory.giveBack(encoded.takeMemory())
-      let origins = Origins.encode(rows, rows: range)
-      var batch = SealedBatch(
-        destination: .table, number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count), digest: encoded.digest,
-        token: token, chunks: [], originChunkCount: UInt32(origins.count), byteCount: chunks.reduce(0) { $0 + UInt64($1.count) },
-        target: target, columns: encoder.batchColumns)
-      batch.contentSum = ContentSum.sum(encoder.columns, rows, rows: range)
-      return PreparedBatch(batch: batch, chunks: chunks + origins)
-    case .deadLetters:
+    guard destination.isTable else {
       guard let deadLetters else { preconditionFailure("a seal of dead letters without any") }
       return PreparedBatch(
         deadLetters: deadLetters.lines(range), number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count),
-        lineage: order.lineage, name: name)
+        lineage: order.lineage, name: deadLettersTokenName)
     }
+    guard let table = tables[destination], let encoder = table.encoder else {
+      preconditionFailure("a seal of table rows without an encoder")
+    }
+    let rows = table.rows
+    let encoded = encoder.encode(rows, rows: range, memory: memory.take())
+    let token = makeToken(lineage: order.lineage, destination: table.name, batch: number, digest: encoded.digest)
+    let chunks = encoder.freeze(encoded, token: token)
+    memory.giveBack(encoded.takeMemory())
+    let origins = Origins.encode(rows, rows: range)
+    var batch = SealedBatch(
+      destination: destination, number: number, rowStart: UInt64(range.lowerBound), rowCount: UInt64(range.count), digest: encoded.digest,
+      token: token, chunks: [], originChunkCount: UInt32(origins.count), byteCount: chunks.reduce(0) { $0 + UInt64($1.count) },
+      target: table.target, columns: encoder.batchColumns)
+    batch.contentSum = ContentSum.sum(encoder.columns, rows, rows: range)
+    return PreparedBatch(batch: batch, chunks: chunks + origins)
   }
 }

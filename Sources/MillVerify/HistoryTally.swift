@@ -5,19 +5,21 @@ package import MillLog
 package struct HistoryTally {
   private(set) var walk = HistoryWalk()
   private(set) var lineages: [Lineage] = []
-  /// Tokens begin so; of batches for the table.
-  private(set) var prefixes: Set<String> = []
+  /// Tokens begin so; of batches for each table.
+  private(set) var prefixes: [Destination: Set<String>] = [:]
   private(set) var counters = Counters()
   /// A seal of an older release doesn't tell them.
   private(set) var countersAreKnown = true
-  private(set) var batchCount: [Int] = [0, 0]
-  /// Rows as sealed; index: destination's raw value.
-  private(set) var rowCount: [UInt64] = [0, 0]
+  private(set) var batchCount: [Destination: Int] = [:]
+  /// Rows as sealed.
+  private(set) var rowCount: [Destination: UInt64] = [:]
   /// Rows that the server refused, one by one: sealed for the table, in the dead letters now (R11).
   private(set) var refusedRowCount: UInt64 = 0
+  /// Of each table's newest batch: `database.table`.
+  private(set) var targets: [Destination: String] = [:]
   private var retired: Set<Ack> = []
-  /// Rows that a seal has counted, that no batch has, and that may never be made: their records were given up. Index: destination.
-  package private(set) var givenUpMax: [UInt64] = [0, 0]
+  /// Rows that a seal has counted, that no batch has, and that may never be made: their records were given up.
+  package private(set) var givenUpMax: [Destination: UInt64] = [:]
   /// Where counters and rows part, at the first seals that show it.
   package private(set) var disagreements: [String] = []
   /// Sealed in the log (what is in the ledger only is finished) and not acked.
@@ -38,7 +40,7 @@ package struct HistoryTally {
       let parent = Ack(destination: destination, batch: number)
       retired.insert(parent)
       inFlight[parent] = nil
-      batchCount[Int(destination.rawValue)] -= 1
+      batchCount[destination, default: 0] -= 1
       for batch in replacements {
         take(batch, isInLog: isInLog)
         if batch.destination == .deadLetters { refusedRowCount &+= batch.rowCount }
@@ -51,14 +53,17 @@ package struct HistoryTally {
   func isRetired(_ batch: HistoryBatch) -> Bool { retired.contains(Ack(destination: batch.destination, batch: batch.number)) }
 
   private mutating func take(_ batch: HistoryBatch, isInLog: Bool) {
-    batchCount[Int(batch.destination.rawValue)] += 1
-    if batch.destination == .table, let parts = TokenParts(batch.token) { prefixes.insert(parts.prefix) }
+    batchCount[batch.destination, default: 0] += 1
+    if batch.destination.isTable {
+      targets[batch.destination] = batch.shape.target
+      if let parts = TokenParts(batch.token) { prefixes[batch.destination, default: []].insert(parts.prefix) }
+    }
     if isInLog { inFlight[Ack(destination: batch.destination, batch: batch.number)] = batch }
   }
 
   private mutating func take(_ seal: HistorySeal, isInLog: Bool) {
     for batch in seal.batches {
-      rowCount[Int(batch.destination.rawValue)] &+= batch.rowCount
+      rowCount[batch.destination, default: 0] &+= batch.rowCount
       take(batch, isInLog: isInLog)
     }
     guard let added = seal.counters else {
@@ -68,37 +73,65 @@ package struct HistoryTally {
     counters.add(added)
     guard countersAreKnown else { return }
     if !added.isWhole { disagree(seal, "its records don't add up: \(added)") }
-    let covered = Set(seal.covered.map(\.destination))
-    if covered.contains(.table), !agrees(.table) {
-      disagree(seal, "\(counters.emitted) rows were emitted, \(rowCount[0]) are sealed for the table")
-    }
-    if covered.contains(.deadLetters), !agrees(.deadLetters) {
-      disagree(seal, "\(counted[1]) records were late or dead-lettered, \(rowCount[1]) are sealed for the dead letters")
+    for destination in Set(seal.covered.map(\.destination)).sorted() where !agrees(destination) {
+      let (made, sealed) = (counted(destination), rowCount[destination] ?? 0)
+      disagree(
+        seal,
+        destination.isTable
+          ? "\(made) rows were emitted, \(sealed) are sealed for \(targets[destination] ?? "the table")"
+          : "\(made) records were late or dead-lettered, \(sealed) are sealed for the dead letters")
     }
   }
 
-  /// Rows as the seals have counted them; index: destination's raw value.
-  private var counted: [UInt64] { [counters.emitted, counters.late &+ counters.deadLettered] }
+  /// Rows as the seals have counted them.
+  private func counted(_ destination: Destination) -> UInt64 {
+    destination.isTable ? counters.rows(for: destination) : counters.late &+ counters.deadLettered
+  }
 
   /// Of these, how many no batch has so far.
-  var unsealed: [UInt64] { zip(counted, rowCount).map { $0 - min($0, $1) } }
-
-  private func agrees(_ destination: Destination) -> Bool {
-    let index = Int(destination.rawValue)
-    return rowCount[index] <= counted[index] && unsealed[index] <= givenUpMax[index]
+  func unsealed(_ destination: Destination) -> UInt64 {
+    let counted = counted(destination)
+    return counted - min(counted, rowCount[destination] ?? 0)
   }
 
-  /// What a seal of the other destination has counted is made again in a replay, of the records that are still there.
-  private mutating func noteGivenUp() { givenUpMax = zip(givenUpMax, unsealed).map { max($0, $1) } }
+  private func agrees(_ destination: Destination) -> Bool {
+    rowCount[destination] ?? 0 <= counted(destination) && unsealed(destination) <= givenUpMax[destination] ?? 0
+  }
+
+  /// Every one that rows were made for.
+  var destinations: [Destination] {
+    Set(rowCount.keys).union(counters.tableRows.keys).union([.table, .deadLetters]).sorted()
+  }
+
+  /// What a seal of another destination has counted is made again in a replay, of the records that are still there.
+  private mutating func noteGivenUp() {
+    for destination in destinations { givenUpMax[destination] = max(givenUpMax[destination] ?? 0, unsealed(destination)) }
+  }
+
+  /// Rows and dead letters that were counted and never made.
+  package var lacking: (rows: UInt64, letters: UInt64) {
+    var lacking: (rows: UInt64, letters: UInt64) = (0, 0)
+    for destination in destinations {
+      let count = min(givenUpMax[destination] ?? 0, unsealed(destination))
+      if destination.isTable { lacking.rows += count } else { lacking.letters += count }
+    }
+    return lacking
+  }
 
   private mutating func disagree(_ seal: HistorySeal, _ what: String) {
     if disagreements.count < 5 { disagreements.append("up to epoch \(seal.epoch): \(what)") }
   }
 
-  /// Rows that are to be in the table; where history is lost it may know the dead letters of refused rows and not the rows.
-  package var tableRows: UInt64 { rowCount[0] - min(rowCount[0], refusedRowCount) }
+  /// Rows that are to be in the tables; where history is lost it may know the dead letters of refused rows and not the rows.
+  package var tableRows: UInt64 {
+    let rows = rowCount.reduce(0) { $1.key.isTable ? $0 &+ $1.value : $0 }
+    return rows - min(rows, refusedRowCount)
+  }
 
-  package var deadLetterRows: UInt64 { rowCount[1] &+ refusedRowCount }
+  package var deadLetterRows: UInt64 { (rowCount[.deadLetters] ?? 0) &+ refusedRowCount }
+
+  /// Of all tables.
+  var tableBatches: Int { batchCount.reduce(0) { $1.key.isTable ? $0 + $1.value : $0 } }
 
   /// Of the oldest and newest offsets taken, in order of the partitions.
   var offsets: [OffsetRange] {

@@ -15,8 +15,8 @@ struct HistoryWalk {
   private(set) var givenUp: [OffsetRange] = []
   /// Epochs that no seal covers so far.
   private(set) var unsealed: [(through: EpochNumber, ranges: [OffsetRange])] = []
-  /// As of the last seal that covered a destination; index: its raw value.
-  private var before: [(epoch: EpochNumber, positions: [Int32: Int64])] = [(0, [:]), (0, [:])]
+  /// As of the last seal that covered a destination.
+  private var before: [Destination: (epoch: EpochNumber, positions: [Int32: Int64])] = [:]
 
   struct Break: Hashable {
     var partition: Int32
@@ -40,7 +40,7 @@ struct HistoryWalk {
       unsealed.removeAll { $0.through <= seal.epoch }
       epoch = seal.epoch
       sealed(seal, self)
-      for part in seal.covered { before[Int(part.destination.rawValue)] = (seal.epoch, positions) }
+      for part in seal.covered { before[part.destination] = (seal.epoch, positions) }
     }
   }
 
@@ -64,7 +64,7 @@ struct HistoryWalk {
 
   /// Epochs and offsets whose output for a destination a seal covers, at most.
   func extent(of destination: Destination) -> (epochs: ClosedRange<EpochNumber>, ranges: [OffsetRange]) {
-    let (last, from) = before[Int(destination.rawValue)]
+    let (last, from) = before[destination] ?? (0, [:])
     let ranges = positions.keys.sorted().compactMap { partition -> OffsetRange? in
       let start = from[partition] ?? starts[partition] ?? 0
       let next = positions[partition] ?? start

@@ -7,34 +7,55 @@ extension Verification {
   /// Rows of a batch that are told one by one.
   private static let samplesMax = 5
 
-  func checkTable(_ report: inout VerifyReport, _ history: HistoryReader, _ tally: HistoryTally) throws {
-    guard parts.sink.provenanceColumn != nil else {
+  /// Each table by itself. A batch is asked for where its sink writes today, under the table's name that it was sealed for.
+  func checkTables(_ report: inout VerifyReport, _ history: HistoryReader, _ tally: HistoryTally) throws {
+    let tables = tally.destinations.filter(\.isTable)
+    guard parts.sinks.count > 1 || tables.count > 1 else {
+      return try checkTable(&report, parts.sinks[0], Set(tables), history, tally)
+    }
+    for sink in parts.sinks {
+      let its = tables.filter { tally.targets[$0] == "\(sink.options.table)" }
+      try checkTable(&report, sink, Set(its), history, tally)
+    }
+    let known = Set(parts.sinks.map { "\($0.options.table)" })
+    for table in tables {
+      guard let target = tally.targets[table], !known.contains(target) else { continue }
+      report.unproven.append("batches were sealed for \(target), which no sink of the file writes into: they can't be looked for")
+    }
+  }
+
+  private func checkTable(
+    _ report: inout VerifyReport, _ sink: VerifySink, _ destinations: Set<Destination>, _ history: HistoryReader, _ tally: HistoryTally
+  ) throws {
+    guard sink.options.provenanceColumn != nil else {
       report.unproven.append(
-        "the table has no column that names each row's batch (provenance_column is null): missing, extra and doubled rows can't be told")
+        "\(words(sink)) has no column that names each row's batch (provenance_column is null): missing, extra and doubled rows can't be told"
+      )
       return
     }
     let questions: BatchQuestions
-    switch BatchQuestions.open(parts.sink, parts.transports) {
+    switch BatchQuestions.open(sink.options, sink.transports) {
     case .success(let opened): questions = opened
     case .failure(let reason):
-      report.unproven.append("the table can't be asked: \(reason)")
+      report.unproven.append("\(words(sink)) can't be asked: \(reason)")
       return
     }
     // Earlier releases had the sink's name in tokens as it stands.
-    let names = [tokenName(sink: parts.sinkName), parts.sinkName]
-    let prefixes = tally.prefixes.union(tally.lineages.flatMap { lineage in names.map { tokenPrefix(lineage: lineage, destination: $0) } })
+    let names = [tokenName(sink: sink.name), sink.name]
+    let sealed = tally.prefixes.filter { destinations.contains($0.key) }.reduce(into: Set<String>()) { $0.formUnion($1.value) }
+    let prefixes = sealed.union(tally.lineages.flatMap { lineage in names.map { tokenPrefix(lineage: lineage, destination: $0) } })
     let check = TableCheck(questions, report, ours: prefixes)
     _ = try history.forEach { entry in
-      for batch in entry.batches where batch.destination == .table && !tally.isRetired(batch) {
-        check.add(batch, isInFlight: tally.inFlight[Ack(destination: .table, batch: batch.number)] != nil)
+      for batch in entry.batches where destinations.contains(batch.destination) && !tally.isRetired(batch) {
+        check.add(batch, isInFlight: tally.inFlight[Ack(destination: batch.destination, batch: batch.number)] != nil)
       }
     }
     check.finish()
     // Nothing sealed, or all of it retired.
-    for prefix in prefixes.sorted() where !check.prefixes.contains(prefix) { check.addUnsealed(parts.sink.table, prefix: prefix) }
+    for prefix in prefixes.sorted() where !check.prefixes.contains(prefix) { check.addUnsealed(sink.options.table, prefix: prefix) }
     report = check.report
     if let failure = check.failure {
-      report.unproven.append("the table did not answer all that was asked: \(failure)")
+      report.unproven.append("\(words(sink)) did not answer all that was asked: \(failure)")
       return
     }
     if check.unnamed.batches > 0 {
@@ -50,10 +71,14 @@ extension Verification {
         "the content of \(check.uncompared.batches) batches was not compared: the table empties column "
           + check.uncompared.columns.sorted().joined(separator: ", ") + " (TTL)")
     }
-    if case .success(let rows) = questions.otherRows(parts.sink.table, prefixes: prefixes.sorted()) { report.otherRows = rows }
+    if case .success(let rows) = questions.otherRows(sink.options.table, prefixes: prefixes.sorted()) {
+      report.otherRows = (report.otherRows ?? 0) + rows
+    }
     try tellUnknown(&report, check.unknown, tally)
-    try tellWrong(&report, check.wrong, history, questions, tally)
+    try tellWrong(&report, check.wrong, sink, history, questions, tally)
   }
+
+  private func words(_ sink: VerifySink) -> String { parts.sinks.count == 1 ? "the table" : "the table of sink \(sink.name)" }
 
   /// Tokens that history didn't know: sealed since it was read, or by nobody.
   private func tellUnknown(_ report: inout VerifyReport, _ unknown: [String: UInt64], _ tally: HistoryTally) throws {
@@ -72,31 +97,31 @@ extension Verification {
   }
 
   private func tellWrong(
-    _ report: inout VerifyReport, _ wrong: [(batch: HistoryBatch, found: UInt64)], _ history: HistoryReader, _ questions: BatchQuestions,
-    _ tally: HistoryTally
+    _ report: inout VerifyReport, _ wrong: [(batch: HistoryBatch, found: UInt64)], _ sink: VerifySink, _ history: HistoryReader,
+    _ questions: BatchQuestions, _ tally: HistoryTally
   ) throws {
     guard !wrong.isEmpty else { return }
     let tokens = Set(wrong.map(\.batch.token))
     var extents: [String: (epochs: ClosedRange<EpochNumber>, ranges: [OffsetRange])] = [:]
-    var ofRetired: [BatchNumber: (epochs: ClosedRange<EpochNumber>, ranges: [OffsetRange])] = [:]
+    var ofRetired: [BatchKey: (epochs: ClosedRange<EpochNumber>, ranges: [OffsetRange])] = [:]
     var walk = HistoryWalk()
     _ = try history.forEach { entry in
       walk.take(entry) { seal, walk in
-        for batch in seal.batches where batch.destination == .table {
-          if tokens.contains(batch.token) { extents[batch.token] = walk.extent(of: .table) }
-          if tally.isRetired(batch) { ofRetired[batch.number] = walk.extent(of: .table) }
+        for batch in seal.batches where batch.destination.isTable {
+          if tokens.contains(batch.token) { extents[batch.token] = walk.extent(of: batch.destination) }
+          if tally.isRetired(batch) { ofRetired[BatchKey(batch.destination, batch.number)] = walk.extent(of: batch.destination) }
         }
       }
       // What replaces a batch is of its epochs.
-      if case .retire(.table, let number, let replacements) = entry {
+      if case .retire(let table, let number, let replacements) = entry {
         for batch in replacements {
-          extents[batch.token] = ofRetired[number]
-          if tally.isRetired(batch) { ofRetired[batch.number] = ofRetired[number] }
+          extents[batch.token] = ofRetired[BatchKey(table, number)]
+          if tally.isRetired(batch) { ofRetired[BatchKey(batch.destination, batch.number)] = ofRetired[BatchKey(table, number)] }
         }
       }
     }
     for (batch, found) in wrong {
-      for var finding in findings(&report, batch, found, history, questions) {
+      for var finding in findings(&report, batch, found, sink, history, questions) {
         finding.token = batch.token
         finding.epochs = extents[batch.token]?.epochs
         finding.ranges = extents[batch.token]?.ranges ?? []
@@ -107,7 +132,8 @@ extension Verification {
 
   /// What is wrong with a batch: rows missing, doubled, or others than were sealed.
   private func findings(
-    _ report: inout VerifyReport, _ batch: HistoryBatch, _ found: UInt64, _ history: HistoryReader, _ questions: BatchQuestions
+    _ report: inout VerifyReport, _ batch: HistoryBatch, _ found: UInt64, _ sink: VerifySink, _ history: HistoryReader,
+    _ questions: BatchQuestions
   ) -> [VerifyReport.Finding] {
     guard let table = TableName(batch.shape.target) else { return [] }
     var doubled: (count: UInt64, samples: [String]) = (0, [])
@@ -124,7 +150,7 @@ extension Verification {
     // one is gone and another there twice.
     let surplus = found > batch.rowCount ? found - batch.rowCount : 0
     // Where the table empties columns, rows become equal that were not.
-    let areDistinct = parts.rowsAreDistinct && questions.emptied.isEmpty
+    let areDistinct = sink.rowsAreDistinct && questions.emptied.isEmpty
     let copies = areDistinct || found == batch.rowCount ? doubled.count : min(doubled.count, surplus)
     let kept = found - min(copies, found)
     var findings: [VerifyReport.Finding] = []

@@ -10,30 +10,40 @@ package struct VerifyParts: Sendable {
   package var stateDirectory: String
   package var deadLetterDirectory: String
   package var source: any Source
-  /// The destination's name in tokens.
-  package var sinkName: String
-  /// Whether no two rows of a batch can be equal: records are deduplicated by an event time that the table has.
-  package var rowsAreDistinct: Bool
-  package var sink: SinkOptions
-  /// One for each of the sink's URLs.
-  package var transports: [any Transport]
+  /// In the file's order; never empty.
+  package var sinks: [VerifySink]
   /// Waits between two looks at a log that is being written.
   package var pause: @Sendable () -> Void
 
   package init(
     disk: any Disk, pipeline: String, stateDirectory: String, deadLetterDirectory: String, source: any Source,
-    sinkName: String, rowsAreDistinct: Bool, sink: SinkOptions, transports: [any Transport], pause: @escaping @Sendable () -> Void
+    sinks: [VerifySink], pause: @escaping @Sendable () -> Void
   ) {
     self.disk = disk
     self.pipeline = pipeline
     self.stateDirectory = stateDirectory
     self.deadLetterDirectory = deadLetterDirectory
     self.source = source
-    self.sinkName = sinkName
-    self.rowsAreDistinct = rowsAreDistinct
-    self.sink = sink
-    self.transports = transports
+    self.sinks = sinks
     self.pause = pause
+  }
+}
+
+/// A sink and how its server is asked.
+package struct VerifySink: Sendable {
+  /// As the file has it.
+  package var name: String
+  package var options: SinkOptions
+  /// One for each of the sink's URLs.
+  package var transports: [any Transport]
+  /// Whether no two rows of a batch can be equal: records are deduplicated by an event time that the table has.
+  package var rowsAreDistinct: Bool
+
+  package init(name: String, options: SinkOptions, transports: [any Transport], rowsAreDistinct: Bool) {
+    self.name = name
+    self.options = options
+    self.transports = transports
+    self.rowsAreDistinct = rowsAreDistinct
   }
 }
 
@@ -65,7 +75,7 @@ package struct Verification {
     checkKafka(&report, tally)
     do {
       try checkDeadLetters(&report, history, tally)
-      try checkTable(&report, history, tally)
+      try checkTables(&report, history, tally)
     } catch {
       report.lostHistory.append("\(error)")
     }
@@ -92,9 +102,9 @@ package struct Verification {
     report.offsets = tally.offsets
     report.givenUp = tally.walk.givenUp
     report.counters = tally.countersAreKnown ? tally.counters : nil
-    report.tableBatches = tally.batchCount[0]
+    report.tableBatches = tally.tableBatches
     report.tableRows = tally.tableRows
-    report.deadLetterBatches = tally.batchCount[1]
+    report.deadLetterBatches = tally.batchCount[.deadLetters] ?? 0
     report.deadLetterRows = tally.deadLetterRows
     report.inFlightBatches = tally.inFlight.count
     if tally.countersAreKnown, tally.tableRows == 0, tally.counters.records > 0 {
@@ -112,10 +122,11 @@ package struct Verification {
     }
     // Where history has holes its sums mean nothing.
     guard report.lostHistory.isEmpty else { return }
-    let lacking = zip(tally.givenUpMax, tally.unsealed).map { min($0, $1) }
-    if lacking.contains(where: { $0 > 0 }), tally.countersAreKnown {
+    let lacking = tally.lacking
+    if lacking.rows + lacking.letters > 0, tally.countersAreKnown {
       report.notes.append(
-        "\(lacking[0]) rows and \(lacking[1]) dead letters were counted and never made: their records were given up before (--accept-loss)")
+        "\(lacking.rows) rows and \(lacking.letters) dead letters were counted and never made: their records were given up before (--accept-loss)"
+      )
     }
     for text in tally.disagreements { report.add(VerifyReport.Finding(kind: .counters, text: text)) }
     if !tally.countersAreKnown { report.unproven.append("seals of an older release don't say where their records ended") }

@@ -87,7 +87,7 @@ struct Assembly {
     var parts = EngineParts(
       core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(
-        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sink: sink,
+        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sinks: [sink],
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
       stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
@@ -110,29 +110,29 @@ struct Assembly {
   }
 
   private func coreOptions(_ pipeline: Pipeline, _ options: RunOptions) -> CoreOptions {
+    var table = TableOptions(name: pipeline.sink.name, target: "\(sink.options.table)")
+    table.batchMaxRows = UInt64(pipeline.sink.batchRowCountMax)
+    table.batchMaxBytes = UInt64(pipeline.sink.batchByteCountMax)
+    table.batchMaxDelayMilliseconds = pipeline.sink.batchDelayMaxMilliseconds
+    table.settleMilliseconds = pipeline.sink.settleMilliseconds
     var core = CoreOptions(
       pipeline: pipeline.name, sourceName: pipeline.source.plan.name, topic: pipeline.source.plan.topic,
-      plan: Self.planRecord(pipeline), sinkName: pipeline.sink.name)
+      plan: Self.planRecord(pipeline), tables: [table])
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
     core.acceptedLosses = options.acceptedLosses
-    core.tableName = "\(sink.options.table)"
     core.waitAtMostMilliseconds = options.waitAtMostMilliseconds
     core.acceptsDeadLetters = options.acceptsDeadLetters
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds
     core.epochMaxRowBytes = max(8 << 20, pipeline.sink.batchByteCountMax / 2)
-    core.batchMaxRows = UInt64(pipeline.sink.batchRowCountMax)
-    core.batchMaxBytes = UInt64(pipeline.sink.batchByteCountMax)
-    core.batchMaxDelayMilliseconds = pipeline.sink.batchDelayMaxMilliseconds
     core.deadLetterMaxDelayMilliseconds = pipeline.deadLetters.delayMaxMilliseconds
     core.deadLetterMaxBytes = UInt64(pipeline.deadLetters.byteCountMax)
     core.checkpointIntervalMilliseconds = pipeline.checkpoint.intervalMilliseconds
     core.checkpointsRetained = pipeline.checkpoint.retainCount
     core.checkpointsReplay = pipeline.source.plan.onError == .fail
     core.unackedMaxBytes = UInt64(pipeline.unackedByteCountMax)
-    core.settleMilliseconds = pipeline.sink.settleMilliseconds
     core.idleAfterMilliseconds = pipeline.source.plan.eventTime?.idleAfter
     return core
   }

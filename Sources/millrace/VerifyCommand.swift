@@ -20,8 +20,10 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   let report = Verification(
     VerifyParts(
       disk: RealDisk(), pipeline: pipeline.name, stateDirectory: pipeline.state.directory,
-      deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinkName: pipeline.sink.name,
-      rowsAreDistinct: rowsAreDistinct, sink: sink, transports: assembly.transports, pause: { usleep(200_000) })
+      deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source,
+      sinks: [
+        VerifySink(name: pipeline.sink.name, options: sink, transports: assembly.transports, rowsAreDistinct: rowsAreDistinct)
+      ], pause: { usleep(200_000) })
   ).run()
   if arguments.flag("--json") { Output.json(json(report) + "\n") } else { Output.out(text(report)) }
   if report.isProven { return .done }

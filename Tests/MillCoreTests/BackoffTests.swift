@@ -9,7 +9,7 @@ import Testing
     var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
     var waits: [Int64] = []
     for _ in 0..<tries {
-      var commands = sealing.step(.sink(exchange: sent, .notSent(reason: "connection refused")))
+      var commands = sealing.step(.sink(0, exchange: sent, .notSent(reason: "connection refused")))
       let failedAt = sealing.clock
       while insert(commands, 1) == nil, sealing.clock < failedAt + 100_000 {
         sealing.clock += 10

@@ -227,7 +227,7 @@ private func seals(_ commands: [Command]) -> Bool {
       .witnessRead("millrace:\(Start.lineage):2"), .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10])),
       .anchorsChecked([]),
     ] as [Event] { _ = start.core.step(answer, now: start.now) }
-    _ = start.core.step(.sink(exchange: 1, .unanswered(reason: "connection refused")), now: start.now)
+    _ = start.core.step(.sink(0, exchange: 1, .unanswered(reason: "connection refused")), now: start.now)
     #expect(start.core.wakeAt.map { $0 <= start.now.monotonicMilliseconds + 30_000 } == true)
     #expect(stop(start.core.step(.wake, now: later(start, 29_000))) == nil)
     let found = stop(start.core.step(.wake, now: later(start, 30_000)))

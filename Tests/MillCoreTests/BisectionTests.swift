@@ -30,7 +30,7 @@ struct Sealing: ~Copyable {
     var commands = step(.stateOpened)
     clock += 2_000
     if let probe = exchange(commands, { $0 == .serverTime }) {
-      commands += step(.sink(exchange: probe, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
+      commands += step(.sink(0, exchange: probe, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
     }
     return commands
   }
@@ -77,7 +77,7 @@ func batch(_ number: BatchNumber, rows: UInt64, _ destination: Destination = .ta
 }
 
 private func exchange(_ commands: [Command], _ isMeant: (SinkRequest) -> Bool) -> UInt64? {
-  for command in commands { if case .exchange(let id, let request) = command, isMeant(request) { return id } }
+  for command in commands { if case .exchange(_, let id, let request) = command, isMeant(request) { return id } }
   return nil
 }
 
@@ -99,7 +99,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     _ = sealing.live()
     let parent = batch(1, rows: 5)
     let sent = try #require(insert(sealing.seal(parent), 1))
-    let ordered = sealing.step(.sink(exchange: sent, violated))
+    let ordered = sealing.step(.sink(0, exchange: sent, violated))
     #expect(retires(ordered).map(\.replacement) == [.pieces(firstNumber: 1, rows: [[0..<2], [2..<5]])])
     let asked = exchange(ordered) { _ in true }
     #expect(asked == nil)
@@ -109,14 +109,14 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     // What is sealed meanwhile waits.
     #expect(insert(sealing.seal(batch(4, rows: 1)), 4) == nil)
     // The first success of a life is counted.
-    commands = sealing.step(.sink(exchange: first, .committed))
+    commands = sealing.step(.sink(0, exchange: first, .committed))
     let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
-    commands = sealing.step(.sink(exchange: count, .counted(2)))
+    commands = sealing.step(.sink(0, exchange: count, .counted(2)))
     #expect(insert(commands, 3) == nil)
     commands = sealing.appended()
     let second = try #require(insert(commands, 3))
     #expect(insert(commands, 4) == nil)
-    _ = sealing.step(.sink(exchange: second, .committed))
+    _ = sealing.step(.sink(0, exchange: second, .committed))
     #expect(insert(sealing.appended(), 4) != nil)
   }
 
@@ -125,7 +125,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     _ = sealing.live()
     let parent = batch(1, rows: 1)
     let sent = try #require(insert(sealing.seal(parent), 1))
-    let ordered = retires(sealing.step(.sink(exchange: sent, violated)))
+    let ordered = retires(sealing.step(.sink(0, exchange: sent, violated)))
     #expect(ordered.map(\.replacement) == [.deadLetter(number: 1, code: 469, message: "violated")])
     let commands = sealing.retired(parent, [batch(1, rows: 1, .deadLetters)])
     #expect(commands.contains { if case .writeDeadLetters = $0 { true } else { false } })
@@ -147,11 +147,11 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     let refusal = SinkAnswer.refused(.tooManyPartitions, code: 252, message: "Too many partitions")
     let parent = batch(1, rows: 200)
     let sent = try #require(insert(sealing.seal(parent), 1))
-    var commands = sealing.step(.sink(exchange: sent, refusal))
+    var commands = sealing.step(.sink(0, exchange: sent, refusal))
     #expect(retires(commands).isEmpty)
     let asked = try #require(exchange(commands) { $0 == .pieces(parent, partitionsMax: 1) })
     #expect(exchange(sealing.step(.wake)) { if case .pieces = $0 { true } else { false } } == nil, "asked twice")
-    commands = sealing.step(.sink(exchange: asked, answer))
+    commands = sealing.step(.sink(0, exchange: asked, answer))
     #expect(retires(commands).map(\.replacement) == [.pieces(firstNumber: 1, rows: pieces)])
   }
 
@@ -160,7 +160,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     var single = Sealing()
     _ = single.live()
     let alone = try #require(insert(single.seal(batch(1, rows: 1)), 1))
-    #expect(stop(single.step(.sink(exchange: alone, answer)))?.rule == "R9")
+    #expect(stop(single.step(.sink(0, exchange: alone, answer)))?.rule == "R9")
   }
 
   @Test(arguments: [DeliveryMode.tokenAndProvenance, .tokenOnly, .atLeastOnce])
@@ -169,11 +169,11 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     var sealing = Sealing(mode: mode)
     _ = sealing.live()
     let sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
-    var commands = sealing.step(.sink(exchange: sent, refusal))
+    var commands = sealing.step(.sink(0, exchange: sent, refusal))
     if mode == .tokenAndProvenance {
       #expect(retires(commands).isEmpty)
       let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
-      commands = sealing.step(.sink(exchange: count, .counted(0)))
+      commands = sealing.step(.sink(0, exchange: count, .counted(0)))
     }
     #expect(retires(commands).map(\.replacement) == [.pieces(firstNumber: 1, rows: [[0..<2], [2..<5]])])
     #expect(commands.contains { if case .say(.warning, let text) = $0 { text.contains("batch.max_bytes") } else { false } })
@@ -181,7 +181,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     var single = Sealing(mode: mode)
     _ = single.live()
     let alone = try #require(insert(single.seal(batch(1, rows: 1)), 1))
-    let ordered = single.step(.sink(exchange: alone, refusal))
+    let ordered = single.step(.sink(0, exchange: alone, refusal))
     #expect(retires(ordered).isEmpty && stop(ordered) == nil)
     #expect(single.start.core.progress.waits.map { $0.reason.contains("client_max_body_size") } == [true])
     single.clock += 60_000
@@ -193,23 +193,23 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     _ = sealing.live()
     var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
     for _ in 0..<9 {
-      #expect(retires(sealing.step(.sink(exchange: sent, .viewFailed(code: 469, message: "violated")))).isEmpty)
+      #expect(retires(sealing.step(.sink(0, exchange: sent, .viewFailed(code: 469, message: "violated")))).isEmpty)
       sealing.clock += 60_000
       sent = try #require(insert(sealing.step(.wake), 1))
     }
-    #expect(stop(sealing.step(.sink(exchange: sent, .viewFailed(code: 469, message: "violated"))))?.rule == "R7")
+    #expect(stop(sealing.step(.sink(0, exchange: sent, .viewFailed(code: 469, message: "violated"))))?.rule == "R7")
   }
 
   @Test func `a count that is refused has the table described before it ends the process (R6, R7)`() throws {
     var sealing = Sealing()
     _ = sealing.live()
     let sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
-    var commands = sealing.step(.sink(exchange: sent, .committed))
+    var commands = sealing.step(.sink(0, exchange: sent, .committed))
     let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
-    commands = sealing.step(.sink(exchange: count, .denied(reason: "code 60: no such table")))
+    commands = sealing.step(.sink(0, exchange: count, .denied(reason: "code 60: no such table")))
     #expect(stop(commands) == nil)
     let describe = try #require(exchange(commands) { if case .describe = $0 { true } else { false } })
-    let ended = try #require(stop(sealing.step(.sink(exchange: describe, .unfit(["there is no table d.t"])))))
+    let ended = try #require(stop(sealing.step(.sink(0, exchange: describe, .unfit(["there is no table d.t"])))))
     #expect(ended.kind == .promise && ended.rule == "R6" && ended.message.contains("there is no table d.t"))
   }
 
@@ -220,17 +220,17 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     let reason = "code 497: not enough privileges; to mend it: GRANT SYSTEM SYNC REPLICA ON d.t TO `u`"
     for isLast in [false, true] {
       let time = try #require(exchange(commands) { $0 == .serverTime })
-      commands = sealing.step(.sink(exchange: time, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 9, tookMilliseconds: 1)))
+      commands = sealing.step(.sink(0, exchange: time, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 9, tookMilliseconds: 1)))
       commands += sealing.appended()
       let guarded = try #require(exchange(commands) { if case .guardedInsert = $0 { true } else { false } })
-      commands = sealing.step(.sink(exchange: guarded, .denied(reason: reason)))
+      commands = sealing.step(.sink(0, exchange: guarded, .denied(reason: reason)))
       guard !isLast else { break }
       #expect(stop(commands) == nil)
       // The table may be gone, which has its own words.
       let describe = try #require(exchange(commands) { if case .describe = $0 { true } else { false } })
       let facts = TableFacts(
         mode: .readBack, window: 0, partitionsMax: 1, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: [])
-      commands = sealing.step(.sink(exchange: describe, .described(facts)))
+      commands = sealing.step(.sink(0, exchange: describe, .described(facts)))
       sealing.clock += 10_000
       commands += sealing.step(.wake)
     }
@@ -247,22 +247,22 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
   private func counted(_ rows: UInt64, _ sealing: inout Sealing) throws -> [Command] {
     _ = sealing.live()
     var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
-    var commands = sealing.step(.sink(exchange: sent, .unknown(reason: "timed out")))
+    var commands = sealing.step(.sink(0, exchange: sent, .unknown(reason: "timed out")))
     let probe = try #require(exchange(commands) { $0 == .serverTime })
     sealing.clock += 10_000
     // Counted before it is sent again (R9).
     let doubt = try #require(exchange(sealing.step(.wake)) { if case .count = $0 { true } else { false } })
-    sent = try #require(insert(sealing.step(.sink(exchange: doubt, .counted(0))), 1))
-    commands = sealing.step(.sink(exchange: sent, violated))
+    sent = try #require(insert(sealing.step(.sink(0, exchange: doubt, .counted(0))), 1))
+    commands = sealing.step(.sink(0, exchange: sent, violated))
     #expect(retires(commands).isEmpty)
     let early = exchange(commands) { if case .count = $0 { true } else { false } }
     #expect(early == nil)
     // The server has started since: nothing of before is under way.
     sealing.clock += 5_000
-    commands = sealing.step(.sink(exchange: probe, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
+    commands = sealing.step(.sink(0, exchange: probe, .serverTime(seconds: 9, fastestSeconds: 9, uptimeSeconds: 0, tookMilliseconds: 1)))
     let count = try #require(exchange(commands) { if case .count = $0 { true } else { false } })
     #expect(retires(commands).isEmpty)
-    return sealing.step(.sink(exchange: count, .counted(rows)))
+    return sealing.step(.sink(0, exchange: count, .counted(rows)))
   }
 
   @Test func `after a doubt a refused batch is bisected only when none of its rows was counted (R11)`() throws {
@@ -287,10 +287,10 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     var sealing = Sealing(mode: .tokenOnly)
     _ = sealing.live()
     var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
-    _ = sealing.step(.sink(exchange: sent, .unknown(reason: "timed out")))
+    _ = sealing.step(.sink(0, exchange: sent, .unknown(reason: "timed out")))
     sealing.clock += 10_000
     sent = try #require(insert(sealing.step(.wake), 1))
-    let found = stop(sealing.step(.sink(exchange: sent, violated)))
+    let found = stop(sealing.step(.sink(0, exchange: sent, violated)))
     #expect(found?.rule == "R11" && found?.kind == .promise)
   }
 
@@ -315,7 +315,7 @@ private let violated = SinkAnswer.refused(.data, code: 469, message: "violated")
     }
     let count = try #require(exchange(commands) { if case .count(_, let token) = $0 { token == batch(6, rows: 1).token } else { false } })
     for other in [1, 2, 3, 4, 5] as [BatchNumber] { #expect(insert(commands, other) == nil && !isCounted(other), "\(other)") }
-    #expect(insert(sealing.step(.sink(exchange: count, .counted(0))), 6) != nil)
+    #expect(insert(sealing.step(.sink(0, exchange: count, .counted(0))), 6) != nil)
   }
 
   @Test func `the numbers of pieces are batch numbers like any: the table may have them, and no later ones (R15)`() {

@@ -6,7 +6,7 @@ import Testing
 /// What the core asks of the sink, in words short enough to compare.
 private func asked(_ commands: [Command]) -> [String] {
   commands.compactMap { command in
-    guard case .exchange(_, let request) = command else { return nil }
+    guard case .exchange(_, _, let request) = command else { return nil }
     switch request {
     case .insert(let batch, _, _, _): return "insert \(batch.number)"
     case .guardedInsert(let batch, _, _, _, _): return "guarded \(batch.number)"
@@ -22,7 +22,7 @@ private func asked(_ commands: [Command]) -> [String] {
 }
 
 private func ids(_ commands: [Command]) -> [UInt64] {
-  commands.compactMap { if case .exchange(let id, _) = $0 { id } else { nil } }
+  commands.compactMap { if case .exchange(_, let id, _) = $0 { id } else { nil } }
 }
 
 /// A batch whose INSERT got no answer, at the moment when the core asks about it again.
@@ -37,7 +37,7 @@ private struct Doubtful: ~Copyable {
     sealing = Sealing(reserve: reserve)
     _ = sealing.live()
     let insert = MillCoreTests.ids(sealing.seal(batch(1, rows: 5)))
-    note(sealing.step(.sink(exchange: insert[0], .unknown(reason: "connection lost"))))
+    note(sealing.step(.sink(0, exchange: insert[0], .unknown(reason: "connection lost"))))
     untilAsked()
   }
 
@@ -60,14 +60,14 @@ private struct Doubtful: ~Copyable {
 
   /// What the core does when the question that was noted last gets this answer.
   mutating func answer(_ answer: SinkAnswer) -> [Command] {
-    let commands = sealing.step(.sink(exchange: ids[0], answer))
+    let commands = sealing.step(.sink(0, exchange: ids[0], answer))
     note(commands)
     return commands
   }
 
   /// No probe that is under way is answered.
   mutating func failProbes() {
-    for probe in probes { _ = sealing.step(.sink(exchange: probe.id, .unanswered(reason: "too many queries"))) }
+    for probe in probes { _ = sealing.step(.sink(0, exchange: probe.id, .unanswered(reason: "too many queries"))) }
     probes = []
   }
 
@@ -80,7 +80,7 @@ private struct Doubtful: ~Copyable {
       for probe in probes where probe.at + took <= sealing.clock {
         let answer = SinkAnswer.serverTime(
           seconds: 9, fastestSeconds: 9, uptimeSeconds: 1_000_000, tookMilliseconds: sealing.clock - probe.at)
-        commands += sealing.step(.sink(exchange: probe.id, answer))
+        commands += sealing.step(.sink(0, exchange: probe.id, answer))
       }
       let clock = sealing.clock
       probes.removeAll { $0.at + took <= clock }
@@ -148,7 +148,7 @@ private struct Doubtful: ~Copyable {
       var sealing = Sealing(records: [sealed, deadline])
       let commands = sealing.live()
       let count = try #require(zip(asked(commands), ids(commands)).first { $0.0 == "count 1" })
-      return asked(sealing.step(.sink(exchange: count.1, .counted(0))))
+      return asked(sealing.step(.sink(0, exchange: count.1, .counted(0))))
     }
     #expect(try asksAfterNone(.deadLetters).contains("insert 1"))
     // Its own: a guarded insert of an earlier life may still write until then.
@@ -211,7 +211,7 @@ private struct Doubtful: ~Copyable {
       lines += said(commands)
       for (what, id) in zip(asked(commands), ids(commands)) where what == "time" {
         probes += 1
-        lines += said(doubtful.sealing.step(.sink(exchange: id, .unanswered(reason: "too many queries"))))
+        lines += said(doubtful.sealing.step(.sink(0, exchange: id, .unanswered(reason: "too many queries"))))
       }
       if second < 10 {
         let early = isTold(doubtful.sealing.start.core.progress.waits)
@@ -225,7 +225,7 @@ private struct Doubtful: ~Copyable {
 
   @Test func `no two lives use the same query id, however often a batch is tried`() {
     func attempt(_ commands: [Command]) -> Int {
-      for case .exchange(_, .insert(_, let attempt, _, _)) in commands { return attempt }
+      for case .exchange(_, _, .insert(_, let attempt, _, _)) in commands { return attempt }
       return 0
     }
     var first = Sealing()

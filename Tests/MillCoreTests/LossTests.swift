@@ -179,7 +179,7 @@ private func result(_ intent: Intent) -> EpochResult {
       .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [1], isCompacted: true)), now: compacted.now)
     let facts = TableFacts(
       mode: .tokenAndProvenance, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: [])
-    let found = stop(compacted.core.step(.sink(exchange: 1, .described(facts)), now: compacted.now))
+    let found = stop(compacted.core.step(.sink(0, exchange: 1, .described(facts)), now: compacted.now))
     #expect(found?.rule == "K11" && found?.kind == .invalidPipeline)
   }
 }

@@ -76,7 +76,7 @@ private func lines(_ commands: [Command]) -> [String] {
     said = lines(start.core.step(.sourceUnavailable(.witness, reason: "no broker"), now: later))
     #expect(said.isEmpty)
     _ = start.core.step(.sourceUnavailable(.describe, reason: "still none"), now: later)
-    said = lines(start.core.step(.sink(exchange: 1, .unanswered(reason: "refused")), now: later))
+    said = lines(start.core.step(.sink(0, exchange: 1, .unanswered(reason: "refused")), now: later))
     #expect(said.count == 1 && said[0].contains("waiting for ClickHouse"))
     var waits = start.core.progress.waits
     #expect(waits.map(\.subject) == [.kafka, .clickhouse] && waits.map(\.since) == [start.now, later])

@@ -16,7 +16,7 @@ struct Start: ~Copyable {
   ) {
     var options = CoreOptions(
       pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
-      sinkName: "out")
+      tables: [TableOptions(name: "out", target: "d.t")])
     options.newLineage = newLineage
     options.acceptedLosses = losses
     options.checkpointsReplay = checkpointsReplay
@@ -42,7 +42,7 @@ struct Start: ~Copyable {
           partitions: (0..<partitions).map { _ in
             Manifest.PartitionState(nextOffset: 0, maxEventTime: Int64.min, anchorOffset: -1, anchorTimestamp: -1, anchorChecksum: 0)
           })
-      ], plan: plan, position: position, unacked: [], nextBatchNumbers: nextBatches, files: [], tableIdentity: "table")
+      ], plan: plan, position: position, unacked: [], nextBatchNumbers: nextBatches, files: [], tableIdentities: ["table", ""])
   }
 
   mutating func open(
@@ -68,7 +68,7 @@ struct Start: ~Copyable {
       mode: mode, window: 10_000, partitionsMax: 1, reserve: reserve, windowSeconds: 0, identity: identity,
       hasProvenance: mode != .tokenOnly,
       warnings: [])
-    all += core.step(.sink(exchange: 1, .described(facts)), now: now)
+    all += core.step(.sink(0, exchange: 1, .described(facts)), now: now)
     all += core.step(.anchorsChecked([]), now: now)
     all += answerGreatest(all, greatest)
     return all
@@ -78,8 +78,8 @@ struct Start: ~Copyable {
 extension Start {
   /// Where the core has asked it.
   mutating func answerGreatest(_ commands: [Command], _ greatest: BatchNumber?) -> [Command] {
-    for case .exchange(let id, .greatestBatch) in commands {
-      return core.step(.sink(exchange: id, .greatestBatch(greatest)), now: now)
+    for case .exchange(_, let id, .greatestBatch) in commands {
+      return core.step(.sink(0, exchange: id, .greatestBatch(greatest)), now: now)
     }
     return []
   }

@@ -8,7 +8,7 @@ import Testing
   private let interval: Int64 = 30_000
 
   private func describe(_ commands: [Command]) -> UInt64? {
-    for command in commands { if case .exchange(let id, .describe) = command { return id } }
+    for command in commands { if case .exchange(_, let id, .describe) = command { return id } }
     return nil
   }
 
@@ -32,7 +32,7 @@ import Testing
     #expect(insert(sealing.seal(batch(1, rows: 5)), 1) != nil, "the look held a batch up")
     sealing.clock += 10 * interval
     #expect(describe(sealing.step(.wake)) == nil, "a second look beside the first")
-    #expect(describe(sealing.step(.sink(exchange: asked, .described(facts())))) == nil)
+    #expect(describe(sealing.step(.sink(0, exchange: asked, .described(facts())))) == nil)
     #expect(sealing.start.core.wakeAt.map { $0 <= sealing.clock + interval } == true, "nothing wakes it for the next look")
     _ = try look(&sealing)
   }
@@ -40,20 +40,20 @@ import Testing
   @Test func `what has become unfit ends it, named`() throws {
     var sealing = Sealing()
     _ = sealing.live()
-    let ended = stop(sealing.step(.sink(exchange: try look(&sealing), .unfit(["column `p` has a TTL"]))))
+    let ended = stop(sealing.step(.sink(0, exchange: try look(&sealing), .unfit(["column `p` has a TTL"]))))
     #expect(ended?.kind == .promise && ended?.rule == "R6" && ended?.message.contains("column `p` has a TTL") == true)
   }
 
   @Test func `a smaller window ends it, a larger one is for the next start`() throws {
     var sealing = Sealing()
     _ = sealing.live()
-    let ended = stop(sealing.step(.sink(exchange: try look(&sealing), .described(facts(.readBack)))))
+    let ended = stop(sealing.step(.sink(0, exchange: try look(&sealing), .described(facts(.readBack)))))
     #expect(ended?.rule == "R9" && ended?.message.contains("read-back") == true)
     for mode in [DeliveryMode.readBack, .tokenOnly] {
       var other = Sealing(mode: mode)
       _ = other.live()
-      #expect(stop(other.step(.sink(exchange: try look(&other), .described(facts(.tokenAndProvenance))))) == nil)
-      #expect(other.start.core.table?.mode == mode)
+      #expect(stop(other.step(.sink(0, exchange: try look(&other), .described(facts(.tokenAndProvenance))))) == nil)
+      #expect(other.start.core.tables[0]?.mode == mode)
     }
   }
 
@@ -62,7 +62,7 @@ import Testing
     _ = sealing.live()
     var told: [[String]] = []
     for now in [["a b: 1"], ["a b: 2", "c"], [], ["a b: 3"]] {
-      told.append(warnings(sealing.step(.sink(exchange: try look(&sealing), .described(facts(warnings: now))))))
+      told.append(warnings(sealing.step(.sink(0, exchange: try look(&sealing), .described(facts(warnings: now))))))
     }
     #expect(told == [["a b: 1"], ["c"], [], ["a b: 3"]])
   }
@@ -73,7 +73,7 @@ import Testing
     for answer in [SinkAnswer.unanswered(reason: "gone"), .denied(reason: "no right")] {
       let asked = try look(&sealing)
       let before = sealing.start.core.progress.waits
-      let commands = sealing.step(.sink(exchange: asked, answer))
+      let commands = sealing.step(.sink(0, exchange: asked, answer))
       let after = sealing.start.core.progress.waits
       #expect(stop(commands) == nil && warnings(commands).isEmpty && after == before)
     }

@@ -15,7 +15,7 @@ import Testing
     var sent = try #require(insert(sealing.seal(batch(1, rows: 5)), 1))
     var told: [String] = []
     for _ in 0..<200 {
-      told += again(sealing.step(.sink(exchange: sent, .notSent(reason: reason))))
+      told += again(sealing.step(.sink(0, exchange: sent, .notSent(reason: reason))))
       var commands = sealing.step(.wake)
       while insert(commands, 1) == nil {
         sealing.clock += 500
@@ -28,9 +28,9 @@ import Testing
     }
     #expect(told.count == 1 && told[0].hasPrefix("has waited 60 s for ClickHouse") && told[0].hasSuffix(reason), "\(told)")
     // So long after its first try its rows are counted, whatever the answer was.
-    let commands = sealing.step(.sink(exchange: sent, .committed))
-    let count = try #require(commands.compactMap { if case .exchange(let id, .count) = $0 { id } else { nil } }.first)
-    _ = sealing.step(.sink(exchange: count, .counted(5)))
+    let commands = sealing.step(.sink(0, exchange: sent, .committed))
+    let count = try #require(commands.compactMap { if case .exchange(_, let id, .count) = $0 { id } else { nil } }.first)
+    _ = sealing.step(.sink(0, exchange: count, .counted(5)))
     let waits = sealing.start.core.progress.waits
     #expect(!waits.contains { $0.reason == reason }, "\(waits)")
   }

@@ -90,18 +90,19 @@ struct Shell {
   }
 
   private func options(untilEnd: Bool) -> CoreOptions {
+    var table = TableOptions(name: "events", target: "sim.events")
+    table.batchMaxRows = UInt64(topic.recordCount / 60)
+    table.batchMaxDelayMilliseconds = 50
+    table.settleMilliseconds = Self.settleMilliseconds
     var options = CoreOptions(
       pipeline: "shell", sourceName: "events", topic: "events", plan: PlanRecord(hash: 1, replayVersion: 1, text: "shell"),
-      sinkName: "events")
+      tables: [table])
     options.untilEnd = untilEnd
     options.epochMaxRows = 2000
     options.epochMaxDelayMilliseconds = 5
-    options.batchMaxRows = UInt64(topic.recordCount / 60)
-    options.batchMaxDelayMilliseconds = 50
     options.deadLetterMaxDelayMilliseconds = 50
     options.checkpointIntervalMilliseconds = 30
     options.unackedMaxBytes = unackedMaxBytes
-    options.settleMilliseconds = Self.settleMilliseconds
     options.describeIntervalMilliseconds = 20
     options.retryMilliseconds = 10
     options.backoffMaxMilliseconds = 100
@@ -117,7 +118,7 @@ struct Shell {
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: server, clock: clock)
     let reach = Int64(topic.reach)
     return EngineParts(
-      core: options(untilEnd: untilEnd), disk: disk, clock: clock, source: source, stores: LockedOpener(disk), sink: sink,
+      core: options(untilEnd: untilEnd), disk: disk, clock: clock, source: source, stores: LockedOpener(disk), sinks: [sink],
       sourcePlan: plan,
       deduplicate: DeduplicatePlan(
         keyFields: [0],

@@ -116,7 +116,7 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
   @Test func `a record of another version is refused by that version`() {
     var payload = LogRecord.ack(Ack(destination: .table, batch: 1)).payload
     payload[0] = 9
-    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads up to 3")) {
+    #expect(throws: ByteReaderError(offset: 0, reason: "a ack record of version 9; this release reads up to 4")) {
       try LogRecord(kind: .ack, payload: payload)
     }
   }
@@ -166,7 +166,32 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     var head = Array(whole[..<8])
     head[4] = 7
     let bytes = sealed(head, Array(whole[16..<(whole.count - 4)]))
-    #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 2)) { try ManifestFormat.decode(bytes) }
+    #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 3)) { try ManifestFormat.decode(bytes) }
+  }
+
+  @Test func `plans and manifests of releases that had one table are read`() throws {
+    var samples = Samples(random: SeededRandom(24))
+    for _ in 0..<200 {
+      var manifest = samples.manifest(files: samples.files())
+      manifest.plan.destinations = []
+      (manifest.nextBatchNumbers, manifest.tableIdentities) = ([3, 4], ["uuid", ""])
+      let whole = ManifestFormat.encode(manifest)
+      var payload = Array(whole[16..<(whole.count - 4)])
+      // Its end was the one table's identity, and no list of destinations stood behind the plan's text.
+      payload.removeLast(1 + 5 + 1)
+      payload += [4] + Array("uuid".utf8)
+      var plan = ByteWriter()
+      plan.integer(manifest.plan.hash)
+      plan.integer(manifest.plan.replayVersion)
+      plan.string(manifest.plan.text)
+      let starts = 0...(payload.count - plan.bytes.count)
+      let start = try #require(starts.first { payload[$0...].starts(with: plan.bytes) })
+      payload.remove(at: start + plan.bytes.count)
+      var head = Array(whole[..<8])
+      head[4] = 2
+      #expect(try ManifestFormat.decode(sealed(head, payload)) == manifest)
+      #expect(try LogRecord(kind: .plan, payload: [3] + plan.bytes) == .plan(manifest.plan))
+    }
   }
 
   @Test(arguments: ["../up", "/etc/passwd", "a/../b", "a//b", "", "a/./b", "nul\u{0}", "dir/"])

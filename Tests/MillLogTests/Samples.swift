@@ -66,11 +66,16 @@ struct Samples {
   }
 
   mutating func plan() -> PlanRecord {
-    PlanRecord(hash: number(), replayVersion: UInt32(truncatingIfNeeded: number()), text: text())
+    PlanRecord(
+      hash: number(), replayVersion: UInt32(truncatingIfNeeded: number()), text: text(),
+      destinations: random.pick([[], [0], [0, 2], [0, 3, 255]]).map {
+        NamedDestination(destination: Destination(rawValue: $0), name: text(), target: text())
+      })
   }
 
   mutating func manifest(files: [Manifest.File] = []) -> Manifest {
-    Manifest(
+    let numbers = many(3) { $0.number() }
+    return Manifest(
       pipeline: text(), lineage: Lineage(number()), hashSeed: digest(), epoch: number(), clockMilliseconds: signed(), watermark: signed(),
       sources: many(2) { samples in
         Manifest.SourceState(
@@ -83,7 +88,7 @@ struct Samples {
       }, plan: plan(), position: number(),
       unacked: many(3) {
         Manifest.UnackedBatch(destination: $0.destination(), number: $0.number(), seal: $0.number(), firstChunk: $0.number())
-      }, nextBatchNumbers: many(3) { $0.number() }, files: files, tableIdentity: text())
+      }, nextBatchNumbers: numbers, files: files, tableIdentities: numbers.map { _ in text() })
   }
 
   mutating func files() -> [Manifest.File] {
@@ -105,6 +110,8 @@ struct Samples {
 
   private mutating func signed() -> Int64 { Int64(bitPattern: number()) }
   private mutating func digest() -> Digest128 { Digest128(low: number(), high: number()) }
-  private mutating func destination() -> Destination { random.pick(Destination.allCases) }
+  private mutating func destination() -> Destination {
+    random.pick([.table, .deadLetters, Destination(rawValue: 2), Destination(rawValue: 200)])
+  }
   private mutating func text() -> String { random.pick(["", "orders", "Größe Ø", "a\u{0}b", String(repeating: "x", count: 130)]) }
 }

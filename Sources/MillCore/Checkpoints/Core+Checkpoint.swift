@@ -88,7 +88,8 @@ extension Core {
   mutating func frozenForCheckpoint(_ position: LogPosition) {
     Reach.mark(.r14Frozen)
     let unacked =
-      sink.deliveries.filter { !$0.isAcked }.map { listed($0.batch, $0.seal) } + deadLetters.waiting.map { listed($0.batch, $0.seal) }
+      sinks.flatMap(\.deliveries).filter { !$0.isAcked }.map { listed($0.batch, $0.seal) }
+      + deadLetters.waiting.map { listed($0.batch, $0.seal) }
     if !unacked.isEmpty { Reach.mark(.r14UnackedInManifest) }
     checkpoint.name = CheckpointID(lineage: lineage, epoch: epoch).description
     checkpoint.manifest = Manifest(
@@ -102,22 +103,21 @@ extension Core {
               nextOffset: $0.next, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
               anchorChecksum: $0.anchorChecksum)
           })
-      ], plan: options.plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentity: sink.tableIdentity
-    )
+      ], plan: plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentities: tableIdentities)
     checkpoint.stage = .frozen
     checkpoint.topicCheck = .due
     lane.add(.checkpoint(epoch: epoch, name: checkpoint.name))
     // Also where only counters are pending: what recovery doesn't replay is nowhere but in seals.
     if pendingRows.contains(where: { $0 > 0 }) || unsealedCounters.records > 0 {
       checkpoint.waitsForSeal = epoch
-      orderSeal(Destination.allCases.filter { pendingRows[$0.index] > 0 })
+      orderSeal(destinations.filter { pendingRows[$0.index] > 0 })
     } else {
       Reach.mark(.r14NothingPending)
       wantsSync = true
     }
     require(pendingRows.allSatisfy { $0 == 0 }, "R14: rows of epoch \(epoch) and before are pending behind its checkpoint")
     // No seal's range crosses c, also over epochs without output.
-    firstUncovered = [epoch + 1, epoch + 1]
+    firstUncovered = firstUncovered.map { _ in epoch + 1 }
   }
 
   private func listed(_ batch: SealedBatch, _ seal: LogPosition) -> Manifest.UnackedBatch {
@@ -153,15 +153,14 @@ extension Core {
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     for gone in retention.take(manifest, name, count: options.checkpointsRetained) { commands.append(.removeCheckpoint(name: gone)) }
     deadLetters.forgetAcked(before: durableEnd)
-    if let keep = retention.firstNeeded(sink, deadLetters, durableEnd: durableEnd) { commands.append(.truncate(before: keep)) }
+    if let keep = retention.firstNeeded(sinks, deadLetters, durableEnd: durableEnd) { commands.append(.truncate(before: keep)) }
     commitWitness()
   }
 
   mutating func finishLast() {
     if let windUp { return end(windUp) }
-    if let stop = sink.stopAmidViewFailure { return end(stop) }
+    if let stop = sinks.lazy.compactMap(\.stopAmidViewFailure).first { return end(stop) }
     // A stop that was asked for doesn't wait for the table.
-    let isAllAcked = sink.isAllAcked && deadLetters.waiting.isEmpty
     let isEnd = options.untilEnd && source.hasReachedEnd && isAllAcked
     end(isEnd ? stopAtEnd() : Stop(.done, "stopped after a checkpoint"))
   }
@@ -169,7 +168,7 @@ extension Core {
   /// `--until-end`: all rows acked, the acks durable, then a last checkpoint unless the newest stands there.
   mutating func advanceUntilEnd() {
     guard !checkpoint.isLast, pendingRows.allSatisfy({ $0 == 0 }), !isSealing, bufferedSince == nil else { return }
-    guard sink.isAllAcked, deadLetters.waiting.isEmpty, appendsWaiting.isEmpty else { return }
+    guard isAllAcked, appendsWaiting.isEmpty else { return }
     guard durableEnd >= logEnd else {
       wantsSync = true
       return

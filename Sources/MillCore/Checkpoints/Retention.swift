@@ -31,10 +31,10 @@ struct Retention {
 
   /// Where the log may begin: what every retained checkpoint needs stays; so do the bytes of a batch that the oldest of them lists and no
   /// durable record acks. Nil: no checkpoint is kept.
-  func firstNeeded(_ sink: SinkMachine, _ deadLetters: DeadLetterQueue, durableEnd: LogPosition) -> LogPosition? {
+  func firstNeeded(_ sinks: [SinkMachine], _ deadLetters: DeadLetterQueue, durableEnd: LogPosition) -> LogPosition? {
     guard let oldest = retained.last?.manifest else { return nil }
     var keep = oldest.position
-    let deliveries = sink.deliveries
+    let deliveries = sinks.flatMap(\.deliveries)
     let unacked = Set(
       deliveries.filter { !$0.isAcked || ($0.ackPosition ?? 0) >= durableEnd }.map { $0.batch.key }
         + deadLetters.waiting.map { $0.batch.key }
@@ -49,7 +49,7 @@ struct Retention {
     for delivery in deliveries where !delivery.isAcked { keep = min(keep, delivery.batch.chunks.min() ?? keep) }
     // An attempt that is still open is known to the next life by its batch's seal only (R9).
     for delivery in deliveries where delivery.hasOpenAttempt { keep = min(keep, delivery.seal) }
-    if let unsettled = sink.openAttempts.oldestSeal { keep = min(keep, unsettled) }
+    for unsettled in sinks.compactMap(\.openAttempts.oldestSeal) { keep = min(keep, unsettled) }
     for waiting in deadLetters.waiting { keep = min(keep, waiting.batch.chunks.min() ?? keep) }
     return keep
   }

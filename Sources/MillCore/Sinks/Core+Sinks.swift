@@ -3,30 +3,77 @@ internal import MillLog
 
 /// Between the core and its destinations.
 extension Core {
-  /// Lets the sink do something, then does what it orders, one after the other.
-  mutating func withSink<Result>(_ body: (inout SinkMachine) -> Result) -> Result {
-    sink.surroundings = SinkSurroundings(
+  /// Where batches go now: the sinks' tables and the dead letters, by number.
+  var destinations: [Destination] { (numbers.ofSinks + [.deadLetters]).sorted() }
+
+  /// Which of the sinks has this number. One must: batches of a sink that the file has no more end the start.
+  func sink(of destination: Destination) -> Int {
+    guard let index = sinks.firstIndex(where: { $0.destination == destination }) else {
+      preconditionFailure("no sink has number \(destination.rawValue)")
+    }
+    return index
+  }
+
+  /// Rows and bytes that a batch takes at most, but for the last row's. The dead letters' are those of the largest table's.
+  func batchBounds(_ destination: Destination) -> (rows: UInt64, bytes: UInt64) {
+    let tables = destination.isTable ? [sinks[sink(of: destination)].tableOptions] : options.tables
+    return tables.reduce((0, 0)) { (max($0.0, $1.batchMaxRows), max($0.1, $1.batchMaxBytes)) }
+  }
+
+  /// The arrays by destination have an item for each number; what is new there has nothing yet.
+  mutating func makeRoom() {
+    while nextBatch.count < numbers.count {
+      nextBatch.append(1)
+      firstUncovered.append(epoch + 1)
+    }
+    pendingRows = Array(repeating: 0, count: nextBatch.count)
+    (pendingBytes, pendingSince) = (pendingRows, Array(repeating: nil, count: nextBatch.count))
+    while tableIdentities.count < nextBatch.count { tableIdentities.append("") }
+  }
+
+  /// Lets every sink do something, in the file's order, until one ends the process.
+  mutating func withSinks(_ body: (inout SinkMachine) -> Void) {
+    for index in sinks.indices where phase != .stopped { withSink(index, body) }
+  }
+
+  /// Lets a sink do something, then does what it orders, one after the other.
+  mutating func withSink<Result>(_ index: Int, _ body: (inout SinkMachine) -> Result) -> Result {
+    sinks[index].surroundings = SinkSurroundings(
       now: now, durableEnd: durableEnd, isLooking: phase == .looking, isRunning: phase == .live || phase == .replaying,
       stopRequested: stopRequested, isSealing: isSealing, mayRetire: mayRetire)
-    let result = body(&sink)
+    let result = body(&sinks[index])
     var orders: [SinkOrder] = []
-    swap(&orders, &sink.orders)
-    for order in orders { perform(order) }
+    swap(&orders, &sinks[index].orders)
+    for order in orders { perform(order, of: index) }
     orders.removeAll(keepingCapacity: true)
-    swap(&orders, &sink.orders)
+    swap(&orders, &sinks[index].orders)
     return result
   }
 
-  private mutating func perform(_ order: SinkOrder) {
+  private mutating func perform(_ order: SinkOrder, of index: Int) {
     switch order {
-    case .say(let level, let text): say(level, text)
-    case .exchange(let id, let request): commands.append(.exchange(id, request))
+    case .say(let level, let text): say(level, named(text, index))
+    case .exchange(let id, let request): commands.append(.exchange(sink: index, id, request))
     case .append(let record): append(record)
     case .sync: wantsSync = true
     case .retire(let batch, let refusal, let rows): orderRetire(batch, refusal, rows)
-    case .stop(let stop): end(stop)
+    case .stop(var stop):
+      stop.message = named(stop.message, index)
+      end(stop)
     }
   }
+
+  /// With several sinks each of their messages says whose it is.
+  private func named(_ text: String, _ index: Int) -> String {
+    sinks.count == 1 ? text : "sink \(sinks[index].tableOptions.name): \(text)"
+  }
+
+  // MARK: - All of them
+
+  var isAllAcked: Bool { sinks.allSatisfy(\.isAllAcked) && deadLetters.waiting.isEmpty }
+
+  /// Batches that are sealed, and not settled or written.
+  var unackedBatchCount: Int { sinks.reduce(deadLetters.waiting.count) { $0 + $1.deliveries.count } }
 
   // MARK: - R11
 
@@ -58,7 +105,7 @@ extension Core {
     durableEnd = max(durableEnd, durable)
     held.sealed(logByteCount)
     let logBegin = held.orderedAt
-    withSink { $0.takeRetired(retire, at: position, logBegin: logBegin) }
+    withSink(sink(of: retire.destination)) { $0.takeRetired(retire, at: position, logBegin: logBegin) }
     for piece in retire.replacements where piece.destination == .deadLetters { deadLetters.take(piece, at: position, logBegin: logBegin) }
   }
 
@@ -67,9 +114,10 @@ extension Core {
   /// The ack of a batch is in the log.
   mutating func acked(_ ack: Ack, at position: LogPosition) {
     held.changed()
-    switch ack.destination {
-    case .deadLetters: deadLetters.takeAcked(ack.key, at: position)
-    case .table: withSink { $0.takeAcked(ack.key, at: position) }
+    if ack.destination.isTable {
+      withSink(sink(of: ack.destination)) { $0.takeAcked(ack.key, at: position) }
+    } else {
+      deadLetters.takeAcked(ack.key, at: position)
     }
   }
 

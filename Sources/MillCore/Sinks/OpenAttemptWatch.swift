@@ -98,11 +98,11 @@ extension SinkMachine {
       openAttempts.seenMilliseconds += min(1000, monotonic - openAttempts.answeredAt)
     }
     openAttempts.answeredAt = monotonic
-    if openAttempts.seenMilliseconds >= options.settleMilliseconds {
+    if openAttempts.seenMilliseconds >= tableOptions.settleMilliseconds {
       openAttempts.isReadyToListQueries = true
       openAttempts.nextStepAt = monotonic
     } else {
-      openAttempts.nextStepAt = monotonic + min(1000, max(1, options.settleMilliseconds))
+      openAttempts.nextStepAt = monotonic + min(1000, max(1, tableOptions.settleMilliseconds))
     }
   }
 

@@ -83,7 +83,7 @@ extension SinkMachine {
   private var causesOfMore: String {
     var causes = [
       "somebody else has written rows under its name (copied them, attached a part, restored a backup)",
-      "a request came later than `settle` (\(options.settleMilliseconds) ms) allows for",
+      "a request came later than `settle` (\(tableOptions.settleMilliseconds) ms) allows for",
     ]
     if let table, table.mode == .tokenAndProvenance, let reserve = table.reserve {
       causes.append(
@@ -248,7 +248,7 @@ extension SinkMachine {
     case .serverTime(let seconds, let fastest, _, _):
       switch step {
       case .timeBeforeGuard:
-        let deadline = fastest + (options.settleMilliseconds + 999) / 1000 + deliveries[index].bodySeconds
+        let deadline = fastest + (tableOptions.settleMilliseconds + 999) / 1000 + deliveries[index].bodySeconds
         deliveries[index].deadline = max(deliveries[index].deadline, deadline)
         append(.deadline(Deadline(destination: destination, batch: deliveries[index].batch.number, seconds: deliveries[index].deadline)))
       case .timeAfterGuard:

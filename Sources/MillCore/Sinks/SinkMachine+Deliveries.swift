@@ -16,7 +16,7 @@ extension SinkMachine {
     var underWay = deliveries.count { $0.isBegun && !$0.isCommitted && $0.step != .refused }
     for index in deliveries.indices where !deliveries[index].isCommitted {
       if !deliveries[index].isBegun {
-        guard underWay < options.inFlightMax, bisectionAllows(index, table) else { break }
+        guard underWay < tableOptions.inFlightMax, bisectionAllows(index, table) else { break }
         guard deliveries[index].isPiece || windowAllows(deliveries[index].batch.number, table) else {
           Reach.mark(.r9WindowHeld)
           heldByWindow = oldestUnsettled(below: deliveries[index].batch.number)
@@ -95,7 +95,7 @@ extension SinkMachine {
     guard table.mode == .tokenAndProvenance, deliveries[index].recordedDeadline == nil else { return false }
     let foundNoneAt = deliveries[index].foundNoneAt ?? deliveries[index].askedAt
     deliveries[index].foundNoneAt = foundNoneAt
-    guard table.reserve != nil, monotonic - foundNoneAt <= options.settleMilliseconds else { return false }
+    guard table.reserve != nil, monotonic - foundNoneAt <= tableOptions.settleMilliseconds else { return false }
     return !mayBeForgotten(deliveries[index], table)
   }
 

@@ -33,7 +33,7 @@ extension SinkMachine {
             "the table was dropped and made anew while the pipeline ran (identity \(facts.identity), was \(tableIdentity))"))
       }
       tellOfTable(facts.warnings)
-      if table == nil, let warning = facts.othersWarning(lineages, table: options.tableName) { say(.info, warning) }
+      if table == nil, let warning = facts.othersWarning(lineages, table: tableOptions.target) { say(.info, warning) }
       if let table, table.mode != facts.mode, surroundings.isRunning {
         if isBetter(facts.mode, than: table.mode) { return sinkIsBack() }
         return end(

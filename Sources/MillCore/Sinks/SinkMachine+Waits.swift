@@ -11,7 +11,7 @@ extension SinkMachine {
       toldCauses.append(cause)
       say(.warning, wait == nil ? "waiting for ClickHouse: \(reason)" : "still waiting for ClickHouse, now: \(reason)")
     }
-    wait = Wait(subject: .clickhouse, since: wait?.since ?? now, reason: reason)
+    wait = Wait(subject: .clickhouse, sink: nil, since: wait?.since ?? now, reason: reason)
   }
 
   /// An answer that was waited for is there; others may still be waited for.
@@ -45,7 +45,7 @@ extension SinkMachine {
     switch wait {
     case .answer: return "\(awaitedExchanges) requests are out, and none is answered"
     case .dead:
-      let seen = "\(openAttempts.seenMilliseconds / 1000) of \(options.settleMilliseconds / 1000) s so far"
+      let seen = "\(openAttempts.seenMilliseconds / 1000) of \(tableOptions.settleMilliseconds / 1000) s so far"
       let runs = openAttempts.runningQuery.map { "; query \($0) still runs and is being killed" } ?? ""
       return
         "an INSERT of batch \(token { $0.step == .settled }) has no answer and may still write: the server must be seen at work for `settle` (\(seen)), and then list no such query\(runs)"

@@ -13,8 +13,11 @@ internal import MillLog
 ///                           bisection      the batch that gives way to its pieces
 ///                           table          what was seen of it last
 struct SinkMachine {
-  let destination: Destination
+  /// Its number; known once the state directory has been read.
+  var destination: Destination
   let options: CoreOptions
+  /// Its own.
+  let tableOptions: TableOptions
   /// Set by the core before each call.
   var surroundings = SinkSurroundings()
   /// What was ordered since, in this order; the core takes them after each call.
@@ -72,9 +75,10 @@ struct SinkMachine {
   /// The causes that were said since.
   var toldCauses: [Substring] = []
 
-  init(destination: Destination, options: CoreOptions) {
+  init(destination: Destination, options: CoreOptions, tableOptions: TableOptions) {
     self.destination = destination
     self.options = options
+    self.tableOptions = tableOptions
   }
 
   // MARK: - What the core hears

@@ -7,7 +7,7 @@ extension Core {
   mutating func withSource<Result>(_ body: (inout SourceMachine) -> Result) -> Result {
     source.surroundings = SourceSurroundings(
       now: now, isReplaying: phase == .replaying, isLive: phase == .live, stopRequested: stopRequested, hasState: start.manifest != nil,
-      isAllAcked: phase == .replaying && sink.isAllAcked && deadLetters.waiting.isEmpty, isAtLeastOnce: table?.mode == .atLeastOnce,
+      isAllAcked: phase == .replaying && isAllAcked, isAtLeastOnce: sinks.allSatisfy { $0.table?.mode == .atLeastOnce },
       recorded: replay[replayNext...])
     let result = body(&source)
     var orders: [SourceOrder] = []

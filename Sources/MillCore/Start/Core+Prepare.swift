@@ -5,16 +5,21 @@ internal import MillLog
 extension Core {
   mutating func prepare() {
     phase = .preparing
-    sink.tableIdentity = table?.identity ?? ""
+    for (index, sink) in sinks.enumerated() {
+      sinks[index].tableIdentity = sink.table?.identity ?? ""
+      tableIdentities[sink.destination.index] = sinks[index].tableIdentity
+    }
     // R14: what stands behind an open transaction may be committed already.
     source.endOffsets = source.topic.high
     let lastKept = max(seals.keys.max() ?? 0, start.manifest?.epoch ?? 0)
-    let restart = Restart(lineage: lineage, instance: sink.instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
-    let flow = FlowStart(lineage: lineage, hashSeed: hashSeed, maxEventTimes: source.partitions.map(\.maxEventTime), watermark: watermark)
+    let restart = Restart(lineage: lineage, instance: start.instance, lastKeptEpoch: lastKept, wallMilliseconds: now.wallMilliseconds)
+    let flow = FlowStart(
+      lineage: lineage, hashSeed: hashSeed, maxEventTimes: source.partitions.map(\.maxEventTime), watermark: watermark,
+      destinations: numbers.ofSinks)
     // Kept: where there is no room they are ordered again.
-    start.beginLog = .beginLog(restart, options.plan, source.gaps)
+    start.beginLog = .beginLog(restart, plan, source.gaps)
     start.openState = .openState(checkpoint: start.checkpointName, flow)
-    commands.append(.beginLog(restart, options.plan, source.gaps))
+    commands.append(.beginLog(restart, plan, source.gaps))
     commands.append(.openState(checkpoint: start.checkpointName, flow))
   }
 
@@ -47,12 +52,11 @@ extension Core {
     mayDeliver = true
     commands.append(.assign(source.partitions.map(\.next)))
     source.nextDescribe = monotonic + source.lookInterval
-    sink.nextTableLook = monotonic + options.describeIntervalMilliseconds
+    for index in sinks.indices { sinks[index].nextTableLook = monotonic + options.describeIntervalMilliseconds }
     checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
     // One line at every start; `make kills` reads it to know that a kill found work under way.
-    let unacked = sink.deliveries.count + deadLetters.waiting.count
-    say(
-      .info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(sink.deliveries.count) epoch=\(epoch)")
+    let (unacked, resent) = (unackedBatchCount, sinks.reduce(0) { $0 + $1.deliveries.count })
+    say(.info, "recovered unacked_batches=\(unacked) intents_replayed=\(replay.count) batches_resent=\(resent) epoch=\(epoch)")
     retention.broken = (opened?.checkpoints ?? []).filter { $0.problem != nil }.map(\.name)
     opened = nil
     phase = replay.isEmpty ? .live : .replaying
@@ -63,6 +67,7 @@ extension Core {
     source.forgetQuiet()
     witness.nextLook = monotonic + options.witnessIntervalMilliseconds
     phase = .live
-    say(.info, "live from epoch \(epoch + 1), delivery mode \(table?.mode.rawValue ?? "")")
+    let modes = sinks.enumerated().map { index, sink in (nameToTell(index).map { "\($0) " } ?? "") + (sink.table?.mode.rawValue ?? "") }
+    say(.info, "live from epoch \(epoch + 1), delivery mode \(modes.joined(separator: ", "))")
   }
 }

@@ -1,5 +1,5 @@
 internal import MillBase
-package import MillLog
+internal import MillLog
 
 /// What has been looked at before anything is written or sent.
 struct StartLooks {
@@ -13,6 +13,8 @@ struct StartLooks {
   var checkpointName: String?
   /// Every lineage that this directory has had: a witness of one of them is ours.
   var lineages: [Lineage] = []
+  /// Of this process.
+  var instance: UInt64 = 0
   /// The one that the state was in when it was found.
   var recovered: Lineage?
   /// Checkpoints that need more of the log than there is: removed when nothing else speaks against this start, before anything is written.
@@ -31,7 +33,8 @@ extension Core {
     require(phase == .starting && opened == nil, "the state directory was opened twice")
     foundSpace(.open)
     opened = found
-    sink.instance = found.instance
+    start.instance = found.instance
+    for index in sinks.indices { sinks[index].instance = found.instance }
     let recovery = Recovery.of(found, options)
     for note in recovery.notes { say(note.level, note.text) }
     switch recovery.outcome {
@@ -48,7 +51,7 @@ extension Core {
     lineage = found.lineage
     hashSeed = found.hashSeed
     logEnd = found.log.end
-    sink.lineages = [lineage]
+    for index in sinks.indices { sinks[index].lineages = [lineage] }
     source.anchorsChecked = true
     say(.info, "state directory is empty: starting lineage \(lineage)")
   }
@@ -65,23 +68,52 @@ extension Core {
     lineage = log.lineage
     hashSeed = manifest.hashSeed
     (epoch, clockMilliseconds, watermark) = (manifest.epoch, manifest.clockMilliseconds, manifest.watermark)
-    (nextBatch, firstUncovered) = (log.nextBatch, log.firstUncovered)
+    number(log)
+    guard phase != .stopped else { return }
     (replay, seals, cutBefore) = (log.replay, log.seals, log.cutEnds)
     (checkpoint.lastEpoch, checkpoint.name) = (manifest.epoch, state.checkpointName)
     retention.restore(state.checkpoints, epoch: manifest.epoch)
     source.recover(manifest.sources.first, log)
-    sink.tableIdentity = manifest.tableIdentity
-    for delivery in log.deliveries { sink.recover(delivery) }
     for letters in log.deadLetters { deadLetters.recover(letters.batch, at: letters.seal, logBegin: letters.logBegin) }
     held.logByteCount = found.log.byteCount
     held.changed()
-    sink.openAttempts.begin(oldestInLog: log.oldestBatch, at: monotonic)
     if options.newLineage {
       Reach.mark(.r15NewLineage)
       lineage = found.lineage
       say(.warning, "--new-lineage: going on as lineage \(lineage); rows sent since the state that is here may be doubled")
     }
-    sink.lineages = start.lineages + [lineage]
+    for index in sinks.indices { sinks[index].lineages = start.lineages + [lineage] }
+  }
+
+  /// Gives each sink its number, and what the log has of it. A sink that the file has no more must have nothing on its way: nobody would
+  /// send it.
+  private mutating func number(_ log: LogFold) {
+    numbers = DestinationNumbers(known: log.destinations, tables: options.tables)
+    (nextBatch, firstUncovered, tableIdentities) = (log.nextBatch, log.firstUncovered, log.tableIdentities)
+    makeRoom()
+    for gone in numbers.gone {
+      let count = log.deliveries(to: gone.destination).count
+      guard count == 0 else {
+        return end(
+          Stop(
+            .promise, rule: "R12",
+            "sink \(gone.name) is gone from the pipeline file, and \(count) of its batches aren't in \(gone.target) yet: start once with the sink, stop with SIGTERM when they are, then start without it"
+          ))
+      }
+    }
+    for (index, destination) in numbers.ofSinks.enumerated() {
+      sinks[index].destination = destination
+      sinks[index].tableIdentity = tableIdentities[destination.index]
+      for delivery in log.deliveries(to: destination) { sinks[index].recover(delivery) }
+      sinks[index].openAttempts.begin(oldestInLog: log.oldestBatches[destination], at: monotonic)
+    }
+  }
+
+  /// Today's plan, with the numbers of its tables.
+  var plan: PlanRecord {
+    var plan = options.plan
+    plan.destinations = numbers.all
+    return plan
   }
 
   // MARK: - Looking: witness, source, table, before anything is written
@@ -92,19 +124,15 @@ extension Core {
       if found == nil { $0.ask(.witness) }
       if $0.found == nil { $0.ask(.describe) }
     }
-    if table == nil { withSink { $0.describeTable() } }
-    guard let look = source.found, case .some(let text) = found, let table else { return }
-    let (state, nextBatch) = (start.manifest, nextBatch[sink.destination.index])
-    guard checkWitness(text), withSource({ $0.checkTopic(look, state: state) }), withSink({ $0.checkTable(table, nextBatch: nextBatch) })
-    else { return }
+    for index in sinks.indices where sinks[index].table == nil { withSink(index) { $0.describeTable() } }
+    guard let look = source.found, case .some(let text) = found, sinks.allSatisfy({ $0.table != nil }) else { return }
+    let state = start.manifest
+    guard checkWitness(text), withSource({ $0.checkTopic(look, state: state) }), checkTables() else { return }
     if start.manifest == nil {
       guard source.starts != nil else { return withSource { $0.ask(.starts) } }
     } else {
       guard source.anchorsChecked else { return withSource { $0.ask(.anchors) } }
-      if table.hasProvenance {
-        let lineage = start.recovered ?? lineage
-        guard withSink({ $0.knowsGreatest(of: lineage, nextBatch: nextBatch) }) else { return }
-      }
+      guard knowsGreatest() else { return }
       if !checkPlan() { return }
     }
     guard start.removals.isEmpty else { return removeCheckpoints() }
@@ -112,13 +140,28 @@ extension Core {
     prepare()
   }
 
+  private mutating func checkTables() -> Bool {
+    for index in sinks.indices {
+      let next = nextBatch[sinks[index].destination.index]
+      guard let table = sinks[index].table, withSink(index, { $0.checkTable(table, nextBatch: next) }) else { return false }
+    }
+    return true
+  }
+
+  /// R15, of each table that can tell.
+  private mutating func knowsGreatest() -> Bool {
+    let lineage = start.recovered ?? lineage
+    var isKnown = true
+    for index in sinks.indices where sinks[index].table?.hasProvenance == true {
+      let next = nextBatch[sinks[index].destination.index]
+      isKnown = withSink(index) { $0.knowsGreatest(of: lineage, nextBatch: next) } && isKnown
+    }
+    return isKnown
+  }
+
   private mutating func removeCheckpoints() {
     guard !start.removesCheckpoints else { return }
     start.removesCheckpoints = true
     for name in start.removals.sorted() { commands.append(.removeCheckpoint(name: name)) }
   }
-}
-
-extension Destination {
-  package var index: Int { Int(rawValue) }
 }

@@ -18,6 +18,10 @@ struct LogFold {
   private(set) var lineages: [Lineage]
   /// Plans under which lives began since the checkpoint, its own first.
   private(set) var plans: [PlanRecord]
+  /// The tables that have numbers, as recorded last.
+  private(set) var destinations: [NamedDestination]
+  /// Index: destination. As recorded by the checkpoint.
+  private(set) var tableIdentities: [String]
   /// Index: destination.
   private(set) var nextBatch: [BatchNumber]
   /// The first epoch that the destination's next seal covers.
@@ -30,8 +34,8 @@ struct LogFold {
   private(set) var comparableFrom: LogPosition = 0
   /// How far epochs were cut, by partition.
   private(set) var cutEnds: [Int32: Int64]
-  /// The first batch of the table that the log still holds, and where its seal stands.
-  private(set) var oldestBatch: (number: BatchNumber, seal: LogPosition)?
+  /// The first batch of each table that the log still holds, and where its seal stands.
+  private(set) var oldestBatches: [Destination: (number: BatchNumber, seal: LogPosition)] = [:]
 
   init(of log: FoundLog, since manifest: Manifest) {
     self.manifest = manifest
@@ -40,6 +44,8 @@ struct LogFold {
     lineage = manifest.lineage
     lineages = [manifest.lineage]
     plans = [manifest.plan]
+    destinations = manifest.plan.destinations
+    tableIdentities = manifest.tableIdentities
     nextBatch = manifest.nextBatchNumbers
     firstUncovered = manifest.nextBatchNumbers.map { _ in manifest.epoch + 1 }
     cutEnds = log.cutEnds
@@ -47,9 +53,9 @@ struct LogFold {
     finish()
   }
 
-  /// Batches of the table that were sealed, and not acked, in the order in which an earlier life sent them.
-  var deliveries: [Delivery] {
-    unacked.values.filter { $0.batch.destination == .table }.sorted { $0.goesBefore($1) }.map { found in
+  /// Batches of a table that were sealed, and not acked, in the order in which an earlier life sent them.
+  func deliveries(to destination: Destination) -> [Delivery] {
+    unacked.values.filter { $0.batch.destination == destination }.sorted { $0.goesBefore($1) }.map { found in
       var delivery = Delivery(batch: found.batch, seal: found.position, wasRecovered: true, isPiece: found.isPiece)
       delivery.recordedDeadline = deadlines[found.batch.key]
       delivery.sealedWall = found.sealedWall
@@ -74,7 +80,10 @@ struct LogFold {
       if !lineages.contains(restart.lineage) { lineages.append(restart.lineage) }
       if isAfter { take(restart) }
       sealParts.restart()
-    case .plan(let plan): if isAfter { plans.append(plan) }
+    case .plan(let plan):
+      guard isAfter else { break }
+      plans.append(plan)
+      if !plan.destinations.isEmpty { destinations = plan.destinations }
     case .chunk: break
     case .intent(let intent):
       for range in intent.ranges { cutEnds[range.partition] = max(cutEnds[range.partition] ?? 0, range.next) }
@@ -115,7 +124,10 @@ struct LogFold {
     let seal = Seal.joined(parts.map(\.seal))
     if seal.epoch > manifest.epoch { seals[seal.epoch, default: []].append((seal, position)) }
     if seal.epoch <= manifest.epoch {
-      for part in seal.covered { firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1) }
+      for part in seal.covered {
+        makeRoom(for: part.destination)
+        firstUncovered[part.destination.index] = max(firstUncovered[part.destination.index], seal.epoch + 1)
+      }
     }
   }
 
@@ -133,17 +145,33 @@ struct LogFold {
 
   /// The next number is beyond all that were given.
   private mutating func number(_ batch: SealedBatch) {
+    makeRoom(for: batch.destination)
     nextBatch[batch.destination.index] = max(nextBatch[batch.destination.index], batch.number + 1)
+  }
+
+  /// A table that was new after the checkpoint.
+  private mutating func makeRoom(for destination: Destination) {
+    while nextBatch.count <= destination.index {
+      nextBatch.append(1)
+      firstUncovered.append(manifest.epoch + 1)
+    }
   }
 
   /// R9: after a start every batch that the log still holds is unsettled until R7's look has been made.
   private mutating func noteOldest(_ batches: [SealedBatch], at position: LogPosition) {
-    guard oldestBatch == nil, let batch = batches.first(where: { $0.destination == .table }) else { return }
-    oldestBatch = (batch.number, position)
+    for batch in batches where batch.destination.isTable && oldestBatches[batch.destination] == nil {
+      oldestBatches[batch.destination] = (batch.number, position)
+    }
   }
 
   private mutating func finish() {
+    // Older releases had one sink, and didn't note its name. Its batches tell its table, where there are any.
+    if destinations.isEmpty {
+      let newest = unacked.values.filter { $0.batch.destination == .table }.max { $0.batch.number < $1.batch.number }
+      destinations = [NamedDestination(destination: .table, name: "", target: newest?.batch.target ?? "")]
+    }
     for batch in unacked.keys {
+      makeRoom(for: batch.destination)
       require(batch.number < nextBatch[batch.destination.index], "batch \(batch) is in the log, and its number would be given again")
     }
     let lastSealed = seals.keys.max() ?? manifest.epoch

@@ -8,7 +8,6 @@ package struct MetricsPage {
   private var page: MetricsText
   private let snapshot: EngineSnapshot
   private let metrics: EngineMetrics
-  private static let destinations = ["table", "dead_letters"]
 
   /// Adds the pipeline's families to `page`. `now`: ages are as of this moment, so that a flow thread that stands still shows as such.
   package static func write(_ snapshot: EngineSnapshot, _ metrics: EngineMetrics, now: Instant, to page: inout MetricsText) {
@@ -68,7 +67,11 @@ package struct MetricsPage {
   }
 
   private func byDestination(_ value: (Progress.Batches) -> UInt64) -> [MetricsText.Sample] {
-    zip(Self.destinations, snapshot.progress.batches).map { .init(value($1), ("destination", $0)) }
+    snapshot.progress.batches.map { batches in
+      batches.isDeadLetters
+        ? .init(value(batches), ("destination", "dead_letters"))
+        : .init(value(batches), ("destination", "table"), ("sink", batches.sink))
+    }
   }
 
   /// sealed + recovered = acked + refused + unacked, once nothing is under way.

@@ -2,7 +2,7 @@ package import MillBase
 
 /// Describes one checkpoint (protocol R14): state as of the end of epoch `epoch`, and all that belongs to it.
 package struct Manifest: Hashable, Sendable {
-  package static let formatVersion: UInt32 = 2
+  package static let formatVersion: UInt32 = 3
 
   /// Names the pipeline, so that another one's state is refused.
   package var pipeline: String
@@ -19,12 +19,12 @@ package struct Manifest: Hashable, Sendable {
   package var durableEnd: LogPosition
   /// As of `position`.
   package var unacked: [UnackedBatch]
-  /// As of `position`; index: destination's raw value.
+  /// As of `position`; index: destination.
   package var nextBatchNumbers: [BatchNumber]
   /// Paths relative to the checkpoint's directory, without `..`.
   package var files: [File]
-  /// uuid of the table, or the hash of its create statement; empty before it was first seen.
-  package var tableIdentity: String
+  /// uuid of each table, or the hash of its create statement; empty before it was first seen, and of the dead letters. Index: destination.
+  package var tableIdentities: [String]
 
   package struct SourceState: Hashable, Sendable {
     package var name: String
@@ -94,7 +94,7 @@ package struct Manifest: Hashable, Sendable {
   package init(
     pipeline: String, lineage: Lineage, hashSeed: Digest128, epoch: EpochNumber, clockMilliseconds: Int64, watermark: Int64,
     sources: [SourceState], plan: PlanRecord, position: LogPosition, unacked: [UnackedBatch], nextBatchNumbers: [BatchNumber],
-    files: [File], tableIdentity: String, durableEnd: LogPosition? = nil
+    files: [File], tableIdentities: [String], durableEnd: LogPosition? = nil
   ) {
     self.pipeline = pipeline
     self.lineage = lineage
@@ -109,6 +109,6 @@ package struct Manifest: Hashable, Sendable {
     self.unacked = unacked
     self.nextBatchNumbers = nextBatchNumbers
     self.files = files
-    self.tableIdentity = tableIdentity
+    self.tableIdentities = tableIdentities
   }
 }

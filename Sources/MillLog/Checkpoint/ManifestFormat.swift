@@ -4,6 +4,8 @@ package import MillBase
 /// the payload has the fields in order of their declaration in ``Manifest``.
 package enum ManifestFormat {
   static let magic: UInt32 = 0x464d_524d  // MRMF
+  /// The oldest that is read.
+  static let oldestVersion: UInt32 = 2
   static let headerByteCount = 16
 
   /// Why bytes are no manifest.
@@ -48,11 +50,11 @@ package enum ManifestFormat {
       let checksum = try tail.integer(UInt32.self)
       let expected = crc32c(0, Array(bytes[..<end]))
       guard checksum == expected else { throw tail.failure("the CRC is \(checksum), the bytes give \(expected)") }
-      guard version == Manifest.formatVersion else {
+      guard (oldestVersion...Manifest.formatVersion).contains(version) else {
         return try unreadable(version, at: header)
       }
       var payload = ByteReader(bytes, headerByteCount..<end)
-      let manifest = try payload.manifest()
+      let manifest = try payload.manifest(version)
       try payload.finish()
       return manifest
     } catch {
@@ -62,7 +64,7 @@ package enum ManifestFormat {
   }
 
   private static func unreadable(_ version: UInt32, at reader: ByteReader) throws(ByteReaderError) -> Manifest {
-    throw reader.failure("a manifest of version \(version); this release reads \(Manifest.formatVersion)")
+    throw reader.failure("a manifest of version \(version); this release reads \(oldestVersion) to \(Manifest.formatVersion)")
   }
 
   /// The version of a whole manifest that a newer release wrote.
@@ -128,12 +130,14 @@ extension ByteWriter {
       integer(file.byteCount)
       blob(file.sha256)
     }
-    string(manifest.tableIdentity)
+    count(manifest.tableIdentities.count)
+    for identity in manifest.tableIdentities { string(identity) }
   }
 }
 
 extension ByteReader {
-  fileprivate mutating func manifest() throws(ByteReaderError) -> Manifest {
+  /// Version 2 has one table, and a plan that doesn't name it.
+  fileprivate mutating func manifest(_ version: UInt32) throws(ByteReaderError) -> Manifest {
     let pipeline = try string()
     let lineage = Lineage(try integer())
     let hashSeed = try digest()
@@ -142,7 +146,7 @@ extension ByteReader {
     let watermark = try integer(Int64.self)
     var sources: [Manifest.SourceState] = []
     for _ in 0..<(try count(itemByteCount: 5)) { sources.append(try source()) }
-    let plan = try plan()
+    let plan = try plan(namesDestinations: version >= 3)
     let position = try integer(UInt64.self)
     let durableEnd = try integer(UInt64.self)
     var unacked: [Manifest.UnackedBatch] = []
@@ -155,10 +159,19 @@ extension ByteReader {
     for _ in 0..<(try count(itemByteCount: 8)) { numbers.append(try integer()) }
     var files: [Manifest.File] = []
     for _ in 0..<(try count(itemByteCount: 42)) { files.append(try file()) }
+    var identities: [String] = []
+    if version < 3 {
+      identities = [try string(), ""]
+    } else {
+      for _ in 0..<(try count(itemByteCount: 1)) { identities.append(try string()) }
+    }
+    guard identities.count == numbers.count else {
+      throw failure("\(identities.count) identities of tables for \(numbers.count) destinations")
+    }
     return Manifest(
       pipeline: pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clock, watermark: watermark,
       sources: sources, plan: plan, position: position, unacked: unacked, nextBatchNumbers: numbers, files: files,
-      tableIdentity: try string(), durableEnd: durableEnd)
+      tableIdentities: identities, durableEnd: durableEnd)
   }
 
   private mutating func source() throws(ByteReaderError) -> Manifest.SourceState {

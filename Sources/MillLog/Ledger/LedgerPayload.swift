@@ -20,8 +20,8 @@ package enum LedgerPayload {
 /// What numbers are told as differences to.
 private struct LedgerNumbers {
   var epoch: EpochNumber = 0
-  /// The number expected next; index: destination.
-  var batches: [BatchNumber] = [0, 0]
+  /// The number expected next.
+  var batches: [Destination: BatchNumber] = [:]
   var positions: [Int32: Int64] = [:]
   var shapes: [NamedShape] = []
 }
@@ -66,7 +66,7 @@ extension ByteWriter {
     case .retire(let destination, let number, let replacements):
       integer(EntryKind.retire.rawValue)
       integer(destination.rawValue)
-      difference(number, before.batches[Int(destination.rawValue)])
+      difference(number, before.batches[destination, default: 0])
       count(replacements.count)
       for batch in replacements { self.batch(batch, &before) }
     case .seal(let seal):
@@ -94,8 +94,8 @@ extension ByteWriter {
     let token = NamedShape.usualToken(batch.token, batch.number)
     shape(NamedShape(destination: batch.destination, prefix: token?.prefix ?? "", shape: batch.shape), &before.shapes)
     integer((token == nil ? BatchFlag.ownToken : 0) | (batch.contentSum == nil ? 0 : BatchFlag.contentSum))
-    difference(batch.number, before.batches[Int(batch.destination.rawValue)])
-    before.batches[Int(batch.destination.rawValue)] = batch.number &+ 1
+    difference(batch.number, before.batches[batch.destination, default: 0])
+    before.batches[batch.destination] = batch.number &+ 1
     varint(batch.rowCount)
     if let token { digest(token.digest) } else { string(batch.token) }
     if let sum = batch.contentSum { integer(sum) }
@@ -124,7 +124,7 @@ extension ByteReader {
     case .gap: return .gap(try range { _ in 0 })
     case .retire:
       let destination = try destination()
-      let number = try difference(before.batches[Int(destination.rawValue)])
+      let number = try difference(before.batches[destination, default: 0])
       return .retire(destination, number, try batches(&before))
     case .seal, .sealPart:
       let epoch = try difference(before.epoch)
@@ -160,8 +160,8 @@ extension ByteReader {
     let shape = try shape(&before.shapes)
     let flags = try integer(UInt8.self)
     guard flags & ~BatchFlag.all == 0 else { throw failure("flags \(flags) of a batch") }
-    let number = try difference(before.batches[Int(shape.destination.rawValue)])
-    before.batches[Int(shape.destination.rawValue)] = number &+ 1
+    let number = try difference(before.batches[shape.destination, default: 0])
+    before.batches[shape.destination] = number &+ 1
     let rowCount = try varint()
     let token =
       flags & BatchFlag.ownToken == 0 ? TokenParts(prefix: shape.prefix, number: number, digest: try digest()).text : try string()

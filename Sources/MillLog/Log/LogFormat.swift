@@ -12,9 +12,9 @@ internal import MillBase
 ///   depends on the segment's name, so that copies keep the bytes.
 /// - Kind 0 is never written: zero-filled space holds no record.
 package enum LogFormat {
-  /// 2: `retire` records. 3: payloads of version 3, and seals that count records without a key. A release that doesn't know them would take
-  /// them for a torn tail, or for damage.
-  package static let version: UInt32 = 3
+  /// 2: `retire` records. 3: payloads of version 3, and seals that count records without a key. 4: payloads of version 4. A release that
+  /// doesn't know them would take them for a torn tail, or for damage.
+  package static let version: UInt32 = 4
   /// The oldest version that is read; what is written goes on as ``version``.
   static let oldestVersion: UInt32 = 1
   static let magic: UInt32 = 0x474c_524d  // MRLG

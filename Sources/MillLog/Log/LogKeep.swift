@@ -18,7 +18,7 @@ package struct LogKeep: Hashable, Sendable {
       from: manifest.position, batches: Set(manifest.unacked.map { Ack(destination: $0.destination, batch: $0.number) }))
   }
 
-  /// Where there is nothing to recover from: whether there is a seal, and which was the first batch.
+  /// Where there is nothing to recover from: whether there is a seal, and which was each table's first batch.
   package static let nothing = LogKeep(from: .max, batches: [])
 }
 
@@ -28,8 +28,8 @@ struct LogSieve {
   private let keep: LogKeep?
   /// Clocks of the epochs that a seal may still name, oldest first: one destination's rows may be sealed after another's of the same epoch.
   private var clocks: [(epoch: EpochNumber, milliseconds: Int64)] = []
-  /// The first batch of the table is told: all after it are unsettled (R9).
-  private var hasFirstBatch = false
+  /// The first batch of each table is told: all after it are unsettled (R9).
+  private var hasFirstBatch: Set<Destination> = []
   private var hasSeal = false
   /// The seal's last record must be kept.
   private var isAmidSeal = false
@@ -98,9 +98,9 @@ struct LogSieve {
   private mutating func kept(_ batches: [SealedBatch], _ position: LogPosition) -> [SealedBatch] {
     var kept: [SealedBatch] = []
     for batch in batches {
-      let isFirst = !hasFirstBatch && batch.destination == .table
+      let isFirst = batch.destination.isTable && !hasFirstBatch.contains(batch.destination)
       guard isKept(position) || isListed(batch.destination, batch.number) || isFirst else { continue }
-      if batch.destination == .table { hasFirstBatch = true }
+      if batch.destination.isTable { hasFirstBatch.insert(batch.destination) }
       var batch = batch
       if batch.columns == columns { batch.columns = columns } else { columns = batch.columns }
       kept.append(batch)

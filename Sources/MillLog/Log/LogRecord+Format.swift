@@ -3,8 +3,8 @@ package import MillBase
 /// Payloads of records: a version byte, then the fields in order of their declaration. A `chunk` is its bytes and nothing else.
 extension LogRecord {
   /// Of all payloads but a chunk's. 2: seals have counters, batches a content sum. 3: an intent has no ranges that don't move; what the
-  /// batches of a record have in common stands once; a seal may have several records.
-  static let formatVersion: UInt8 = 3
+  /// batches of a record have in common stands once; a seal may have several records. 4: a plan names the destinations.
+  static let formatVersion: UInt8 = 4
   /// The oldest that is read.
   static let oldestFormatVersion: UInt8 = 1
 
@@ -92,7 +92,7 @@ extension LogRecord {
         Restart(
           lineage: Lineage(try reader.integer()), instance: try reader.integer(), lastKeptEpoch: try reader.integer(),
           wallMilliseconds: try reader.integer()))
-    case .plan: self = .plan(try reader.plan())
+    case .plan: self = .plan(try reader.plan(namesDestinations: version >= 4))
     case .intent:
       let epoch = try reader.integer(UInt64.self)
       let clock = try reader.integer(Int64.self)
@@ -134,17 +134,30 @@ extension ByteWriter {
     integer(plan.hash)
     integer(plan.replayVersion)
     string(plan.text)
+    count(plan.destinations.count)
+    for named in plan.destinations {
+      integer(named.destination.rawValue)
+      string(named.name)
+      string(named.target)
+    }
   }
 
-  /// A seal's: 0 (there are none), 1 and five varints, or 2, those and the emitted records without a key, where there are any.
+  /// A seal's: 0 (there are none), or the sum of 1 and of what follows the six varints: 1 more for the emitted records without a key, 2 more
+  /// for the rows of each table, where there are others than number 0's.
   mutating func sealCounters(_ counters: Counters?) {
     guard let counters else { return integer(UInt8(0)) }
-    integer(UInt8(counters.nullKey == 0 ? 1 : 2))
+    integer(1 + UInt8(counters.nullKey == 0 ? 0 : 1) + UInt8(counters.tableRows.isEmpty ? 0 : 2))
     self.counters(counters)
     if counters.nullKey > 0 { varint(counters.nullKey) }
+    guard !counters.tableRows.isEmpty else { return }
+    count(counters.tableRows.count)
+    for (table, rows) in counters.tableRows.sorted(by: { $0.key < $1.key }) {
+      integer(table.rawValue)
+      varint(rows)
+    }
   }
 
-  /// Five varints; the records are their sum, and what they differ from it follows.
+  /// Six varints; the records are the first five's sum, and what they differ from it follows.
   private mutating func counters(_ counters: Counters) {
     let sum = counters.emitted &+ counters.duplicate &+ counters.late &+ counters.skipped &+ counters.deadLettered
     for part in [counters.emitted, counters.duplicate, counters.late, counters.skipped, counters.deadLettered, counters.records &- sum] {
@@ -161,25 +174,48 @@ extension ByteWriter {
 
 extension ByteReader {
   mutating func destination() throws(ByteReaderError) -> Destination {
-    let value = try integer(UInt8.self)
-    guard let destination = Destination(rawValue: value) else { throw failure("destination \(value) isn't known, must be 0 or 1") }
-    return destination
+    Destination(rawValue: try integer())
   }
 
-  mutating func plan() throws(ByteReaderError) -> PlanRecord {
-    PlanRecord(hash: try integer(), replayVersion: try integer(), text: try string())
+  /// - Parameter namesDestinations: older releases had one table.
+  mutating func plan(namesDestinations: Bool) throws(ByteReaderError) -> PlanRecord {
+    var plan = PlanRecord(hash: try integer(), replayVersion: try integer(), text: try string())
+    guard namesDestinations else { return plan }
+    for _ in 0..<(try count(itemByteCount: 3)) {
+      let named = NamedDestination(destination: try destination(), name: try string(), target: try string())
+      guard named.destination.isTable, plan.destinations.last.map({ $0.destination < named.destination }) ?? true else {
+        throw failure("destination \(named.destination.rawValue) of \(named.name) out of order")
+      }
+      plan.destinations.append(named)
+    }
+    return plan
   }
 
   mutating func sealCounters() throws(ByteReaderError) -> Counters? {
     let kind = try integer(UInt8.self)
-    guard kind <= 2 else { throw failure("counters of kind \(kind), must be 0 to 2") }
+    guard kind <= 4 else { throw failure("counters of kind \(kind), must be 0 to 4") }
     guard kind > 0 else { return nil }
     var counters = try counters()
-    if kind == 2 {
+    if (kind - 1) & 1 != 0 {
       counters.nullKey = try varint()
       guard counters.nullKey > 0 else { throw failure("no record without a key, but a place for them") }
     }
+    if (kind - 1) & 2 != 0 { counters.setRows(try tableRows()) }
     return counters
+  }
+
+  /// Ascending, none of them 0, and not number 0's alone.
+  private mutating func tableRows() throws(ByteReaderError) -> [Destination: UInt64] {
+    var rows: [Destination: UInt64] = [:]
+    var last: Destination?
+    for _ in 0..<(try count(itemByteCount: 2)) {
+      let table = try destination()
+      rows[table] = try varint()
+      guard table.isTable, rows[table] != 0, last.map({ $0 < table }) ?? true else { throw failure("rows of table \(table.rawValue)") }
+      last = table
+    }
+    guard rows.keys.contains(where: { $0 != .table }) else { throw failure("rows of no other table than number 0's") }
+    return rows
   }
 
   private mutating func counters() throws(ByteReaderError) -> Counters {

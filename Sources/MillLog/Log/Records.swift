@@ -1,11 +1,5 @@
 package import MillBase
 
-/// Where rows go. Batches are numbered within one.
-package enum Destination: UInt8, CaseIterable, Hashable, Sendable {
-  case table = 0
-  case deadLetters = 1
-}
-
 /// Half-open range of offsets of one partition within an epoch, with what names its last record.
 package struct PartitionRange: Hashable, Sendable {
   package var partition: Int32
@@ -174,13 +168,43 @@ package struct Counters: Hashable, Sendable {
   package var nullKey: UInt64 = 0
   /// Of all records, as Kafka gave them; not in seals.
   package var bytes: UInt64 = 0
+  /// Which tables the emitted rows were made for, those without any left out; empty: all for number 0's, as where there is one sink.
+  package private(set) var tableRows: [Destination: UInt64] = [:]
 
   package init() {}
 
-  /// Late records that went to the dead letters count as late only.
-  package var isWhole: Bool { records == emitted &+ duplicate &+ late &+ skipped &+ deadLettered && nullKey <= emitted }
+  /// Late records that went to the dead letters count as late only. With several tables a record may give several rows.
+  package var isWhole: Bool {
+    let ended = emitted &+ duplicate &+ late &+ skipped &+ deadLettered
+    guard !tableRows.isEmpty else { return records == ended && nullKey <= emitted }
+    return records <= ended && emitted == tableRows.values.reduce(0, &+)
+  }
+
+  /// Rows that were made for a table.
+  package func rows(for table: Destination) -> UInt64 { tableRows.isEmpty ? (table == .table ? emitted : 0) : tableRows[table] ?? 0 }
+
+  package mutating func emit(_ rows: UInt64, for table: Destination) {
+    guard rows > 0 else { return }
+    addRows([table: rows])
+    emitted &+= rows
+  }
+
+  /// Sets what a seal or ledger says of the tables; the emitted rows are their sum.
+  package mutating func setRows(_ rows: [Destination: UInt64]) {
+    tableRows = rows.keys.allSatisfy { $0 == .table } ? [:] : rows
+  }
+
+  /// Before `emitted` grows by them.
+  private mutating func addRows(_ added: [Destination: UInt64]) {
+    var all = tableRows.isEmpty && emitted > 0 ? [.table: emitted] : tableRows
+    for (table, rows) in added { all[table, default: 0] &+= rows }
+    setRows(all)
+  }
 
   package mutating func add(_ other: Counters) {
+    if !tableRows.isEmpty || !other.tableRows.isEmpty {
+      addRows(other.tableRows.isEmpty && other.emitted > 0 ? [.table: other.emitted] : other.tableRows)
+    }
     records &+= other.records
     emitted &+= other.emitted
     duplicate &+= other.duplicate
@@ -234,11 +258,14 @@ package struct PlanRecord: Hashable, Sendable {
   /// Raised when output could change with the code.
   package var replayVersion: UInt32
   package var text: String
+  /// Whose numbers batches bear from here on, ascending; empty in records of older releases.
+  package var destinations: [NamedDestination]
 
-  package init(hash: UInt64, replayVersion: UInt32, text: String) {
+  package init(hash: UInt64, replayVersion: UInt32, text: String, destinations: [NamedDestination] = []) {
     self.hash = hash
     self.replayVersion = replayVersion
     self.text = text
+    self.destinations = destinations
   }
 
   /// Names, quoted, of zones whose rules are noted both here and in `other`, and differ.

@@ -4,7 +4,7 @@ internal import MillLog
 /// Ledger and log at the end of a run, against what went through the taps and against the oracle.
 extension World {
   func judgeHistory(_ judged: [Oracle.Judged]) -> [String] {
-    var tokens: [Set<String>] = [[], []]
+    var tokens = [Set<String>](repeating: [], count: LogWatch.destinationCount)
     var next: [Int32: Int64] = [:]
     var unsealed: [(through: UInt64, ranges: [OffsetRange])] = []
     var counters = Counters()
@@ -51,7 +51,9 @@ extension World {
     for one in judged {
       expected.records += 1
       switch one.fate {
-      case .emitted: expected.emitted += 1
+      case .emitted:
+        expected.emit(1, for: .table)
+        if second != nil { expected.emit(1, for: SecondTable.destination) }
       case .duplicate: expected.duplicate += 1
       case .late: expected.late += 1
       case .undecodable: expected.deadLettered += 1

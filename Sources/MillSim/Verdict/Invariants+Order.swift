@@ -43,36 +43,6 @@ extension Invariants {
         )
       }
     }
-    guard scenario.isExactlyOnce else { return }
-    for attempt in server.openAttempts {
-      if let seal = watch.sealPositions[attempt.token], seal < keep {
-        violate("R16: the log goes up to \(keep), \(attempt.queryID) may still take effect, its batch was sealed at \(seal)")
-      }
-    }
+    for table in tables { table.checkTruncation(keep) }
   }
-
-  /// R8: the deadline is in the log before any request carries it.
-  func checkDeadline(_ insert: InsertSeen, _ number: BatchNumber) {
-    guard let deadline = insert.deadline, watch.durableDeadlines[number].map({ $0 < deadline }) ?? true else { return }
-    violate("R8: \(insert.queryID) sent with deadline \(deadline), durable is \(watch.durableDeadlines[number].map(String.init) ?? "none")")
-  }
-
-  /// R9: what was sent after an open attempt fits half of the window, or its token may be forgotten when it comes. The batch itself goes
-  /// again only where others leave of the window what was reserved.
-  func checkOpenAttempts(_ insert: InsertSeen, _ number: BatchNumber) {
-    guard insert.deduplicationToken != nil, scenario.isExactlyOnce, !watch.pieces.contains(insert.token) else { return }
-    let whole = scenario.window - scenario.entriesPerBatch - (scenario.reserveEntries ?? 0)
-    for attempt in server.openAttempts {
-      if attempt.token == insert.token, scenario.reserveEntries == nil {
-        violate("R9: \(insert.queryID) sent while \(attempt.queryID) may take effect, and others may use any part of the window")
-      }
-      guard let open = batchNumber(attempt.token), open < number else { continue }
-      let span = Int(number - open) * scenario.entriesPerBatch
-      if span > whole / 2 {
-        violate("R9: \(insert.queryID) sent while \(attempt.queryID) may take effect: \(span) window entries of at most \(whole / 2)")
-      }
-    }
-  }
-
-  func batchNumber(_ token: String) -> BatchNumber? { token.split(separator: "-").dropLast().last.flatMap { BatchNumber($0) } }
 }

@@ -10,9 +10,7 @@ package final class Invariants {
   let broker: SimBroker
   /// What was found, in order; the first one is the failure.
   package private(set) var violations: [String] = []
-  private var contents: [String: [ServerRow]] = [:]
-  private var digests: [String: [ServerRow]] = [:]
-  private var tokens: [String: String] = [:]
+  private(set) var tables: [TableInvariants] = []
   /// Published and not removed, by name.
   var manifests: [String: Manifest] = [:]
   /// Of this life: the epoch of each frozen table, and of the newest change of the state that was ordered.
@@ -21,15 +19,36 @@ package final class Invariants {
   /// Whether the dead letters of a token are on the disk.
   var deadLettersExist: ((String) -> Bool)?
 
-  package init(_ scenario: Scenario, watch: LogWatch, server: SimClickHouse, broker: SimBroker) {
+  /// - Parameter second: the second table's server, where there is one.
+  package init(_ scenario: Scenario, watch: LogWatch, server: SimClickHouse, second: SimClickHouse? = nil, broker: SimBroker) {
     self.scenario = scenario
     self.watch = watch
     self.server = server
     self.broker = broker
     watch.onViolation = { [self] in violate("log: " + $0) }
     watch.onAck = { [self] in acked($0) }
-    watch.onRetire = { [self] in retired($0) }
-    for server in server.all { server.onInsert = { [self] in sent($0, incarnation: $1) } }
+    watch.onRetire = { [self] retire in tables.first { $0.destination == retire.destination }?.retired(retire) }
+    let rules = TableRules(
+      inFlight: scenario.inFlight, window: scenario.window, entriesPerBatch: scenario.entriesPerBatch,
+      reserveEntries: scenario.reserveEntries, hasProvenance: scenario.hasProvenance, isExactlyOnce: scenario.isExactlyOnce,
+      countsOnTokens: scenario.destination == .tokenAndProvenance)
+    tables = [TableInvariants(rules, .table, watch: watch, server: server) { [unowned self] in violate($0) }]
+    guard let second else { return }
+    let secondRules = TableRules(
+      inFlight: scenario.inFlight, window: SecondTable.window, entriesPerBatch: 1, reserveEntries: SecondTable.window / 4,
+      hasProvenance: true,
+      isExactlyOnce: true, countsOnTokens: true)
+    tables.append(
+      TableInvariants(secondRules, SecondTable.destination, watch: watch, server: second) { [unowned self] in violate($0) })
+  }
+
+  private func acked(_ ack: Ack) {
+    guard let batch = watch.sealed[ack.destination.index][ack.batch] else {
+      violate("R13: batch \(ack.batch) of \(ack.destination) acked, never sealed")
+      return
+    }
+    if let table = tables.first(where: { $0.destination == ack.destination }) { return table.acked(ack) }
+    if let exist = deadLettersExist, !exist(batch.token) { violate("R12: dead letters \(batch.token) acked, their file isn't there") }
   }
 
   /// Set beyond the promise: what the taps know is no longer what is there; only the verdict at the end counts.
@@ -39,130 +58,6 @@ package final class Invariants {
   package func violate(_ text: String) {
     if isMuted, !["the engine stops", "liveness", "K6"].contains(where: text.hasPrefix) { return }
     if violations.count < 20 { violations.append(text) }
-  }
-
-  // MARK: - The way to the table
-
-  private func sent(_ insert: InsertSeen, incarnation: Int) {
-    if server.openInserts(incarnation: incarnation) >= scenario.inFlight {
-      violate("R9: \(insert.queryID) sent beside \(scenario.inFlight) others that wait for an answer")
-    }
-    if insert.isGuarded, let other = server.guardedUnderWay(token: insert.token) {
-      violate("R8: \(insert.queryID) sent while \(other) may still take effect")
-    }
-    if !watch.durableTokens.contains(insert.token) { violate("R2: \(insert.queryID) sent before its seal is durable") }
-    if watch.retiredTokens.contains(insert.token) { violate("R11: \(insert.queryID) sent, its batch is retired") }
-    checkAlone(insert)
-    if let token = insert.deduplicationToken, token != insert.token { violate("R6: \(insert.queryID) sent with token \(token)") }
-    if let known = contents[insert.token] {
-      if known != insert.rows { violate("R6: token \(insert.token) named other rows before") }
-    } else {
-      contents[insert.token] = insert.rows
-    }
-    let parts = insert.token.split(separator: "-")
-    let digest = parts.last.map(String.init) ?? ""
-    let plain = insert.rows.map { row in
-      var row = row
-      row.provenance = ""
-      return row
-    }
-    if let known = digests[digest], known != plain { violate("R6: digest \(digest) named other rows before") }
-    digests[digest] = plain
-    let batch = parts.dropLast().joined(separator: "-")
-    if let known = tokens[batch], known != insert.token { violate("R6: \(batch) sent as \(insert.token), before as \(known)") }
-    tokens[batch] = insert.token
-    if scenario.hasProvenance, let row = insert.rows.first(where: { $0.provenance != insert.token }) {
-      violate("R8: \(insert.queryID) carries a row of batch '\(row.provenance)'")
-    }
-    if let number = batchNumber(insert.token) {
-      checkDeadline(insert, number)
-      checkOpenAttempts(insert, number)
-      numbers[insert.token] = number
-      // One that was refused, or never arrived, counts from here.
-      if !isAnywhere(insert.token) { sends.removeAll { $0 == insert.token } }
-      if !sends.contains(insert.token) { sends.append(insert.token) }
-      if insert.deduplicationToken != nil, scenario.destination == .tokenAndProvenance { checkWindow(insert.token) }
-    }
-  }
-
-  /// Number of each token that was sent, and these in the order of their first sending, from the oldest unsettled one on.
-  private var numbers: [String: BatchNumber] = [:]
-  private var sends: [String] = []
-
-  private func isSettled(_ token: String) -> Bool {
-    guard let number = numbers[token] else { return true }
-    let index = Int(Destination.table.rawValue)
-    return watch.durableAcks[index].contains(number) || watch.durablyRetired[index].contains(number)
-  }
-
-  /// False of one that is refused and waits for its turn.
-  private func isAnywhere(_ token: String) -> Bool {
-    server.table.count(sentAs: token) > 0 || server.plainUnderWay(token: token) != nil || server.guardedUnderWay(token: token) != nil
-  }
-
-  // R9: while a batch is bisected nothing newer is in flight, and each half is settled before the next.
-  private func checkAlone(_ insert: InsertSeen) {
-    // At least once takes no heed of doubts.
-    guard scenario.isExactlyOnce else { return }
-    if let piece = sends.first(where: { $0 != insert.token && watch.pieces.contains($0) && !isSettled($0) }) {
-      violate("R9: \(insert.queryID) sent while \(piece), which replaces a refused batch, is unsettled")
-    }
-    if watch.pieces.contains(insert.token), let other = sends.first(where: { $0 != insert.token && !isSettled($0) && isAnywhere($0) }) {
-      violate("R9: \(insert.queryID), which replaces a refused batch, sent while \(other) is unsettled")
-    }
-  }
-
-  // R11: only what is nowhere is replaced, and all of it.
-  private func retired(_ retire: Retire) {
-    guard let batch = watch.sealed[Int(retire.destination.rawValue)][retire.batch] else {
-      violate("R11: batch \(retire.batch) retired, never sealed")
-      return
-    }
-    let rows = retire.replacements.reduce(0) { $0 + $1.rowCount }
-    if rows != batch.rowCount { violate("R11: batch \(batch.token) of \(batch.rowCount) rows retired into \(rows)") }
-    guard scenario.isExactlyOnce else { return }
-    let count = server.table.count(sentAs: batch.token)
-    if count > 0 { violate("R11: batch \(batch.token) retired, \(count) of its rows are in the table") }
-    if let attempt = server.plainUnderWay(token: batch.token) ?? server.guardedUnderWay(token: batch.token) {
-      violate("R11: batch \(batch.token) retired while \(attempt) may still take effect")
-    }
-  }
-
-  // R9: the batches from the oldest unsettled to the newest sent must fit half of the window. The other half is for those that were
-  // unsettled when the oldest was sent, and are sent once more behind it: together with them it must still be remembered.
-  private func checkWindow(_ token: String) {
-    sends.removeFirst(sends.firstIndex { !isSettled($0) } ?? 0)
-    guard let index = sends.firstIndex(where: { !isSettled($0) && isAnywhere($0) }) else { return }
-    let whole = scenario.window - scenario.entriesPerBatch - (scenario.reserveEntries ?? 0)
-    // What was refused whole, and is nowhere, has no entries.
-    let behind = sends[(index + 1)...].filter {
-      $0 == token || isSettled($0) || isAnywhere($0) || server.table.remembers(token: $0)
-    }
-    let used = behind.count * scenario.entriesPerBatch
-    if used > whole { violate("R9: \(token) sent while \(sends[index]) is unsettled: \(used) window entries of at most \(whole)") }
-    let oldest = sends[index...].filter { !isSettled($0) && isAnywhere($0) }.compactMap { numbers[$0] }.min() ?? 0
-    let span = Int(max(oldest, numbers[token] ?? 0) - oldest) * scenario.entriesPerBatch
-    if span > whole / 2 { violate("R9: \(token) sent while batch \(oldest) is unsettled: \(span) window entries of at most \(whole / 2)") }
-  }
-
-  private func acked(_ ack: Ack) {
-    guard let batch = watch.sealed[Int(ack.destination.rawValue)][ack.batch] else {
-      violate("R13: batch \(ack.batch) of \(ack.destination) acked, never sealed")
-      return
-    }
-    guard ack.destination == .table else {
-      if let exist = deadLettersExist, !exist(batch.token) { violate("R12: dead letters \(batch.token) acked, their file isn't there") }
-      return
-    }
-    if let view = server.view, server.all.allSatisfy({ $0.boot == 1 }),
-      server.all.contains(where: { $0.viewFailures.contains(batch.token) }), view.count(sentAs: batch.token) < batch.rowCount
-    {
-      violate("R7: batch \(batch.token) acked, its view threw and has \(view.count(sentAs: batch.token)) of \(batch.rowCount) rows")
-    }
-    let rows = server.table.count(sentAs: batch.token)
-    if rows < Int(batch.rowCount) || (scenario.isExactlyOnce && rows > Int(batch.rowCount)) {
-      violate("R13: batch \(batch.token) of \(batch.rowCount) rows acked, \(rows) are in the table")
-    }
   }
 
   // MARK: - The core's events

@@ -35,27 +35,30 @@ package final class LogWatch {
   /// The same, of what is written in the course of things.
   private var parts = SealParts<Void>()
 
+  /// The table, the dead letters, and the second table of some worlds.
+  static let destinationCount = 3
+
   private var files: [String: File] = [:]
   /// Renames of files that may still be open, by their first name.
   private var names: [String: String] = [:]
   /// Tokens of batches whose seal, or the retire that made them, has been durable.
   package private(set) var durableTokens: Set<String> = []
   /// Batches whose ack has been durable, by destination's raw value and number.
-  package private(set) var durableAcks: [Set<BatchNumber>] = [[], []]
+  package private(set) var durableAcks: [Set<BatchNumber>] = Array(repeating: [], count: destinationCount)
   /// Batches with an ack or a retire, durable or not, by destination's raw value and number.
-  private var written: [Set<BatchNumber>] = [[], []]
+  private var written: [Set<BatchNumber>] = Array(repeating: [], count: destinationCount)
   /// Batches whose retire has been durable, by destination's raw value and number.
-  package private(set) var durablyRetired: [Set<BatchNumber>] = [[], []]
+  package private(set) var durablyRetired: [Set<BatchNumber>] = Array(repeating: [], count: destinationCount)
   /// Tokens of the same.
   package private(set) var retiredTokens: Set<String> = []
   /// Tokens of batches of the table that a retire has made.
   package private(set) var pieces: Set<String> = []
   /// Every batch ever sealed or made by a retire, by destination's raw value and number.
-  package private(set) var sealed: [[BatchNumber: SealedBatch]] = [[:], [:]]
+  package private(set) var sealed: [[BatchNumber: SealedBatch]] = Array(repeating: [:], count: destinationCount)
   /// Where the seal, or the retire, that made a batch of the table stands, by token.
   package private(set) var sealPositions: [String: LogPosition] = [:]
-  /// The largest deadline of a batch that has been durable, by number.
-  package private(set) var durableDeadlines: [BatchNumber: Int64] = [:]
+  /// The largest deadline of a batch that has been durable, by key.
+  package private(set) var durableDeadlines: [BatchKey: Int64] = [:]
   /// The epochs that count, by number.
   package private(set) var epochs: [EpochNumber: EpochFact] = [:]
   /// The newest epoch that a written seal covers.
@@ -126,7 +129,7 @@ package final class LogWatch {
     }
     while let first = file.deadlines.first, first.end <= file.synced {
       file.deadlines.removeFirst()
-      durableDeadlines[first.deadline.batch] = max(durableDeadlines[first.deadline.batch] ?? 0, first.deadline.seconds)
+      durableDeadlines[first.deadline.key] = max(durableDeadlines[first.deadline.key] ?? 0, first.deadline.seconds)
     }
   }
 
@@ -206,7 +209,7 @@ package final class LogWatch {
       written[Int(retire.destination.rawValue)].insert(retire.batch)
       for batch in retire.replacements {
         note(batch, at: position)
-        if batch.destination == .table { pieces.insert(batch.token) }
+        if batch.destination.isTable { pieces.insert(batch.token) }
       }
     case .ack(let ack):
       file.acks.append((end, ack))
@@ -223,7 +226,7 @@ package final class LogWatch {
   }
 
   private func note(_ batch: SealedBatch, at position: LogPosition) {
-    if batch.destination == .table { sealPositions[batch.token] = position }
+    if batch.destination.isTable { sealPositions[batch.token] = position }
     let index = Int(batch.destination.rawValue)
     if let known = sealed[index][batch.number], known.token != batch.token, durableTokens.contains(known.token) {
       onViolation?("batch \(batch.number) sealed as \(batch.token), was durably sealed as \(known.token)")

@@ -56,7 +56,7 @@ private func runOnce(_ seed: UInt64, _ profile: Profile, isVerbose: Bool, kept: 
 extension World {
   /// Compares table and dead letters with what the oracle expects of the recorded epochs.
   func judge() -> [String] {
-    var failures = server.all.flatMap(\.unreadable).map { "the simulated server can't read: \($0)" }
+    var failures = servers.flatMap(\.unreadable).map { "the simulated server can't read: \($0)" }
     let epochs = watch.epochs.values.sorted { $0.number < $1.number }
     let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
     let isWhole = endedWhole
@@ -66,19 +66,19 @@ extension World {
       failures.append("K4: the engine ends well, although a partition lost records that it had read")
     }
     var expected: [(row: ServerRow, origin: Origin)] = []
+    /// The second table refuses nothing.
+    var all: [(row: ServerRow, origin: Origin)] = []
     var letters: [Origin] = []
     var refused: [Origin: LogicalRecord.Event] = [:]
     // Where the table was altered in between, either place will do, but one only.
     let told = scenario.refusedFrom > 0 ? refusedLetters() : nil
     for one in judged {
+      if case .emitted(let event) = one.fate, second != nil { all.append((row(event), one.origin)) }
       switch one.fate {
       case .emitted(let event) where isRefused(event) && told?.contains(one.origin) != false:
         letters.append(one.origin)
         refused[one.origin] = event
-      case .emitted(let event):
-        let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
-        expected.append(
-          (ServerRow(eventID: event.eventID, sub: event.sub, group: event.group, amount: event.amount, at: at, provenance: ""), one.origin))
+      case .emitted(let event): expected.append((row(event), one.origin))
       case .late, .undecodable: letters.append(one.origin)
       case .duplicate: break
       }
@@ -87,9 +87,19 @@ extension World {
     if isWhole, !isBeyond { failures += judgeHistory(judged) }
     if scenario.profile == .powerCut { return failures + judgeByVerify() }
     if judgement == .nothing { return failures }
-    failures += compareRows(expected, isWhole: isWhole)
+    failures += compareRows(expected, in: server, isWhole: isWhole)
+    if let second {
+      failures += compareRows(all, in: second, isWhole: isWhole).map { "second table: \($0)" }
+      // What it was there for.
+      if failures.isEmpty, !all.isEmpty { trace.hit(.secondTable) }
+    }
     failures += compareLetters(letters.sorted(), refused, isWhole: isWhole)
     return failures
+  }
+
+  private func row(_ event: LogicalRecord.Event) -> ServerRow {
+    let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
+    return ServerRow(eventID: event.eventID, sub: event.sub, group: event.group, amount: event.amount, at: at, provenance: "")
   }
 
   private func isRefused(_ event: LogicalRecord.Event) -> Bool {
@@ -112,7 +122,7 @@ extension World {
     return problems
   }
 
-  private func compareRows(_ expected: [(row: ServerRow, origin: Origin)], isWhole: Bool) -> [String] {
+  private func compareRows(_ expected: [(row: ServerRow, origin: Origin)], in server: SimClickHouse, isWhole: Bool) -> [String] {
     func precedes(_ a: ServerRow, _ b: ServerRow) -> Bool {
       (a.eventID, a.sub, a.at, a.amount, a.group) < (b.eventID, b.sub, b.at, b.amount, b.group)
     }
@@ -130,7 +140,7 @@ extension World {
       let isDouble = last == row
       // A constraint that came after an attempt in doubt: the row is in the table and, refused when sent again, in the dead letters too.
       let isRefusedSince = scenario.refusal != .nothing && row.amount >= Scenario.refusedAmount
-      if isDouble || isRefusedSince, !scenario.isExactlyOnce { return }
+      if isDouble || isRefusedSince, !scenario.isExactlyOnce, server === self.server { return }
       failures.append("\(isDouble ? "double" : "extra") row \(one.row) by \(one.queryID)")
     }
     for want in wanted {

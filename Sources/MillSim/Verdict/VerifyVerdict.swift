@@ -18,8 +18,11 @@ extension World {
     let report = Verification(
       VerifyParts(
         disk: disk, pipeline: "sim", stateDirectory: Job.stateDirectory, deadLetterDirectory: Job.deadLetterDirectory,
-        source: SimKafka(broker), sinkName: "events", rowsAreDistinct: false, sink: Job.sinkOptions(scenario),
-        transports: [VerifyTransport(server)], pause: {})
+        source: SimKafka(broker),
+        sinks: [
+          VerifySink(
+            name: "events", options: Job.sinkOptions(scenario), transports: [VerifyTransport(server)], rowsAreDistinct: false)
+        ], pause: {})
     ).run()
     guard report.lostHistory.isEmpty, report.unproven.isEmpty else {
       return ["verify can't prove it: \(report.lostHistory + report.unproven)"]

@@ -22,6 +22,8 @@ package enum Fault: String, CaseIterable, Sendable {
   // Views, replicas
   case viewFailedAmidst, transientAmidst, replicaLags, replicaCaughtUp
   case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped, othersWrote
+  // Several sinks
+  case secondTable
 
   /// The worlds that it is of.
   package func isOf(_ profile: Profile) -> Bool {

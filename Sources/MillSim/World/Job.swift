@@ -69,24 +69,27 @@ enum Job {
         measuresClock: false))
   }
 
-  static func options(_ scenario: Scenario, untilEnd: Bool) -> CoreOptions {
+  /// - Parameter incarnation: of the process.
+  static func options(_ scenario: Scenario, untilEnd: Bool, incarnation: Int) -> CoreOptions {
+    var table = TableOptions(name: sinkName(scenario, incarnation: incarnation), target: "sim.events")
+    table.batchMaxRows = UInt64(scenario.batchRows)
+    table.batchMaxDelayMilliseconds = scenario.batchDelay
+    table.settleMilliseconds = scenario.settle
+    table.inFlightMax = scenario.inFlight
     var options = CoreOptions(
       pipeline: "sim", sourceName: "events", topic: "events",
-      plan: PlanRecord(hash: 0x5151_5151, replayVersion: 1, text: "sim"), sinkName: "events")
+      plan: PlanRecord(hash: 0x5151_5151, replayVersion: 1, text: "sim"),
+      tables: scenario.hasSecondTable ? [table, SecondTable.options(scenario)] : [table])
     options.untilEnd = untilEnd
     options.epochMaxRows = scenario.epochRows
     options.epochMaxDelayMilliseconds = scenario.epochDelay
     options.epochMaxRowBytes = scenario.epochRowBytes
-    options.batchMaxRows = UInt64(scenario.batchRows)
-    options.batchMaxDelayMilliseconds = scenario.batchDelay
     options.deadLetterMaxDelayMilliseconds = scenario.deadLetterDelay
     options.birthRecords = scenario.birthRecords
     options.checkpointIntervalMilliseconds = scenario.checkpointInterval
     options.checkpointsRetained = scenario.retain
     options.checkpointsReplay = scenario.checkpointsReplay
     options.unackedMaxBytes = UInt64(scenario.unackedBytes)
-    options.settleMilliseconds = scenario.settle
-    options.inFlightMax = scenario.inFlight
     options.idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil
     options.describeIntervalMilliseconds = 2000
     options.retryMilliseconds = scenario.retryMilliseconds
@@ -96,7 +99,7 @@ enum Job {
 
   /// What the sink is called by a process: in every third world each calls it otherwise, as if the file had been changed in between. Its
   /// batches, their numbers and the table go on.
-  static func sinkName(_ scenario: Scenario, incarnation: Int) -> String {
+  private static func sinkName(_ scenario: Scenario, incarnation: Int) -> String {
     scenario.seed % 3 == 0 ? ["events", "events-eu", "dead-letters"][incarnation % 3] : "events"
   }
 

@@ -91,6 +91,7 @@ package struct Scenario: Sendable {
   package var segmentBytes = 49_152
   /// The checkpoints lie on another file system: they are copies, and each start copies.
   package var checkpointsElsewhere = false
+  var wantsSecondTable = false
   /// A seal of more has several records; nil: what a segment takes.
   package var sealBytes: Int?
   package var stateMemory = 65_536
@@ -226,6 +227,7 @@ package struct Scenario: Sendable {
     hasTwoKeys = keys.chance(0.2)
     edgeRate = keys.pick([0, 0.02, 0.1])
     drawReplicas()
+    wantsSecondTable = Draws.stream(seed: seed, "second table").chance(0.3)
   }
 
   // Two servers of one table, which see each other's rows late.
@@ -323,6 +325,9 @@ package struct Scenario: Sendable {
 
   /// What the promise is in this scenario: false where doubled rows are allowed.
   package var isExactlyOnce: Bool { destination != .atLeastOnce }
+
+  /// The rows go into a second table too, on a server of its own; where nothing happens that the promise doesn't cover.
+  package var hasSecondTable: Bool { wantsSecondTable && beyond == nil && profile == .usual && destination != .readBackOld }
 
   /// Whether part and token are committed in one step.
   package var isReplicated: Bool { destination == .tokenOnly || replicas > 1 }

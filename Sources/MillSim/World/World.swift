@@ -1,4 +1,5 @@
 internal import MillBase
+internal import MillClickHouse
 internal import MillCore
 internal import MillEngine
 internal import MillFlow
@@ -15,6 +16,9 @@ package final class World {
   let broker: SimBroker
   /// The first replica, which speaks for all, or the only server.
   let server: SimClickHouse
+  /// The second table's; nil in most worlds.
+  let second: SimClickHouse?
+  let secondDraws: Draws
   private(set) var disk: SimDisk
   let watch = LogWatch()
   private let tap: TapDisk
@@ -77,6 +81,13 @@ package final class World {
         Job.table(scenario), draws: .stream(seed: seed, "clickhouse \(number)"), scheduler: scheduler,
         wallOffset: Self.start + scenario.serverClockSkew + scenario.replicaSkew, trace: trace, replicaOf: server)
     }
+    secondDraws = .stream(seed: seed, "second")
+    second =
+      scenario.hasSecondTable
+      ? SimClickHouse(
+        SecondTable.table(scenario), draws: .stream(seed: seed, "second clickhouse"), scheduler: scheduler, wallOffset: Self.start,
+        trace: trace) : nil
+    second?.settleMilliseconds = scenario.settle
     server.others = OtherWriters(reserve: scenario.reserveEntries, settleMilliseconds: scenario.settle)
     for (number, server) in server.all.enumerated() {
       server.lagMilliseconds = scenario.replicaLag
@@ -94,7 +105,7 @@ package final class World {
     workload = Workload(scenario, broker: broker, scheduler: scheduler, epochStart: Self.start, trace: trace)
     stores = SimRunStoreOpener(disk: tap, draws: .stream(seed: seed, "state"), trace: trace)
     sourcePlan = try Job.source(scenario)
-    invariants = Invariants(scenario, watch: watch, server: server, broker: broker)
+    invariants = Invariants(scenario, watch: watch, server: server, second: second, broker: broker)
     invariants.deadLettersExist = { [self] in disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
     tap.onSegmentRemoved = { [self] path, positions in
       // A start's copy of the same positions has taken over.
@@ -116,6 +127,7 @@ package final class World {
     setRates()
     workload.start()
     planFaults()
+    planSecondFaults()
     planTableTrouble()
     planBeyond()
     planPowerCut()
@@ -150,7 +162,7 @@ package final class World {
     life?.close()
     life = nil
     scheduler.close()
-    for server in server.all { server.close() }
+    for server in servers { server.close() }
     tap.onSegmentRemoved = nil
     watch.onViolation = nil
     watch.onAck = nil
@@ -174,13 +186,14 @@ package final class World {
     befall()
     incarnation += 1
     hasBegun = false
-    var options = Job.options(scenario, untilEnd: untilEnd)
+    var options = Job.options(scenario, untilEnd: untilEnd, incarnation: incarnation)
+    // The file's order tells nothing of the numbers, once a batch bears one.
+    if !watch.durableTokens.isEmpty, incarnation % 3 == 2 { options.tables.reverse() }
     let isOlder = scenario.upgradeAt > scheduler.now
     var olderPlan = Job.olderPlan
     let change = plan &+ mendings << 8
     (olderPlan.hash, options.plan.hash) = (olderPlan.hash &+ change, options.plan.hash &+ change)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
-    options.sinkName = Job.sinkName(scenario, incarnation: incarnation)
     options.acceptsDeadLetters = acceptsDeadLetters
     options.newLineage = acceptsNewLineage
     invariants.mayFallBack = acceptsNewLineage
@@ -192,8 +205,7 @@ package final class World {
     let deduplicate = Job.deduplicate(scenario, within: otherWithin, incarnation: incarnation)
     var parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
-      sink: Job.sink(
-        scenario, transports: server.all.map { SimTransport($0, incarnation: incarnation) }, clock: clock, plan: sourcePlan),
+      sinks: sinks(options.tables),
       sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
@@ -218,6 +230,16 @@ package final class World {
     self.life = life
     trace.note("life \(incarnation) begins\(untilEnd ? ", until the end" : "")")
     life.start()
+  }
+
+  private func sinks(_ tables: [TableOptions]) -> [ClickHouseSink] {
+    tables.map { table in
+      if let second, table.name == SecondTable.name {
+        return SecondTable.sink(scenario, SimTransport(second, incarnation: incarnation), clock: clock, plan: sourcePlan)
+      }
+      let transports = server.all.map { SimTransport($0, incarnation: incarnation) }
+      return Job.sink(scenario, transports: transports, clock: clock, plan: sourcePlan)
+    }
   }
 
   /// A partition that is called idle has had nothing to read for long: records of it that wait would be late for nothing.
@@ -404,7 +426,7 @@ package final class World {
     life = nil
     ended.close()
     scheduler.drop(incarnation: ended.incarnation)
-    for server in server.all { server.clientGone(incarnation: ended.incarnation) }
+    for server in servers { server.clientGone(incarnation: ended.incarnation) }
     watch.processEnded()
     disk.kill9()
   }
@@ -420,7 +442,7 @@ package final class World {
     if let dead {
       dead.close()
       scheduler.drop(incarnation: dead.incarnation)
-      for server in server.all { server.clientGone(incarnation: dead.incarnation) }
+      for server in servers { server.clientGone(incarnation: dead.incarnation) }
     }
     watch.processEnded()
     if kind == .powerCut { disk.crash(&draws.random) } else { disk.kill9() }
@@ -449,7 +471,9 @@ package final class World {
     rates.viewFails = scenario.viewFails
     rates.anyCode = scenario.anyCode
     rates.amidst = scenario.transientAmidst
-    for server in server.all { server.rates = rates }
+    for server in servers { server.rates = rates }
+    // Its rows reach no view.
+    second?.rates.viewFails = 0
     server.rates.aimedCrash = scenario.aimedServerCrash
     stores.outOfSpaceRate = scenario.stateOutOfSpace
     disk.rates.failedSync = scenario.syncFails
@@ -489,6 +513,9 @@ package final class World {
       }
     }
   }
+
+  /// All of both tables.
+  var servers: [SimClickHouse] { server.all + (second.map { [$0] } ?? []) }
 
   // What befalls one server leaves the other.
   private var oneServer: SimClickHouse { server.all.count > 1 ? draws.pick(server.all) : server }
@@ -532,7 +559,7 @@ package final class World {
   private func heal() {
     faultsAreOn = false
     broker.heal()
-    for server in server.all { server.heal() }
+    for server in servers { server.heal() }
     stores.outOfSpaceRate = 0
     disk.rates = SimDiskRates()
     disk.capacity = nil

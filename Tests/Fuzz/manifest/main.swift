@@ -74,7 +74,7 @@ private func seeds() -> [[UInt8]] {
         ])
     ], plan: PlanRecord(hash: 11, replayVersion: 1, text: "plan"), position: 12,
     unacked: [Manifest.UnackedBatch(destination: .deadLetters, number: 13, seal: 10, firstChunk: 9)], nextBatchNumbers: [14, 15],
-    files: [Manifest.File(path: "shard-0/a.sst", byteCount: 16, sha256: [UInt8](repeating: 17, count: 32))], tableIdentity: "uuid")
+    files: [Manifest.File(path: "shard-0/a.sst", byteCount: 16, sha256: [UInt8](repeating: 17, count: 32))], tableIdentities: ["uuid", ""])
   var bare = full
   bare.sources = []
   bare.unacked = []
