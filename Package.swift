@@ -47,24 +47,29 @@ let targets: [Target] = [
   room("MillTestKit", ["MillBase"]),
   // Rank 3
   room("MillCore", ["MillBase", "MillLog"]),
+  room("MillOperators", ["MillBase", "MillFlow"]),
   // Rank 4
   room("MillKafka", ["MillBase", "MillFlow", "CPlatform", "CRdKafka"]),
   room("MillState", ["MillBase", "MillFlow", "CPlatform", "CRocksShim"]),
   room("MillClickHouse", ["MillBase", "MillFlow", "MillLog", "MillCore", "CCurl", "CLZ4"]),
   // Rank 5
-  room("MillEngine", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
-  room("MillConfig", ["MillBase", "MillFlow", "CYAML"]),
+  room("MillEngine", ["MillBase", "MillFlow", "MillOperators", "MillLog", "MillCore", "MillState", "MillClickHouse"]),
+  room("MillConfig", ["MillBase", "MillFlow", "MillOperators", "CYAML"]),
   room("MillAdmin", ["MillBase", "CMicroHTTPD"]),
   room("MillVerify", ["MillBase", "MillFlow", "MillLog", "MillClickHouse"]),
   // Rank 6
   room(
-    "MillSim", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillVerify"]),
+    "MillSim",
+    [
+      "MillBase", "MillFlow", "MillOperators", "MillLog", "MillTestKit", "MillCore", "MillState", "MillClickHouse", "MillEngine",
+      "MillVerify",
+    ]),
   // Rank 7
   .executableTarget(
     name: "millrace",
     dependencies: [
-      "MillBase", "MillFlow", "MillLog", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillEngine", "MillConfig",
-      "MillAdmin", "MillVerify",
+      "MillBase", "MillFlow", "MillOperators", "MillLog", "MillCore", "MillKafka", "MillState", "MillClickHouse", "MillEngine",
+      "MillConfig", "MillAdmin", "MillVerify",
     ], swiftSettings: strict),
   .executableTarget(name: "millrace-sim", dependencies: ["MillBase", "MillSim"], swiftSettings: strict),
   // Tests
@@ -72,6 +77,7 @@ let targets: [Target] = [
   /// The judge of what is JSON; for tests alone (Debian: libsimdjson-dev).
   .target(name: "CSimdjson", path: "Tests/CSimdjson", cxxSettings: [.unsafeFlags(["-O2"])], linkerSettings: [.linkedLibrary("simdjson")]),
   tests("MillFlowTests", ["MillBase", "MillFlow", "CSimdjson"]),
+  tests("MillOperatorsTests", ["MillBase", "MillFlow", "MillOperators"]),
   tests("MillLogTests", ["MillBase", "MillLog", "MillTestKit"]),
   tests("MillCoreTests", ["MillBase", "MillLog", "MillCore"]),
   tests("MillKafkaTests", ["MillBase", "MillFlow", "MillKafka", "MillConfig"]),
@@ -79,9 +85,9 @@ let targets: [Target] = [
   tests("MillClickHouseTests", ["MillBase", "MillFlow", "MillLog", "MillCore", "MillClickHouse"]),
   tests(
     "MillEngineTests",
-    ["MillBase", "MillFlow", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]
+    ["MillBase", "MillFlow", "MillOperators", "MillLog", "MillCore", "MillState", "MillClickHouse", "MillEngine", "MillTestKit", "MillSim"]
       + (isForThreads ? ["CThreadSanitizer"] : [])),
-  tests("MillConfigTests", ["MillBase", "MillFlow", "MillConfig"]),
+  tests("MillConfigTests", ["MillBase", "MillFlow", "MillOperators", "MillConfig"]),
   tests("MillVerifyTests", ["MillBase", "MillLog", "MillTestKit", "MillVerify"]),
   tests("MillAdminTests", ["MillBase", "MillAdmin"]),
   tests("MillSimTests", ["MillBase", "MillFlow", "MillLog", "MillTestKit", "MillState", "MillClickHouse", "MillSim"]),

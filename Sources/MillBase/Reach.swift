@@ -36,6 +36,8 @@ package enum Branch: Int, CaseIterable, Sendable {
   case r16SegmentRemoved, r16HeldByUnacked
   // R17: birth and fallback
   case r17Born, r17BornAgain, r17NothingDecoded, r17StoppedUnproven, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
+  // Operators
+  case opFiltered, opFailed, opSkipped, opSelectedSome
   // R18: state's files
   case r18CoarserBucket, r18NextPart, r18FlushedTable, r18HalvedFilter
 

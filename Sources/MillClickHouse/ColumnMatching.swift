@@ -5,7 +5,7 @@ package import MillLog
 package struct SinkField: Hashable, Sendable {
   /// The field's name in the pipeline file.
   package var field: String
-  /// The columns that it goes into, each; never empty.
+  /// The columns that it goes into, each; none: it isn't inserted.
   package var columns: [String]
   package var type: DataType
 
@@ -30,7 +30,7 @@ package enum ColumnMatching {
       guard let column = columns.first(where: { $0.name == name }) else {
         problems.append(
           "field \(field.field) has no column \(SQL.name(name)) in \(table): "
-            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(name)) \(field.type), or leave the field out")
+            + "ALTER TABLE \(table.quoted) ADD COLUMN \(SQL.name(name)) \(field.type), or name it under omit in the sink")
         continue
       }
       if !column.isInsertable {

@@ -16,9 +16,12 @@ package struct ConfigProblem: Hashable, Sendable {
   package var remedy: String
   /// The nearest known name, where a name is unknown.
   package var nearest: String?
+  /// Lines that show the place within the value; nil: none.
+  package var picture: String?
 
   package init(
-    line: Int, column: Int, path: String, value: String? = nil, message: String, remedy: String, nearest: String? = nil
+    line: Int, column: Int, path: String, value: String? = nil, message: String, remedy: String, nearest: String? = nil,
+    picture: String? = nil
   ) {
     self.line = line
     self.column = column
@@ -27,9 +30,10 @@ package struct ConfigProblem: Hashable, Sendable {
     self.message = message
     self.remedy = remedy
     self.nearest = nearest
+    self.picture = picture
   }
 
-  /// Two lines: `file:line:column: path = "value": message`, then the remedy, indented.
+  /// Two lines: `file:line:column: path = "value": message`, then the remedy, indented; between them the picture, where there is one.
   package func text(file: String) -> String {
     var head = line > 0 ? "\(file):\(line):\(column): " : "\(file): "
     if !path.isEmpty { head += path }
@@ -37,7 +41,8 @@ package struct ConfigProblem: Hashable, Sendable {
     if !path.isEmpty || value != nil { head += ": " }
     // A type's message has it already.
     let hint = message.contains("did you mean") ? "" : nearest.map { "did you mean \($0)? " } ?? ""
-    return harmless(head + message) + "\n    " + harmless(hint + remedy)
+    let shown = picture.map { $0.split(separator: "\n", omittingEmptySubsequences: false).map { "\n    " + harmless(String($0)) }.joined() }
+    return harmless(head + message) + (shown ?? "") + "\n    " + harmless(hint + remedy)
   }
 
   func concealing(_ secrets: Secrets) -> ConfigProblem {
@@ -47,6 +52,7 @@ package struct ConfigProblem: Hashable, Sendable {
     problem.message = secrets.conceal(message)
     problem.remedy = secrets.conceal(remedy)
     problem.nearest = nearest.map(secrets.conceal)
+    problem.picture = picture.map(secrets.conceal)
     return problem
   }
 }
@@ -77,15 +83,18 @@ final class ProblemList {
       .map { $0.element.concealing(secrets) }
   }
 
-  func add(_ mark: Mark, _ path: String, value: String? = nil, _ message: String, remedy: String, nearest: String? = nil) {
+  func add(
+    _ mark: Mark, _ path: String, value: String? = nil, _ message: String, remedy: String, nearest: String? = nil, picture: String? = nil
+  ) {
     problems.append(
       ConfigProblem(
-        line: mark.line, column: mark.column, path: path, value: value, message: message, remedy: remedy, nearest: nearest))
+        line: mark.line, column: mark.column, path: path, value: value, message: message, remedy: remedy, nearest: nearest,
+        picture: picture))
   }
 
   /// A problem of a node's own value.
-  func add(_ node: ConfigNode, _ path: String, _ message: String, remedy: String, nearest: String? = nil) {
-    add(node.mark, path, value: node.shownValue, message, remedy: remedy, nearest: nearest)
+  func add(_ node: ConfigNode, _ path: String, _ message: String, remedy: String, nearest: String? = nil, picture: String? = nil) {
+    add(node.mark, path, value: node.shownValue, message, remedy: remedy, nearest: nearest, picture: picture)
   }
 }
 

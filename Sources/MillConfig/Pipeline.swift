@@ -11,6 +11,8 @@ package struct Pipeline: Hashable, Sendable {
   package var source: SourceSettings
   /// By which release's rules records become rows.
   package var replayVersion = ReplayVersion.current
+  /// What stands between source and sink, each reading the source or one before it; the deduplicate among them.
+  package var nodes: [PipelineNode]
   package var deduplicate: DeduplicateSettings?
   package var sink: ClickHouseSettings
   package var deadLetters: DeadLetterSettings
@@ -32,13 +34,15 @@ package struct Pipeline: Hashable, Sendable {
   package var consumerGroup: String { "millrace-" + name }
 
   package init(
-    name: String, kafka: KafkaSettings, source: SourceSettings, deduplicate: DeduplicateSettings?, sink: ClickHouseSettings,
+    name: String, kafka: KafkaSettings, source: SourceSettings, nodes: [PipelineNode], deduplicate: DeduplicateSettings?,
+    sink: ClickHouseSettings,
     deadLetters: DeadLetterSettings, checkpoint: CheckpointSettings, state: StateSettings, unackedByteCountMax: Int, epoch: EpochSettings,
     prefetchByteCount: Int, workerCount: Int, admin: AdminSettings?
   ) {
     self.name = name
     self.kafka = kafka
     self.source = source
+    self.nodes = nodes
     self.deduplicate = deduplicate
     self.sink = sink
     self.deadLetters = deadLetters
@@ -114,7 +118,7 @@ package struct SourceSettings: Hashable, Sendable {
 package struct DeduplicateSettings: Hashable, Sendable {
   package var name: String
   package var input: String
-  /// Indexes into the source plan's fields, in the file's order; never empty, no field twice.
+  /// Indexes into the fields of its input, in the file's order; never empty, no field twice.
   package var key: [Int]
   package var withinMilliseconds: Int64
   package var allowedLatenessMilliseconds: Int64
@@ -180,7 +184,7 @@ package struct ClickHouseSettings: Hashable, Sendable {
   package var password: Secret
   package var database: String
   package var table: String
-  /// Every field with each column it goes into, in the order of the fields; no field without one, no column twice.
+  /// Every field with each column it goes into, in the order of the fields; only omitted fields have none, no column is there twice.
   package var columns: [ColumnMapping]
 
   /// The columns that the field of this index goes into, in the file's order.
@@ -235,7 +239,7 @@ package enum WindowReserve: Hashable, Sendable {
 /// A field and the column it feeds.
 package struct ColumnMapping: Hashable, Sendable {
   package var column: String
-  /// Index into the source plan's fields.
+  /// Index into the fields of the sink's input.
   package var field: Int
 
   package init(column: String, field: Int) {

@@ -72,8 +72,8 @@ package enum PipelineKeys {
   static let field = ["type", "from", "default", "format", "coerce", "truncate"]
 
   static let deduplicate: [ConfigKey] = [
-    ConfigKey("input", "transactions", "Required. The name of the source."),
-    ConfigKey("key", "[transaction_id]", "Required. The fields that make records the same."),
+    ConfigKey("input", "transactions", "Required. The name of the source or operator that it reads."),
+    ConfigKey("key", "[transaction_id]", "Required. The fields of the input that make records the same."),
     ConfigKey(
       "within", "24h",
       "Required. A record of a known key is a duplicate when its time is less than this from that of the record kept.",
@@ -90,6 +90,27 @@ package enum PipelineKeys {
       "time", "event", "event or processing: whose clock within is measured on. Default event where the source has event_time,",
       "else processing."),
   ]
+
+  /// Of every kind of ``operatorKinds``.
+  private static let operatorOnError = ConfigKey(
+    "on_error", "dead_letter",
+    "What becomes of a row for which an expression fails (division by zero, overflow, ...): dead_letter, skip or fail. Default dead_letter."
+  )
+
+  /// One of each kind, each reading the one before.
+  private static var operators: [ConfigKey] {
+    var input = "unique_transactions"
+    let names = ["filter": "big_transactions", "select": "priced_transactions"]
+    let unique = ConfigKey(
+      input, keys: [ConfigKey("deduplicate", keys: deduplicate)], "deduplicate: the first record of a key, in processing order, is kept.")
+    return [unique]
+      + operatorKinds.map { kind in
+        let keys =
+          [ConfigKey("input", input, "Required. The name of the source or operator that it reads.")] + kind.keys + [operatorOnError]
+        input = names[kind.word] ?? "\(kind.word)_transactions"
+        return ConfigKey(input, keys: [ConfigKey(kind.word, keys: keys)], kind.comment)
+      }
+  }
 
   static let batch: [ConfigKey] = [
     ConfigKey(Settings.batchRows, "Rows of one INSERT."),
@@ -108,7 +129,7 @@ package enum PipelineKeys {
   ]
 
   static let clickhouse: [ConfigKey] = [
-    ConfigKey("input", "unique_transactions", "Required. The name of the operator or source whose rows are inserted."),
+    ConfigKey("input", "priced_transactions", "Required. The name of the operator or source whose rows are inserted."),
     ConfigKey(
       "url", "${CLICKHOUSE_URL:-http://localhost:8123}",
       "Required. ClickHouse's HTTP address, http or https; or a list: replicas of one shard, tried in order (Replicated and Shared tables).",
@@ -119,6 +140,10 @@ package enum PipelineKeys {
     ConfigKey("database", "default", "Default default."),
     ConfigKey("table", "transactions", "Required. The table; it must be there. millrace check --connect compares its columns."),
     ConfigKey("columns", "{}", "column: field, where names differ. A field goes into the column of its name otherwise. Default {}."),
+    ConfigKey(
+      "omit", "[user_id]",
+      "Fields that are not inserted: those that only keys, times or expressions need. Any other field must have a column.",
+      "Default []."),
     ConfigKey("batch", keys: batch, "When rows are cut into a batch: whichever bound is reached first."),
     ConfigKey(
       "delivery", "exactly_once", "exactly_once (refuses to start where it can't be kept) or at_least_once. Default exactly_once."),
@@ -147,9 +172,9 @@ package enum PipelineKeys {
     ConfigKey("kafka", keys: kafka, "Where records come from."),
     ConfigKey("sources", keys: [ConfigKey("transactions", keys: source)], "Required. name: source. Exactly one in this version."),
     ConfigKey(
-      "operators", keys: [ConfigKey("unique_transactions", keys: [ConfigKey("deduplicate", keys: deduplicate)])],
-      "name: operator. None, or one deduplicate in this version: the first record of a key, in processing order, is kept.",
-      "Default none."),
+      "operators", keys: operators,
+      "name: operator. Each reads one source or operator by its name, in any order; each is read by one, or by the sink. At most one",
+      "deduplicate in this version. Default none."),
     ConfigKey(
       "sinks", keys: [ConfigKey("transactions_table", keys: [ConfigKey("clickhouse", keys: clickhouse)])],
       "Required. name: sink. Exactly one clickhouse in this version."),
@@ -214,7 +239,4 @@ package enum PipelineKeys {
       "token", "null", "Every request must then bear it, as Authorization: Bearer TOKEN; 401 otherwise.",
       "Best kept in a file: ${file:/run/secrets/millrace-admin}. Default null."),
   ]
-
-  /// Words after `filter:`, `join:` and so on that the contract has and this version hasn't.
-  static let laterOperators = ["filter", "join", "select", "lookup", "union"]
 }

@@ -1,7 +1,7 @@
 internal import MillBase
 
 extension PipelineReader {
-  func readSinks(_ top: Section, source: SourceReading?, operators: Operators) -> ClickHouseSettings? {
+  func readSinks(_ top: Section, _ edges: inout Edges, _ names: NameBook) -> ClickHouseSettings? {
     guard top.requires("sinks", "name the table to insert into: sinks: {NAME: {clickhouse: {...}}}") else { return nil }
     let sinks = top.map("sinks")
     for extra in sinks.keys.dropFirst() {
@@ -16,11 +16,7 @@ extension PipelineReader {
     }
     checkName(entry, sinks)
     let path = sinks.child(entry.key)
-    if entry.key == source?.name || operators.names.contains(entry.key) {
-      problems.add(
-        entry.keyMark, path, "\(entry.key == source?.name ? "a source" : "an operator") has this name already",
-        remedy: "give each source, operator and sink a name of its own")
-    }
+    names.enter(entry.key, entry.keyMark, sinks.path, "a sink")
     let kinds = Section(
       entry.value, path: path, mark: entry.keyMark, known: ["clickhouse"], later: ["files": "use clickhouse", "kafka": "use clickhouse"],
       problems)
@@ -36,11 +32,12 @@ extension PipelineReader {
         "replicas": "name them in url, as a list", "shards": "name one server in url",
         "settings": "the engine chooses the INSERT's settings",
       ])
-    return readClickHouse(section, name: entry.key, source: source, operators: operators)
+    return readClickHouse(section, name: entry.key, &edges)
   }
 
-  private func readClickHouse(_ section: Section, name: String, source: SourceReading?, operators: Operators) -> ClickHouseSettings? {
-    let input = readInput(section, source: source, operators: operators)
+  private func readClickHouse(_ section: Section, name: String, _ edges: inout Edges) -> ClickHouseSettings? {
+    let input = readInput(section, &edges)
+    let fieldNames = input?.fieldNames ?? []
     let urls = readURLs(section)
     let tls = readTLS(section, urls: urls)
     let user = section.text("user", default: "default", wanted: "a user's name")
@@ -50,7 +47,8 @@ extension PipelineReader {
     let table = section.requires("table", "the table to insert into") ? section.text("table", wanted: "a table's name") : nil
     var provenance: String? = "_millrace_batch"
     if section.has("provenance_column") { provenance = section.text("provenance_column", wanted: "a column's name") }
-    let columns = readColumns(section, fieldNames: source?.fieldNames ?? [], provenance: provenance)
+    let omitted = readOmitted(section, fieldNames)
+    let columns = readColumns(section, fieldNames: fieldNames, omitted: omitted, provenance: provenance)
     let batch = section.section("batch", known: PipelineKeys.batch.map(\.name))
     let (rows, bytes, delay) = (batch.count(Settings.batchRows), batch.size(Settings.batchBytes), batch.duration(Settings.batchDelay))
     let partitions = batch.count(Settings.batchPartitions)
@@ -62,7 +60,7 @@ extension PipelineReader {
       let reserve, let partitions, let strict
     else { return nil }
     return ClickHouseSettings(
-      name: name, input: input, urls: urls, tls: tls, user: user, password: Secret(password), database: database, table: table,
+      name: name, input: input.name, urls: urls, tls: tls, user: user, password: Secret(password), database: database, table: table,
       columns: columns, batchRowCountMax: rows, batchByteCountMax: bytes, batchDelayMaxMilliseconds: delay, delivery: delivery,
       settleMilliseconds: settle,
       windowReserve: reserve, provenanceColumn: provenance, batchPartitionCountMax: partitions, isStrict: strict)
@@ -85,22 +83,21 @@ extension PipelineReader {
     }
   }
 
-  private func readInput(_ section: Section, source: SourceReading?, operators: Operators) -> String? {
-    let names = operators.names + (source.map { [$0.name] } ?? [])
-    guard section.requires("input", "one of \(names.joined(separator: ", "))"), let (node, text) = section.scalar("input", wanted: "a name")
-    else { return nil }
-    if !names.contains(text) {
-      if !names.isEmpty {
-        problems.add(
-          node, section.child("input"), "there is no source or operator of this name", remedy: "one of \(listed(names))",
-          nearest: nearestKnown(to: text, among: names))
-      }
-    } else if let entry = operators.entry, text != entry.key {
-      problems.add(
-        entry.keyMark, "operators." + entry.key, "nothing reads this operator",
-        remedy: "write input: \(entry.key) in \(section.path), or remove the operator")
+  private func readInput(_ section: Section, _ edges: inout Edges) -> Edges.Edge? {
+    edges.sinkPath = section.path
+    let names = edges.names
+    guard section.requires("input", "one of \(listed(names))"), let (node, text) = section.scalar("input", wanted: "a name") else {
+      edges.hasUnknownInput = true
+      return nil
     }
-    return text
+    if let edge = edges.read(text) { return edge }
+    edges.hasUnknownInput = true
+    if !names.isEmpty {
+      problems.add(
+        node, section.child("input"), "there is no source or operator of this name", remedy: "one of \(listed(names))",
+        nearest: nearestKnown(to: text, among: names))
+    }
+    return nil
   }
 
   /// One address, or a list of the replicas of one shard.
@@ -165,43 +162,5 @@ extension PipelineReader {
   private func readFile(_ section: Section, _ key: String) -> String? {
     guard let node = section.node(key), let text = section.text(key, wanted: "a path", counts: 1...1000) else { return nil }
     return readablePath(text, node, section.child(key))
-  }
-
-  /// Every field's column, out of `columns: {column: field}` and the fields' own names.
-  private func readColumns(_ section: Section, fieldNames: [String], provenance: String?) -> [ColumnMapping] {
-    let map = section.map("columns")
-    var written: [Int: [String]] = [:]
-    var marks: [String: Mark] = [:]
-    for entry in map.keys {
-      let path = map.child(entry.key)
-      let isColumn = !entry.key.isEmpty && entry.key.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
-      if !isColumn { problems.add(entry.keyMark, path, "this is no column's name", remedy: "a name without control characters") }
-      guard let (node, field) = section.scalar(entry.value, path, wanted: "a field's name"),
-        let index = fieldIndex(field, node, path, fieldNames)
-      else { continue }
-      written[index, default: []].append(entry.key)
-      marks[entry.key] = entry.keyMark
-    }
-    let mappings = fieldNames.enumerated().flatMap { index, name in
-      (written[index] ?? [name]).map { ColumnMapping(column: $0, field: index) }
-    }
-    var feeders: [String: Int] = [:]
-    for mapping in mappings {
-      let mark = marks[mapping.column] ?? section.mark
-      let path = map.child(mapping.column)
-      let name = fieldNames[mapping.field]
-      if let other = feeders[mapping.column] {
-        problems.add(
-          mark, path, value: name, "two fields, \(fieldNames[other]) and \(name), go into column \(mapping.column)",
-          remedy: "give one of them a column of its own under columns")
-      }
-      if mapping.column == provenance {
-        problems.add(
-          mark, path, value: name, "this column takes each row's batch (provenance_column)",
-          remedy: "rename the field's column under columns, or set provenance_column to another one")
-      }
-      feeders[mapping.column] = mapping.field
-    }
-    return mappings
   }
 }

@@ -5,6 +5,7 @@ extension PipelineReader {
   /// A source as far as it could be read: its names serve the operators and the sink even where something else in it is wrong.
   struct SourceReading {
     var name: String
+    var mark: Mark
     /// Of all fields in the file, also of wrong ones.
     var fieldNames: [String]
     /// Whether there is an `event_time`, right or wrong.
@@ -61,7 +62,7 @@ extension PipelineReader {
     let (eventTime, isMaxAheadWritten) = readEventTime(section, fieldNames: names)
     let onError = section.choice("on_error", default: OnError.deadLetter)
     let recordBytes = section.size(Settings.recordBytes)
-    var reading = SourceReading(name: entry.key, fieldNames: names, hasEventTime: section.node("event_time") != nil)
+    var reading = SourceReading(name: entry.key, mark: entry.keyMark, fieldNames: names, hasEventTime: section.node("event_time") != nil)
     guard let topic, let start, let onError, let recordBytes, !fields.isEmpty, fields.count == names.count else { return reading }
     do throws(PlanProblem) {
       var plan = try SourcePlan(name: entry.key, topic: topic, fields: fields, eventTime: eventTime, onError: onError)

@@ -21,8 +21,11 @@ struct PipelineReader {
       "dead_letters", known: PipelineKeys.deadLetters.map(\.name),
       later: ["topic": "dead letters go to files: use path", "retention": "files are kept until you remove them"])
     let source = readSources(top, letterByteCountMax: deadLetters.size(Settings.deadLetterPayload))
-    let operators = readOperators(top, source: source)
-    let sink = readSinks(top, source: source, operators: operators)
+    let names = NameBook(problems)
+    if let source { names.enter(source.name, source.mark, "sources", "a source") }
+    var edges = readOperators(top, source: source, names)
+    let sink = readSinks(top, &edges, names)
+    edges.reportUnread(problems)
     let state = top.section("state", known: PipelineKeys.state.map(\.name))
     let statePath = path(state, "path", default: "state")
     let memory = state.size(Settings.memory)
@@ -43,7 +46,7 @@ struct PipelineReader {
       let deadLetterDelay, let deadLetterBytes, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
     else { return nil }
     return Pipeline(
-      name: name, kafka: kafka, source: source, deduplicate: operators.deduplicate, sink: sink,
+      name: name, kafka: kafka, source: source, nodes: edges.nodes, deduplicate: edges.deduplicate, sink: sink,
       deadLetters: DeadLetterSettings(
         directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay, byteCountMax: deadLetterBytes), checkpoint: checkpoint,
       state: StateSettings(directory: statePath, memoryByteCount: memory), unackedByteCountMax: unacked,

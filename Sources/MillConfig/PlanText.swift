@@ -1,5 +1,6 @@
 internal import MillBase
 internal import MillFlow
+internal import MillOperators
 
 /// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, table and columns. Not in
 /// it: addresses, credentials, sizes, intervals.
@@ -38,30 +39,54 @@ package func planText(_ pipeline: Pipeline) -> String {
     lines.append("    out_of_orderness \(ScalarText.durationText(time.outOfOrderness))")
     lines.append("    max_ahead \(ScalarText.durationText(time.maxAhead))")
   }
-  if let deduplicate = pipeline.deduplicate {
+  for node in pipeline.nodes { lines += planLines(node, pipeline) }
+  let sink = pipeline.sink
+  let columns = pipeline.sinkSchema.fields
+  lines.append("clickhouse \(quoted(sink.name))")
+  lines.append("  input \(quoted(sink.input))")
+  lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
+  for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(columns[mapping.field].name))") }
+  if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
+  return lines.map { $0 + "\n" }.joined()
+}
+
+private func planLines(_ node: PipelineNode, _ pipeline: Pipeline) -> [String] {
+  var lines: [String] = []
+  switch node {
+  case .operator(let plan):
+    lines.append("\(type(of: plan).word) \(quoted(plan.name))")
+    lines.append("  input \(quoted(plan.input))")
+    lines += plan.planLines.map { "  " + $0 }
+    if plan.onError != .deadLetter { lines.append("  on_error \(plan.onError.rawValue)") }
+  case .deduplicate:
+    guard let deduplicate = pipeline.deduplicate else { preconditionFailure("a node without its deduplicate") }
+    let fields = pipeline.schema(of: deduplicate.input).fields
     lines.append("deduplicate \(quoted(deduplicate.name))")
     lines.append("  input \(quoted(deduplicate.input))")
-    lines.append("  key \(deduplicate.key.map { quoted(source.fields[$0].name) }.joined(separator: ", "))")
+    lines.append("  key \(deduplicate.key.map { quoted(fields[$0].name) }.joined(separator: ", "))")
     lines.append("  within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
     lines.append("  allowed_lateness \(ScalarText.durationText(deduplicate.allowedLatenessMilliseconds))")
     lines.append("  time \(deduplicate.time.rawValue)")
     if deduplicate.isExact { lines.append("  exact true") }
     if deduplicate.nullKeys != .pass, pipeline.replayVersion >= .three { lines.append("  null_keys \(deduplicate.nullKeys.rawValue)") }
   }
-  let sink = pipeline.sink
-  lines.append("clickhouse \(quoted(sink.name))")
-  lines.append("  input \(quoted(sink.input))")
-  lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
-  for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(source.fields[mapping.field].name))") }
-  if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
-  return lines.map { $0 + "\n" }.joined()
+  return lines
 }
 
 /// What is recorded below a plan's text, and not covered by its hash: a line for each time zone, `zone "NAME" FINGERPRINT`. Another version
 /// of the tz database isn't another plan, but may be why a replay differs.
 package func zoneNotes(_ pipeline: Pipeline) -> String {
-  let zones = Set(pipeline.source.plan.fields.compactMap(\.zone)).filter { $0.fingerprint != 0 }
+  let zones = Set(pipeline.source.plan.fields.compactMap(\.zone) + selectedZones(pipeline)).filter { $0.fingerprint != 0 }
   return zones.map { "zone \(quoted($0.name)) \($0.fingerprint.paddedHex)\n" }.sorted().joined()
+}
+
+/// Of the types that selects make; those that only an expression names aren't known.
+private func selectedZones(_ pipeline: Pipeline) -> [ZoneRules] {
+  let fields = pipeline.nodes.flatMap { node -> [Schema.Field] in
+    if case .operator(let plan) = node { return plan.schema.fields }
+    return []
+  }
+  return fields.compactMap { (try? FieldPlan(name: $0.name, type: $0.type, source: .path([$0.name])))?.zone }
 }
 
 /// FNV-1a, 64 bits, of a plan's text: what intents carry.

@@ -52,17 +52,26 @@ extension Core {
     outcomes.tellAt = monotonic + Self.tellIntervalMilliseconds
   }
 
+  /// A condition may be what its author means, and true of no record; it may also be a mistake.
+  private mutating func sayNothingPassed(_ counters: Counters) {
+    say(
+      .warning,
+      "no row passed: the conditions of the file's filters were true of none of \(counters.filtered) rows, of \(counters.records) records up to the end. If that isn't what where: means, millrace eval tries it on values"
+    )
+  }
+
   /// What `--until-end` ends with once all is in its place: 1 where records came and not one of them is a row or belongs to one. A record
-  /// that is a duplicate or late was read rightly.
-  func stopAtEnd() -> Stop {
+  /// that is a duplicate, late or filtered was read rightly.
+  mutating func stopAtEnd() -> Stop {
     let counters = outcomes.counters
     let refused = sinks.reduce(0) { $0 + $1.batches.refused.rows }
     let lost = Self.undecodable(counters) + counters.late + refused
+    if counters.filtered > 0, counters.emitted == 0, counters.duplicate == 0, counters.late == 0 { sayNothingPassed(counters) }
     guard lost > 0, counters.records > 0 else { return Stop(.done, "all records up to the end are in the table") }
     var tally = outcomes.deadLetters
     tally.add(outcomes.skipped)
     if refused > 0 { tally.add("refused", count: refused, example: "") }
-    let isNothing = counters.duplicate == 0 && counters.late == 0 && counters.emitted <= refused
+    let isNothing = counters.duplicate == 0 && counters.late == 0 && counters.filtered == 0 && counters.emitted <= refused
     guard isNothing else {
       return Stop(.done, "all rows up to the end are in the table; of \(counters.records) records \(lost) gave none: \(tally.text)")
     }

@@ -4,7 +4,7 @@ package import MillCore
 package import MillFlow
 package import MillState
 
-/// What a deduplicate operator needs: key fields by index into the source's fields, and its window.
+/// What a deduplicate operator needs: key fields by index into the fields of the rows that enter it, and its window.
 package struct DeduplicatePlan: Sendable {
   package var keyFields: [Int]
   package var options: DeduplicateOptions
@@ -42,6 +42,7 @@ package struct EngineParts: Sendable {
   /// Where a new lineage begins to read.
   package var start: StartPosition
   package var deduplicate: DeduplicatePlan?
+  package var graph: GraphPlan
   /// Of epochs that are to be replayed as an older release read them, by the hash of the plan that it recorded: one for each of
   /// ``CoreOptions/earlierPlans``. Fields, key and window are those of today.
   package var earlierRules: [UInt64: RowRules] = [:]
@@ -65,7 +66,8 @@ package struct EngineParts: Sendable {
 
   package init(
     core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sinks: [ClickHouseSink],
-    sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, stateDirectory: String,
+    sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, graph: GraphPlan? = nil,
+    stateDirectory: String,
     checkpointDirectory: String, deadLetterDirectory: String,
     entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String,
     metrics: EngineMetrics = EngineMetrics(),
@@ -82,6 +84,7 @@ package struct EngineParts: Sendable {
     self.sourcePlan = sourcePlan
     self.start = start
     self.deduplicate = deduplicate
+    self.graph = graph ?? .chain(sourcePlan, deduplicates: deduplicate != nil, sinkCount: sinks.count)
     self.stateDirectory = stateDirectory
     self.checkpointDirectory = checkpointDirectory
     self.deadLetterDirectory = deadLetterDirectory

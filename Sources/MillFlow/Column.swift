@@ -75,6 +75,8 @@ extension DataType {
 
   package init(_ types: [DataType]) { columns = types.map(Column.init) }
 
+  init(columns: [Column]) { self.columns = columns }
+
   /// Bytes of memory in use, or in a Native block where that takes more.
   package var byteCount: Int {
     columns.reduce(originPartitions.count + originOffsets.count + 7 * composedCount) { $0 + $1.byteCount }

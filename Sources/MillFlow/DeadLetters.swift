@@ -51,9 +51,9 @@ package import MillBase
 /// Writes records that gave no row as lines of JSON; the same record in the same epoch always gives the same bytes.
 ///
 /// Keys in this order: pipeline, source, topic, partition, offset, timestamp (ISO 8601 in UTC with milliseconds, or null), epoch, reason,
-/// field and detail (absent where there is none), key (or key_base64 where it is no UTF-8; null where there is none), payload (or
-/// payload_base64; absent for tombstones). Of a key or payload beyond ``RecordLimits/letterByteCountMax`` the first bytes, and key_bytes or
-/// payload_bytes: how many it has.
+/// field, operator with expression, and detail (absent where there is none), key (or key_base64 where it is no UTF-8; null where there is
+/// none), payload (or payload_base64; absent for tombstones). Of a key or payload beyond ``RecordLimits/letterByteCountMax`` the first
+/// bytes, and key_bytes or payload_bytes: how many it has.
 package struct DeadLetterEncoder: Sendable {
   /// What is the same for all lines, up to the partition's value.
   private let opening: [UInt8]
@@ -70,10 +70,11 @@ package struct DeadLetterEncoder: Sendable {
     opening = line.bytes
   }
 
-  /// Appends the line of `buffer.entries[entryIndex]`. `reason` is one of ``DecodeReason``'s raw values, or `late`, or one of a sink's.
+  /// Appends the line of `buffer.entries[entryIndex]`. `reason` is one of ``DecodeReason``'s raw values, `late`, `expression`, or one of a
+  /// sink's.
   package func append(
-    _ buffer: RecordBuffer, entryIndex: Int, partition: Int32, epoch: EpochNumber, reason: String, field: String?, detail: String?,
-    limits: RecordLimits?, into block: DeadLetterBlock
+    _ buffer: RecordBuffer, entryIndex: Int, partition: Int32, epoch: EpochNumber, reason: String, field: String?,
+    operator node: (name: String, expression: String)? = nil, detail: String?, limits: RecordLimits?, into block: DeadLetterBlock
   ) {
     let entry = buffer.entries[entryIndex]
     let whole = buffer.wholeByteCounts(of: entry)
@@ -89,6 +90,12 @@ package struct DeadLetterEncoder: Sendable {
     if let field {
       line.text(",\"field\":")
       line.quoted(field)
+    }
+    if let node {
+      line.text(",\"operator\":")
+      line.quoted(node.name)
+      line.text(",\"expression\":")
+      line.quoted(node.expression)
     }
     if let detail {
       line.text(",\"detail\":")

@@ -75,6 +75,9 @@ package struct SourcePlan: Hashable, Sendable {
   /// Types of the fields, in their order: what a ``RowBlock`` for this source is made of.
   package var types: [DataType] { fields.map(\.type) }
 
+  /// Of its rows.
+  package var schema: Schema { Schema(fields.map { Schema.Field(name: $0.name, type: $0.type) }) }
+
   /// Whether a field takes its value from a record's headers.
   package var readsHeaders: Bool {
     fields.contains { if case .metadata(.header) = $0.source { true } else { false } }

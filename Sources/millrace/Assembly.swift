@@ -7,6 +7,7 @@ internal import MillEngine
 internal import MillFlow
 internal import MillKafka
 internal import MillLog
+internal import MillOperators
 internal import MillState
 
 /// The real ends of a pipeline: what stands behind the engine's seams in production.
@@ -34,7 +35,7 @@ struct Assembly {
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
       windowReserve: Self.reserve(settings.windowReserve), partitionsMax: settings.batchPartitionCountMax,
       strictColumns: settings.isStrict)
-    let fields = pipeline.source.plan.fields.enumerated().map { index, field in
+    let fields = pipeline.sinkSchema.fields.enumerated().map { index, field in
       SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
     sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
@@ -89,7 +90,7 @@ struct Assembly {
       stores: RocksDBStoreOpener(
         cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sinks: [sink],
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
-      stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
+      graph: Self.graph(pipeline), stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
       // Four segments hold what may wait for ClickHouse, so that a small bound bounds the disk too; 4 MiB at least, two chunks' room.
       logSegmentByteCount: min(64 << 20, pipeline.unackedByteCountMax / 4),
@@ -131,10 +132,27 @@ struct Assembly {
     core.deadLetterMaxBytes = UInt64(pipeline.deadLetters.byteCountMax)
     core.checkpointIntervalMilliseconds = pipeline.checkpoint.intervalMilliseconds
     core.checkpointsRetained = pipeline.checkpoint.retainCount
-    core.checkpointsReplay = pipeline.source.plan.onError == .fail
+    core.checkpointsReplay = Self.mayFail(pipeline)
     core.unackedMaxBytes = UInt64(pipeline.unackedByteCountMax)
     core.idleAfterMilliseconds = pipeline.source.plan.eventTime?.idleAfter
     return core
+  }
+
+  /// Whether records can end the process; a select's rows may be too large.
+  private static func mayFail(_ pipeline: Pipeline) -> Bool {
+    pipeline.source.plan.onError == .fail
+      || pipeline.nodes.contains { if case .operator(let plan) = $0 { plan.onError == .fail || plan is SelectPlan } else { false } }
+  }
+
+  private static func graph(_ pipeline: Pipeline) -> GraphPlan {
+    func number(_ name: String) -> Int? { pipeline.nodes.firstIndex { $0.name == name } }
+    let nodes = pipeline.nodes.map { node in
+      switch node {
+      case .operator(let plan): GraphPlan.Node(input: number(plan.input), kind: .operator(plan))
+      case .deduplicate(_, let input): GraphPlan.Node(input: number(input), kind: .deduplicate)
+      }
+    }
+    return GraphPlan(source: pipeline.source.plan.types, nodes: nodes, sinks: [number(pipeline.sink.input)])
   }
 
   static func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {

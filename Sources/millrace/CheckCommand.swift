@@ -2,6 +2,7 @@ internal import Glibc
 internal import MillBase
 internal import MillConfig
 internal import MillFlow
+internal import MillOperators
 
 /// `millrace check FILE`.
 func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
@@ -11,8 +12,10 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   let plan = planText(pipeline)
   Output.line("\(file): pipeline \(pipeline.name) is valid")
   Output.line("  reads   topic \(pipeline.source.plan.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)")
-  if let deduplicate = pipeline.deduplicate {
-    let key = deduplicate.key.map { pipeline.source.plan.fields[$0].name }.joined(separator: ", ")
+  for node in pipeline.nodes {
+    if case .operator(let plan) = node { Output.line("  \(shownOperator(plan))") }
+    guard case .deduplicate = node, let deduplicate = pipeline.deduplicate else { continue }
+    let key = pipeline.keyFields.map(\.name).joined(separator: ", ")
     Output.line("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
   }
   Output.line("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)")
@@ -44,4 +47,16 @@ func workingDirectory() -> String {
   guard let path = unsafe getcwd(nil, 0) else { return "/" }
   defer { unsafe free(path) }
   return unsafe String(cString: path)
+}
+
+/// `filters orders: amount > 0`, or `selects orders: id String, total Int64`.
+private func shownOperator(_ plan: any FileOperator) -> String {
+  let fields = plan.schema.fields.map { "\($0.name) \($0.type)" }
+  let shown = fields.prefix(8).joined(separator: ", ") + (fields.count > 8 ? " and \(fields.count - 8) more" : "")
+  let what = plan.schema == plan.inputSchema ? plan.expressions.map(\.expression.text).joined(separator: ", ") : shown
+  return "\(type(of: plan).word)s".padded(8) + plan.name + ": " + what
+}
+
+extension String {
+  fileprivate func padded(_ count: Int) -> String { self + String(repeating: " ", count: max(0, count - self.count)) }
 }

@@ -22,8 +22,9 @@ func explainFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) ->
 private func json(_ graph: PipelineGraph) -> String {
   let nodes = graph.nodes.map { node in
     let facts = node.facts.map { "\(jsonText($0.name)):\(jsonText($0.value))" }.joined(separator: ",")
+    let output = node.output.map { "{\"name\":\(jsonText($0.name)),\"type\":\(jsonText($0.type))}" }
     return "{\"name\":\(jsonText(node.name)),\"kind\":\"\(node.kind.rawValue)\",\"input\":\(node.input.map(jsonText) ?? "null"),"
-      + "\"facts\":{\(facts)}}"
+      + "\"facts\":{\(facts)},\"output\":[\(output.joined(separator: ","))]}"
   }
   let fields = graph.fields.map { field in
     "{\"field\":\(jsonText(field.field)),\"type\":\(jsonText(field.type)),\"from\":\(jsonText(field.from)),"

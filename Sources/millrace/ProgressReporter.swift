@@ -46,6 +46,7 @@ struct ProgressReporter {
           "dead_letters": .integer(Int64(clamping: deadLetters.total)),
           "dead_letters_by_reason": .text(deadLetters.isEmpty ? "none" : deadLetters.text),
           "skipped": .integer(Int64(clamping: progress.outcomes.skipped)),
+          "filtered": .integer(Int64(clamping: progress.outcomes.filtered)),
           "acked_rows": .integer(Int64(clamping: progress.batches[0].acked.rows)),
           "lag": progress.partitions.isEmpty ? "unknown" : .text("\(progress.lag)"),
           "watermark_delay_ms": .text(progress.watermarkDelayMilliseconds.map(String.init) ?? "none"),
@@ -76,6 +77,7 @@ struct ProgressReporter {
     let deadLetters = progress.allDeadLetters
     if !deadLetters.isEmpty { parts.append("\(grouped(Int64(clamping: deadLetters.total))) dead letters (\(deadLetters.text))") }
     if progress.outcomes.skipped > 0 { parts.append("\(grouped(Int64(clamping: progress.outcomes.skipped))) skipped") }
+    if progress.outcomes.filtered > 0 { parts.append("\(grouped(Int64(clamping: progress.outcomes.filtered))) filtered") }
     if let delay = progress.watermarkDelayMilliseconds { parts.append("watermark \(seconds(delay)) behind") }
     parts.append("\(progress.unackedBatches) unacked batches")
     parts.append(progress.checkpointedAt.map { "checkpoint \(seconds(now - $0)) ago" } ?? "no checkpoint yet")

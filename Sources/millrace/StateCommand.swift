@@ -28,8 +28,8 @@ func showStateStats(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
 /// `millrace state get FILE field=value …`: why a record of this key was dropped, or wouldn't be.
 func getState(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
-  guard let settings = pipeline.deduplicate else { return withState(pipeline) { _, _ in .failed } }
-  let names = settings.key.map { pipeline.source.plan.fields[$0].name }
+  guard pipeline.deduplicate != nil else { return withState(pipeline) { _, _ in .failed } }
+  let names = pipeline.keyFields.map(\.name)
   var values: [String: String] = [:]
   for word in arguments.positional.dropFirst() {
     guard let equals = word.firstIndex(of: "=") else { throw arguments.usage("\(word): must be field=value") }
@@ -46,7 +46,7 @@ func getState(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Ex
   }
   let block: RowBlock
   do throws(KeyText.Problem) {
-    block = try KeyText.row(names.map { values[$0] ?? "" }, fields: settings.key.map { pipeline.source.plan.fields[$0] })
+    block = try KeyText.row(names.map { values[$0] ?? "" }, fields: pipeline.keyFields)
   } catch {
     throw arguments.usage(error.message)
   }

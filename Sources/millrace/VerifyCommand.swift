@@ -14,15 +14,12 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   var sink = assembly.sink.options
   // A look at all batches of a year reads a column of all rows.
   sink.questionTimeoutMilliseconds = 3_600_000
-  // A key that is kept again once its window has passed: its rows differ by their event time at least, where the table has that.
-  let timeField = pipeline.deduplicate?.time == .event ? pipeline.source.plan.eventTime?.fieldIndex : nil
-  let rowsAreDistinct = pipeline.sink.columns.contains { $0.field == timeField }
   let report = Verification(
     VerifyParts(
       disk: RealDisk(), pipeline: pipeline.name, stateDirectory: pipeline.state.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source,
       sinks: [
-        VerifySink(name: pipeline.sink.name, options: sink, transports: assembly.transports, rowsAreDistinct: rowsAreDistinct)
+        VerifySink(name: pipeline.sink.name, options: sink, transports: assembly.transports, rowsAreDistinct: pipeline.rowsAreDistinct)
       ], pause: { usleep(200_000) })
   ).run()
   if arguments.flag("--json") { Output.json(json(report) + "\n") } else { Output.out(text(report)) }
@@ -41,7 +38,8 @@ private func text(_ report: VerifyReport) -> String {
     let nullKeys = counters.nullKey > 0 ? " (\(counters.nullKey) of them without a key: null_key)" : ""
     lines.append(
       "records  \(counters.records): \(counters.emitted) emitted\(nullKeys), \(counters.duplicate) duplicate, \(counters.late) late, "
-        + "\(counters.skipped) skipped, \(counters.deadLettered) dead-lettered")
+        + "\(counters.skipped) skipped, \(counters.deadLettered) dead-lettered"
+        + (counters.filtered > 0 ? ", \(counters.filtered) filtered" : ""))
   }
   lines.append(
     "sealed   \(report.tableBatches) batches with \(report.tableRows) rows for the table, \(report.deadLetterBatches) with "
@@ -85,7 +83,8 @@ private func json(_ report: VerifyReport) -> String {
   }
   let counters = report.counters.map { counters in
     "{\"records\":\(counters.records),\"emitted\":\(counters.emitted),\"duplicate\":\(counters.duplicate),\"late\":\(counters.late),"
-      + "\"skipped\":\(counters.skipped),\"dead_lettered\":\(counters.deadLettered),\"null_key\":\(counters.nullKey)}"
+      + "\"skipped\":\(counters.skipped),\"dead_lettered\":\(counters.deadLettered),\"filtered\":\(counters.filtered),"
+      + "\"null_key\":\(counters.nullKey)}"
   }
   return "{\"proven\":\(report.isProven),\"missing\":\(report.missing),\"extra\":\(report.extra),\"double\":\(report.double),"
     + "\"altered_batches\":\(report.altered),\"other_problems\":\(report.otherProblems),\"lost_history\":\(list(report.lostHistory)),"

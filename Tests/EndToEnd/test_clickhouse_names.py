@@ -12,7 +12,7 @@ from clickhouse import quoted
 from pipeline import Pipeline
 
 TABLES, COLUMNS = 9, 120  # over a thousand columns' names and the tables' own
-ALTER = re.compile(r"(ALTER TABLE .* ADD COLUMN .*), or leave the field out$", re.M)
+ALTER = re.compile(r"(ALTER TABLE .* ADD COLUMN .*), or name it under omit in the sink$", re.M)
 NASTY = "`'\"\\ .,:;()[]{}#!?*/+-=<>|&%@~^$\u00e9\u00df\u0416\u05d0\u3042\u4e2d\ud55c\u0301\u200d\U0001f600\U00020000aZ09_"
 
 

@@ -191,14 +191,17 @@ private let source: [Wrong] = [
 private let operatorsAndSink: [Wrong] = [
   Wrong("deduplicate: {input", "dedupe: {input", 14, "operators.unique.dedupe", nil, "no operator \"dedupe\"", "deduplicate"),
   Wrong(
-    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: a}", 14,
-    "operators.unique.filter", nil, "filter is not in this version", "deduplicate"),
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: amuont > 0}", 14,
+    "operators.unique.filter.where", "amuont > 0", "amuont", "millrace eval"),
+  Wrong(
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {inputs: [a]}", 14, "operators.unique.union", nil,
+    "union is not in this version", "deduplicate"),
   Wrong(
     "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "join: {left: a}", 14, "operators.unique.join", nil,
     "join is not in this version", "deduplicate"),
   Wrong(
-    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "select: {}", 14, "operators.unique.select", nil,
-    "select is not in this version", "deduplicate"),
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "select: {input: transactions}", 14,
+    "operators.unique.select.fields", nil, "fields is missing", "total"),
   Wrong(
     "input: transactions,", "input: transaction,", 14, "operators.unique.deduplicate.input", "transaction", "no source or operator",
     "transactions", "transactions"),

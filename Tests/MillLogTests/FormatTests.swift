@@ -72,6 +72,24 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     }
   }
 
+  @Test func `filtered records take a place in a seal only where there are any`() throws {
+    func payload(_ nullKey: UInt64, _ filtered: UInt64) throws -> [UInt8] {
+      var counters = Counters()
+      (counters.emitted, counters.duplicate, counters.nullKey, counters.filtered) = (300, 3, nullKey, filtered)
+      counters.records = 303 + filtered
+      #expect(counters.isWhole)
+      let record = LogRecord.seal(Seal(epoch: 1, covered: [], batches: [], counters: counters))
+      #expect(try LogRecord(kind: .seal, payload: record.payload) == record)
+      return record.payload
+    }
+    // The kind and six numbers, as the present release writes them: what the records differ from their sum by is 0.
+    #expect(try payload(0, 0).suffix(8) == [1, 0xAC, 2, 3, 0, 0, 0, 0])
+    #expect(try payload(5, 0).suffix(9) == [2, 0xAC, 2, 3, 0, 0, 0, 0, 5])
+    #expect(try payload(0, 9).suffix(9) == [5, 0xAC, 2, 3, 0, 0, 0, 0, 9])
+    #expect(throws: ByteReaderError.self) { try LogRecord(kind: .seal, payload: payload(5, 9).dropLast() + [0]) }
+    #expect(throws: ByteReaderError.self) { try LogRecord(kind: .seal, payload: payload(5, 9).dropLast()) }
+  }
+
   @Test func `what batches have in common stands once`() {
     var samples = Samples(random: SeededRandom(24))
     var batch = samples.batch()

@@ -57,8 +57,9 @@ enum OldPayload {
   /// What of it a version tells.
   static func known(_ seal: Seal, _ version: UInt8) -> Seal {
     var counters = version == 1 ? nil : seal.counters
-    // Records without a key were duplicates then.
+    // Records without a key were duplicates then, and there were no filters.
     counters?.nullKey = 0
+    counters?.filtered = 0
     return Seal(epoch: seal.epoch, covered: seal.covered, batches: known(seal.batches, version), counters: counters)
   }
 

@@ -56,6 +56,7 @@ struct Samples {
     counters.skipped = number()
     counters.deadLettered = number()
     counters.nullKey = random.chance(0.3) ? 0 : number()
+    counters.filtered = random.chance(0.5) ? 0 : number()
     return counters
   }
 

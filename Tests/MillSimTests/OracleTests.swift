@@ -32,6 +32,8 @@ struct OracleTests {
       case .duplicate: "duplicate"
       case .late: "late"
       case .undecodable: "undecodable"
+      case .filtered: "filtered"
+      case .failed(let errors): "failed, \(errors.rawValue)"
       }
     }
   }
@@ -99,5 +101,41 @@ struct OracleTests {
     }
     #expect(fate(Self.base - 86_400_000, 0) != .undecodable)
     #expect(fate(Self.base - 86_400_001, Self.base) == .undecodable)
+  }
+
+  private func shaped(before: [Shaping.Work], behind: [Shaping.Work] = [], errors: Shaping.Errors = .deadLetter) -> Oracle.Rules {
+    var rules = self.rules
+    rules.shaping.before = before.map { Shaping.Step(work: $0, errors: errors) }
+    rules.shaping.behind = behind.map { Shaping.Step(work: $0, errors: errors) }
+    return rules
+  }
+
+  private func event(_ id: UInt32, at: Int64, group: UInt32, amount: Int64) -> LogicalRecord {
+    LogicalRecord(
+      timestamp: Self.base + at, key: nil, content: .event(.init(id: id, group: group, amount: amount, at: Self.base + at)))
+  }
+
+  @Test func `what a filter leaves out in front is neither late nor remembered, and moves the watermark all the same`() {
+    let records = [
+      event(1, at: 1000, group: 1, amount: -1), event(1, at: 1000, group: 1, amount: 1), event(2, at: 0, group: 1, amount: -1),
+      event(2, at: 0, group: 1, amount: 1),
+    ]
+    #expect(
+      fates(shaped(before: [.filter(.amountAbove(0))]), [records], epochs: [[2], [2]]) == ["filtered", "emitted", "filtered", "late"])
+  }
+
+  @Test func `behind the deduplicate the key is taken by what is filtered then, or fails`() {
+    let records = [
+      event(1, at: 0, group: 0, amount: 9), event(1, at: 1, group: 1, amount: 9), event(2, at: 0, group: 1, amount: -9),
+      event(2, at: 1, group: 1, amount: 9),
+    ]
+    let rules = shaped(before: [], behind: [.filter(.quotientAbove(9)), .filter(.amountAbove(0))], errors: .skip)
+    #expect(fates(rules, [records], epochs: [[4]]) == ["failed, skip", "duplicate", "filtered", "duplicate"])
+  }
+
+  @Test func `NULL isn't true, and a select makes keys one`() {
+    let records = [event(11, at: 0, group: 0, amount: 1), event(11, at: 0, group: 2, amount: 1), event(12, at: 1, group: 3, amount: 1)]
+    let rules = shaped(before: [.filter(.groupIsNot0), .select(.shortID)])
+    #expect(fates(rules, [records], epochs: [[3]]) == ["filtered", "emitted", "duplicate"])
   }
 }

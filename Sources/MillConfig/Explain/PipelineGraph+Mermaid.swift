@@ -8,10 +8,15 @@ extension PipelineGraph {
         node.kind == .source || node.kind == .deadLetters ? ("([", "])") : node.kind == .clickhouse ? ("[(", ")]") : ("[", "]")
       lines.append("  n\(index)\(open)\"\(label.joined(separator: "<br/>"))\"\(close)")
     }
+    // Types change on the way only where something is computed.
+    let hasOperators = nodes.contains { if case .operator = $0.kind { true } else { false } }
     let letters = nodes.firstIndex { $0.kind == .deadLetters }
     for (index, node) in nodes.enumerated() {
       if let input = node.input, let from = nodes.firstIndex(where: { $0.name == input && $0.kind != .deadLetters }) {
-        lines.append("  n\(from) --> n\(index)")
+        // A label of many fields would be wider than the graph.
+        let fields = nodes[from].output.prefix(6).map { "\($0.name): \($0.type)" } + (nodes[from].output.count > 6 ? ["…"] : [])
+        let label = fields.map(escaped).joined(separator: "<br/>")
+        lines.append(hasOperators ? "  n\(from) -- \"\(label)\" --> n\(index)" : "  n\(from) --> n\(index)")
       }
       if let letters, let reason = refuses(node.kind) { lines.append("  n\(index) -. \"\(reason)\" .-> n\(letters)") }
     }
@@ -23,6 +28,7 @@ extension PipelineGraph {
     switch kind {
     case .source: "can't be decoded"
     case .deduplicate: "late"
+    case .operator: "an expression fails"
     case .clickhouse: "refused by the server"
     case .deadLetters: nil
     }

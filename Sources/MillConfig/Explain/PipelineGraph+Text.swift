@@ -20,6 +20,8 @@ extension PipelineGraph {
     return lines.joined(separator: "\n") + "\n"
   }
 
+  private func shown(_ fields: [Node.Field]) -> String { fields.map { "\($0.name) \($0.type)" }.joined(separator: ", ") }
+
   private func append(_ node: Node, depth: Int, to lines: inout [String]) {
     let margin = String(repeating: "   ", count: depth)
     lines.append("\(depth == 0 ? "" : String(repeating: "   ", count: depth - 1) + "└─ ")\(node.name) (\(node.kind.rawValue))")
@@ -28,6 +30,9 @@ extension PipelineGraph {
     let width = node.facts.map(\.name.count).max() ?? 0
     for fact in node.facts {
       lines.append("\(margin)\(bar) \(fact.name)\(String(repeating: " ", count: width - fact.name.count + 2))\(fact.value)")
+    }
+    if case .operator = node.kind {
+      lines.append("\(margin)\(bar) gives\(String(repeating: " ", count: max(1, width - 3)))\(shown(node.output))")
     }
     if next.isEmpty { lines.append("") }
     for node in next { append(node, depth: depth + 1, to: &lines) }

@@ -1,10 +1,32 @@
 internal import MillFlow
+internal import MillOperators
 
 /// A pipeline as a graph, for people: what each part reads, what it does, where its records go. Nothing in it is a secret.
 package struct PipelineGraph: Hashable, Sendable {
   /// A part of the pipeline. Its name is the file's; `input` names the part before it.
   package struct Node: Hashable, Sendable {
-    package enum Kind: String, Hashable, Sendable { case source, deduplicate, clickhouse, deadLetters = "dead_letters" }
+    /// `rawValue`: as the file calls it.
+    package enum Kind: Hashable, Sendable {
+      case source, deduplicate, clickhouse, deadLetters
+      /// By its word.
+      case `operator`(String)
+
+      package var rawValue: String {
+        switch self {
+        case .source: "source"
+        case .deduplicate: "deduplicate"
+        case .clickhouse: "clickhouse"
+        case .deadLetters: "dead_letters"
+        case .operator(let word): word
+        }
+      }
+    }
+
+    /// A field of the rows that go out.
+    package struct Field: Hashable, Sendable {
+      package var name: String
+      package var type: String
+    }
 
     package var name: String
     package var kind: Kind
@@ -12,6 +34,8 @@ package struct PipelineGraph: Hashable, Sendable {
     package var input: String?
     /// What it does, in the order of importance.
     package var facts: [Fact]
+    /// Of the edge to those that read it; empty for sinks and dead letters.
+    package var output: [Field] = []
   }
 
   package struct Fact: Hashable, Sendable {
@@ -23,7 +47,7 @@ package struct PipelineGraph: Hashable, Sendable {
   package struct FieldPath: Hashable, Sendable {
     package var field: String
     package var type: String
-    /// `user.id`, or a name of metadata such as `$offset`.
+    /// `user.id`, a name of metadata such as `$offset`, or the operator that computes it.
     package var from: String
     package var column: String
   }
@@ -39,12 +63,25 @@ package struct PipelineGraph: Hashable, Sendable {
   package init(_ pipeline: Pipeline) {
     self.pipeline = pipeline.name
     nodes = [Self.source(pipeline)]
-    if let deduplicate = pipeline.deduplicate { nodes.append(Self.node(deduplicate, pipeline)) }
+    for node in pipeline.nodes {
+      switch node {
+      case .operator(let plan):
+        let facts = plan.facts + [Fact(name: "on_error", value: plan.onError.rawValue)]
+        nodes.append(Node(name: plan.name, kind: .operator(type(of: plan).word), input: plan.input, facts: facts))
+      case .deduplicate: if let deduplicate = pipeline.deduplicate { nodes.append(Self.node(deduplicate, pipeline)) }
+      }
+    }
+    for index in nodes.indices {
+      nodes[index].output = pipeline.schema(of: nodes[index].name).fields.map { Node.Field(name: $0.name, type: "\($0.type)") }
+    }
     nodes.append(Self.sink(pipeline))
     nodes.append(Self.deadLetters(pipeline))
+    let schema = pipeline.sinkSchema
     fields = pipeline.sink.columns.map { mapping in
-      let field = pipeline.source.plan.fields[mapping.field]
-      return FieldPath(field: field.name, type: "\(field.type)", from: "\(field.source)", column: mapping.column)
+      let field = schema.fields[mapping.field]
+      let origin = pipeline.trace(mapping.field, from: pipeline.sink.input, to: pipeline.source.plan.name)
+      let from = origin.map { "\(pipeline.source.plan.fields[$0].source)" } ?? Self.maker(of: mapping.field, pipeline)
+      return FieldPath(field: field.name, type: "\(field.type)", from: from, column: mapping.column)
     }
     plan = planText(pipeline)
     planHash = MillConfig.planHash(plan)
@@ -55,6 +92,7 @@ package struct PipelineGraph: Hashable, Sendable {
   private mutating func conceal(_ secrets: Secrets) {
     for node in nodes.indices {
       for fact in nodes[node].facts.indices { nodes[node].facts[fact].value = secrets.conceal(nodes[node].facts[fact].value) }
+      for field in nodes[node].output.indices { nodes[node].output[field].type = secrets.conceal(nodes[node].output[field].type) }
     }
     for field in fields.indices {
       fields[field].type = secrets.conceal(fields[field].type)
@@ -83,8 +121,20 @@ package struct PipelineGraph: Hashable, Sendable {
     return Node(name: plan.name, kind: .source, input: nil, facts: facts)
   }
 
+  /// The operator that computes a field of the sink's.
+  private static func maker(of field: Int, _ pipeline: Pipeline) -> String {
+    for node in pipeline.nodes.reversed() where pipeline.trace(field, from: pipeline.sink.input, to: node.name) != nil {
+      if case .operator(let plan) = node, let index = pipeline.trace(field, from: pipeline.sink.input, to: node.name),
+        plan.origin(of: index) == nil
+      {
+        return "operator \(plan.name)"
+      }
+    }
+    return "an operator"
+  }
+
   private static func node(_ deduplicate: DeduplicateSettings, _ pipeline: Pipeline) -> Node {
-    let fields = pipeline.source.plan.fields
+    let fields = pipeline.schema(of: deduplicate.input).fields
     return Node(
       name: deduplicate.name, kind: .deduplicate, input: deduplicate.input,
       facts: [

@@ -32,16 +32,17 @@ package struct MetricsPage {
       "millrace_records_total", "Where these records ended; the outcomes add up to millrace_read_records_total.",
       .init(counters.emitted, ("outcome", "emitted")), .init(counters.duplicate, ("outcome", "duplicate")),
       .init(counters.late, ("outcome", "late")), .init(counters.skipped, ("outcome", "skipped")),
-      .init(counters.deadLettered, ("outcome", "dead_lettered")))
+      .init(counters.deadLettered, ("outcome", "dead_lettered")), .init(counters.filtered, ("outcome", "filtered")))
     page.counter(
-      "millrace_null_key_records_total", "Emitted records all of whose key fields were NULL: they have no key (null_keys: pass).",
+      "millrace_null_key_records_total",
+      "Records that passed a deduplicate, all of whose key fields were NULL: they have no key (null_keys: pass).",
       .init(counters.nullKey))
     page.counter(
       "millrace_dead_letters_total", "Dead letters of the records that this process has cut epochs from, by reason.",
-      byReason(progress.allDeadLetters, DecodeReason.allCases.map(\.rawValue) + ["late", "refused"]))
+      byReason(progress.allDeadLetters, DecodeReason.allCases.map(\.rawValue) + [FailedExpression.reason, "late", "refused"]))
     page.counter(
       "millrace_skipped_records_total", "Records of the same that on_error: skip passed over, by reason.",
-      byReason(progress.skipped, DecodeReason.allCases.map(\.rawValue)))
+      byReason(progress.skipped, DecodeReason.allCases.map(\.rawValue) + [FailedExpression.reason]))
     page.counter(
       "millrace_replayed_records_total", "Records of epochs that an earlier process had cut, processed again after a start.",
       .init(progress.replayedRecords))

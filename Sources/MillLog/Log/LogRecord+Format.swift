@@ -142,24 +142,28 @@ extension ByteWriter {
     }
   }
 
-  /// A seal's: 0 (there are none), or the sum of 1 and of what follows the six varints: 1 more for the emitted records without a key, 2 more
-  /// for the rows of each table, where there are others than number 0's.
+  /// A seal's: 0 (there are none), or the sum of 1 and of what follows the six varints: 1 more for the records without a key, 2 more for
+  /// the rows of each table, where there are others than number 0's, 4 more for the filtered records.
   mutating func sealCounters(_ counters: Counters?) {
     guard let counters else { return integer(UInt8(0)) }
-    integer(1 + UInt8(counters.nullKey == 0 ? 0 : 1) + UInt8(counters.tableRows.isEmpty ? 0 : 2))
+    integer(
+      1 + UInt8(counters.nullKey == 0 ? 0 : 1) + UInt8(counters.tableRows.isEmpty ? 0 : 2) + UInt8(counters.filtered == 0 ? 0 : 4))
     self.counters(counters)
     if counters.nullKey > 0 { varint(counters.nullKey) }
-    guard !counters.tableRows.isEmpty else { return }
-    count(counters.tableRows.count)
-    for (table, rows) in counters.tableRows.sorted(by: { $0.key < $1.key }) {
-      integer(table.rawValue)
-      varint(rows)
+    if !counters.tableRows.isEmpty {
+      count(counters.tableRows.count)
+      for (table, rows) in counters.tableRows.sorted(by: { $0.key < $1.key }) {
+        integer(table.rawValue)
+        varint(rows)
+      }
     }
+    if counters.filtered > 0 { varint(counters.filtered) }
   }
 
-  /// Six varints; the records are the first five's sum, and what they differ from it follows.
+  /// Six varints; the records are the first five's sum and the filtered ones, and what they differ from it follows.
   private mutating func counters(_ counters: Counters) {
-    let sum = counters.emitted &+ counters.duplicate &+ counters.late &+ counters.skipped &+ counters.deadLettered
+    let sum =
+      counters.emitted &+ counters.duplicate &+ counters.late &+ counters.skipped &+ counters.deadLettered &+ counters.filtered
     for part in [counters.emitted, counters.duplicate, counters.late, counters.skipped, counters.deadLettered, counters.records &- sum] {
       varint(part)
     }
@@ -193,7 +197,7 @@ extension ByteReader {
 
   mutating func sealCounters() throws(ByteReaderError) -> Counters? {
     let kind = try integer(UInt8.self)
-    guard kind <= 4 else { throw failure("counters of kind \(kind), must be 0 to 4") }
+    guard kind <= 8 else { throw failure("counters of kind \(kind), must be 0 to 8") }
     guard kind > 0 else { return nil }
     var counters = try counters()
     if (kind - 1) & 1 != 0 {
@@ -201,6 +205,11 @@ extension ByteReader {
       guard counters.nullKey > 0 else { throw failure("no record without a key, but a place for them") }
     }
     if (kind - 1) & 2 != 0 { counters.setRows(try tableRows()) }
+    if (kind - 1) & 4 != 0 {
+      counters.filtered = try varint()
+      guard counters.filtered > 0 else { throw failure("no filtered record, but a place for them") }
+      counters.records &+= counters.filtered
+    }
     return counters
   }
 

@@ -164,7 +164,9 @@ package struct Counters: Hashable, Sendable {
   package var late: UInt64 = 0
   package var skipped: UInt64 = 0
   package var deadLettered: UInt64 = 0
-  /// Of those emitted: all of the key's fields were NULL, so that they have no key (`null_keys: pass`).
+  /// A filter's condition wasn't true.
+  package var filtered: UInt64 = 0
+  /// Of those that a deduplicate let pass: all of the key's fields were NULL, so that they have no key (`null_keys: pass`).
   package var nullKey: UInt64 = 0
   /// Of all records, as Kafka gave them; not in seals.
   package var bytes: UInt64 = 0
@@ -175,8 +177,8 @@ package struct Counters: Hashable, Sendable {
 
   /// Late records that went to the dead letters count as late only. With several tables a record may give several rows.
   package var isWhole: Bool {
-    let ended = emitted &+ duplicate &+ late &+ skipped &+ deadLettered
-    guard !tableRows.isEmpty else { return records == ended && nullKey <= emitted }
+    let ended = emitted &+ duplicate &+ late &+ skipped &+ deadLettered &+ filtered
+    guard !tableRows.isEmpty else { return records == ended && nullKey <= emitted &+ skipped &+ deadLettered &+ filtered }
     return records <= ended && emitted == tableRows.values.reduce(0, &+)
   }
 
@@ -211,6 +213,7 @@ package struct Counters: Hashable, Sendable {
     late &+= other.late
     skipped &+= other.skipped
     deadLettered &+= other.deadLettered
+    filtered &+= other.filtered
     nullKey &+= other.nullKey
     bytes &+= other.bytes
   }

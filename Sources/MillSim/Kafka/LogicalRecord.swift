@@ -18,6 +18,10 @@ package struct LogicalRecord: Hashable, Sendable {
     package var amount: Int64
     /// Event time, ms since 1970.
     package var at: Int64
+    /// What a select has made of `event_id`; nil: nothing.
+    package var text: String?
+    /// What selects have added to the field `at`, which is no longer the event time then; ms.
+    package var atShift: Int64 = 0
 
     package init(id: UInt32, shape: UInt8 = 0, group: UInt32, amount: Int64, at: Int64) {
       self.id = id
@@ -35,11 +39,12 @@ package struct LogicalRecord: Hashable, Sendable {
     /// The field `event_id`, the key or its first field. Of one `id` the two fields together read the same for each shape, but for what
     /// tells where one ends.
     package var eventID: String {
+      if let text { return text }
       switch shape {
-      case 0: "e\(id)"
-      case 1: "e\(digits(0..<1))\(Self.boundary)\(digits(1..<3))"
-      case 2, 4: "e\(digits(0..<1))"
-      default: "e\(digits(0..<3))"
+      case 0: return "e\(id)"
+      case 1: return "e\(digits(0..<1))\(Self.boundary)\(digits(1..<3))"
+      case 2, 4: return "e\(digits(0..<1))"
+      default: return "e\(digits(0..<3))"
       }
     }
 

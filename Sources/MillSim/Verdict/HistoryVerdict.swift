@@ -56,7 +56,9 @@ extension World {
         if second != nil { expected.emit(1, for: SecondTable.destination) }
       case .duplicate: expected.duplicate += 1
       case .late: expected.late += 1
-      case .undecodable: expected.deadLettered += 1
+      case .undecodable, .failed(.deadLetter): expected.deadLettered += 1
+      case .failed(.skip): expected.skipped += 1
+      case .filtered: expected.filtered += 1
       }
     }
     return counters == expected ? [] : ["ledger: it counts \(counters), the oracle \(expected)"]

@@ -39,6 +39,18 @@ package struct Oracle {
     case duplicate
     case late
     case undecodable
+    /// A filter's condition isn't true.
+    case filtered
+    /// An expression fails: a dead letter, or counted only.
+    case failed(Shaping.Errors)
+
+    /// No row came of it, and that isn't right.
+    package var isError: Bool {
+      switch self {
+      case .undecodable, .failed: true
+      case .emitted, .duplicate, .late, .filtered: false
+      }
+    }
   }
 
   package struct Rules: Sendable {
@@ -50,9 +62,11 @@ package struct Oracle {
     package var maxAhead: Int64
     /// What that was in the older release.
     package var olderMaxAhead: Int64
+    package var shaping: Shaping
 
     package init(
-      hasEventTime: Bool, within: Int64, allowedLateness: Int64, outOfOrderness: Int64, maxAhead: Int64, olderMaxAhead: Int64 = 86_400_000
+      hasEventTime: Bool, within: Int64, allowedLateness: Int64, outOfOrderness: Int64, maxAhead: Int64, olderMaxAhead: Int64 = 86_400_000,
+      shaping: Shaping = Shaping()
     ) {
       self.hasEventTime = hasEventTime
       self.within = within
@@ -60,6 +74,7 @@ package struct Oracle {
       self.outOfOrderness = outOfOrderness
       self.maxAhead = maxAhead
       self.olderMaxAhead = olderMaxAhead
+      self.shaping = shaping
     }
   }
 
@@ -72,13 +87,16 @@ package struct Oracle {
 
   package let rules: Rules
 
+  /// Of a key: the time that decides.
+  private typealias Kept = (id: UInt32, shape: UInt8, text: String?, time: Int64)
+
   package init(_ rules: Rules) { self.rules = rules }
 
   /// Judges every record of the epochs, which stand in order. `record`: what the generator put at a place, nil for gaps.
   package func judge(_ epochs: [EpochFact], record: (Origin) -> LogicalRecord?) -> [Judged] {
     var judged: [Judged] = []
     // Of each key: the time that decides, and nothing else.
-    var kept: [(id: UInt32, shape: UInt8, time: Int64)] = []
+    var kept: [Kept] = []
     var highest: [(partition: Int32, time: Int64)] = []
     var watermark = Int64.min
     for epoch in epochs {
@@ -106,7 +124,7 @@ package struct Oracle {
   }
 
   private func fate(
-    _ record: LogicalRecord, _ epoch: EpochFact, _ watermark: Int64, _ kept: inout [(id: UInt32, shape: UInt8, time: Int64)],
+    _ record: LogicalRecord, _ epoch: EpochFact, _ watermark: Int64, _ kept: inout [Kept],
     _ highest: inout [(partition: Int32, time: Int64)], _ partition: Int32
   ) -> Fate {
     guard case .event(let event) = record.content else { return .undecodable }
@@ -119,14 +137,29 @@ package struct Oracle {
       } else {
         highest.append((partition, event.at))
       }
-      if watermark != Int64.min, time < watermark - rules.allowedLateness { return .late }
     }
-    guard let index = kept.firstIndex(where: { $0.id == event.id && $0.shape == event.shape }) else {
-      kept.append((event.id, event.shape, time))
-      return .emitted(event)
+    // A record that has left in front of the deduplicate is neither late nor remembered.
+    switch Shaping.judge(rules.shaping.before, event) {
+    case .filtered: return .filtered
+    case .failed(let errors): return .failed(errors)
+    case .passes(let shaped):
+      if rules.hasEventTime, watermark != Int64.min, time < watermark - rules.allowedLateness { return .late }
+      if isDuplicate(shaped, time, &kept) { return .duplicate }
+      switch Shaping.judge(rules.shaping.behind, shaped) {
+      case .filtered: return .filtered
+      case .failed(let errors): return .failed(errors)
+      case .passes(let last): return .emitted(last)
+      }
     }
-    if abs(time - kept[index].time) < rules.within { return .duplicate }
+  }
+
+  private func isDuplicate(_ event: LogicalRecord.Event, _ time: Int64, _ kept: inout [Kept]) -> Bool {
+    guard let index = kept.firstIndex(where: { $0.id == event.id && $0.shape == event.shape && $0.text == event.text }) else {
+      kept.append((event.id, event.shape, event.text, time))
+      return false
+    }
+    if abs(time - kept[index].time) < rules.within { return true }
     kept[index].time = max(kept[index].time, time)
-    return .emitted(event)
+    return false
   }
 }

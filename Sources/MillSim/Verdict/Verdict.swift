@@ -79,8 +79,8 @@ extension World {
         letters.append(one.origin)
         refused[one.origin] = event
       case .emitted(let event): expected.append((row(event), one.origin))
-      case .late, .undecodable: letters.append(one.origin)
-      case .duplicate: break
+      case .late, .undecodable, .failed(.deadLetter): letters.append(one.origin)
+      case .duplicate, .filtered, .failed(.skip): break
       }
     }
     // Beyond the promise the taps know of batches that the directory never had.
@@ -98,7 +98,7 @@ extension World {
   }
 
   private func row(_ event: LogicalRecord.Event) -> ServerRow {
-    let at = scenario.destination == .readBackOld ? event.at / 1000 : event.at
+    let at = (event.at + event.atShift) / (scenario.destination == .readBackOld ? 1000 : 1)
     return ServerRow(eventID: event.eventID, sub: event.sub, group: event.group, amount: event.amount, at: at, provenance: "")
   }
 

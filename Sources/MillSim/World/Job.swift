@@ -50,7 +50,7 @@ enum Job {
   static func rules(_ scenario: Scenario) -> Oracle.Rules {
     Oracle.Rules(
       hasEventTime: scenario.hasEventTime, within: scenario.within, allowedLateness: scenario.allowedLateness,
-      outOfOrderness: scenario.outOfOrderness, maxAhead: scenario.maxAhead)
+      outOfOrderness: scenario.outOfOrderness, maxAhead: scenario.maxAhead, shaping: scenario.shaping)
   }
 
   /// What an older release recorded for the same file, and how it reads records (protocol R4).
@@ -116,7 +116,20 @@ enum Job {
   static func sink(_ scenario: Scenario, transports: [any Transport], clock: any Clock, plan: SourcePlan) -> ClickHouseSink {
     ClickHouseSink(
       options: sinkOptions(scenario),
-      fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transports: transports, clock: clock)
+      fields: sinkFields(scenario, plan), transports: transports, clock: clock)
+  }
+
+  static func sinkFields(_ scenario: Scenario, _ plan: SourcePlan) -> [SinkField] {
+    scenario.shaping.graph(plan).schema.fields.map { SinkField(field: $0.name, type: $0.type) }
+  }
+
+  /// The source, the steps in front, the deduplicate, those behind it, one after the other; each table gets what comes out.
+  static func graph(_ scenario: Scenario, _ plan: SourcePlan, sinkCount: Int) -> GraphPlan {
+    let shape = scenario.shaping.graph(plan)
+    var kinds = shape.nodes.map { GraphPlan.Kind.operator($0) }
+    kinds.insert(.deduplicate, at: shape.deduplicateAt)
+    let nodes = kinds.enumerated().map { GraphPlan.Node(input: $0.offset == 0 ? nil : $0.offset - 1, kind: $0.element) }
+    return GraphPlan(source: plan.types, nodes: nodes, sinks: Array(repeating: nodes.count - 1, count: sinkCount))
   }
 
   /// - Parameters:

@@ -76,6 +76,7 @@ package struct Scenario: Sendable {
   package var exactKeys = false
   /// The key is two texts, of which one may go on as the other begins.
   package var hasTwoKeys = false
+  package var shaping = Shaping()
   /// Of records at a distance just below or at `within` from one of their key.
   package var edgeRate = 0.0
 
@@ -226,6 +227,7 @@ package struct Scenario: Sendable {
     let keys = Draws.stream(seed: seed, "keys")
     hasTwoKeys = keys.chance(0.2)
     edgeRate = keys.pick([0, 0.02, 0.1])
+    shaping = Shaping(seed: seed, hasTwoKeys: hasTwoKeys)
     drawReplicas()
     wantsSecondTable = Draws.stream(seed: seed, "second table").chance(0.3)
   }

@@ -37,7 +37,7 @@ enum SecondTable {
 
   static func sink(_ scenario: Scenario, _ transport: any Transport, clock: any Clock, plan: SourcePlan) -> ClickHouseSink {
     ClickHouseSink(
-      options: sinkOptions(scenario), fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transports: [transport],
+      options: sinkOptions(scenario), fields: Job.sinkFields(scenario, plan), transports: [transport],
       clock: clock)
   }
 }

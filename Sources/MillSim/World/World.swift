@@ -206,7 +206,8 @@ package final class World {
     var parts = EngineParts(
       core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
       sinks: sinks(options.tables),
-      sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate, stateDirectory: Job.stateDirectory,
+      sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate,
+      graph: Job.graph(scenario, sourcePlan, sinkCount: options.tables.count), stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
     parts.sealByteCountMax = scenario.sealBytes
@@ -304,7 +305,7 @@ package final class World {
   private func hasNoRow(_ stop: Stop) -> Bool {
     stop.message.hasPrefix("no row came of")
       && (scenario.garbageRate > 0 || scenario.garbageFirst > 0 || scenario.refusal != .nothing || scenario.aheadRate > 0
-        || scenario.wallJumpEvery > 0 || broker.isAllRewritten)
+        || scenario.wallJumpEvery > 0 || broker.isAllRewritten || scenario.shaping.mayFail)
   }
 
   /// Every record that the run read is in its place, whatever it says of it.
@@ -314,7 +315,7 @@ package final class World {
   private func stoppedUnproven(_ stop: Stop) {
     let epochs = watch.epochs.values.sorted { $0.number < $1.number }
     let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
-    if !isBeyond, judged.isEmpty || judged.contains(where: { $0.fate != .undecodable }) {
+    if !isBeyond, judged.isEmpty || judged.contains(where: { !$0.fate.isError }) {
       invariants.violate("the engine stops in a legal execution: it has read records that are rows: \(stop.message)")
     }
     if !isBeyond {

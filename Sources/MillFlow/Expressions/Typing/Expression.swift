@@ -7,6 +7,41 @@ package struct Expression: Sendable {
   /// Indexes into the schema of the fields that it reads, rising.
   package let fields: [Int]
 
+  /// The field that it is, and nothing else; index into the schema.
+  package var field: Int? { if case .field(let index) = root.kind { index } else { nil } }
+
+  /// The text with its blanks and line ends where they stand in every text of the same tokens.
+  package var normalised: String {
+    // A field alone may have any name.
+    guard field == nil, let tokens = try? Lexer.tokens(text) else { return text }
+    let bytes = Array(text.utf8)
+    var result = ""
+    var before = ""
+    for token in tokens.dropLast() {
+      let piece = String(decoding: bytes[token.offset..<token.end], as: UTF8.self)
+      let isTight = ["(", "[", ".", "$", "::", ""].contains(before) || [")", "]", ",", ".", "::", "(", "["].contains(piece)
+      result += (isTight ? "" : " ") + piece
+      before = piece
+    }
+    return result
+  }
+
+  /// A field alone.
+  package init(field: Int, of schema: Schema) {
+    let named = schema.fields[field]
+    text = named.name
+    root = Node(.field(field), named.type.plain, 0)
+    type = named.type
+    fields = [field]
+  }
+
+  private init(text: String, root: Node, type: DataType, fields: [Int]) {
+    self.text = text
+    self.root = root
+    self.type = type
+    self.fields = fields
+  }
+
   /// Reads and types a text.
   package static func parse(_ text: String, _ schema: Schema) throws(ExpressionProblem) -> Expression {
     let typer = Typer(text: text, schema: schema)

@@ -18,6 +18,8 @@ package struct Schema: Hashable, Sendable {
 
   package init(_ fields: [Field]) { self.fields = fields }
 
+  package var types: [DataType] { fields.map(\.type) }
+
   enum Match: Equatable {
     case found(Int)
     /// Both sides of a join have it.

@@ -67,11 +67,15 @@ package final class Evaluator {
   /// - Parameters:
   ///   - rows: ascending indexes into the block; nil: all.
   ///   - clock: the epoch's time, milliseconds since 1970.
+  ///   - byteCountMax: of the texts of one column; it ends some pieces behind it. At most 3 GiB.
   ///   - columns: one an expression, of its type.
   ///   - failures: gets those of rows that failed, by rising row.
+  /// - Returns: false where a column has more than `byteCountMax`; not all rows are done then.
+  @discardableResult
   package func evaluate(
-    _ block: RowBlock, rows: [Int32]? = nil, clock: Int64, into columns: [Column], failures: inout [RowFailure]
-  ) {
+    _ block: RowBlock, rows: [Int32]? = nil, clock: Int64, byteCountMax: Int = 3 << 30, into columns: [Column],
+    failures: inout [RowFailure]
+  ) -> Bool {
     precondition(columns.map(\.type) == types, "columns of \(columns.map(\.type)) for expressions of \(types)")
     var next = 0
     var first = 0
@@ -94,6 +98,7 @@ package final class Evaluator {
       let rowCount = min(block.rowCount - first, most)
       if run(block, first: first, rowCount: rowCount, clock: clock) {
         collect(first, rowCount, into: columns, &failures)
+        guard columns.allSatisfy({ $0.bytes.count <= byteCountMax }) else { return false }
         next = end
         most = rowCountMax
       } else {
@@ -101,6 +106,7 @@ package final class Evaluator {
         most = max(1, most / 2)
       }
     }
+    return true
   }
 
   /// The value of a program without fields; nil where it fails.

@@ -3,9 +3,11 @@ internal import MillClickHouse
 internal import MillCore
 internal import MillFlow
 internal import MillLog
+internal import MillOperators
 internal import MillState
 
-/// The way of an epoch's records: decode, judge lateness, deduplicate, append to what the destinations have pending.
+/// The way of an epoch's records: decode, send the rows piece by piece through the graph's nodes, append what comes out to what the
+/// destinations have pending.
 ///
 /// A pure function of the state before, the intent and the bytes (R3): partitions in order, nothing asks clock or chance. Flow thread only.
 final class Flow {
@@ -32,32 +34,48 @@ final class Flow {
     }
   }
 
-  private let parts: EngineParts
+  /// What is the same for all pieces of an epoch. `buffers`: index: partition.
+  struct Epoch {
+    let intent: Intent
+    let rules: RowRules
+    let buffers: [RecordBuffer]
+    /// As of the epoch's start.
+    let watermark: Int64
+  }
+
+  private enum Node {
+    case `operator`(any OperatorPlan, any Operator)
+    case deduplicate
+  }
+
+  let parts: EngineParts
+  private let graph: GraphPlan
+  private let nodes: [Node]
   /// Of today's plan, and of those that epochs to be replayed were recorded under.
   private let rules: Rules
   private let earlierRules: [UInt64: Rules]
-  private let decoded: DecodedRows
-  private let hasher: KeyHasher?
-  private let letters: DeadLetterEncoder
+  let decoded: DecodedRows
+  let hasher: KeyHasher?
+  let letters: DeadLetterEncoder
   private var watermarks: WatermarkTracker
   /// Set when the state lane has opened it; nil without a deduplicate operator.
   var state: DeduplicateState?
 
   /// Where blocks come back to once they are sealed. Index: sink.
   private let batchMemories: [BatchMemory]
-  /// Index: sink. Each gets all rows.
+  /// Index: sink. What it has pending.
   private var rows: [RowBlock]
   /// Index: sink.
   private let destinations: [Destination]
-  private var deadLetters = DeadLetterBlock()
+  var deadLetters = DeadLetterBlock()
 
   // Memory of one epoch, used again and again.
-  private var hashes: [Digest128] = []
-  private var keyBytes = GrowableBytes()
-  private var keyEnds = GrowableBytes()
-  private var keep: [UInt8] = []
-  private var nullKeys: [Int32] = []
-  private var times: [Int64] = []
+  var piece: Piece
+  var hashes: [Digest128] = []
+  var keyBytes = GrowableBytes()
+  var keyEnds = GrowableBytes()
+  var nullKeys: [Int32] = []
+  var rowFailures: [RowFailure] = []
   private var failures: [DecodeFailure] = []
   /// See ``EngineParts/slackSeed``.
   private var slackBytes: SeededRandom?
@@ -67,11 +85,22 @@ final class Flow {
     rules = Rules(RowRules(sourcePlan: parts.sourcePlan, deduplicate: parts.deduplicate))
     earlierRules = parts.earlierRules.mapValues(Rules.init)
     decoded = DecodedRows(parts.sourcePlan)
-    hasher = parts.deduplicate.map { KeyHasher(fieldIndexes: $0.keyFields, types: parts.sourcePlan.types, seed: start.hashSeed) }
+    piece = Piece(decoded.block)
+    graph = parts.graph
+    nodes = graph.nodes.map { node in
+      switch node.kind {
+      case .operator(let plan): .operator(plan, plan.make())
+      case .deduplicate: .deduplicate
+      }
+    }
+    let keyTypes = parts.graph.deduplicateTypes
+    hasher = parts.deduplicate.map { KeyHasher(fieldIndexes: $0.keyFields, types: keyTypes, seed: start.hashSeed) }
     letters = DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic)
     watermarks = WatermarkTracker(
       outOfOrderness: parts.sourcePlan.eventTime?.outOfOrderness, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
-    rows = start.destinations.map { _ in RowBlock(parts.sourcePlan.types) }
+    precondition(
+      start.destinations.count == parts.graph.sinks.count, "\(start.destinations.count) tables for \(parts.graph.sinks.count) sinks")
+    rows = parts.graph.sinkTypes.map(RowBlock.init)
     destinations = start.destinations
     batchMemories = start.destinations.map { _ in BatchMemory() }
     slackBytes = parts.slackSeed.map { SeededRandom($0) }
@@ -93,7 +122,7 @@ final class Flow {
   func takeRows(_ destination: Destination) -> (rows: RowBlock, memory: BatchMemory) {
     let sink = sink(of: destination)
     let taken = rows[sink]
-    rows[sink] = batchMemories[sink].takeBlock() ?? RowBlock(parts.sourcePlan.types)
+    rows[sink] = batchMemories[sink].takeBlock() ?? RowBlock(graph.sinkTypes[sink])
     return (taken, batchMemories[sink])
   }
 
@@ -201,134 +230,68 @@ final class Flow {
     }
   }
 
-  /// Rows that go from step to step together: few enough for what a step leaves to be in the processor's cache for the next.
+  /// Few enough for what a step leaves to be in the processor's cache for the next.
   private static let pieceRowCount = 4096
 
-  /// Decides about what has been decoded, late first, then duplicate, and appends what is kept.
+  /// Sends what has been decoded through the graph.
   private func decide(
     _ intent: Intent, _ rules: Rules, _ buffers: [RecordBuffer], _ watermark: Int64, _ outcome: inout Outcome
   ) {
     let count = decoded.block.rowCount
     guard count > 0 else { return }
-    keep.removeAll(keepingCapacity: true)
-    keep.append(contentsOf: repeatElement(1, count: count))
-    nullKeys.removeAll(keepingCapacity: true)
+    piece.start(decoded.block)
     fillTimes(count, intent)
-    if let deduplicate = rules.row.deduplicate, let state, let hasher {
-      if deduplicate.options.usesEventTime {
-        dropLate(intent, rules, buffers, watermark, deduplicate.options.allowedLatenessMilliseconds, &outcome)
-      }
-      hasher.hash(decoded.block, into: &hashes)
-      if deduplicate.options.exact { hasher.keyBytes(decoded.block, into: &keyBytes, ends: &keyEnds) }
-      outcome.counters.nullKey += deduplicate.nullKeysAreEqual ? 0 : setNullKeysAside(hasher)
-      do throws(RunStoreError) {
-        outcome.counters.duplicate += UInt64(try deduplicateRows(state, count))
-      } catch {
-        outcome.stop = Executor.stop(of: error)
-        return
-      }
-    }
-    for row in nullKeys { keep[Int(row)] = 1 }
-    FaultPoint.hit(.amidProcess)
-    for (destination, block) in zip(destinations, rows) {
-      let before = block.rowCount
-      block.append(decoded.block, keep: keep)
-      outcome.counters.emit(UInt64(block.rowCount - before), for: destination)
-    }
+    let epoch = Epoch(intent: intent, rules: rules.row, buffers: buffers, watermark: watermark)
+    run(readers: graph.readers[0], epoch, &outcome)
     decoded.removeAll()
   }
 
+  /// Hands the piece to each of the readers: the last one has it itself, the others copies of what may change.
+  private func run(readers: [GraphPlan.Reader], _ epoch: Epoch, _ outcome: inout Outcome) {
+    for (index, reader) in readers.enumerated() {
+      guard outcome.stop == nil else { return }
+      let copy = index + 1 < readers.count ? piece : nil
+      switch reader {
+      case .sink(let number): append(to: number, &outcome)
+      case .node(let number):
+        switch nodes[number] {
+        case .deduplicate: deduplicate(epoch, &outcome)
+        case .operator(let plan, let node): run(plan, node, epoch, &outcome)
+        }
+        if outcome.stop == nil { run(readers: graph.readers[number + 1], epoch, &outcome) }
+      }
+      if let copy { piece = copy }
+    }
+  }
+
+  private func append(to sink: Int, _ outcome: inout Outcome) {
+    FaultPoint.hit(.amidProcess)
+    let block = rows[sink]
+    let before = block.rowCount
+    guard graph.isPlain || block.byteCount + piece.block.byteCount <= Self.pendingByteCountMax else {
+      outcome.stop = Self.tooLarge("the rows of one epoch take more than \(Self.pendingByteCountMax >> 30) GiB")
+      return
+    }
+    block.append(piece.block, keep: piece.keep)
+    outcome.counters.emit(UInt64(block.rowCount - before), for: destinations[sink])
+  }
+
+  /// Records bound the rows that are decoded of them, and nothing the texts that expressions make.
+  private static let pendingByteCountMax = 3 << 30
+
+  static func tooLarge(_ what: String) -> Stop {
+    Stop(.failed, "\(what) as the operators make them: lower epoch.max_bytes and batch.max_bytes, or let an expression make shorter texts")
+  }
+
   private func fillTimes(_ count: Int, _ intent: Intent) {
-    times.removeAll(keepingCapacity: true)
     if parts.sourcePlan.eventTime != nil {
-      unsafe decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { unsafe times.append(contentsOf: $0) }
+      unsafe decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { unsafe piece.times.append(contentsOf: $0) }
       let partitions = unsafe decoded.block.originPartitions.base.assumingMemoryBound(to: Int32.self)
-      for row in 0..<count { watermarks.observe(partition: unsafe Int(partitions[row]), eventTime: times[row]) }
+      for row in 0..<count { watermarks.observe(partition: unsafe Int(partitions[row]), eventTime: piece.times[row]) }
     }
     if parts.sourcePlan.eventTime == nil || parts.deduplicate?.options.usesEventTime == false {
-      times.removeAll(keepingCapacity: true)
-      times.append(contentsOf: repeatElement(intent.clockMilliseconds, count: count))
+      piece.times.removeAll(keepingCapacity: true)
+      piece.times.append(contentsOf: repeatElement(intent.clockMilliseconds, count: count))
     }
-  }
-
-  private func dropLate(
-    _ intent: Intent, _ rules: Rules, _ buffers: [RecordBuffer], _ watermark: Int64, _ lateness: Int64, _ outcome: inout Outcome
-  ) {
-    guard watermark != Int64.min else { return }
-    let bound = watermark.subtractingReportingOverflow(lateness)
-    guard !bound.overflow else { return }
-    for row in times.indices where times[row] < bound.partialValue && keep[row] != 0 {
-      keep[row] = 0
-      outcome.counters.late += 1
-      let partition = unsafe decoded.block.originPartitions.base.load(fromByteOffset: row * 4, as: Int32.self)
-      let entry = unsafe decoded.entryIndexes.base.load(fromByteOffset: row * 4, as: UInt32.self)
-      let detail = "event time \(times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms"
-      letters.append(
-        buffers[Int(partition)], entryIndex: Int(entry), partition: partition, epoch: intent.epoch, reason: "late", field: nil,
-        detail: detail, limits: rules.row.sourcePlan.limits, into: deadLetters)
-      outcome.deadLetters.add(
-        "late",
-        example:
-          "partition \(partition), offset \(buffers[Int(partition)].entries[Int(entry)].offset): \(detail); remedy: a larger allowed_lateness"
-      )
-    }
-  }
-
-  /// Rows without a key, of those that count, are neither looked for nor remembered. How many.
-  private func setNullKeysAside(_ hasher: KeyHasher) -> UInt64 {
-    hasher.nullKeys(decoded.block, into: &nullKeys)
-    nullKeys.removeAll { keep[Int($0)] == 0 }
-    for row in nullKeys { keep[Int(row)] = 0 }
-    return UInt64(nullKeys.count)
-  }
-
-  private func deduplicateRows(_ state: DeduplicateState, _ count: Int) throws(RunStoreError) -> Int {
-    let block = decoded.block
-    let partitions = unsafe block.originPartitions.base.assumingMemoryBound(to: Int32.self)
-    let offsets = unsafe block.originOffsets.base.assumingMemoryBound(to: Int64.self)
-    return try unsafe hashes.withUnsafeBufferPointer { (hashes) throws(RunStoreError) in
-      try unsafe times.withUnsafeBufferPointer { (times) throws(RunStoreError) in
-        try unsafe keep.withUnsafeMutableBufferPointer { (keep) throws(RunStoreError) in
-          try unsafe state.deduplicate(
-            count: count, hashes: hashes.baseAddress!, keyBytes: UnsafeRawPointer(keyBytes.base),
-            keyEnds: UnsafePointer(keyEnds.base.assumingMemoryBound(to: UInt32.self)), times: times.baseAddress!, partitions: partitions,
-            offsets: offsets, keep: keep.baseAddress!)
-        }
-      }
-    }
-  }
-}
-
-/// Bytes that the rows of a piece may still take. Where pieces end decides how late and broken records stand among the dead letters, so
-/// that it hangs on plan and records alone; a plan without limits, as older releases had it, has none here either.
-private struct PieceRoom {
-  private static let byteCountMax = 16 << 20
-  private let bound: RowBound?
-  private var byteCount = Self.byteCountMax
-
-  init(_ plan: SourcePlan) { bound = plan.limits == nil ? nil : RowBound(plan) }
-
-  mutating func reset() { byteCount = Self.byteCountMax }
-
-  /// How many of `limit` records the piece takes, at least one, and whether no other one fits.
-  mutating func take(_ buffer: RecordBuffer, skipping skipped: Int, limit: Int) -> (count: Int, isFull: Bool) {
-    guard let bound else { return (limit, false) }
-    let count = max(1, bound.fitting(buffer, skipping: skipped, limit: limit, byteCount: byteCount))
-    let taken = buffer.boundedByteCount(skipping: skipped, first: count)
-    byteCount -= bound.rowByteCount(recordCount: count, byteCount: taken)
-    return (count, count < limit || byteCount <= 0)
-  }
-}
-
-extension DeadLetterBlock {
-  /// What names a batch of these rows.
-  func digest(_ range: Range<Int>) -> Digest128 { unsafe lines(range).withRawBytes { unsafe cityHash128($0) } }
-
-  /// The bytes of some rows' lines.
-  func lines(_ range: Range<Int>) -> [UInt8] {
-    guard !range.isEmpty else { return [] }
-    let start = range.lowerBound == 0 ? 0 : unsafe Int(ends.base.load(fromByteOffset: (range.lowerBound - 1) * 4, as: UInt32.self))
-    let end = unsafe Int(ends.base.load(fromByteOffset: (range.upperBound - 1) * 4, as: UInt32.self))
-    return unsafe Array(bytes.raw[start..<end])
   }
 }
