@@ -48,6 +48,8 @@ package final class SimBroker {
   package var committed: (witness: String, offsets: [Int64])?
   package var rates = Rates()
   package private(set) var isDown = false
+  /// The partition that all records go to for now; nil: to each.
+  package private(set) var onlyPartition: Int?
   package let draws: Draws
   package let trace: Trace
   private let scheduler: Scheduler
@@ -122,9 +124,14 @@ package final class SimBroker {
     partitions[partition].cutAt = offset
   }
 
-  /// The topic is deleted and made anew with other records, as many as there were before.
-  package func recreateTopic() {
+  /// The topic is deleted and made anew with other records, as many as there were before. For `quietMilliseconds` new ones come into one
+  /// partition only.
+  package func recreateTopic(quietMilliseconds: Int64) {
     trace.hit(.kafkaTopicAnew)
+    if quietMilliseconds > 0 {
+      onlyPartition = draws.below(partitions.count)
+      scheduler.after(quietMilliseconds) { [self] in onlyPartition = nil }
+    }
     for partition in partitions.indices {
       for offset in partitions[partition].base..<partitions[partition].end { rewrite(Origin(partition: Int32(partition), offset: offset)) }
       partitions[partition].openTransaction = nil

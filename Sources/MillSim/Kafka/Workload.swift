@@ -59,7 +59,8 @@ package final class Workload {
     left -= count
     for index in 0..<count {
       let wall = epochStart + scheduler.now
-      let partition = draws.below(broker.partitions.count)
+      let drawn = draws.below(broker.partitions.count)
+      let partition = broker.onlyPartition ?? drawn
       let key: [UInt8]? = draws.chance(0.5) ? nil : Array("key-\(draws.below(10))".utf8)
       let ahead = ahead()
       let content = content(wall, ahead.event)

@@ -153,7 +153,7 @@ extension World {
 
   private func recreateTopic() {
     happened(.topicAnew)
-    broker.recreateTopic()
+    broker.recreateTopic(quietMilliseconds: scenario.quietAnew)
     invariants.isTopicAnew = true
     loosen(.nothing)
     if draws.chance(0.3) { strike(.kill) }

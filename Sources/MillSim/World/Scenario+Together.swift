@@ -23,6 +23,8 @@ extension Scenario {
     if beyond == .topicAnew, draws.chance(0.5) {
       checkpointInterval = draws.within(Int64(300)...1500)
       beyondAt = checkpointInterval * draws.within(Int64(6)...13) / 10
+      // The first checkpoint has the new topic's records of one partition, the second one those of the others.
+      if draws.chance(0.7) { quietAnew = checkpointInterval * draws.within(Int64(2)...12) / 10 }
     }
   }
 

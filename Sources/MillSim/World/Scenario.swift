@@ -149,6 +149,8 @@ package struct Scenario: Sendable {
   package var beyond: Beyond?
   /// When it happens, ms; nil: at some time while faults do.
   package var beyondAt: Int64?
+  /// For so long after a topic was made anew new records come into one of its partitions only, ms.
+  package var quietAnew: Int64 = 0
   package var refusal = Refusal.nothing
   /// When the table was altered so, ms; 0: from the start. Before it takes such rows.
   package var refusedFrom: Int64 = 0
