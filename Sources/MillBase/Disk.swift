@@ -41,6 +41,9 @@ package protocol Disk: AnyObject, Sendable {
   /// The bytes `offset ..< offset + count`, fewer where the file ends before.
   func read(_ path: String, offset: Int, count: Int) throws(DiskError) -> [UInt8]
   func byteCount(_ path: String) throws(DiskError) -> Int
+  /// Size and SHA-256 of each of these files, in their order, maybe several at a time; nil where one can't be read. `progress`: told on the
+  /// calling thread how many bytes of them have been read.
+  func digests(_ paths: [String], progress: (_ byteCount: UInt64) -> Void) -> [FileDigest?]
   /// What a path leads to. `following`: false: a symbolic link itself.
   func status(_ path: String, following: Bool) throws(DiskError) -> FileStatus
   /// The user that files are made for.
@@ -115,6 +118,17 @@ package protocol DiskLock: AnyObject, Sendable {
 }
 
 extension Disk {
+  /// One after the other, so that a simulated disk stays a function of its seed.
+  package func digests(_ paths: [String], progress: (_ byteCount: UInt64) -> Void) -> [FileDigest?] {
+    var read: UInt64 = 0
+    return paths.map { path in
+      guard let digest = try? digest(path) else { return nil }
+      read += digest.byteCount
+      progress(read)
+      return digest
+    }
+  }
+
   /// Which file a path leads to: hard links of one have the same.
   package func identity(_ path: String) throws(DiskError) -> FileIdentity { try status(path, following: true).identity }
 

@@ -80,8 +80,7 @@ internal import MillBase
   /// Adds keys that a checkpoint has, by the low halves of their hashes; false where it isn't made for so many.
   func restore(_ lows: [UInt64]) -> Bool {
     guard lows.count <= capacity - keyCount else { return false }
-    for low in lows { add(Digest128(low: low, high: 0)) }
-    return true
+    return add(from: 0, to: lows.count) { Digest128(low: lows[$0], high: 0) } == lows.count
   }
 
   /// Adds the keys from `first` on, until it is full or all `count` are in; returns how many there are then.

@@ -48,6 +48,23 @@ private func checkContract(_ disk: any Disk, _ root: String) throws {
   try disk.link(a, to: root + "/b")
   #expect(throws: DiskError.exists(path: root + "/b")) { try disk.link(a, to: root + "/b") }
   #expect(try disk.identity(a) == disk.identity(root + "/b"))
+  let paths = (0..<9).map { root + "/digest\($0)" }
+  for (index, path) in paths.enumerated() where index != 4 {
+    let file = try disk.open(path, create: true)
+    try append([UInt8](repeating: UInt8(index), count: 300_000 * index), file)
+    file.close()
+  }
+  var told: [UInt64] = []
+  let digests = disk.digests(paths) { told.append($0) }
+  #expect(
+    digests
+      == (0..<9).map { index in
+        let bytes = [UInt8](repeating: UInt8(index), count: 300_000 * index)
+        return index == 4 ? nil : FileDigest(byteCount: UInt64(bytes.count), sha256: SHA256.digest(bytes))
+      })
+  #expect(told == told.sorted() && told.allSatisfy { $0 <= 300_000 * 32 })
+  for path in paths where disk.exists(path) { try disk.remove(path) }
+  #expect(disk.digests([]) { _ in }.isEmpty)
   try disk.rename(a, to: root + "/deep/c")
   #expect(try disk.identity(root + "/b") == disk.identity(root + "/deep/c"))
   try disk.open(root + "/other", create: true).close()

@@ -154,7 +154,7 @@ package struct CheckpointStore: Sendable {
 
   /// All checkpoints that have a manifest, those that can't be used first, then newest first: by position in the log, which goes on
   /// through lineages. What `known` has isn't read again; what is read is added. `progress`: told, in a full verification, of bytes that
-  /// have been read, and of how many there are; files that are shared are read once.
+  /// have been read, and of how many there are, of sorted files and of filters that are links; files that are shared are read once.
   package func list(
     _ verification: Verification, known: inout KnownDigests, progress: (_ done: UInt64, _ all: UInt64) -> Void = { _, _ in }
   ) throws(CheckpointError) -> [Checkpoint] {
@@ -164,19 +164,15 @@ package struct CheckpointStore: Sendable {
       guard let id = CheckpointID(name), isThere(id) else { continue }
       checkpoints.append(Checkpoint(id: id, path: path(of: id), state: try readManifest(id)))
     }
-    let all = verification == .full ? byteCount(of: checkpoints) : 0
-    var read: (done: UInt64, files: Set<FileIdentity>) = (0, [])
+    if verification == .full {
+      known.read(
+        disk, checkpoints.flatMap { found in (found.manifest?.files ?? []).map { found.path + "/" + $0.path } }, progress: progress)
+    }
     for index in checkpoints.indices {
-      guard let manifest = checkpoints[index].manifest else { continue }
-      for file in manifest.files {
-        let path = checkpoints[index].path + "/" + file.path
-        if let why = try problem(of: file, at: path, verification, &known) {
-          checkpoints[index].state = .invalid(why: why)
-          break
-        }
-        guard verification == .full, let identity = identity(path), read.files.insert(identity).inserted else { continue }
-        read.done += file.byteCount
-        progress(read.done, all)
+      for file in checkpoints[index].manifest?.files ?? [] {
+        guard let why = try problem(of: file, at: checkpoints[index].path + "/" + file.path, verification, &known) else { continue }
+        checkpoints[index].state = .invalid(why: why)
+        break
       }
     }
     // A running pipeline removes old ones while they are read, their manifests first: what is missing of those is no damage.
@@ -185,21 +181,6 @@ package struct CheckpointStore: Sendable {
       ($0.manifest?.position ?? .max, $0.id.epoch, $0.id.lineage.value) > ($1.manifest?.position ?? .max, $1.id.epoch, $1.id.lineage.value)
     }
   }
-
-  private func byteCount(of checkpoints: [Checkpoint]) -> UInt64 {
-    var files: Set<FileIdentity> = []
-    var sum: UInt64 = 0
-    for checkpoint in checkpoints {
-      for file in checkpoint.manifest?.files ?? [] {
-        if let identity = identity(checkpoint.path + "/" + file.path), files.insert(identity).inserted { sum &+= file.byteCount }
-      }
-    }
-    return sum
-  }
-
-  /// Only what progress shows hangs on it: ``problem(of:at:_:_:)`` says what is wrong with a file, and an error thrown here would end a
-  /// start that has to fall back.
-  private func identity(_ path: String) -> FileIdentity? { try? disk.identity(path) }
 
   /// Whether a checkpoint counts still: its manifest is what goes first.
   package func isThere(_ id: CheckpointID) -> Bool { disk.exists(path(of: id) + "/" + Self.manifestName) }

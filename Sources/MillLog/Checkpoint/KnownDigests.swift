@@ -25,16 +25,36 @@ package struct KnownDigests: Sendable {
 
   /// SHA-256 (32 bytes) and size of a file as it is on the disk.
   package mutating func digest(_ disk: any Disk, _ path: String) throws(DiskError) -> FileDigest {
-    let name = Self.lastComponent(path)
-    let isFilter = name.hasPrefix("filter-")
-    guard isFilter || name.hasSuffix(".sst") else { return try disk.digest(path) }
-    let status = try disk.status(path, following: true)
-    let key = Key(name: name, byteCount: UInt64(try disk.byteCount(path)), identity: status.identity)
+    guard let (key, isUsable) = try Self.key(disk, path) else { return try disk.digest(path) }
     used.insert(key)
-    if let known = digests[key], !isFilter || status.linkCount > 1 { return known }
+    if let known = digests[key], isUsable { return known }
     let read = try disk.digest(path)
     digests[key] = read
     return read
+  }
+
+  /// Reads those of these files that ``digest(_:_:)`` will then know, the largest first, so that threads that share them end together. What
+  /// can't be read it is asked for again, and tells why.
+  package mutating func read(_ disk: any Disk, _ paths: [String], progress: (_ done: UInt64, _ all: UInt64) -> Void) {
+    var wanted: [Key: String] = [:]
+    for path in paths {
+      guard let (key, isUsable) = try? Self.key(disk, path), isUsable, digests[key] == nil, wanted[key] == nil else { continue }
+      wanted[key] = path
+    }
+    let order = wanted.sorted { ($0.key.byteCount, $0.value) > ($1.key.byteCount, $1.value) }
+    let all = order.reduce(0) { $0 &+ $1.key.byteCount }
+    let read = disk.digests(order.map(\.value)) { progress($0, all) }
+    for ((key, _), digest) in zip(order, read) { digests[key] = digest }
+  }
+
+  /// What a file is known by; nil: it is read each time. `isUsable`: what was read of it before holds for it.
+  private static func key(_ disk: any Disk, _ path: String) throws(DiskError) -> (Key, isUsable: Bool)? {
+    let name = lastComponent(path)
+    let isFilter = name.hasPrefix("filter-")
+    guard isFilter || name.hasSuffix(".sst") else { return nil }
+    let status = try disk.status(path, following: true)
+    let key = Key(name: name, byteCount: UInt64(try disk.byteCount(path)), identity: status.identity)
+    return (key, isUsable: !isFilter || status.linkCount > 1)
   }
 
   /// Notes what the sorted files of the live store hold, which is cloned from the checkpoint that has these.
