@@ -3,7 +3,7 @@ package import MillFlow
 /// A pipeline file, read, checked and with every default filled in.
 ///
 /// Durations are milliseconds, sizes bytes, paths absolute. Only ``PipelineFile`` makes one, so what stands here has been validated
-/// as far as that goes without a connection: names resolve, numbers are in range, exactly one source feeds exactly one sink.
+/// as far as that goes without a connection: names resolve, numbers are in range, exactly one source feeds the sinks.
 package struct Pipeline: Hashable, Sendable {
   /// `[a-z][a-z0-9-]{0,62}`: names state, consumer group, metrics and dead-letter files.
   package var name: String
@@ -14,7 +14,8 @@ package struct Pipeline: Hashable, Sendable {
   /// What stands between source and sink, each reading the source or one before it; the deduplicate among them.
   package var nodes: [PipelineNode]
   package var deduplicate: DeduplicateSettings?
-  package var sink: ClickHouseSettings
+  /// In the file's order; never empty. No two write into one table.
+  package var sinks: [ClickHouseSettings]
   package var deadLetters: DeadLetterSettings
   package var checkpoint: CheckpointSettings
   package var state: StateSettings
@@ -35,7 +36,7 @@ package struct Pipeline: Hashable, Sendable {
 
   package init(
     name: String, kafka: KafkaSettings, source: SourceSettings, nodes: [PipelineNode], deduplicate: DeduplicateSettings?,
-    sink: ClickHouseSettings,
+    sinks: [ClickHouseSettings],
     deadLetters: DeadLetterSettings, checkpoint: CheckpointSettings, state: StateSettings, unackedByteCountMax: Int, epoch: EpochSettings,
     prefetchByteCount: Int, workerCount: Int, admin: AdminSettings?
   ) {
@@ -44,7 +45,7 @@ package struct Pipeline: Hashable, Sendable {
     self.source = source
     self.nodes = nodes
     self.deduplicate = deduplicate
-    self.sink = sink
+    self.sinks = sinks
     self.deadLetters = deadLetters
     self.checkpoint = checkpoint
     self.state = state

@@ -49,9 +49,6 @@ extension Pipeline {
     return source.plan.schema
   }
 
-  /// Of the rows that the sink gets.
-  package var sinkSchema: Schema { schema(of: sink.input) }
-
   /// The field at `target`, the source or a node, that a field at `name` is without any change; nil: none, or `name` doesn't come from it.
   package func trace(_ field: Int, from name: String, to target: String) -> Int? {
     var (field, name) = (field, name)
@@ -81,9 +78,9 @@ extension Pipeline {
     }
   }
 
-  /// Whether no two rows of the table can be equal. A key that is kept again once its window has passed has another event time; both must
+  /// Whether no two rows of a sink's table can be equal. A key that is kept again once its window has passed has another event time; both must
   /// be in the table as they were when the row was kept.
-  package var rowsAreDistinct: Bool {
+  package func rowsAreDistinct(_ sink: ClickHouseSettings) -> Bool {
     guard let deduplicate, deduplicate.time == .event, let time = source.plan.eventTime?.fieldIndex else { return false }
     let fields = Set(sink.columns.map(\.field))
     let hasTime = fields.contains { trace($0, from: sink.input, to: source.plan.name) == time }

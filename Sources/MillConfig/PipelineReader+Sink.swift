@@ -1,19 +1,41 @@
 internal import MillBase
 
 extension PipelineReader {
-  func readSinks(_ top: Section, _ edges: inout Edges, _ names: NameBook) -> ClickHouseSettings? {
+  /// As many tables as there can be with room for others to come: a number is given to a table for the life of a state directory.
+  private static let sinkCountMax = 100
+
+  func readSinks(_ top: Section, _ edges: inout Edges, _ names: NameBook) -> [ClickHouseSettings]? {
     guard top.requires("sinks", "name the table to insert into: sinks: {NAME: {clickhouse: {...}}}") else { return nil }
     let sinks = top.map("sinks")
-    for extra in sinks.keys.dropFirst() {
-      problems.add(
-        extra.keyMark, sinks.child(extra.key), "several sinks are not in this version", remedy: "one sink in one pipeline file")
+    if sinks.keys.count > Self.sinkCountMax {
+      problems.add(sinks.mark, sinks.path, "the file has \(sinks.keys.count) sinks", remedy: "at most \(Self.sinkCountMax)")
+      return nil
     }
-    guard let entry = sinks.keys.first else {
+    guard !sinks.keys.isEmpty else {
       if case .map = top.node("sinks")?.content {
         problems.add(sinks.mark, "sinks", "no sink is named", remedy: "sinks: {NAME: {clickhouse: {...}}}")
       }
       return nil
     }
+    var read: [ClickHouseSettings] = []
+    for entry in sinks.keys {
+      guard let sink = readSink(entry, sinks, &edges, names) else { continue }
+      if let other = read.first(where: { writesIntoOne($0, sink) }) {
+        problems.add(
+          entry.keyMark, sinks.child(entry.key),
+          "two sinks into one table: \(other.name) writes into \(sink.database).\(sink.table) at \(sink.url) too",
+          remedy: "give each sink a table of its own, or feed one sink with what both read")
+      }
+      read.append(sink)
+    }
+    return read.count == sinks.keys.count ? read : nil
+  }
+
+  private func writesIntoOne(_ a: ClickHouseSettings, _ b: ClickHouseSettings) -> Bool {
+    a.database == b.database && a.table == b.table && !Set(a.urls).isDisjoint(with: b.urls)
+  }
+
+  private func readSink(_ entry: ConfigNode.Entry, _ sinks: Section, _ edges: inout Edges, _ names: NameBook) -> ClickHouseSettings? {
     checkName(entry, sinks)
     let path = sinks.child(entry.key)
     names.enter(entry.key, entry.keyMark, sinks.path, "a sink")

@@ -24,7 +24,7 @@ struct PipelineReader {
     let names = NameBook(problems)
     if let source { names.enter(source.name, source.mark, "sources", "a source") }
     var edges = readOperators(top, source: source, names)
-    let sink = readSinks(top, &edges, names)
+    let sinks = readSinks(top, &edges, names)
     edges.reportUnread(problems)
     let state = top.section("state", known: PipelineKeys.state.map(\.name))
     let statePath = path(state, "path", default: "state")
@@ -41,12 +41,12 @@ struct PipelineReader {
     let prefetch = top.size(Settings.prefetch)
     let workers = readWorkers(top)
     let admin = readAdmin(top)
-    guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sink, let statePath, let memory, let checkpoint,
+    guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sinks, let statePath, let memory, let checkpoint,
       let deadLetterPath,
       let deadLetterDelay, let deadLetterBytes, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
     else { return nil }
     return Pipeline(
-      name: name, kafka: kafka, source: source, nodes: edges.nodes, deduplicate: edges.deduplicate, sink: sink,
+      name: name, kafka: kafka, source: source, nodes: edges.nodes, deduplicate: edges.deduplicate, sinks: sinks,
       deadLetters: DeadLetterSettings(
         directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay, byteCountMax: deadLetterBytes), checkpoint: checkpoint,
       state: StateSettings(directory: statePath, memoryByteCount: memory), unackedByteCountMax: unacked,

@@ -2,7 +2,7 @@ internal import MillBase
 internal import MillFlow
 internal import MillOperators
 
-/// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, table and columns. Not in
+/// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, tables and columns. Not in
 /// it: addresses, credentials, sizes, intervals.
 ///
 /// One `name value` a line, values in quotes where they are the user's, nested lines indented by two spaces. The text is kept with the
@@ -40,13 +40,14 @@ package func planText(_ pipeline: Pipeline) -> String {
     lines.append("    max_ahead \(ScalarText.durationText(time.maxAhead))")
   }
   for node in pipeline.nodes { lines += planLines(node, pipeline) }
-  let sink = pipeline.sink
-  let columns = pipeline.sinkSchema.fields
-  lines.append("clickhouse \(quoted(sink.name))")
-  lines.append("  input \(quoted(sink.input))")
-  lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
-  for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(columns[mapping.field].name))") }
-  if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
+  for sink in pipeline.sinks {
+    let columns = pipeline.schema(of: sink.input).fields
+    lines.append("clickhouse \(quoted(sink.name))")
+    lines.append("  input \(quoted(sink.input))")
+    lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
+    for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(columns[mapping.field].name))") }
+    if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
+  }
   return lines.map { $0 + "\n" }.joined()
 }
 

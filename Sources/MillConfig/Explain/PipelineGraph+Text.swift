@@ -6,7 +6,18 @@ extension PipelineGraph {
     var lines = ["pipeline \(pipeline)", ""]
     for root in nodes where root.input == nil && root.kind != .deadLetters { append(root, depth: 0, to: &lines) }
     for letters in nodes where letters.kind == .deadLetters { append(letters, depth: 0, to: &lines) }
-    lines += ["fields"]
+    let sinks = nodes.filter { $0.kind == .clickhouse }.map(\.name)
+    for sink in sinks {
+      lines.append(sinks.count == 1 ? "fields" : "fields of \(sink)")
+      append(fields.filter { $0.sink == sink }, to: &lines)
+      lines.append("")
+    }
+    lines += ["plan \(planHash.paddedHex): what decides the rows; a change of it is recorded with the state"]
+    lines += plan.split(separator: "\n").map { "  " + $0 }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func append(_ fields: [FieldPath], to lines: inout [String]) {
     let rows = [["FIELD", "TYPE", "FROM", "COLUMN"]] + fields.map { [$0.field, $0.type, $0.from, $0.column] }
     let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
     for row in rows {
@@ -15,9 +26,6 @@ extension PipelineGraph {
       }
       lines.append("  " + cells.joined())
     }
-    lines += ["", "plan \(planHash.paddedHex): what decides the rows; a change of it is recorded with the state"]
-    lines += plan.split(separator: "\n").map { "  " + $0 }
-    return lines.joined(separator: "\n") + "\n"
   }
 
   private func shown(_ fields: [Node.Field]) -> String { fields.map { "\($0.name) \($0.type)" }.joined(separator: ", ") }

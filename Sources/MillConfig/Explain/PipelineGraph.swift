@@ -50,6 +50,8 @@ package struct PipelineGraph: Hashable, Sendable {
     /// `user.id`, a name of metadata such as `$offset`, or the operator that computes it.
     package var from: String
     package var column: String
+    /// Into whose table.
+    package var sink: String
   }
 
   package var pipeline: String
@@ -74,14 +76,16 @@ package struct PipelineGraph: Hashable, Sendable {
     for index in nodes.indices {
       nodes[index].output = pipeline.schema(of: nodes[index].name).fields.map { Node.Field(name: $0.name, type: "\($0.type)") }
     }
-    nodes.append(Self.sink(pipeline))
+    nodes += pipeline.sinks.map(Self.node)
     nodes.append(Self.deadLetters(pipeline))
-    let schema = pipeline.sinkSchema
-    fields = pipeline.sink.columns.map { mapping in
-      let field = schema.fields[mapping.field]
-      let origin = pipeline.trace(mapping.field, from: pipeline.sink.input, to: pipeline.source.plan.name)
-      let from = origin.map { "\(pipeline.source.plan.fields[$0].source)" } ?? Self.maker(of: mapping.field, pipeline)
-      return FieldPath(field: field.name, type: "\(field.type)", from: from, column: mapping.column)
+    fields = pipeline.sinks.flatMap { sink in
+      let schema = pipeline.schema(of: sink.input)
+      return sink.columns.map { mapping in
+        let field = schema.fields[mapping.field]
+        let origin = pipeline.trace(mapping.field, from: sink.input, to: pipeline.source.plan.name)
+        let from = origin.map { "\(pipeline.source.plan.fields[$0].source)" } ?? Self.maker(of: mapping.field, sink, pipeline)
+        return FieldPath(field: field.name, type: "\(field.type)", from: from, column: mapping.column, sink: sink.name)
+      }
     }
     plan = planText(pipeline)
     planHash = MillConfig.planHash(plan)
@@ -122,9 +126,9 @@ package struct PipelineGraph: Hashable, Sendable {
   }
 
   /// The operator that computes a field of the sink's.
-  private static func maker(of field: Int, _ pipeline: Pipeline) -> String {
-    for node in pipeline.nodes.reversed() where pipeline.trace(field, from: pipeline.sink.input, to: node.name) != nil {
-      if case .operator(let plan) = node, let index = pipeline.trace(field, from: pipeline.sink.input, to: node.name),
+  private static func maker(of field: Int, _ sink: ClickHouseSettings, _ pipeline: Pipeline) -> String {
+    for node in pipeline.nodes.reversed() where pipeline.trace(field, from: sink.input, to: node.name) != nil {
+      if case .operator(let plan) = node, let index = pipeline.trace(field, from: sink.input, to: node.name),
         plan.origin(of: index) == nil
       {
         return "operator \(plan.name)"
@@ -147,9 +151,8 @@ package struct PipelineGraph: Hashable, Sendable {
       ])
   }
 
-  private static func sink(_ pipeline: Pipeline) -> Node {
-    let sink = pipeline.sink
-    return Node(
+  private static func node(_ sink: ClickHouseSettings) -> Node {
+    Node(
       name: sink.name, kind: .clickhouse, input: sink.input,
       facts: [
         Fact(name: "table", value: "\(sink.database).\(sink.table)"), Fact(name: "url", value: sink.url),
