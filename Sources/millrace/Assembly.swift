@@ -14,9 +14,16 @@ internal import MillState
 struct Assembly {
   let source: KafkaSource
   private let tokens: TokenClient?
-  /// One a replica.
-  let transports: [CurlTransport]
-  let sink: ClickHouseSink
+  /// In the file's order.
+  let sinks: [Sink]
+
+  /// A sink, and its connections: one a replica.
+  struct Sink {
+    let settings: ClickHouseSettings
+    let options: SinkOptions
+    let transports: [CurlTransport]
+    let table: ClickHouseSink
+  }
 
   /// Connects to nothing yet.
   init(_ pipeline: Pipeline, _ logger: Logger) throws(SourceError) {
@@ -26,19 +33,24 @@ struct Assembly {
     source = try KafkaSource(Self.kafka(pipeline), tokens: tokens?.cache) { level, line in
       logger.log(level <= 2 ? .warning : .debug, line, ["from": "librdkafka"])
     }
-    let settings = pipeline.sink
+    sinks = pipeline.sinks.map { Self.sink($0, pipeline) }
+  }
+
+  private static func sink(_ settings: ClickHouseSettings, _ pipeline: Pipeline) -> Sink {
     let tls = TLSFiles(authorities: settings.tls.authorities, certificate: settings.tls.certificate, key: settings.tls.key)
-    transports = settings.urls.map { CurlTransport(TransportOptions(url: $0, tls: tls)) }
+    let transports = settings.urls.map { CurlTransport(TransportOptions(url: $0, tls: tls)) }
     let options = SinkOptions(
       urls: settings.urls, user: settings.user, password: settings.password.revealed,
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: settings.delivery == .exactlyOnce ? .exactlyOnce : .atLeastOnce, settleMilliseconds: Int(settings.settleMilliseconds),
-      windowReserve: Self.reserve(settings.windowReserve), partitionsMax: settings.batchPartitionCountMax,
+      windowReserve: reserve(settings.windowReserve), partitionsMax: settings.batchPartitionCountMax,
       strictColumns: settings.isStrict)
-    let fields = pipeline.sinkSchema.fields.enumerated().map { index, field in
+    let fields = pipeline.schema(of: settings.input).fields.enumerated().map { index, field in
       SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
-    sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())
+    return Sink(
+      settings: settings, options: options, transports: transports,
+      table: ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock()))
   }
 
   private static func reserve(_ setting: MillConfig.WindowReserve) -> MillClickHouse.WindowReserve {
@@ -79,7 +91,7 @@ struct Assembly {
 
   /// Drops requests under way and joins the threads of HTTP.
   func close() {
-    for transport in transports { transport.close() }
+    for transport in sinks.flatMap(\.transports) { transport.close() }
     tokens?.close()
   }
 
@@ -88,7 +100,7 @@ struct Assembly {
     var parts = EngineParts(
       core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(
-        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sinks: [sink],
+        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sinks: sinks.map(\.table),
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
       graph: Self.graph(pipeline), stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
@@ -111,14 +123,17 @@ struct Assembly {
   }
 
   private func coreOptions(_ pipeline: Pipeline, _ options: RunOptions) -> CoreOptions {
-    var table = TableOptions(name: pipeline.sink.name, target: "\(sink.options.table)")
-    table.batchMaxRows = UInt64(pipeline.sink.batchRowCountMax)
-    table.batchMaxBytes = UInt64(pipeline.sink.batchByteCountMax)
-    table.batchMaxDelayMilliseconds = pipeline.sink.batchDelayMaxMilliseconds
-    table.settleMilliseconds = pipeline.sink.settleMilliseconds
+    let tables = sinks.map { sink in
+      var table = TableOptions(name: sink.settings.name, target: "\(sink.options.table)")
+      table.batchMaxRows = UInt64(sink.settings.batchRowCountMax)
+      table.batchMaxBytes = UInt64(sink.settings.batchByteCountMax)
+      table.batchMaxDelayMilliseconds = sink.settings.batchDelayMaxMilliseconds
+      table.settleMilliseconds = sink.settings.settleMilliseconds
+      return table
+    }
     var core = CoreOptions(
       pipeline: pipeline.name, sourceName: pipeline.source.plan.name, topic: pipeline.source.plan.topic,
-      plan: Self.planRecord(pipeline), tables: [table])
+      plan: Self.planRecord(pipeline), tables: tables)
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
     core.acceptedLosses = options.acceptedLosses
@@ -127,7 +142,8 @@ struct Assembly {
     core.epochMaxRows = pipeline.epoch.rowCountMax
     core.epochMaxBytes = pipeline.epoch.byteCountMax
     core.epochMaxDelayMilliseconds = pipeline.epoch.delayMaxMilliseconds
-    core.epochMaxRowBytes = max(8 << 20, pipeline.sink.batchByteCountMax / 2)
+    // An epoch's rows may go into every table.
+    core.epochMaxRowBytes = max(8 << 20, (pipeline.sinks.map(\.batchByteCountMax).min() ?? 0) / 2)
     core.deadLetterMaxDelayMilliseconds = pipeline.deadLetters.delayMaxMilliseconds
     core.deadLetterMaxBytes = UInt64(pipeline.deadLetters.byteCountMax)
     core.checkpointIntervalMilliseconds = pipeline.checkpoint.intervalMilliseconds
@@ -152,7 +168,7 @@ struct Assembly {
       case .deduplicate(_, let input): GraphPlan.Node(input: number(input), kind: .deduplicate)
       }
     }
-    return GraphPlan(source: pipeline.source.plan.types, nodes: nodes, sinks: [number(pipeline.sink.input)])
+    return GraphPlan(source: pipeline.source.plan.types, nodes: nodes, sinks: pipeline.sinks.map { number($0.input) })
   }
 
   static func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {

@@ -18,7 +18,10 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
     let key = pipeline.keyFields.map(\.name).joined(separator: ", ")
     Output.line("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
   }
-  Output.line("  writes  \(pipeline.sink.database).\(pipeline.sink.table) at \(pipeline.sink.url), \(pipeline.sink.delivery.rawValue)")
+  for sink in pipeline.sinks {
+    let what = pipeline.sinks.count == 1 ? "" : "\(sink.input) into "
+    Output.line("  writes  \(what)\(sink.database).\(sink.table) at \(sink.url), \(sink.delivery.rawValue)")
+  }
   Output.line("  keeps   state in \(pipeline.state.directory), checkpoints in \(pipeline.checkpoint.directory)")
   if let admin = pipeline.admin {
     Output.line("  serves  metrics and health at http://\(admin.address)\(admin.token == nil ? "" : ", with a token")")

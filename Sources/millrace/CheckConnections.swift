@@ -12,10 +12,9 @@ func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
   guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   defer { assembly.close() }
   let kafka = checkTopic(pipeline, assembly)
-  let table = checkTable(pipeline, assembly)
+  let all = [kafka] + assembly.sinks.map { checkTable($0, pipeline) }
   // An invalid file outweighs a server that is down.
-  if table == .invalidFile || kafka == .invalidFile { return .invalidFile }
-  return kafka == .done ? table : kafka
+  return all.first { $0 == .invalidFile } ?? all.first { $0 != .done } ?? .done
 }
 
 private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode {
@@ -51,7 +50,7 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
 }
 
 private func checkPolicy(_ topic: TopicDescription, _ pipeline: Pipeline) -> ExitCode {
-  guard pipeline.sink.delivery == .exactlyOnce else { return .done }
+  guard pipeline.sinks.contains(where: { $0.delivery == .exactlyOnce }) else { return .done }
   switch topic.isCompacted {
   case true?:
     Output.errorLine("  topic   cleanup.policy is compact: exactly once can't be kept; set delete, or write delivery: at_least_once (K11)")
@@ -91,18 +90,18 @@ private func knownLineages(_ pipeline: Pipeline) -> [Lineage]? {
   }
 }
 
-private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode {
+private func checkTable(_ sink: Assembly.Sink, _ pipeline: Pipeline) -> ExitCode {
   let answers = BlockingQueue<SinkAnswer>()
-  assembly.sink.perform(.describe(pending: []), body: { [] }) { answers.put($0) }
+  sink.table.perform(.describe(pending: []), body: { [] }) { answers.put($0) }
   guard let answer = answers.takeAll(waitingMilliseconds: 120_000).first else {
-    Output.errorLine("  table   no answer from \(pipeline.sink.url) within 120 s")
+    Output.errorLine("  table   no answer from \(sink.settings.url) within 120 s")
     return .failed
   }
   switch answer {
   case .described(let facts):
-    Output.line("  table   \(pipeline.sink.database).\(pipeline.sink.table): delivery will be \(facts.mode.rawValue)")
+    Output.line("  table   \(sink.options.table): delivery will be \(facts.mode.rawValue)")
     let known = knownLineages(pipeline)
-    let others = known.flatMap { facts.othersWarning($0, table: "\(assembly.sink.options.table)") }
+    let others = known.flatMap { facts.othersWarning($0, table: "\(sink.options.table)") }
     if known == nil, !facts.writers.isEmpty {
       Output.line(
         "  note    \(pipeline.checkpoint.directory) can't be read by this user: whose rows the table has isn't known; check as the service's user"
@@ -114,10 +113,10 @@ private func checkTable(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
     for problem in problems { Output.errorLine("  table   \(problem)") }
     return .invalidFile
   case .denied(let reason), .unanswered(let reason), .unknown(let reason), .notSent(let reason):
-    Output.errorLine("  table   no answer from \(pipeline.sink.url): \(reason)")
+    Output.errorLine("  table   no answer from \(sink.settings.url): \(reason)")
     return .failed
   default:
-    Output.errorLine("  table   \(pipeline.sink.url) gave an answer that does not fit the question")
+    Output.errorLine("  table   \(sink.settings.url) gave an answer that does not fit the question")
     return .failed
   }
 }

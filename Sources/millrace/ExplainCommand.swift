@@ -28,7 +28,7 @@ private func json(_ graph: PipelineGraph) -> String {
   }
   let fields = graph.fields.map { field in
     "{\"field\":\(jsonText(field.field)),\"type\":\(jsonText(field.type)),\"from\":\(jsonText(field.from)),"
-      + "\"column\":\(jsonText(field.column))}"
+      + "\"column\":\(jsonText(field.column)),\"sink\":\(jsonText(field.sink))}"
   }
   return "{\"pipeline\":\(jsonText(graph.pipeline)),\"nodes\":[\(nodes.joined(separator: ","))],"
     + "\"fields\":[\(fields.joined(separator: ","))],\"plan\":\(jsonText(graph.plan)),\"plan_hash\":\"\(graph.planHash.paddedHex)\"}"

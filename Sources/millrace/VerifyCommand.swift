@@ -11,16 +11,17 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
   guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   defer { assembly.close() }
-  var sink = assembly.sink.options
-  // A look at all batches of a year reads a column of all rows.
-  sink.questionTimeoutMilliseconds = 3_600_000
+  let sinks = assembly.sinks.map { sink in
+    var options = sink.options
+    // A look at all batches of a year reads a column of all rows.
+    options.questionTimeoutMilliseconds = 3_600_000
+    return VerifySink(
+      name: sink.settings.name, options: options, transports: sink.transports, rowsAreDistinct: pipeline.rowsAreDistinct(sink.settings))
+  }
   let report = Verification(
     VerifyParts(
       disk: RealDisk(), pipeline: pipeline.name, stateDirectory: pipeline.state.directory,
-      deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source,
-      sinks: [
-        VerifySink(name: pipeline.sink.name, options: sink, transports: assembly.transports, rowsAreDistinct: pipeline.rowsAreDistinct)
-      ], pause: { usleep(200_000) })
+      deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinks: sinks, pause: { usleep(200_000) })
   ).run()
   if arguments.flag("--json") { Output.json(json(report) + "\n") } else { Output.out(text(report)) }
   if report.isProven { return .done }
