@@ -25,8 +25,8 @@ private let chain = """
   let pipeline = try read(graph(chain, input: "priced", sink: "omit: [paid_at]"))
   #expect(pipeline.nodes.map(\.name) == ["big", "unique", "priced"])
   #expect(pipeline.schema(of: "unique").fields.map(\.name) == ["transaction_id", "amount", "paid_at"])
-  #expect(pipeline.sinkSchema.fields.map { "\($0.name) \($0.type)" } == ["id String", "gross Decimal(18, 4)", "paid_at DateTime64(3)"])
-  #expect(pipeline.sink.columns.map(\.column) == ["id", "gross"] && pipeline.sink.columns.map(\.field) == [0, 1])
+  #expect(pipeline.schema(of: pipeline.sinks[0].input).fields.map { "\($0.name) \($0.type)" } == ["id String", "gross Decimal(18, 4)", "paid_at DateTime64(3)"])
+  #expect(pipeline.sinks[0].columns.map(\.column) == ["id", "gross"] && pipeline.sinks[0].columns.map(\.field) == [0, 1])
   #expect(pipeline.deduplicate?.time == .event && pipeline.keyFields.map(\.name) == ["transaction_id"])
   #expect(pipeline.trace(0, from: "priced", to: "transactions") == 0 && pipeline.trace(1, from: "priced", to: "unique") == nil)
 }
@@ -72,7 +72,7 @@ private let chain = """
 @Test func `a star is every field that has no expression, where it stands`() throws {
   let star = "priced:\n  select: {input: transactions, fields: {first: \"1\", '*': '*', amount: amount * 2}}"
   let pipeline = try read(graph(star, input: "priced"))
-  #expect(pipeline.sinkSchema.fields.map(\.name) == ["first", "transaction_id", "paid_at", "amount"])
+  #expect(pipeline.schema(of: pipeline.sinks[0].input).fields.map(\.name) == ["first", "transaction_id", "paid_at", "amount"])
   #expect(pipeline.trace(1, from: "priced", to: "transactions") == 0 && pipeline.trace(3, from: "priced", to: "transactions") == nil)
   let found = problems(graph("priced:\n  select: {input: transactions, fields: {'*': amount}}", input: "priced"))
   #expect(found.map(\.path) == ["operators.priced.select.fields.*"], "\(found)")
@@ -211,16 +211,17 @@ private let wrong: [(operators: String, input: String, sink: String, path: Strin
 
 @Test func `rows are distinct only where key and time reach the table unchanged`() throws {
   func areDistinct(_ fields: String, omit: String = "") throws -> Bool {
-    try read(
+    let pipeline = try read(
       graph(
         "unique:\n  deduplicate: {input: transactions, key: [transaction_id], within: 24h}\nout:\n  select: {input: unique, fields: {\(fields)}}",
-        input: "out", sink: omit)
-    ).rowsAreDistinct
+        input: "out", sink: omit))
+    return pipeline.rowsAreDistinct(pipeline.sinks[0])
   }
   #expect(try areDistinct("i: transaction_id, t: paid_at"))
   #expect(try !areDistinct("i: lower(transaction_id), t: paid_at") && !areDistinct("i: transaction_id, t: toDateTime(paid_at)"))
   #expect(try !areDistinct("i: transaction_id, t: paid_at", omit: "omit: [t]") && !areDistinct("t: paid_at"))
-  #expect(try read(plain).rowsAreDistinct)
+  let chain = try read(plain)
+  #expect(chain.rowsAreDistinct(chain.sinks[0]))
 }
 
 @Test func `the graph shows each node's expressions, and the types of its rows`() throws {

@@ -12,7 +12,7 @@ import Testing
   let deduplicate = try #require(pipeline.deduplicate)
   #expect(deduplicate.withinMilliseconds == 86_400_000 && deduplicate.allowedLatenessMilliseconds == 3_600_000)
   #expect(!deduplicate.isExact && deduplicate.time == .event && deduplicate.key == [0])
-  let sink = pipeline.sink
+  let sink = pipeline.sinks[0]
   #expect(sink.user == "default" && sink.password.revealed.isEmpty && sink.database == "default" && sink.delivery == .exactlyOnce)
   #expect(sink.batchRowCountMax == 500_000 && sink.batchByteCountMax == 64 << 20 && sink.batchDelayMaxMilliseconds == 1000)
   #expect(sink.settleMilliseconds == 5000 && sink.windowReserve == .auto && sink.provenanceColumn == "_millrace_batch")
@@ -39,9 +39,10 @@ import Testing
     pipeline.deadLetters == defaults.deadLetters
       && pipeline.source.plan.eventTime?.outOfOrderness == defaults.source.plan.eventTime?.outOfOrderness)
   #expect(pipeline.unackedByteCountMax == defaults.unackedByteCountMax && pipeline.prefetchByteCount == defaults.prefetchByteCount)
-  pipeline.sink.columns = defaults.sink.columns
-  (pipeline.sink.name, pipeline.sink.input, pipeline.sink.table) = (defaults.sink.name, defaults.sink.input, defaults.sink.table)
-  #expect(pipeline.sink == defaults.sink)
+  pipeline.sinks[0].columns = defaults.sinks[0].columns
+  pipeline.sinks[0].name = defaults.sinks[0].name
+  (pipeline.sinks[0].input, pipeline.sinks[0].table) = (defaults.sinks[0].input, defaults.sinks[0].table)
+  #expect(pipeline.sinks[0] == defaults.sinks[0])
   #expect(pipeline.source.plan.fields.last?.source == .metadata(.offset))
   #expect(pipeline.source.plan.fields[3].source == .path(["payment", "currency"]) && pipeline.source.plan.fields[3].defaultValue == "EUR")
 }
@@ -49,7 +50,7 @@ import Testing
 @Test func `every example reads without a problem`() throws {
   let directory = root.appendingPathComponent("config/examples")
   let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasSuffix(".yaml") }
-  #expect(names.contains("deduplicate.yaml") && names.contains("secured.yaml") && names.contains("filter-select.yaml"))
+  #expect(names.contains("deduplicate.yaml") && names.contains("secured.yaml") && names.contains("filter-select.yaml") && names.contains("fan-out.yaml"))
   // What they say has to be there beside them.
   let files = ["/srv/pipelines/tls/ca.pem": "authority", "/srv/pipelines/secrets/kafka-password": "password"]
   for name in names {
@@ -71,16 +72,16 @@ import Testing
   #expect(pipeline.kafka.brokers == "a:9092,b:9093,[::1]:9094")
   #expect(pipeline.source.start == .offsets([0: 42, 3: 7]) && pipeline.source.plan.eventTime == nil && pipeline.deduplicate == nil)
   #expect(pipeline.source.plan.fields.map(\.source) == [.metadata(.offset), .metadata(.header("trace.id"))])
-  #expect(pipeline.sink.columns == [ColumnMapping(column: "o", field: 0), ColumnMapping(column: "v", field: 1)])
-  #expect(pipeline.sink.url == "https://ch:8443/proxy" && pipeline.sink.provenanceColumn == nil)
+  #expect(pipeline.sinks[0].columns == [ColumnMapping(column: "o", field: 0), ColumnMapping(column: "v", field: 1)])
+  #expect(pipeline.sinks[0].url == "https://ch:8443/proxy" && pipeline.sinks[0].provenanceColumn == nil)
   #expect(pipeline.checkpoint.directory == "/var/lib/p/checkpoints")
 }
 
 @Test func `replicas are kept in the file's order, certificates as absolute paths`() throws {
   let list = "url: [http://a:1, https://b:2/]\n      tls: {ca: /etc/hostname}"
   let pipeline = try read(changed("url: http://localhost:8123", list))
-  #expect(pipeline.sink.urls == ["http://a:1", "https://b:2"])
-  #expect(pipeline.sink.tls == TLSSettings(authorities: "/etc/hostname"))
+  #expect(pipeline.sinks[0].urls == ["http://a:1", "https://b:2"])
+  #expect(pipeline.sinks[0].tls == TLSSettings(authorities: "/etc/hostname"))
 }
 
 @Test(
@@ -131,8 +132,8 @@ func `start takes a moment`(text: String, milliseconds: Int64) throws {
   let text = changed("localhost:9092", "${HOST}:${PORT:-9093},${NONE:-b}:1\n  properties: {security.protocol: plaintext}")
     .replacingOccurrences(of: "table: payments", with: "table: t\n      password: ${file:secrets/ch}\n      user: ${EMPTY:-me}")
   let pipeline = try read(text, surroundings(["HOST": "kafka", "EMPTY": ""], files: ["/srv/pipelines/secrets/ch": "pa:ss #1\n"]))
-  #expect(pipeline.kafka.brokers == "kafka:9093,b:1" && pipeline.sink.user == "me")
-  #expect(pipeline.sink.password.revealed == "pa:ss #1")
+  #expect(pipeline.kafka.brokers == "kafka:9093,b:1" && pipeline.sinks[0].user == "me")
+  #expect(pipeline.sinks[0].password.revealed == "pa:ss #1")
 }
 
 // MARK: Plan
