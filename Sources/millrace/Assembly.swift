@@ -100,7 +100,8 @@ struct Assembly {
     var parts = EngineParts(
       core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
       stores: RocksDBStoreOpener(
-        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))), sinks: sinks.map(\.table),
+        cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))),
+      sinks: sinks.map(\.table),
       sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
       graph: Self.graph(pipeline), stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },

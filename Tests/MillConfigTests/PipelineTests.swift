@@ -50,7 +50,9 @@ import Testing
 @Test func `every example reads without a problem`() throws {
   let directory = root.appendingPathComponent("config/examples")
   let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasSuffix(".yaml") }
-  #expect(names.contains("deduplicate.yaml") && names.contains("secured.yaml") && names.contains("filter-select.yaml") && names.contains("fan-out.yaml"))
+  #expect(
+    names.contains("deduplicate.yaml") && names.contains("secured.yaml") && names.contains("filter-select.yaml")
+      && names.contains("fan-out.yaml"))
   // What they say has to be there beside them.
   let files = ["/srv/pipelines/tls/ca.pem": "authority", "/srv/pipelines/secrets/kafka-password": "password"]
   for name in names {

@@ -1,12 +1,12 @@
+import Foundation
 import MillConfig
 import Testing
 
 /// ``plain`` with a filter and a second sink behind it.
-private let two = plain.replacingOccurrences(of: "sinks:\n", with: "  large:\n    filter: {input: unique, where: amount > 5}\nsinks:\n")
-  + """
-    large_table:
-      clickhouse: {input: large, url: "http://localhost:8124", table: large_payments, omit: [paid_at], batch: {max_rows: 7}}
-  """.replacingOccurrences(of: "\n", with: "\n") + "\n"
+private let two =
+  plain.replacingOccurrences(of: "sinks:\n", with: "  large:\n    filter: {input: unique, where: amount > 5}\nsinks:\n")
+  + "\n  large_table:\n    clickhouse: {input: large, url: \"http://localhost:8124\", table: large_payments, omit: [paid_at], "
+  + "batch: {max_rows: 7}}\n"
 
 private func two(_ old: String, _ new: String) -> String {
   precondition(two.contains(old), "the file has no \(old)")
@@ -37,7 +37,10 @@ private func two(_ old: String, _ new: String) -> String {
 }
 
 @Test(arguments: [
-  ("table: large_payments", "table: payments", "http://localhost:8124", "http://localhost:8123", "sinks.large_table", "two sinks into one table"),
+  (
+    "table: large_payments", "table: payments", "http://localhost:8124", "http://localhost:8123", "sinks.large_table",
+    "two sinks into one table"
+  ),
   ("  large_table:", "  Table:", "large_table", "Table", "sinks.Table", "differs by its case only"),
   ("input: large, url", "input: lrge, url", "x", "x", "sinks.large_table.clickhouse.input", "no source or operator"),
   ("input: large, url", "input: unique, url", "x", "x", "operators.large", "nothing reads this operator"),
