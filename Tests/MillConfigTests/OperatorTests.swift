@@ -25,7 +25,10 @@ private let chain = """
   let pipeline = try read(graph(chain, input: "priced", sink: "omit: [paid_at]"))
   #expect(pipeline.nodes.map(\.name) == ["big", "unique", "priced"])
   #expect(pipeline.schema(of: "unique").fields.map(\.name) == ["transaction_id", "amount", "paid_at"])
-  #expect(pipeline.schema(of: pipeline.sinks[0].input).fields.map { "\($0.name) \($0.type)" } == ["id String", "gross Decimal(18, 4)", "paid_at DateTime64(3)"])
+  #expect(
+    pipeline.schema(of: pipeline.sinks[0].input).fields.map { "\($0.name) \($0.type)" } == [
+      "id String", "gross Decimal(18, 4)", "paid_at DateTime64(3)",
+    ])
   #expect(pipeline.sinks[0].columns.map(\.column) == ["id", "gross"] && pipeline.sinks[0].columns.map(\.field) == [0, 1])
   #expect(pipeline.deduplicate?.time == .event && pipeline.keyFields.map(\.name) == ["transaction_id"])
   #expect(pipeline.trace(0, from: "priced", to: "transactions") == 0 && pipeline.trace(1, from: "priced", to: "unique") == nil)
