@@ -78,8 +78,8 @@ extension Pipeline {
     }
   }
 
-  /// Whether no two rows of a sink's table can be equal. A key that is kept again once its window has passed has another event time; both must
-  /// be in the table as they were when the row was kept.
+  /// Whether no two rows of a sink's table can be equal. A key that is kept again once its window has passed has another event time; both
+  /// must be in the table as they were when the row was kept.
   package func rowsAreDistinct(_ sink: ClickHouseSettings) -> Bool {
     guard let deduplicate, deduplicate.time == .event, let time = source.plan.eventTime?.fieldIndex else { return false }
     let fields = Set(sink.columns.map(\.field))

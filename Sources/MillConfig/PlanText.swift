@@ -2,8 +2,8 @@ internal import MillBase
 internal import MillFlow
 internal import MillOperators
 
-/// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, tables and columns. Not in
-/// it: addresses, credentials, sizes, intervals.
+/// What decides the rows of a pipeline, as text that can be compared: topic and start, format, fields, operators, tables and columns. Not
+/// in it: addresses, credentials, sizes, intervals.
 ///
 /// One `name value` a line, values in quotes where they are the user's, nested lines indented by two spaces. The text is kept with the
 /// state (protocol R4), so what stands here changes for the same file only where the replay version rises, and ``Pipeline/asRead(by:)``
