@@ -1,4 +1,5 @@
-/// How a pipeline is, as `/health` tells it. Nothing here stems from the pipeline file but its name: no address, path, table or secret.
+/// How a pipeline is, as `/health` tells it. Nothing here stems from the pipeline file but its name and those of
+/// its sinks: no address, path, table or secret.
 package struct Health: Hashable, Sendable {
   package enum State: String, CaseIterable, Sendable {
     /// Looking at Kafka, ClickHouse and the state directory; nothing is processed yet.
@@ -21,12 +22,15 @@ package struct Health: Hashable, Sendable {
 
   package struct Wait: Hashable, Sendable {
     package var subject: Subject
+    /// Whose server it is, where there are several sinks.
+    package var sink: String?
     /// ISO 8601, UTC.
     package var since: String
     package var seconds: Int64
 
-    package init(_ subject: Subject, since: String, seconds: Int64) {
+    package init(_ subject: Subject, sink: String? = nil, since: String, seconds: Int64) {
       self.subject = subject
+      self.sink = sink
       self.since = since
       self.seconds = seconds
     }
@@ -103,9 +107,12 @@ package struct Health: Hashable, Sendable {
   /// Records go all the way from Kafka into the table.
   package var isReady: Bool { state == .running && isAlive }
 
-  /// One JSON object. Every text in it is a name of ours, a moment or a pipeline's name, none of which needs escapes.
+  /// One JSON object. Every text in it is a name of ours, a moment or a pipeline's or sink's name, none of which needs escapes.
   var json: String {
-    let waits = waits.map { "{\"for\":\"\($0.subject.rawValue)\",\"since\":\"\($0.since)\",\"seconds\":\($0.seconds)}" }
+    let waits = waits.map { wait in
+      let sink = wait.sink.map { "\"sink\":\"\($0)\"," } ?? ""
+      return "{\"for\":\"\(wait.subject.rawValue)\",\(sink)\"since\":\"\(wait.since)\",\"seconds\":\(wait.seconds)}"
+    }
     let stopped = stopped.map { "{\"exit_code\":\($0.exitCode),\"rule\":\"\($0.rule)\",\"meaning\":\"\($0.meaning)\"}" }
     return "{\"ready\":\(isReady),\"alive\":\(isAlive),\"pipeline\":\"\(pipeline)\",\"state\":\"\(state.rawValue)\","
       + "\"records\":\(records.json),\"waiting\":[\(waits.joined(separator: ","))],\"stopped\":\(stopped ?? "null")}\n"

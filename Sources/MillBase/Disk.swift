@@ -122,6 +122,7 @@ extension Disk {
   package func digests(_ paths: [String], progress: (_ byteCount: UInt64) -> Void) -> [FileDigest?] {
     var read: UInt64 = 0
     return paths.map { path in
+      // Whoever uses the file asks for it again, and gets the error.
       guard let digest = try? digest(path) else { return nil }
       read += digest.byteCount
       progress(read)

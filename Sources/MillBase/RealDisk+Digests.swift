@@ -46,6 +46,7 @@ private final class DigestWork: Sendable {
       return state.next
     }
     guard index < paths.count else { return false }
+    // Whoever uses the file asks for it again, and gets the error.
     guard let digest = try? disk.digest(paths[index]) else { return true }
     state.withLock {
       $0.digests[index] = digest

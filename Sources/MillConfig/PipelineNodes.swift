@@ -72,9 +72,14 @@ extension Pipeline {
       if let origin = trace(index, from: deduplicate.input, to: source.plan.name), source.plan.fields[origin].name == field.name {
         return source.plan.fields[origin]
       }
-      do throws(PlanProblem) { return try FieldPlan(name: field.name, type: field.type, source: .path([field.name])) } catch {
-        preconditionFailure("a select let field \(field.name) pass: \(error.message)")
-      }
+      return Self.plan(field)
+    }
+  }
+
+  /// A field that a node has made, as one of a source: what a select takes has been checked so.
+  static func plan(_ field: Schema.Field) -> FieldPlan {
+    do throws(PlanProblem) { return try FieldPlan(name: field.name, type: field.type, source: .path([field.name])) } catch {
+      preconditionFailure("a select let field \(field.name) pass: \(error.message)")
     }
   }
 

@@ -87,7 +87,7 @@ private func selectedZones(_ pipeline: Pipeline) -> [ZoneRules] {
     if case .operator(let plan) = node { return plan.schema.fields }
     return []
   }
-  return fields.compactMap { (try? FieldPlan(name: $0.name, type: $0.type, source: .path([$0.name])))?.zone }
+  return fields.compactMap { Pipeline.plan($0).zone }
 }
 
 /// FNV-1a, 64 bits, of a plan's text: what intents carry.

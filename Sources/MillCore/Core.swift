@@ -9,7 +9,7 @@ package import MillLog
 ///
 ///     ``Recovery``       what a start goes on from: a function of checkpoints and log
 ///     ``SourceMachine``  one topic: questions, partitions, losses
-///     ``SinkMachine``    one table each: batches on their way, attempts in doubt, bisection; ``DeadLetterQueue``: the dead letters' files
+///     ``SinkMachine``    one for each sink: its batches on their way, attempts in doubt, bisection; ``DeadLetterQueue``: the dead letters' files
 ///     ``StateLane``      changes of the state, in the order of epochs
 ///     ``Retention``      checkpoints that are kept, and what of the log they need; ``WitnessKeeper``: the group's metadata
 ///
@@ -126,9 +126,9 @@ package struct Core {
   package init(options: CoreOptions) {
     self.options = options
     source = SourceMachine(options: options)
-    numbers = DestinationNumbers(known: [], tables: options.tables)
+    guard let numbers = DestinationNumbers(known: [], tables: options.tables) else { preconditionFailure("over 255 tables in one file") }
+    self.numbers = numbers
     sinks = zip(options.tables, numbers.ofSinks).map { SinkMachine(destination: $1, options: options, tableOptions: $0) }
-    (nextBatch, firstUncovered) = ([], [])
     makeRoom()
   }
 

@@ -31,9 +31,8 @@ package struct Progress: Sendable {
 
   /// Of one destination.
   package struct Batches: Sendable {
-    /// The sink's; empty: the dead letters.
+    /// The sink's name; empty: the dead letters'.
     package var sink = ""
-    /// In messages and metrics of one table its name needn't stand.
     package var isDeadLetters: Bool { sink.isEmpty }
     /// By this process.
     package var sealed = Tally()
@@ -84,6 +83,8 @@ package struct Progress: Sendable {
     }
   }
   package var unackedBatches: UInt64 { batches.reduce(0) { $0 + $1.unacked.batches } }
+  /// Rows that this process has proven to be in the tables.
+  package var ackedRows: UInt64 { batches.reduce(0) { $1.isDeadLetters ? $0 : $0 + $1.acked.rows } }
   package var unackedBytes: UInt64 { batches.reduce(0) { $0 + $1.unacked.bytes } }
   package var isLive: Bool { phase == .running }
 

@@ -25,6 +25,9 @@ package struct Wait: Hashable, Sendable {
   }
 
   var key: Key { Key(subject: subject, sink: sink) }
+
+  /// `clickhouse`, or `clickhouse (sink audit)`: for lines of people's and their tools'.
+  package var label: String { sink.map { "\(subject.rawValue) (sink \($0))" } ?? subject.rawValue }
   var noun: String { subject.noun(sink: sink) }
 }
 

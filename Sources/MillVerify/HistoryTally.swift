@@ -15,8 +15,8 @@ package struct HistoryTally {
   private(set) var rowCount: [Destination: UInt64] = [:]
   /// Rows that the server refused, one by one: sealed for the table, in the dead letters now (R11).
   private(set) var refusedRowCount: UInt64 = 0
-  /// Of each table's newest batch: `database.table`.
-  private(set) var targets: [Destination: String] = [:]
+  /// Of each table the newest batch: `database.table`, and how its token begins.
+  private(set) var newest: [Destination: (target: String, prefix: String)] = [:]
   private var retired: Set<Ack> = []
   /// Rows that a seal has counted, that no batch has, and that may never be made: their records were given up.
   package private(set) var givenUpMax: [Destination: UInt64] = [:]
@@ -55,8 +55,9 @@ package struct HistoryTally {
   private mutating func take(_ batch: HistoryBatch, isInLog: Bool) {
     batchCount[batch.destination, default: 0] += 1
     if batch.destination.isTable {
-      targets[batch.destination] = batch.shape.target
-      if let parts = TokenParts(batch.token) { prefixes[batch.destination, default: []].insert(parts.prefix) }
+      let prefix = TokenParts(batch.token)?.prefix
+      newest[batch.destination] = (batch.shape.target, prefix ?? "")
+      if let prefix { prefixes[batch.destination, default: []].insert(prefix) }
     }
     if isInLog { inFlight[Ack(destination: batch.destination, batch: batch.number)] = batch }
   }
@@ -78,7 +79,7 @@ package struct HistoryTally {
       disagree(
         seal,
         destination.isTable
-          ? "\(made) rows were emitted, \(sealed) are sealed for \(targets[destination] ?? "the table")"
+          ? "\(made) rows were emitted, \(sealed) are sealed for \(newest[destination]?.target ?? "the table")"
           : "\(made) records were late or dead-lettered, \(sealed) are sealed for the dead letters")
     }
   }

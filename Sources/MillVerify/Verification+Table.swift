@@ -13,15 +13,33 @@ extension Verification {
     guard parts.sinks.count > 1 || tables.count > 1 else {
       return try checkTable(&report, parts.sinks[0], Set(tables), history, tally)
     }
-    for sink in parts.sinks {
-      let its = tables.filter { tally.targets[$0] == "\(sink.options.table)" }
-      try checkTable(&report, sink, Set(its), history, tally)
+    let owners = owners(of: tables, tally)
+    for (index, sink) in parts.sinks.enumerated() {
+      try checkTable(&report, sink, Set(tables.filter { owners[$0] == index }), history, tally)
     }
-    let known = Set(parts.sinks.map { "\($0.options.table)" })
+    for table in tables where owners[table] == nil {
+      guard let target = tally.newest[table]?.target else { continue }
+      report.unproven.append(
+        "batches were sealed for \(target), which no sink of the file writes into: verify with a file that still has the sink looks for them"
+      )
+    }
+  }
+
+  /// Which of the sinks each table's batches were sealed for last: the one whose name their tokens have, else (renamed since) the one that
+  /// writes into a table of that name. Two servers may have one of the same.
+  private func owners(of tables: [Destination], _ tally: HistoryTally) -> [Destination: Int] {
+    var owners: [Destination: Int] = [:]
     for table in tables {
-      guard let target = tally.targets[table], !known.contains(target) else { continue }
-      report.unproven.append("batches were sealed for \(target), which no sink of the file writes into: they can't be looked for")
+      guard let prefix = tally.newest[table]?.prefix, let lineage = TokenParts.lineage(ofPrefix: prefix) else { continue }
+      owners[table] = parts.sinks.firstIndex { sink in
+        [tokenName(sink: sink.name), sink.name].contains { tokenPrefix(lineage: lineage, destination: $0) == prefix }
+      }
     }
+    for table in tables where owners[table] == nil {
+      let target = tally.newest[table]?.target
+      owners[table] = parts.sinks.indices.first { !owners.values.contains($0) && "\(parts.sinks[$0].options.table)" == target }
+    }
+    return owners
   }
 
   private func checkTable(

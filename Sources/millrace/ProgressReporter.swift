@@ -37,7 +37,7 @@ struct ProgressReporter {
       Output.live(Self.line(progress, rates, now: now))
     } else {
       let deadLetters = progress.allDeadLetters
-      let waits = progress.waits.map { "\($0.subject.rawValue): \($0.reason)" }
+      let waits = progress.waits.map { "\($0.label): \($0.reason)" }
       logger.info(
         "progress",
         [
@@ -47,7 +47,7 @@ struct ProgressReporter {
           "dead_letters_by_reason": .text(deadLetters.isEmpty ? "none" : deadLetters.text),
           "skipped": .integer(Int64(clamping: progress.outcomes.skipped)),
           "filtered": .integer(Int64(clamping: progress.outcomes.filtered)),
-          "acked_rows": .integer(Int64(clamping: progress.batches[0].acked.rows)),
+          "acked_rows": .integer(Int64(clamping: progress.ackedRows)),
           "lag": progress.partitions.isEmpty ? "unknown" : .text("\(progress.lag)"),
           "watermark_delay_ms": .text(progress.watermarkDelayMilliseconds.map(String.init) ?? "none"),
           "unacked_batches": .integer(Int64(progress.unackedBatches)),
@@ -81,7 +81,7 @@ struct ProgressReporter {
     if let delay = progress.watermarkDelayMilliseconds { parts.append("watermark \(seconds(delay)) behind") }
     parts.append("\(progress.unackedBatches) unacked batches")
     parts.append(progress.checkpointedAt.map { "checkpoint \(seconds(now - $0)) ago" } ?? "no checkpoint yet")
-    for wait in progress.waits { parts.append("waiting for \(wait.subject.rawValue): \(wait.reason)") }
+    for wait in progress.waits { parts.append("waiting for \(wait.label): \(wait.reason)") }
     return parts.joined(separator: "  ")
   }
 

@@ -6,8 +6,10 @@ import signal
 
 import pytest
 
+from exposition import Client
 from laboratory import Lab, event
 from pipeline import create_table, merged
+from test_admin import admin, free_port
 
 EVENTS = 20_000
 # Small: a run has many of each, however fast it is.
@@ -35,17 +37,17 @@ class Route:
     def __init__(self, lab: Lab, server18=None, **more):
         self.lab = lab
         self.topic = lab.topic()
-        self.audit, self.small = lab.table(fields=AUDIT, partition_by="tuple()"), lab.table()
+        table, self.audit, self.small = lab.table(), lab.table(fields=AUDIT, partition_by="tuple()"), lab.table()
         self.old = server18
         if server18:
-            # By read-back, on the oldest server.
-            self.small = f"default.small{self.small.rpartition('events')[2]}"
+            # By read-back, on the oldest server, where it is called as another one is here.
+            self.small = table
             create_table(server18, self.small, 0)
         sinks = {"table": {"clickhouse": {"batch": BATCH}}, "audit": sink(lab, self.audit, "shaped"), "small": sink(lab, self.small, "rest")}
         if server18:
             sinks["small"]["clickhouse"]["url"] = server18.url
             sinks["small"]["clickhouse"]["omit"] = ["created_at"]
-        self.pipeline = lab.pipeline(self.topic, lab.table(), more=merged(
+        self.pipeline = lab.pipeline(self.topic, table, more=merged(
             {"operators": OPERATORS, "sinks": sinks, "checkpoint": {"interval": "300ms"}, "epoch": {"max_rows": 2000}}, more))
 
     def ids(self, table: str, server=None) -> list[str]:
@@ -87,7 +89,8 @@ def test_a_table_on_the_oldest_server_is_exact_beside_others_on_the_newest(lab, 
 
 
 def test_a_server_that_is_down_holds_up_no_other_table_and_is_named(lab, lab_server18):
-    route = Route(lab, lab_server18)
+    port = free_port()
+    route, client = Route(lab, lab_server18, **admin(port)), Client(port)
     # These are large, the others small: for the server that is down.
     lab.produce_events(route.topic, range(EVENTS // 2, EVENTS))
     life = lab.engine(route.pipeline).start()
@@ -97,6 +100,10 @@ def test_a_server_that_is_down_holds_up_no_other_table_and_is_named(lab, lab_ser
         lab.produce_events(route.topic, range(EVENTS // 2))
         lab.until(lambda: lab.count(route.pipeline.table) == EVENTS, life)
         lab.until(lambda: "sink small: waiting for ClickHouse" in life.tail(400), life)
+        page = client.page()
+        assert page.value("millrace_sink_waiting", sink="small") == 1 and page.sum("millrace_sink_waiting") == 1
+        assert [(wait["for"], wait["sink"]) for wait in client.health()[1]["waiting"]] == [("clickhouse", "small")]
+        assert page.value("millrace_unacked_rows", destination="table", sink="small") > 0
         # A kill amid it all: what is for the dead server waits in the log.
         life.kill()
         life = lab.engine(route.pipeline).start()

@@ -12,11 +12,12 @@ struct Start: ~Copyable {
 
   init(
     newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false, idleAfter: Int64? = nil,
-    untilEnd: Bool = false, earlierHash: UInt64? = nil, zones: String = "", acceptsDeadLetters: Bool = false, waitAtMost: Int64? = nil
+    untilEnd: Bool = false, earlierHash: UInt64? = nil, zones: String = "", acceptsDeadLetters: Bool = false, waitAtMost: Int64? = nil,
+    tables: [(name: String, target: String)] = [("out", "d.t")]
   ) {
     var options = CoreOptions(
       pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
-      tables: [TableOptions(name: "out", target: "d.t")])
+      tables: tables.map { TableOptions(name: $0.name, target: $0.target) })
     options.newLineage = newLineage
     options.acceptedLosses = losses
     options.checkpointsReplay = checkpointsReplay

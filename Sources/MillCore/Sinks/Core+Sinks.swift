@@ -4,7 +4,7 @@ internal import MillLog
 /// Between the core and its destinations.
 extension Core {
   /// Where batches go now: the sinks' tables and the dead letters, by number.
-  var destinations: [Destination] { (numbers.ofSinks + [.deadLetters]).sorted() }
+  var destinations: [Destination] { numbers.live }
 
   /// Which of the sinks has this number. One must: batches of a sink that the file has no more end the start.
   func sink(of destination: Destination) -> Int {
@@ -14,10 +14,13 @@ extension Core {
     return index
   }
 
-  /// Rows and bytes that a batch takes at most, but for the last row's. The dead letters' are those of the largest table's.
+  /// Rows and bytes that a batch takes at most, but for the last row's. A batch of dead letters takes as much as the largest table's.
   func batchBounds(_ destination: Destination) -> (rows: UInt64, bytes: UInt64) {
-    let tables = destination.isTable ? [sinks[sink(of: destination)].tableOptions] : options.tables
-    return tables.reduce((0, 0)) { (max($0.0, $1.batchMaxRows), max($0.1, $1.batchMaxBytes)) }
+    guard !destination.isTable else {
+      let table = sinks[sink(of: destination)].tableOptions
+      return (table.batchMaxRows, table.batchMaxBytes)
+    }
+    return options.tables.reduce((0, 0)) { (max($0.0, $1.batchMaxRows), max($0.1, $1.batchMaxBytes)) }
   }
 
   /// The arrays by destination have an item for each number; what is new there has nothing yet.

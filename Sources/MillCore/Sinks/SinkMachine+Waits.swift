@@ -11,7 +11,7 @@ extension SinkMachine {
       toldCauses.append(cause)
       say(.warning, wait == nil ? "waiting for ClickHouse: \(reason)" : "still waiting for ClickHouse, now: \(reason)")
     }
-    wait = Wait(subject: .clickhouse, sink: nil, since: wait?.since ?? now, reason: reason)
+    wait = Wait(subject: .clickhouse, since: wait?.since ?? now, reason: reason)
   }
 
   /// An answer that was waited for is there; others may still be waited for.

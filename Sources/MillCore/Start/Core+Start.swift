@@ -88,7 +88,14 @@ extension Core {
   /// Gives each sink its number, and what the log has of it. A sink that the file has no more must have nothing on its way: nobody would
   /// send it.
   private mutating func number(_ log: LogFold) {
-    numbers = DestinationNumbers(known: log.destinations, tables: options.tables)
+    guard let numbers = DestinationNumbers(known: log.destinations, tables: options.tables) else {
+      return end(
+        Stop(
+          .invalidPipeline, rule: "R6",
+          "the state directory has had 255 tables, and no number is left for another sink: take one out that is new, or give the file a state.path of its own"
+        ))
+    }
+    self.numbers = numbers
     (nextBatch, firstUncovered, tableIdentities) = (log.nextBatch, log.firstUncovered, log.tableIdentities)
     makeRoom()
     for gone in numbers.gone {

@@ -8,12 +8,14 @@ struct DestinationNumbers {
   private(set) var all: [NamedDestination] = []
   /// Index: sink.
   private(set) var ofSinks: [Destination] = []
+  /// Where batches go now: the sinks' tables and the dead letters, ascending.
+  private(set) var live: [Destination] = []
 
   /// - Parameter known: as recorded last; empty at birth.
   ///
   /// A sink keeps its number by its name; where no one had that name, by the table that a sink wrote into which is gone. Any other gets a
-  /// new one.
-  init(known: [NamedDestination], tables: [TableOptions]) {
+  /// new one; nil: none is left.
+  init?(known: [NamedDestination], tables: [TableOptions]) {
     all = known
     var found: [Destination?] = tables.map { table in known.first { $0.name == table.name }?.destination }
     func isFree(_ named: NamedDestination) -> Bool { !found.contains(named.destination) }
@@ -25,21 +27,20 @@ struct DestinationNumbers {
       found[index] = known.first { isFree($0) && $0.name.isEmpty }?.destination
     }
     for (index, table) in tables.enumerated() {
-      let destination = found[index] ?? nextFree
+      guard let destination = found[index] ?? nextFree else { return nil }
       ofSinks.append(destination)
       let named = NamedDestination(destination: destination, name: table.name, target: table.target)
       if let known = all.firstIndex(where: { $0.destination == destination }) { all[known] = named } else { all.append(named) }
     }
     all.sort { $0.destination < $1.destination }
+    live = (ofSinks + [.deadLetters]).sorted()
   }
 
-  private var nextFree: Destination {
-    var number = Destination.table.rawValue
-    while all.contains(where: { $0.destination.rawValue == number }) || number == Destination.deadLetters.rawValue {
-      require(number < .max, "a state directory has had 255 tables: no number is left for another one")
-      number += 1
+  private var nextFree: Destination? {
+    let free = (0...UInt8.max).first { number in
+      number != Destination.deadLetters.rawValue && !all.contains { $0.destination.rawValue == number }
     }
-    return Destination(rawValue: number)
+    return free.map(Destination.init)
   }
 
   /// Of arrays that have an item for each destination.

@@ -162,8 +162,14 @@ package struct MetricsPage {
     page.gauge(
       "millrace_waiting_seconds", "How long it has been waited for.",
       Wait.Subject.allCases.map { subject in
-        let since = progress.waits.first { $0.subject == subject }?.since.monotonicMilliseconds
+        let since = progress.waits.lazy.filter { $0.subject == subject }.map(\.since.monotonicMilliseconds).min()
         return .init(since.map { Self.seconds(from: $0, to: now) } ?? 0, ("reason", subject.rawValue))
+      })
+    page.gauge(
+      "millrace_sink_waiting", "1: the server of this sink isn't there, and is waited for.",
+      progress.batches.filter { !$0.isDeadLetters }.map { sink in
+        let isWaiting = progress.waits.contains { $0.subject == .clickhouse && ($0.sink ?? sink.sink) == sink.sink }
+        return .init(isWaiting, ("sink", sink.sink))
       })
     page.gauge(
       "millrace_source_held", "1: the source is left alone for this reason.",

@@ -33,7 +33,10 @@ package struct TokenParts: Hashable, Sendable {
   }
 
   /// The lineage in the prefix.
-  package var lineage: Lineage? {
+  package var lineage: Lineage? { Self.lineage(ofPrefix: prefix) }
+
+  /// The lineage in a ``prefix``.
+  package static func lineage(ofPrefix prefix: String) -> Lineage? {
     guard prefix.hasPrefix("mr-") else { return nil }
     return Lineage(hex: prefix.dropFirst(3).prefix { $0 != "-" })
   }

@@ -187,7 +187,7 @@ package struct Counters: Hashable, Sendable {
 
   package mutating func emit(_ rows: UInt64, for table: Destination) {
     guard rows > 0 else { return }
-    addRows([table: rows])
+    if !tableRows.isEmpty || table != .table { addRows([table: rows]) }
     emitted &+= rows
   }
 

@@ -62,7 +62,7 @@ package struct Shaping: Hashable, Sendable {
   package init() {}
 
   private static func steps(_ draws: Draws, hasTwoKeys: Bool, isBehind: Bool) -> [Step] {
-    (0..<draws.pick([0, 1, 1, 2])).map { _ in
+    (0..<draws.pick([0, 1, 1, 2, 3])).map { _ in
       let errors = draws.pick([Errors.deadLetter, .skip])
       guard draws.chance(0.5) else { return Step(work: .filter(condition(draws)), errors: errors) }
       let change = draws.pick([
