@@ -9,7 +9,8 @@ package import MillLog
 ///
 ///     ``Recovery``       what a start goes on from: a function of checkpoints and log
 ///     ``SourceMachine``  one topic: questions, partitions, losses
-///     ``SinkMachine``    one for each sink: its batches on their way, attempts in doubt, bisection; ``DeadLetterQueue``: the dead letters' files
+///     ``SinkMachine``    one for each sink: its batches on their way, attempts in doubt, bisection
+///     ``DeadLetterQueue``  the dead letters' files
 ///     ``StateLane``      changes of the state, in the order of epochs
 ///     ``Retention``      checkpoints that are kept, and what of the log they need; ``WitnessKeeper``: the group's metadata
 ///

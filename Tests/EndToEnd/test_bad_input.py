@@ -53,6 +53,7 @@ RECORDS = {
     "no IP address of the type's kind": record(ip="10.0.0.01"),
     "a `null` in an Array or Map whose values aren't Nullable": record(tags=["a", None]),
     "more bytes than `max_record_bytes` (16 MiB), or Arrays and Maps that take four times that as a row": record(note="x" * (33 << 10)),
+    "a value for which an expression of a `filter` or `select` fails": record(user_id=0),
     "no value for a field without default": json.dumps({"event_id": "x"}).encode(),
     "an event time more than `max_ahead` after the record's timestamp": record(created_at="2099-01-01T00:00:00Z"),
     "an event time more than `max_ahead` after the clock of its epoch": lambda ahead: record(
@@ -99,7 +100,7 @@ def test_every_reason_of_the_decoder_is_in_the_table():
     source = (README.parent / "Sources/MillFlow/DecodeFailure.swift").read_text()
     cases = re.findall(r"^  case (\w+)(?: = \"(\w+)\")?$", source, re.MULTILINE)
     assert len(cases) > 15
-    assert {raw or name for name, raw in cases} | {"late"} == set(documented().values())
+    assert {raw or name for name, raw in cases} | {"late", "expression"} == set(documented().values())
 
 
 def test_every_rule_that_ends_the_program_is_in_the_table_of_stops():
@@ -119,7 +120,9 @@ def letters(millrace, lab_server, lab_broker, tmp_path_factory):
     topic = lab.topic(1)
     lab.produce(topic, [payload(0, **(GOOD | {"level": "high", "share": 1e308, "note": "first"}))])
     pipeline = lab.pipeline(topic, lab.table(fields=TYPES), fields=TYPES,
-                            more={"sources": {"events": {"event_time": {"field": "created_at"}, "max_record_bytes": "32KiB"}}})
+                            more={"sources": {"events": {"event_time": {"field": "created_at"}, "max_record_bytes": "32KiB"}},
+                                  "operators": {"divided": {"filter": {"input": "events", "where": "intDiv(1, user_id) >= 0"}},
+                                                "unique_events": {"deduplicate": {"input": "divided"}}}})
     engine = lab.engine(pipeline)
     # A producer's clock that is ahead of the broker's by less than an hour, which it takes.
     ahead = time.time_ns() // 1_000_000 + 55 * 60_000
