@@ -5,24 +5,18 @@ package import MillLog
 package enum Command: Sendable {
   /// Take the lock, read manifests and log: ``Event/opened(_:)``.
   case open
-  case readWitness
-  case describeSource
-  /// ``Event/startsResolved(_:)`` for partitions `0 ..< partitionCount`.
-  case resolveStarts(partitionCount: Int)
-  case checkAnchors([AnchorOf])
-  /// Whether a batch that can't be unpacked stands at each of these offsets, and where it ends: ``Event/examined(_:)``.
-  case examine([BatchPlace])
+  /// ``Event/source(_:_:)``
+  case ask(source: Int, SourceRequest)
   /// ``Event/sink(exchange:_:)``
   case exchange(sink: Int, UInt64, SinkRequest)
-  /// R5: copy the tail, then append `restart`, the plan and the gaps accepted at this start, and sync:
-  /// ``Event/logBegun(end:durableEnd:)``.
-  case beginLog(Restart, PlanRecord, [Gap])
+  /// R5: copy the tail, then append these, `restart` first, and sync: ``Event/logBegun(end:durableEnd:)``.
+  case beginLog([LogRecord])
   /// Clone the checkpoint (nil: an empty state), open it, set up flow and watermarks: ``Event/stateOpened``.
   case openState(checkpoint: String?, FlowStart)
-  /// Empty the partition buffers and fetch from these offsets (index: partition).
-  case assign([Int64])
+  /// Empty the buffers of the source's partitions and fetch from these offsets (index: partition).
+  case assign(source: Int, [Int64])
   /// Fetch only from these offsets (index: partition; nil: not this one) and keep what the buffers hold.
-  case fetch([Int64?])
+  case fetch(source: Int, [Int64?])
   /// Inline: complete the intent (input digest, anchors), append it, process it: ``Event/processed(_:)`` or outOfSpace(.cut), with
   /// nothing processed.
   case cut(Intent)
@@ -52,8 +46,6 @@ package enum Command: Sendable {
   case removeCheckpoint(name: String)
   /// Log segments wholly before this position go: ``Event/truncated(count:)``.
   case truncate(before: LogPosition)
-  /// Read the group's metadata; where there is one and it is none of `known` (nil: don't look): ``Event/witnessTaken(_:)``; else commit.
-  case commitWitness(String, offsets: [Int64], known: [String]?)
   /// R12: ``Event/deadLettersWritten(_:)``.
   case writeDeadLetters(SealedBatch)
   /// How many bytes this pipeline's files of dead letters have: ``Event/deadLettersMeasured(byteCount:directory:)``.
@@ -65,10 +57,25 @@ package enum Command: Sendable {
   package enum Level: Int, Sendable { case debug, info, warning, error }
 }
 
-/// What the flow thread may take from the source while no event waits; the answer is ``Event/polled(_:)``.
+/// What a source's brokers are asked, or told.
+package enum SourceRequest: Sendable {
+  case readWitness
+  case describe
+  /// ``SourceAnswer/startsResolved(_:)`` for partitions `0 ..< partitionCount`.
+  case resolveStarts(partitionCount: Int)
+  case checkAnchors([AnchorOf])
+  /// Whether a batch that can't be unpacked stands at each of these offsets, and where it ends: ``SourceAnswer/examined(_:)``.
+  case examine([BatchPlace])
+  /// Read the group's metadata; where there is one and it is none of `known` (nil: don't look): ``SourceAnswer/witnessTaken(_:)``; else
+  /// commit.
+  case commitWitness(String, offsets: [Int64], known: [String]?)
+}
+
+/// What the flow thread may take from the sources while no event waits; the answer is ``Event/polled(_:)``.
 package struct PollOrder: Hashable, Sendable {
+  /// Records of all sources together.
   package var limit: Int
-  /// Monotonic; when it is to be taken although the source has told of nothing: records that came before may be due, and how long none
+  /// Monotonic; when it is to be taken although no source has told of anything: records that came before may be due, and how long none
   /// has come counts.
   package var dueAt: Int64
   /// For recorded intents, which need all of their records.
@@ -93,11 +100,19 @@ package struct AnchorOf: Hashable, Sendable {
 package struct FlowStart: Hashable, Sendable {
   package var lineage: Lineage
   package var hashSeed: Digest128
-  /// Index: partition.
-  package var maxEventTimes: [Int64]
+  /// Index: source.
+  package var sources: [Source]
+  /// As ``EpochResult/watermark``.
   package var watermark: Int64
   /// Index: sink.
   package var destinations: [Destination]
+
+  package struct Source: Hashable, Sendable {
+    package var number: SourceNumber
+    /// Index: partition.
+    package var maxEventTimes: [Int64]
+    package var watermark: Int64
+  }
 }
 
 /// Batches to be cut from what is pending, all ending at one epoch boundary.

@@ -27,12 +27,12 @@ extension Core {
   /// When what lies in the buffers is to be cut.
   private var cutDueAt: Int64? {
     guard let bufferedSince else { return nil }
-    return source.lastPolled?.epochEnds == nil ? bufferedSince + epochMaxDelay : polledAt
+    return sources.allSatisfy { $0.lastPolled?.epochEnds == nil } ? bufferedSince + epochMaxDelay : polledAt
   }
 
   /// Whether records may be taken: memory and disk stay bounded because the source waits.
   var mayTake: Bool {
-    !stopRequested && !(options.untilEnd && source.hasReachedEnd) && hold == nil
+    !stopRequested && !(options.untilEnd && hasReachedEnd) && hold == nil
   }
 
   /// Why records may not be taken although there may be some.
@@ -51,28 +51,30 @@ extension Core {
     return destination.isTable && pendingRows[destination.index] >= 2 * bounds.rows || pendingBytes[destination.index] >= 2 * bounds.bytes
   }
 
-  mutating func takePolled(_ polled: Polled) {
+  /// - Parameter polled: index: source.
+  mutating func takePolled(_ polled: [Polled]) {
     polledAt = monotonic
-    if let stop = polled.stop { return end(stop) }
-    withSource { $0.takePolled(polled) }
+    require(polled.count == sources.count, "\(polled.count) sources were polled, of \(sources.count)")
+    if let stop = polled.lazy.compactMap(\.stop).first { return end(stop) }
+    for (index, polled) in polled.enumerated() where phase != .stopped { withSource(index) { $0.takePolled(polled) } }
     if phase == .live { cutWhenDue(polled) }
   }
 
-  private mutating func cutWhenDue(_ polled: Polled) {
-    let rows = polled.rows.reduce(0, +)
-    let moved = zip(polled.next, source.partitions).contains { $0 > $1.next }
-    guard moved, !stopRequested, !isCutting, cutNotBefore <= monotonic, !checkpoint.settlesReplay else { return }
+  /// One epoch takes from every source what its buffers hold.
+  private mutating func cutWhenDue(_ polled: [Polled]) {
+    let rows = polled.reduce(0) { $0 + $1.rows.reduce(0, +) }
+    let isMore = polled.contains { $0.epochEnds != nil }
+    guard sources.contains(where: \.hasMoved), !stopRequested, !isCutting, cutNotBefore <= monotonic, !checkpoint.settlesReplay else { return }
     let since = bufferedSince ?? monotonic
     bufferedSince = since
     guard
-      polled.epochEnds != nil || rows >= options.epochMaxRows || polled.byteCount >= options.epochMaxBytes
+      isMore || rows >= options.epochMaxRows || polled.reduce(0, { $0 + $1.byteCount }) >= options.epochMaxBytes
         || monotonic - since >= epochMaxDelay
     else {
       return
     }
     // What is left lies there since now at the latest; else the age of batches would grow for as long as the buffers aren't empty.
-    bufferedSince = polled.epochEnds == nil ? nil : monotonic
-    let ends = polled.epochEnds ?? polled.next
+    bufferedSince = isMore ? monotonic : nil
     clockMilliseconds = max(clockMilliseconds, now.wallMilliseconds)
     require(replayNext == replay.count, "R4: an epoch would be cut before all that is recorded was replayed")
     isCutting = true
@@ -80,8 +82,8 @@ extension Core {
     commands.append(
       .cut(
         Intent(
-          epoch: epoch + 1, clockMilliseconds: clockMilliseconds, planHash: options.plan.hash, ranges: source.ranges(upTo: ends),
-          partitionCount: source.partitions.count, idle: source.idle,
+          epoch: epoch + 1, clockMilliseconds: clockMilliseconds, planHash: options.plan.hash,
+          parts: zip(sources, polled).map { $0.part(upTo: $1.epochEnds) }.sorted { $0.source < $1.source },
           inputDigest: Digest128(low: 0, high: 0))))
   }
 
@@ -101,7 +103,7 @@ extension Core {
     held.logByteCount = max(held.logByteCount, result.logByteCount)
     clockMilliseconds = max(clockMilliseconds, result.intent.clockMilliseconds)
     // Each record counts in one process only: what had been cut before a crash, replayed or cut anew, was counted then.
-    if result.intent.ranges.allSatisfy({ $0.next <= max($0.start, cutBefore[$0.partition] ?? 0) }) {
+    if result.intent.slots.allSatisfy({ $0.range.next <= max($0.range.start, cutBefore[$0.slot] ?? 0) }) {
       replayedRecords += result.counters.records
     } else {
       counters.add(result.counters)
@@ -112,7 +114,10 @@ extension Core {
     }
     unsealedCounters.add(result.counters)
     unsealedCounters.bytes = 0
-    source.take(result)
+    require(result.sources.count == sources.count, "\(result.sources.count) sources were processed, of \(sources.count)")
+    for index in sources.indices {
+      if let part = result.intent.part(of: sources[index].number) { sources[index].take(part, result.sources[index]) }
+    }
     watermark = result.watermark
     for index in pendingRows.indices {
       if result.pendingRows[index] > 0, pendingSince[index] == nil { pendingSince[index] = cutSince ?? monotonic }
@@ -134,30 +139,32 @@ extension Core {
 
   /// More than one intent may lie whole in the buffers.
   mutating func advanceReplay() {
-    if source.nextDescribe <= monotonic { withSource { $0.ask(.describe) } }
+    withSources { if $0.nextDescribe <= $0.monotonic { $0.ask(.describe) } }
     replayWhenComplete()
   }
 
   private mutating func replayWhenComplete() {
-    guard source.lastPolled != nil, replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
+    guard phase != .stopped, sources.allSatisfy({ $0.lastPolled != nil }), replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
     if lane.isFull { return }
-    let recorded = replay[replayNext]
-    let intent = recorded.intent
+    let intent = replay[replayNext].intent
     guard intent.epoch == epoch + 1 else {
       return end(Stop(.promise, rule: "R4", "the log has no intent of epoch \(epoch + 1), but one of epoch \(intent.epoch): it is damaged"))
     }
-    guard source.hasAll(of: intent) else { return }
+    guard sources.allSatisfy({ $0.hasAll(of: $0.recorded[replayNext].part) }) else { return }
     Reach.mark(.r4ReplayedIntent)
+    let isWhole = sources.allSatisfy { $0.isWhole($0.recorded[replayNext]) }
     replayNext += 1
     isCutting = true
-    let isWhole = source.isWhole(recorded)
     commands.append(.replay(intent, isWhole: isWhole))
     if !isWhole { hasReplayedLoss = true }
   }
 
+  /// As ``SourceMachine/comparableFrom``, of all sources: a seal's rows come of any of them.
+  private var comparableFrom: LogPosition { sources.reduce(0) { max($0, $1.comparableFrom) } }
+
   private mutating func compareSeals() {
     if let first = seals[epoch]?.first {
-      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > source.comparableFrom))
+      return commands.append(.compareSeal(first.seal, isWhole: !hasReplayedLoss || first.position > comparableFrom))
     }
     finishReplayWhenDone()
   }
@@ -173,7 +180,7 @@ extension Core {
     }
     require(seals[epoch]?.isEmpty == false, "a seal of epoch \(epoch) was compared, and there is none")
     let (seal, position) = seals[epoch]!.removeFirst()
-    let isWhole = !hasReplayedLoss || position > source.comparableFrom
+    let isWhole = !hasReplayedLoss || position > comparableFrom
     if isWhole, let counters = seal.counters, counters != unsealedCounters {
       return end(
         Stop(
@@ -196,7 +203,7 @@ extension Core {
   private mutating func finishReplayWhenDone() {
     guard phase == .replaying, replayNext == replay.count else { return }
     if pendingRows.contains(where: { $0 > 0 }) { Reach.mark(.r4PendingAfterReplay) }
-    withSource { $0.endReplay() }
+    withSources { $0.endReplay() }
     if options.checkpointsReplay {
       checkpoint.settlesReplay = true
       checkpoint.dueAt = monotonic
@@ -207,24 +214,24 @@ extension Core {
   // MARK: - Sealing
 
   mutating func advanceLive() {
-    let asksWitness = witness.nextLook <= monotonic && !stopRequested && !witness.isCommitting
-    withSource {
+    withSources {
       if $0.nextDescribe <= $0.monotonic { $0.ask(.describe) }
-      if asksWitness { $0.ask(.witness) }
+      if $0.witness.nextLook <= $0.monotonic, !$0.surroundings.stopRequested, !$0.witness.isCommitting { $0.ask(.witness) }
       $0.advanceUnreadable()
     }
+    guard phase != .stopped else { return }
     advanceWindUp()
     judgeBirth()
     guard phase != .stopped, !isUnproven else { return }
     sealWhenDue()
-    if options.untilEnd, source.hasReachedEnd, !stopRequested { advanceUntilEnd() }
+    if options.untilEnd, hasReachedEnd, !stopRequested { advanceUntilEnd() }
   }
 
   private mutating func sealWhenDue() {
     guard !isSealing, checkpoint.stage == .idle || checkpoint.stage.isPastFreeze else { return }
     // A checkpoint that is due waits for the log lane: no other seal begins before it.
     if checkpoint.isDue(monotonic) || stopRequested { return }
-    let atEnd = options.untilEnd && source.hasReachedEnd
+    let atEnd = options.untilEnd && hasReachedEnd
     let due = destinations.filter { destination in
       let (index, bounds) = (destination.index, batchBounds(destination))
       guard pendingRows[index] > 0 else { return false }

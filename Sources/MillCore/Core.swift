@@ -8,11 +8,11 @@ package import MillLog
 /// the phase.
 ///
 ///     ``Recovery``       what a start goes on from: a function of checkpoints and log
-///     ``SourceMachine``  one topic: questions, partitions, losses
+///     ``SourceMachine``  one for each source: questions, partitions, losses, its group's metadata (``WitnessKeeper``)
 ///     ``SinkMachine``    one for each sink: its batches on their way, attempts in doubt, bisection
 ///     ``DeadLetterQueue``  the dead letters' files
 ///     ``StateLane``      changes of the state, in the order of epochs
-///     ``Retention``      checkpoints that are kept, and what of the log they need; ``WitnessKeeper``: the group's metadata
+///     ``Retention``      checkpoints that are kept, and what of the log they need
 ///
 /// Invariants:
 /// - a batch is sent only when its seal is durable (R2);
@@ -37,7 +37,10 @@ package struct Core {
   package internal(set) var lineage = Lineage(0)
   var hashSeed = Digest128(low: 0, high: 0)
 
-  var source: SourceMachine
+  // Sources
+  /// In the file's order.
+  var sources: [SourceMachine]
+  var sourceNumbers: SourceNumbers
 
   // Epochs
   package internal(set) var epoch: EpochNumber = 0
@@ -55,10 +58,10 @@ package struct Core {
   var replayedRecords: UInt64 = 0
   /// Of all epochs that this process has cut, whether or not an earlier one had cut their records too.
   var outcomes = Outcomes()
-  /// Nil: a record has been decoded, or something was sealed.
-  var birth: Birth?
+  /// Index: source. Nil: a record of it has been decoded, or an earlier process had read it.
+  var births: [Birth?]
   /// How far earlier processes had cut, by what the log says of it.
-  var cutBefore: [Int32: Int64] = [:]
+  var cutBefore: [Slot: Int64] = [:]
   /// Of the epochs since the last seal; the next one takes them.
   var unsealedCounters = Counters()
   var stopRequested = false
@@ -122,14 +125,17 @@ package struct Core {
   var lane = StateLane()
   var checkpoint = CheckpointProgress()
   var retention = Retention()
-  var witness = WitnessKeeper()
 
   package init(options: CoreOptions) {
     self.options = options
-    source = SourceMachine(options: options)
+    guard let sourceNumbers = SourceNumbers(known: [], sources: options.sources) else { preconditionFailure("over 2048 sources") }
+    self.sourceNumbers = sourceNumbers
+    sources = options.sources.map { SourceMachine(options: options, its: $0) }
+    births = options.sources.map { _ in nil }
     guard let numbers = DestinationNumbers(known: [], tables: options.tables) else { preconditionFailure("over 255 tables in one file") }
     self.numbers = numbers
     sinks = zip(options.tables, numbers.ofSinks).map { SinkMachine(destination: $1, options: options, tableOptions: $0) }
+    for (index, number) in sourceNumbers.ofSources.enumerated() { sources[index].number = number }
     makeRoom()
   }
 
@@ -163,7 +169,7 @@ package struct Core {
       guard let moment else { return }
       earliest = min(earliest ?? moment, moment)
     }
-    for moment in source.retryAt.values { consider(moment) }
+    for source in sources { for moment in source.retryAt.values { consider(moment) } }
     consider(sealRetryAt)
     consider(appendRetryAt)
     consider(startAgainAt)
@@ -171,20 +177,17 @@ package struct Core {
     consider(deadLetters.retryAt)
     if mayDeliver, !deadLetters.isMeasuring { consider(deadLetters.measureAt) }
     consider(checkpoint.publishRetryAt)
-    consider(witness.retryAt)
+    for source in sources { consider(source.witness.retryAt) }
     consider(giveUpAt)
     consider(longWaitDueAt)
     consider(waitsDueAt)
     consider(tellDeadLettersAt)
     for sink in sinks { consider(sink.wakeAt(mayDeliver: mayDeliver, stopRequested: stopRequested)) }
     guard phase == .live, !stopRequested else { return earliest }
-    consider(source.wakeAtLive)
+    for source in sources { consider(source.wakeAtLive) }
     if cutNotBefore > monotonic { consider(cutNotBefore) }
-    if !source.asking.contains(.witness), !witness.isCommitting {
-      consider(max(witness.nextLook, source.retryAt[.witness] ?? 0))
-    }
     if isUnproven {
-      if let at = birthDecidedAt, at > monotonic { consider(at) }
+      for case let birth? in births { if let at = decidedAt(birth), at > monotonic { consider(at) } }
       return earliest
     }
     guard !isSealing else { return earliest }
@@ -207,13 +210,7 @@ package struct Core {
       require(phase == .starting && opened == nil, "a process starts once")
       commands.append(.open)
     case .opened(let found): takeOpened(found)
-    case .witnessRead(let text): takeWitness(text)
-    case .sourceDescribed(let look): withSource { $0.takeLook(look) }
-    case .startsResolved(let offsets): withSource { $0.takeStarts(offsets) }
-    case .anchorsChecked(let problems): takeAnchors(problems)
-    case .examined(let batches): withSource { $0.takeExamined(batches) }
-    case .sourceUnavailable(let question, let reason): takeUnavailable(question, reason)
-    case .topicMissing(let text): takeTopicMissing(text)
+    case .source(let source, let answer): take(answer, of: source)
     case .sink(let sink, let exchange, let answer): withSink(sink) { $0.takeAnswer(exchange, answer) }
     case .logBegun(let end, let durable):
       require(phase == .preparing && !start.isLogBegun && durable <= end, "the log was begun at \(end), durable up to \(durable)")
@@ -238,9 +235,6 @@ package struct Core {
     case .published(let epoch, let name): takePublished(epoch, name)
     case .checkpointRemoved(let name): start.removals.remove(name)
     case .truncated(let count): if count > 0 { Reach.mark(.r16SegmentRemoved) }
-    case .witnessCommitted: takeWitnessCommitted()
-    case .witnessNotCommitted(let reason): takeWitnessFailure(reason)
-    case .witnessTaken(let text): takeWitnessTaken(text)
     case .deadLettersWritten(let batch, let byteCount): takeDeadLetters(batch, byteCount)
     case .deadLettersMeasured(let byteCount, let directory): takeDeadLetterBytes(byteCount, directory)
     case .outOfSpace(let work, let place): takeOutOfSpace(work, place)

@@ -3,17 +3,15 @@ package import MillLog
 /// What the core is told once, at birth of the process. Sizes and times only; what decides rows is in ``plan``.
 package struct CoreOptions: Sendable {
   package var pipeline: String
-  package var sourceName: String
-  package var topic: String
   package var plan: PlanRecord
   /// The same file as older releases read it. Epochs that they have recorded are replayed under these; no epoch is cut under one.
   package var earlierPlans: [PlanRecord] = []
+  /// In the file's order; never empty.
+  package var sources: [SourceOptions]
   /// One a sink, in the file's order; never empty.
   package var tables: [TableOptions]
   package var untilEnd = false
   package var newLineage = false
-  /// K3, K12: what the user gives up, exactly; each must be a range that is lost at this start, or a batch that can't be unpacked.
-  package var acceptedLosses: [Gap] = []
   /// A new lineage goes on although none of its first records can be decoded.
   package var acceptsDeadLetters = false
 
@@ -37,8 +35,6 @@ package struct CoreOptions: Sendable {
   package var checkpointsReplay = false
   package var unackedMaxBytes: UInt64 = 4 << 30
 
-  /// No record of a partition for this long: it no longer holds the watermark back. Nil: never idle.
-  package var idleAfterMilliseconds: Int64?
   /// How often the topic is asked for new partitions.
   package var describeIntervalMilliseconds: Int64 = 30_000
   /// How often the group's witness is looked at where no checkpoint commits it.
@@ -54,12 +50,40 @@ package struct CoreOptions: Sendable {
   /// Asked to stop, but held up by brokers or a full disk: leave after this time without progress.
   package var stopPatienceMilliseconds: Int64 = 30_000
 
-  package init(pipeline: String, sourceName: String, topic: String, plan: PlanRecord, tables: [TableOptions]) {
+  package init(pipeline: String, sources: [SourceOptions], plan: PlanRecord, tables: [TableOptions]) {
     self.pipeline = pipeline
-    self.sourceName = sourceName
-    self.topic = topic
+    self.sources = sources
     self.plan = plan
     self.tables = tables
+  }
+}
+
+/// What the core is told of one source and its topic.
+package struct SourceOptions: Sendable {
+  /// As the file has it.
+  package var name: String
+  package var topic: String
+  /// K3, K12: what the user gives up, exactly; each must be a range that is lost at this start, or a batch that can't be unpacked.
+  package var acceptedLosses: [LostRange] = []
+  /// No record of a partition for this long: it no longer holds the watermark back. Nil: never idle.
+  package var idleAfterMilliseconds: Int64?
+
+  package init(name: String, topic: String) {
+    self.name = name
+    self.topic = topic
+  }
+}
+
+/// Offsets of one partition of a source that can't be had any more (K3), or not be unpacked (K12).
+package struct LostRange: Hashable, Sendable {
+  package var partition: Int32
+  package var start: Int64
+  package var next: Int64
+
+  package init(partition: Int32, start: Int64, next: Int64) {
+    self.partition = partition
+    self.start = start
+    self.next = next
   }
 }
 

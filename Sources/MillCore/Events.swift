@@ -6,21 +6,12 @@ package enum Event: Sendable {
   /// The first event of a process.
   case started
   case opened(Opened)
-  case witnessRead(String?)
-  case sourceDescribed(SourceLook)
-  case startsResolved([Int64])
-  /// Texts of anchors that no longer match, with partition and offset.
-  case anchorsChecked([String])
-  /// In the order of ``Command/examine(_:)``; nil: what stands there can be read, or nothing stands there.
-  case examined([UnreadableBatch?])
-  /// A question to the source was not answered; ask again later.
-  case sourceUnavailable(SourceQuestion, reason: String)
-  /// The brokers know no such topic; with what would be right.
-  case topicMissing(String)
+  case source(Int, SourceAnswer)
   case sink(Int, exchange: UInt64, SinkAnswer)
   case logBegun(end: LogPosition, durableEnd: LogPosition)
   case stateOpened
-  case polled(Polled)
+  /// Index: source.
+  case polled([Polled])
   case processed(EpochResult)
   /// Digest of a replayed batch; nil when all of the seal's batches came out the same.
   case sealCompared(mismatch: String?)
@@ -34,10 +25,6 @@ package enum Event: Sendable {
   case published(EpochNumber, name: String)
   case checkpointRemoved(name: String)
   case truncated(count: Int)
-  case witnessCommitted
-  case witnessNotCommitted(reason: String)
-  /// What the group holds is neither what this instance committed nor what it read at start.
-  case witnessTaken(String?)
   /// With the bytes that were added to the directory; none where the file was there already.
   case deadLettersWritten(BatchKey, byteCount: Int)
   case deadLettersMeasured(byteCount: UInt64, directory: String)
@@ -48,6 +35,25 @@ package enum Event: Sendable {
   case stopRequested
   /// A moment given by ``Core/wakeAt`` has come, or nothing else happened.
   case wake
+}
+
+/// What comes of a ``SourceRequest``.
+package enum SourceAnswer: Sendable {
+  case witnessRead(String?)
+  case described(SourceLook)
+  case startsResolved([Int64])
+  /// Texts of anchors that no longer match, with partition and offset.
+  case anchorsChecked([String])
+  /// In the order of ``SourceRequest/examine(_:)``; nil: what stands there can be read, or nothing stands there.
+  case examined([UnreadableBatch?])
+  /// The question was not answered; ask again later.
+  case unavailable(SourceQuestion, reason: String)
+  /// The brokers know no such topic; with what would be right.
+  case topicMissing(String)
+  case witnessCommitted
+  case witnessNotCommitted(reason: String)
+  /// What the group holds is neither what this instance committed nor what it read at start.
+  case witnessTaken(String?)
 }
 
 package enum SourceQuestion: String, Sendable {
@@ -101,12 +107,12 @@ package struct FoundLog: Sendable {
   package var sealed: [LogPosition: LogContents.Sealed]
   /// Of all records of the log.
   package var byteCount: UInt64
-  /// Where the intents end, those that aren't in ``records`` too, by partition.
-  package var cutEnds: [Int32: Int64]
+  /// Where the intents end, those that aren't in ``records`` too.
+  package var cutEnds: [Slot: Int64]
 
   package init(
     first: LogPosition, end: LogPosition, records: [(position: LogPosition, record: LogRecord)],
-    sealed: [LogPosition: LogContents.Sealed] = [:], byteCount: UInt64 = 0, cutEnds: [Int32: Int64] = [:]
+    sealed: [LogPosition: LogContents.Sealed] = [:], byteCount: UInt64 = 0, cutEnds: [Slot: Int64] = [:]
   ) {
     self.first = first
     self.end = end
@@ -167,11 +173,12 @@ package struct UnreadableBatch: Hashable, Sendable {
   }
 }
 
-/// What lies in the partition buffers after a poll.
+/// What lies in the buffers of one source's partitions after a poll.
 package struct Polled: Sendable {
   /// Index: partition; the next position of each.
   package var next: [Int64]
-  /// Where an epoch of these records may end in each partition, so that its rows fit in memory; nil: with all of them.
+  /// Where an epoch of these records and the other sources' may end in each partition, so that its rows fit in memory; nil: with all of
+  /// them.
   package var epochEnds: [Int64]?
   /// Whether the source was asked; not where the buffers hold more than an epoch.
   package var isAsked: Bool
@@ -215,9 +222,9 @@ package struct EpochResult: Sendable {
   /// Rows and bytes that each destination now has pending, this epoch included; index: raw value.
   package var pendingRows: [UInt64]
   package var pendingBytes: [UInt64]
-  /// Index: partition; Int64.min before the first.
-  package var maxEventTimes: [Int64]
-  /// That the next epoch is judged by.
+  /// Index: source.
+  package var sources: [Source]
+  /// That rows which enter the deduplicate are judged by in the next epoch; without one, the sources' least.
   package var watermark: Int64
   package var needsFreeze: Bool
   /// Buckets of this epoch wait to be dropped (``StateWork/drop(epoch:)``).
@@ -227,8 +234,24 @@ package struct EpochResult: Sendable {
   package var logByteCount: UInt64
   package var stop: Stop?
 
+  package struct Source: Hashable, Sendable {
+    /// Index: partition; Int64.min before the first.
+    package var maxEventTimes: [Int64]
+    package var watermark: Int64
+    /// Of this epoch.
+    package var records: UInt64
+    /// Of them those that gave no row because they, or an expression over them, are wrong.
+    package var refused = ReasonTally()
+
+    package init(maxEventTimes: [Int64], watermark: Int64, records: UInt64 = 0) {
+      self.maxEventTimes = maxEventTimes
+      self.watermark = watermark
+      self.records = records
+    }
+  }
+
   package init(
-    epoch: EpochNumber, intent: Intent, counters: Counters, pendingRows: [UInt64], pendingBytes: [UInt64], maxEventTimes: [Int64],
+    epoch: EpochNumber, intent: Intent, counters: Counters, pendingRows: [UInt64], pendingBytes: [UInt64], sources: [Source],
     watermark: Int64, needsFreeze: Bool, dropsBuckets: Bool, logEnd: LogPosition, logByteCount: UInt64 = 0, stop: Stop?
   ) {
     self.epoch = epoch
@@ -236,7 +259,7 @@ package struct EpochResult: Sendable {
     self.counters = counters
     self.pendingRows = pendingRows
     self.pendingBytes = pendingBytes
-    self.maxEventTimes = maxEventTimes
+    self.sources = sources
     self.watermark = watermark
     self.needsFreeze = needsFreeze
     self.dropsBuckets = dropsBuckets

@@ -32,10 +32,10 @@ struct LongWaits {
     var told: String?
   }
 
-  /// A wait, and which sink's it is; 0 where it is no sink's.
+  /// A wait, and which source's or sink's it is; 0 where it is neither's.
   struct Key: Hashable {
     var wait: LongWait
-    var sink = 0
+    var index = 0
   }
 
   private(set) var lasting: [Key: Lasting] = [:]
@@ -61,7 +61,8 @@ extension Core {
   /// Called after each event: what has lasted too long is told once, and its end.
   mutating func watchLongWaits() {
     for wait in LongWait.allCases {
-      for sink in 0..<(wait.isOfSink ? sinks.count : 1) { watch(LongWaits.Key(wait: wait, sink: sink)) }
+      let count = wait.isOfSink ? sinks.count : wait.isOfSource ? sources.count : 1
+      for index in 0..<count { watch(LongWaits.Key(wait: wait, index: index)) }
     }
   }
 
@@ -77,7 +78,13 @@ extension Core {
   }
 
   private func noun(_ key: LongWaits.Key) -> String {
-    key.wait.subject.noun(sink: key.wait.isOfSink ? nameToTell(key.sink) : nil)
+    let (source, sink) = ends(key)
+    return key.wait.subject.noun(source: source, sink: sink)
+  }
+
+  /// Names, where there are several.
+  private func ends(_ key: LongWaits.Key) -> (source: String?, sink: String?) {
+    (key.wait.isOfSource ? nameToTell(source: key.index) : nil, key.wait.isOfSink ? nameToTell(key.index) : nil)
   }
 
   /// The next moment at which one of them becomes worth telling.
@@ -91,11 +98,12 @@ extension Core {
   func longWait(_ subject: Wait.Subject) -> Wait? {
     let long = longWaits.lasting.filter { $0.key.wait.subject == subject && isLong($0.value) }
     let oldest = long.min {
-      ($0.value.since.monotonicMilliseconds, $0.key.wait.rawValue, $0.key.sink)
-        < ($1.value.since.monotonicMilliseconds, $1.key.wait.rawValue, $1.key.sink)
+      ($0.value.since.monotonicMilliseconds, $0.key.wait.rawValue, $0.key.index)
+        < ($1.value.since.monotonicMilliseconds, $1.key.wait.rawValue, $1.key.index)
     }
     return oldest.map {
-      Wait(subject: subject, sink: $0.key.wait.isOfSink ? nameToTell($0.key.sink) : nil, since: $0.value.since, reason: words($0.key))
+      let (source, sink) = ends($0.key)
+      return Wait(subject: subject, source: source, sink: sink, since: $0.value.since, reason: words($0.key))
     }
   }
 
@@ -107,10 +115,10 @@ extension Core {
   private func whichIsAwaited(_ key: LongWaits.Key) -> UInt64? {
     switch key.wait {
     case .opening: phase == .starting && opened == nil ? 0 : nil
-    case .question: source.asking.isEmpty ? nil : source.questionsAnswered
+    case .question: sources[key.index].asking.isEmpty ? nil : sources[key.index].questionsAnswered
     case .replay: phase == .replaying && !isCutting ? epoch : nil
-    case .topicCheck: checkpoint.stage == .frozen && checkpoint.topicCheck == .asked ? epoch : nil
-    case .answer, .dead, .deadline, .queries, .window: sinks[key.sink].whichIsAwaited(key.wait)
+    case .topicCheck: checkpoint.stage == .frozen && sources[key.index].topicCheck == .asked ? epoch : nil
+    case .answer, .dead, .deadline, .queries, .window: sinks[key.index].whichIsAwaited(key.wait)
     case .unacked: phase == .live && hold == .unacked ? sinks.reduce(0) { $0 + $1.batches.acked.batches } : nil
     case .seal: isSealing && sealRetryAt == nil ? logEnd : nil
     case .sync: isSyncing ? durableEnd : nil
@@ -123,11 +131,11 @@ extension Core {
   private func words(_ key: LongWaits.Key) -> String {
     switch key.wait {
     case .opening: return "checkpoints and epoch log are read and verified"
-    case .question: return "an answer about \(source.asking.map(\.rawValue).sorted().joined(separator: " and "))"
+    case .question: return "an answer about \(sources[key.index].asking.map(\.rawValue).sorted().joined(separator: " and "))"
     case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
     case .topicCheck:
       return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"
-    case .answer, .dead, .deadline, .queries, .window: return sinks[key.sink].words(key.wait)
+    case .answer, .dead, .deadline, .queries, .window: return sinks[key.index].words(key.wait)
     case .unacked:
       let count = unackedBatchCount
       return count >= Self.unackedBatchesMax
@@ -151,6 +159,8 @@ extension LongWait {
     }
   }
 
+  var isOfSource: Bool { self == .question || self == .topicCheck }
+
   var subject: Wait.Subject {
     switch self {
     case .question, .replay, .topicCheck: .kafka
@@ -161,8 +171,10 @@ extension LongWait {
 }
 
 extension Wait.Subject {
-  /// - Parameter sink: where there are several.
-  func noun(sink: String?) -> String { sink.map { "\(noun) (sink \($0))" } ?? noun }
+  /// With the name of the source or sink, where there are several.
+  func noun(source: String?, sink: String?) -> String {
+    source.map { "\(noun) (source \($0))" } ?? sink.map { "\(noun) (sink \($0))" } ?? noun
+  }
 
   var noun: String {
     switch self {

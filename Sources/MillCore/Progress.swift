@@ -20,6 +20,10 @@ package struct Progress: Sendable {
   }
 
   package struct Partition: Sendable {
+    /// The source's name.
+    package var source: String
+    /// Kafka's number.
+    package var number: Int
     /// The next offset to be processed.
     package var next: Int64
     /// The last stable offset last heard of.
@@ -59,7 +63,7 @@ package struct Progress: Sendable {
   package var skipped: ReasonTally
   /// Records that an earlier process had cut already: they are processed again, and not counted again.
   package var replayedRecords: UInt64
-  /// Index: partition.
+  /// Of the sources in the file's order.
   package var partitions: [Partition]
   /// Epoch clock less watermark; nil without one.
   package var watermarkDelayMilliseconds: Int64?
@@ -133,17 +137,23 @@ package struct Doubts: Hashable, Sendable {
   }
 }
 
+extension SourceMachine {
+  fileprivate var shownPartitions: [Progress.Partition] {
+    partitions.enumerated().map { index, partition in
+      Progress.Partition(
+        source: its.name, number: index, next: partition.next,
+        end: index < topic.stableEnd.count ? topic.stableEnd[index] : partition.next, isIdle: partition.isIdle)
+    }
+  }
+}
+
 extension Core {
   package var progress: Progress {
     Progress(
       phase: shownPhase, epoch: epoch, counters: counters, outcomes: outcomes.counters, deadLetters: outcomes.deadLetters,
       skipped: outcomes.skipped,
       replayedRecords: replayedRecords,
-      partitions: source.partitions.enumerated().map { index, partition in
-        Progress.Partition(
-          next: partition.next, end: index < source.topic.stableEnd.count ? source.topic.stableEnd[index] : partition.next,
-          isIdle: partition.isIdle)
-      }, watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
+      partitions: sources.flatMap(\.shownPartitions), watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
       doubts: sinks.reduce(into: Doubts()) { $0.add($1.doubts) }, checkpoints: checkpoint.publishedCount,
       checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
       deadLetterBytes: deadLetters.byteCount, deadLetterMaxBytes: options.deadLetterMaxBytes)

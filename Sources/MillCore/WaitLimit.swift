@@ -7,7 +7,7 @@ extension Core {
 
   /// Whether something fails, or lasts, that may have to be told or given up.
   private var isWaiting: Bool {
-    sinks.contains { $0.wait != nil } || !spaceWaits.isEmpty || source.watch.isTroubled
+    sinks.contains { $0.wait != nil } || !spaceWaits.isEmpty || sources.contains { $0.watch.isTroubled }
       || options.waitAtMostMilliseconds != nil && !waits.isEmpty
   }
 

@@ -12,6 +12,8 @@ package struct Wait: Hashable, Sendable {
   }
 
   package var subject: Subject
+  /// Whose it is, where there are several sources.
+  package var source: String?
   /// Whose it is, where there are several sinks.
   package var sink: String?
   /// When it began.
@@ -21,23 +23,27 @@ package struct Wait: Hashable, Sendable {
 
   struct Key: Hashable {
     var subject: Subject
+    var source: String?
     var sink: String?
   }
 
-  var key: Key { Key(subject: subject, sink: sink) }
+  var key: Key { Key(subject: subject, source: source, sink: sink) }
 
   /// `clickhouse`, or `clickhouse (sink audit)`: for lines of people's and their tools'.
-  package var label: String { sink.map { "\(subject.rawValue) (sink \($0))" } ?? subject.rawValue }
-  var noun: String { subject.noun(sink: sink) }
+  package var label: String {
+    source.map { "\(subject.rawValue) (source \($0))" } ?? sink.map { "\(subject.rawValue) (sink \($0))" } ?? subject.rawValue
+  }
+  var noun: String { subject.noun(source: source, sink: sink) }
 }
 
 extension Core {
-  /// At most one of each subject, of each sink's server one, in the subjects' order.
+  /// At most one of each subject, of each source's brokers and each sink's server one, in the subjects' order.
   var waits: [Wait] {
     var waits: [Wait] = []
-    if let trouble = source.watch.trouble(isLive: phase == .live) {
-      waits.append(Wait(subject: .kafka, since: trouble.since, reason: trouble.reason))
-    } else if phase == .live, let wait = source.transactionWait {
+    for (index, source) in sources.enumerated() {
+      let trouble = source.watch.trouble(isLive: phase == .live).map { Wait(subject: .kafka, since: $0.since, reason: $0.reason) }
+      guard var wait = trouble ?? (phase == .live ? source.transactionWait : nil) else { continue }
+      wait.source = nameToTell(source: index)
       waits.append(wait)
     }
     for (index, sink) in sinks.enumerated() {

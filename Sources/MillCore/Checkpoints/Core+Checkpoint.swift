@@ -22,12 +22,6 @@ struct CheckpointProgress {
   /// The seal of this epoch must be durable before the manifest is published.
   var waitsForSeal: EpochNumber?
   var stateIsDone = false
-  /// Whether the topic is still the one that the checkpoint before was made of (K6).
-  enum TopicCheck { case due, asked, done }
-  var topicCheck = TopicCheck.done
-  /// The newest one was made with nothing to ask for: the topic may have been made anew amid what it remembers, so that each partition is
-  /// asked for next time.
-  var mayRememberTwoTopics = false
   var publishRetryAt: Int64?
   var lastEpoch: EpochNumber?
   var lastPublishedAt: Int64?
@@ -49,9 +43,8 @@ extension Core {
     if phase == .live, stopRequested, checkpoint.stage == .idle, !checkpoint.isLast, !isSealing {
       checkpoint.isLast = true
       if checkpoint.lastEpoch == epoch, pendingRows.allSatisfy({ $0 == 0 }) {
-        guard witness.isLacking else { return finishLast() }
-        if !witness.isCommitting { commitWitness() }
-        return
+        guard sources.contains(where: \.witness.isLacking) else { return finishLast() }
+        return commitLackingWitnesses()
       }
       Reach.mark(.r14Terminated)
       return beginCheckpoint()
@@ -61,7 +54,7 @@ extension Core {
       if checkpoint.lastEpoch == epoch {
         checkpoint.dueAt = monotonic + options.checkpointIntervalMilliseconds
         // Nothing has come since; what the checkpoint before left to the next one is still due.
-        if witness.isLacking, !witness.isCommitting { commitWitness() }
+        commitLackingWitnesses()
       } else {
         beginCheckpoint()
       }
@@ -95,17 +88,9 @@ extension Core {
     checkpoint.manifest = Manifest(
       pipeline: options.pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clockMilliseconds,
       watermark: watermark,
-      sources: [
-        Manifest.SourceState(
-          name: options.sourceName, clusterID: source.topic.clusterID, topic: options.topic, topicID: source.topic.topicID,
-          partitions: source.partitions.map {
-            Manifest.PartitionState(
-              nextOffset: $0.next, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
-              anchorChecksum: $0.anchorChecksum)
-          })
-      ], plan: plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentities: tableIdentities)
+      sources: sources.map(\.state).sorted { $0.number < $1.number }, plan: plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentities: tableIdentities)
     checkpoint.stage = .frozen
-    checkpoint.topicCheck = .due
+    for index in sources.indices { sources[index].topicCheck = .due }
     lane.add(.checkpoint(epoch: epoch, name: checkpoint.name))
     // Also where only counters are pending: what recovery doesn't replay is nowhere but in seals.
     if pendingRows.contains(where: { $0 > 0 }) || unsealedCounters.records > 0 {
@@ -126,9 +111,9 @@ extension Core {
   }
 
   private mutating func publishWhenReady() {
-    guard var manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil, checkpoint.topicCheck == .done else {
-      return
-    }
+    guard var manifest = checkpoint.manifest, checkpoint.stateIsDone, checkpoint.waitsForSeal == nil,
+      sources.allSatisfy({ $0.topicCheck == .done })
+    else { return }
     guard durableEnd >= manifest.position else {
       wantsSync = true
       return
@@ -154,14 +139,14 @@ extension Core {
     for gone in retention.take(manifest, name, count: options.checkpointsRetained) { commands.append(.removeCheckpoint(name: gone)) }
     deadLetters.forgetAcked(before: durableEnd)
     if let keep = retention.firstNeeded(sinks, deadLetters, durableEnd: durableEnd) { commands.append(.truncate(before: keep)) }
-    commitWitness()
+    for index in sources.indices { commitWitness(of: index) }
   }
 
   mutating func finishLast() {
     if let windUp { return end(windUp) }
     if let stop = sinks.lazy.compactMap(\.stopAmidViewFailure).first { return end(stop) }
     // A stop that was asked for doesn't wait for the table.
-    let isEnd = options.untilEnd && source.hasReachedEnd && isAllAcked
+    let isEnd = options.untilEnd && hasReachedEnd && isAllAcked
     end(isEnd ? stopAtEnd() : Stop(.done, "stopped after a checkpoint"))
   }
 
@@ -173,7 +158,7 @@ extension Core {
       wantsSync = true
       return
     }
-    guard checkpoint.stage == .idle, !witness.isCommitting else { return }
+    guard checkpoint.stage == .idle, !sources.contains(where: \.witness.isCommitting) else { return }
     Reach.mark(.r14UntilEnd)
     checkpoint.isLast = true
     if checkpoint.lastEpoch == epoch { return finishLast() }

@@ -1,7 +1,7 @@
 internal import MillBase
 internal import MillLog
 
-/// R15: the witness that the source's consumer group bears, read at the start and committed after each checkpoint.
+/// R15: the witness that the consumer group bears on a source's topic, read at the start and committed after each checkpoint.
 struct WitnessKeeper {
   /// What the group held at the start: nothing, or a text; nil until that is known.
   var found: String??
@@ -64,32 +64,32 @@ struct WitnessKeeper {
 extension Core {
   // MARK: - At the start
 
-  mutating func takeWitness(_ text: String?) {
-    withSource { $0.answered(.witness) }
-    guard phase == .live else { return witness.found = .some(text) }
-    witness.nextLook = monotonic + options.witnessIntervalMilliseconds
-    if let text, witness.isForeign(text) { takeWitnessTaken(text) }
+  mutating func takeWitness(_ text: String?, of index: Int) {
+    withSource(index) { $0.answered(.witness) }
+    guard phase == .live else { return sources[index].witness.found = .some(text) }
+    sources[index].witness.nextLook = monotonic + options.witnessIntervalMilliseconds
+    if let text, sources[index].witness.isForeign(text) { takeWitnessTaken(text, of: index) }
   }
 
   /// R15. Returns false after ordering a stop.
-  mutating func checkWitness(_ text: String?) -> Bool {
+  mutating func checkWitness(_ text: String?, of index: Int) -> Bool {
+    let isJudged = sources[index].witness.isJudged
+    sources[index].witness.isJudged = true
     guard let text, !text.isEmpty else {
-      if text == nil, !witness.isJudged, start.manifest != nil {
+      if text == nil, !isJudged, !sources[index].isNew {
         Reach.mark(.r15Absent)
         say(
           .warning,
           "the consumer group has no witness any more (brokers forget an idle group's offsets, or they were deleted): it can't tell whether this state directory was rolled back; going on"
         )
       }
-      witness.isJudged = true
       return true
     }
-    witness.isJudged = true
     guard let its = Witness(text) else {
       end(
         Stop(
           .promise, rule: "R15",
-          Witness.foreign(text, pipeline: options.pipeline, topic: options.topic)))
+          Witness.foreign(text, pipeline: options.pipeline, topic: sources[index].its.topic)))
       return false
     }
     if options.newLineage {
@@ -119,46 +119,55 @@ extension Core {
 
   // MARK: - Commits
 
-  mutating func commitWitness() {
+  mutating func commitWitness(of index: Int) {
     let text = Witness(lineage: lineage, position: min(durableEnd, logEnd)).description
-    guard let known = witness.begin(text) else { return }
-    commands.append(.commitWitness(text, offsets: source.partitions.map(\.next), known: known))
+    guard let known = sources[index].witness.begin(text) else { return }
+    let offsets = sources[index].partitions.map(\.next)
+    commands.append(.ask(source: index, .commitWitness(text, offsets: offsets, known: known)))
   }
 
-  mutating func takeWitnessCommitted() {
-    witness.takeCommitted()
+  /// Of the sources whose newest commit failed.
+  mutating func commitLackingWitnesses() {
+    for index in sources.indices where sources[index].witness.isLacking && !sources[index].witness.isCommitting {
+      commitWitness(of: index)
+    }
+  }
+
+  mutating func takeWitnessCommitted(of index: Int) {
+    sources[index].witness.takeCommitted()
     Reach.mark(.r15Committed)
-    withSource { $0.answered(.witness) }
-    witness.nextLook = monotonic + options.witnessIntervalMilliseconds
-    if phase == .preparing, start.manifest == nil { start.checkpointedBirth = true }
-    goOnAfterWitness()
+    withSource(index) { $0.answered(.witness) }
+    sources[index].witness.nextLook = monotonic + options.witnessIntervalMilliseconds
+    if phase == .preparing, start.manifest == nil, sources.allSatisfy(\.witness.hasCommitted) { start.checkpointedBirth = true }
+    goOnAfterWitness(of: index)
   }
 
-  mutating func takeWitnessFailure(_ reason: String) {
+  mutating func takeWitnessFailure(_ reason: String, of index: Int) {
     Reach.mark(.r15CommitFailed)
-    witness.takeFailure(isStart: phase == .preparing)
+    sources[index].witness.takeFailure(isStart: phase == .preparing)
     if phase == .preparing {
       // At birth, and with a new lineage, nothing is sent before the witness is there.
-      withSource { $0.sourceTrouble(.witness, reason) }
-      witness.retryAt = monotonic + options.retryMilliseconds
+      withSource(index) { $0.sourceTrouble(.witness, reason) }
+      sources[index].witness.retryAt = monotonic + options.retryMilliseconds
       return
     }
-    withSource { $0.sourceTrouble(.witness, "\(reason); the next checkpoint tries again") }
-    goOnAfterWitness()
+    withSource(index) { $0.sourceTrouble(.witness, "\(reason); the next checkpoint tries again") }
+    goOnAfterWitness(of: index)
   }
 
-  private mutating func goOnAfterWitness() {
-    if witness.takesAgain() { return commitWitness() }
-    if checkpoint.isLast, checkpoint.stage == .idle { finishLast() }
+  private mutating func goOnAfterWitness(of index: Int) {
+    if sources[index].witness.takesAgain() { return commitWitness(of: index) }
+    guard checkpoint.isLast, checkpoint.stage == .idle, !sources.contains(where: \.witness.isCommitting) else { return }
+    finishLast()
   }
 
-  mutating func takeWitnessTaken(_ text: String?) {
+  mutating func takeWitnessTaken(_ text: String?, of index: Int) {
     Reach.mark(.r15OtherCommitted)
     end(
       Stop(
         .promise, rule: "R15",
         text.map { Witness($0) == nil } == true
-          ? Witness.foreign(text ?? "", pipeline: options.pipeline, topic: options.topic)
+          ? Witness.foreign(text ?? "", pipeline: options.pipeline, topic: sources[index].its.topic)
           : "the consumer group's witness was changed by somebody else while this instance ran (now \"\(ForeignText.cut(text ?? "none"))\"): another copy of this state directory is running. Stop one of them"
       ))
   }

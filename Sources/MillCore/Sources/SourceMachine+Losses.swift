@@ -17,9 +17,9 @@ extension SourceMachine {
   // MARK: - At a start
 
   /// Offsets that are to be read and are not there any more, by partition. An earlier start's gaps are behind us: see ``skip(_:)``.
-  func lostRanges(_ look: SourceLook) -> [Gap] {
+  func lostRanges(_ look: SourceLook) -> [LostRange] {
     zip(partitions, look.low).enumerated().compactMap { index, pair in
-      pair.0.next < pair.1 ? Gap(partition: Int32(index), start: pair.0.next, next: pair.1) : nil
+      pair.0.next < pair.1 ? LostRange(partition: Int32(index), start: pair.0.next, next: pair.1) : nil
     }
   }
 
@@ -27,7 +27,7 @@ extension SourceMachine {
   mutating func checkLoss(_ look: SourceLook) -> Bool {
     guard !lossChecked else { return true }
     let lost = lostRanges(look)
-    guard lost.allSatisfy({ options.acceptedLosses.contains($0) }) else {
+    guard lost.allSatisfy({ its.acceptedLosses.contains($0) }) else {
       end(lossStop(lost))
       return false
     }
@@ -37,7 +37,7 @@ extension SourceMachine {
     }
     lossChecked = true
     let given = lost + unreadable
-    for gap in options.acceptedLosses where !given.contains(gap) {
+    for gap in its.acceptedLosses where !given.contains(gap) {
       say(.warning, "--accept-loss \(text(of: gap)): nothing is lost there, or it was accepted before; the option does nothing")
     }
     guard !given.isEmpty else { return true }
@@ -51,34 +51,34 @@ extension SourceMachine {
     }
     // All that is replayed was made before this loss.
     comparableFrom = LogPosition.max
-    if let first = surroundings.recorded.first(where: { !isWhole($0) })?.intent {
+    if let first = surroundings.recorded.first(where: { !isWhole($0) }) {
       Reach.mark(.k3ReplayedWithLoss)
       say(
         .warning,
-        "records of epochs \(first.epoch) to \(surroundings.recorded.last?.intent.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten, and of those that were late or undecodable dead letters may be missing"
+        "records of epochs \(first.epoch) to \(surroundings.recorded.last?.epoch ?? first.epoch) are among them: their sealed rows are sent as they are, but keys that only these records had are forgotten, and of those that were late or undecodable dead letters may be missing"
       )
     }
     return true
   }
 
-  private func lossStop(_ lost: [Gap]) -> Stop {
+  private func lossStop(_ lost: [LostRange]) -> Stop {
     let ranges = lost.map { "partition \($0.partition): offsets \($0.start) to \($0.next - 1)" }.joined(separator: "; ")
     let way = lost.map { "--accept-loss '\(text(of: $0))'" }.joined(separator: " ")
     return Stop(
       .promise, rule: "K3",
-      "topic \(options.topic): records have been deleted before they were read (retention, delete-records): \(ranges). They can't be had any more, their rows will be missing. To go on behind them, start once with \(way)"
+      "topic \(its.topic): records have been deleted before they were read (retention, delete-records): \(ranges). They can't be had any more, their rows will be missing. To go on behind them, start once with \(way)"
     )
   }
 
   /// As `--accept-loss` takes it: `topic/partition:first-last`.
-  func text(of gap: Gap) -> String { "\(options.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)" }
+  func text(of gap: LostRange) -> String { "\(its.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)" }
 
   // MARK: - Replay beside a loss (R4)
 
   /// Whether all records of a recorded epoch can be there: none of its ranges reaches into what was given up after it was recorded.
-  func isWhole(_ recorded: RecordedIntent) -> Bool {
+  func isWhole(_ recorded: RecordedPart) -> Bool {
     guard recorded.position < comparableFrom else { return true }
-    return recorded.intent.ranges.allSatisfy { $0.next <= $0.start || $0.start >= lossEnds[$0.partition] ?? 0 }
+    return recorded.part.ranges.allSatisfy { $0.next <= $0.start || $0.start >= lossEnds[$0.partition] ?? 0 }
   }
 
   // MARK: - While running
@@ -88,7 +88,7 @@ extension SourceMachine {
     guard lost == nil, !isWindingUp else { return }
     say(
       .warning,
-      "partition \(found.partition) of \(options.topic): nothing can be read at offset \(found.offset) (\(found.reason)); asking the brokers"
+      "partition \(found.partition) of \(its.topic): nothing can be read at offset \(found.offset) (\(found.reason)); asking the brokers"
     )
     // A look that is under way may have been answered before it was gone.
     lost = LostPosition(found: found, skipsLook: asking.contains(.describe))
@@ -106,13 +106,13 @@ extension SourceMachine {
     let (low, end) = (look.low[Int(found.partition)], look.stableEnd[Int(found.partition)])
     if found.offset < low {
       Reach.mark(.k3LostWhileRunning)
-      windUp(lossStop([Gap(partition: found.partition, start: found.offset, next: low)]))
+      windUp(lossStop([LostRange(partition: found.partition, start: found.offset, next: low)]))
     } else if found.offset > end {
       Reach.mark(.k4EndsBeforeWhileRunning)
       windUp(
         Stop(
           .promise, rule: "K4",
-          "partition \(found.partition) of \(options.topic) ends at offset \(end), but was read up to \(found.offset): it was truncated, or the topic was deleted and made anew"
+          "partition \(found.partition) of \(its.topic) ends at offset \(end), but was read up to \(found.offset): it was truncated, or the topic was deleted and made anew"
         ))
     } else {
       lost?.isWithinBounds = true
@@ -140,15 +140,15 @@ extension SourceMachine {
 
   private func earlyEnd(_ look: SourceLook) -> String? {
     if surroundings.isReplaying {
-      for intent in surroundings.recorded.lazy.map(\.intent) {
-        for range in intent.ranges where range.next > look.stableEnd[Int(range.partition)] {
+      for recorded in surroundings.recorded {
+        for range in recorded.part.ranges where range.next > look.stableEnd[Int(range.partition)] {
           return
-            "partition \(range.partition) of \(options.topic) ends at offset \(look.stableEnd[Int(range.partition)]), but epoch \(intent.epoch), which has to be replayed, was read up to \(range.next)"
+            "partition \(range.partition) of \(its.topic) ends at offset \(look.stableEnd[Int(range.partition)]), but epoch \(recorded.epoch), which has to be replayed, was read up to \(range.next)"
         }
       }
     } else if options.untilEnd {
       for (index, end) in endOffsets.enumerated() where look.high[index] <= partitions[index].next && partitions[index].next < end {
-        return "partition \(index) of \(options.topic) ends at offset \(look.high[index]), but ended at \(end) when this start began"
+        return "partition \(index) of \(its.topic) ends at offset \(look.high[index]), but ended at \(end) when this start began"
       }
     }
     return nil
@@ -180,10 +180,10 @@ extension SourceMachine {
   mutating func takeTopicMissing(_ text: String) {
     asking.subtract([.describe, .anchors])
     let stop =
-      surroundings.isLive || surroundings.hasState
+      surroundings.isLive || !isNew
       ? Stop(
         .promise, rule: "K8",
-        "topic \(options.topic) is not there any more: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
+        "topic \(its.topic) is not there any more: it was deleted, or is being made anew. Bring it back, or start anew with another pipeline name"
       ) : Stop(.failed, text)
     guard surroundings.isRunning else { return end(stop) }
     let since = topicMissingSince ?? monotonic

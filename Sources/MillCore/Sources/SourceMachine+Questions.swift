@@ -9,10 +9,10 @@ extension SourceMachine {
     retryAt[question] = nil
     asking.insert(question)
     switch question {
-    case .describe: order(.describeSource)
-    case .witness: order(.readWitness)
-    case .starts: order(.resolveStarts(partitionCount: found?.low.count ?? 0))
-    case .batch: order(.examine(examined))
+    case .describe: order(.ask(.describe))
+    case .witness: order(.ask(.readWitness))
+    case .starts: order(.ask(.resolveStarts(partitionCount: found?.low.count ?? 0)))
+    case .batch: order(.ask(.examine(examined)))
     case .anchors:
       // A compacted topic drops records that were read, and is another with them (K11).
       guard let look = surroundings.isLive ? topic : found, look.isCompacted != true else {
@@ -23,7 +23,7 @@ extension SourceMachine {
       let known = partitions.indices.filter {
         partitions[$0].anchorOffset >= 0 && $0 < low.count && partitions[$0].anchorOffset >= low[$0]
       }.map(anchor(of:))
-      order(.checkAnchors(known))
+      order(.ask(.checkAnchors(known)))
     }
   }
 
@@ -40,7 +40,7 @@ extension SourceMachine {
     guard !problems.isEmpty else { return nil }
     return Stop(
       .promise, rule: "K6",
-      "topic \(options.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"
+      "topic \(its.topic) is not the one that was read: \(problems.joined(separator: "; ")). It was deleted and made anew, or its records changed. Start anew with an empty state directory and --new-lineage"
     )
   }
 
@@ -51,17 +51,16 @@ extension SourceMachine {
   }
 
   /// Whether the topic is the one that the state was made from, and has what is still to be read of it (K3, K4, K6, K8, K16).
-  /// - Parameter state: nil: at birth.
   /// - Returns: false after ordering a stop, or a question.
-  mutating func checkTopic(_ look: SourceLook, state: Manifest?) -> Bool {
+  mutating func checkTopic(_ look: SourceLook) -> Bool {
     guard !isCompacted(look) else { return false }
-    guard let state else { return checkLoss(look) }
-    if let known = state.sources.first {
-      if known.topic != options.topic {
+    guard !isNew else { return checkLoss(look) }
+    if let known {
+      if known.topic != its.topic {
         end(
           Stop(
             .promise, rule: "R4",
-            "the state was made from topic \(known.topic), the file names \(options.topic): use another pipeline name and state directory"))
+            "the state was made from topic \(known.topic), the file names \(its.topic): use another pipeline name and state directory"))
         return false
       }
       if !known.clusterID.isEmpty, known.clusterID != look.clusterID {
@@ -72,12 +71,12 @@ extension SourceMachine {
         end(
           Stop(
             .promise, rule: "K6",
-            "topic \(options.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
+            "topic \(its.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
         return false
       }
     }
     if look.low.count < partitions.count {
-      end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
+      end(Stop(.promise, rule: "K8", "topic \(its.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
       return false
     }
     if look.low.count > partitions.count { joinPartitions(look.low.count) }
@@ -92,7 +91,7 @@ extension SourceMachine {
       end(
         Stop(
           .promise, rule: "K4",
-          "partition \(index) of \(options.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"
+          "partition \(index) of \(its.topic) ends at offset \(look.stableEnd[index]), but was read up to \(partition.next): it was truncated or made anew"
         ))
       return false
     }
@@ -102,7 +101,7 @@ extension SourceMachine {
   /// K7: new partitions are read from offset 0: what has been deleted of one by now is as lost as an old one's records (K3).
   private mutating func joinPartitions(_ count: Int) {
     say(
-      .info, "topic \(options.topic) has \(count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
+      .info, "topic \(its.topic) has \(count) partitions now, \(partitions.count) before: the new ones are read from their beginning")
     while partitions.count < count { partitions.append(PartitionProgress(next: 0)) }
   }
 
@@ -122,7 +121,7 @@ extension SourceMachine {
       return end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID) now, before they were \(topic.clusterID)"))
     }
     if look.low.count < partitions.count {
-      return end(Stop(.promise, rule: "K8", "topic \(options.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
+      return end(Stop(.promise, rule: "K8", "topic \(its.topic) has \(look.low.count) partitions, before it had \(partitions.count)"))
     }
     if surroundings.isLive {
       topic.low = look.low

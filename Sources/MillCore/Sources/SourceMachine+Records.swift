@@ -13,7 +13,7 @@ extension SourceMachine {
     require(polled.next.count == partitions.count, "\(polled.next.count) partitions were polled, of \(partitions.count)")
     lastPolled = polled
     if surroundings.isReplaying {
-      if let lost = polled.lost { return end(Self.lostInReplay(lost, options.topic)) }
+      if let lost = polled.lost { return end(Self.lostInReplay(lost, its.topic)) }
       if let found = polled.unreadable { takeUnreadable(found) }
       boundBuffers(polled)
     } else {
@@ -34,7 +34,7 @@ extension SourceMachine {
   /// for room, during an outage, or while the process was stopped, and those of another partition are often fetched first: a partition
   /// called idle then would let the watermark run ahead, and its own records would be late.
   private mutating func countQuiet(_ polled: Polled) {
-    guard let idle = options.idleAfterMilliseconds else { return }
+    guard let idle = its.idleAfterMilliseconds else { return }
     // Where the source isn't asked, nothing is known: the next time that it is tells for how long.
     guard polled.isAsked else { return }
     let elapsed = monotonic - (lastPolledAt ?? monotonic)
@@ -54,9 +54,13 @@ extension SourceMachine {
 
   // MARK: - Epochs
 
-  /// What an epoch takes that ends here; index: partition.
-  func ranges(upTo ends: [Int64]) -> [PartitionRange] {
-    partitions.indices.filter { ends[$0] > partitions[$0].next }.map { index in
+  /// What an epoch takes that ends here; index: partition. Nil: with all that the buffers hold.
+  func part(upTo ends: [Int64]?) -> IntentPart {
+    IntentPart(source: number, ranges: ranges(upTo: ends ?? lastPolled?.next ?? []), partitionCount: partitions.count, idle: idle)
+  }
+
+  private func ranges(upTo ends: [Int64]) -> [PartitionRange] {
+    partitions.indices.prefix(ends.count).filter { ends[$0] > partitions[$0].next }.map { index in
       let partition = partitions[index]
       return PartitionRange(
         partition: Int32(index), start: partition.next, next: ends[index], anchorOffset: partition.anchorOffset,
@@ -64,12 +68,20 @@ extension SourceMachine {
     }
   }
 
-  /// Partitions that have no say in the watermark.
-  var idle: Set<Int32> { Set(partitions.indices.filter { partitions[$0].isIdle }.map(Int32.init)) }
+  /// Partitions that have no say in the watermark. A source of several that is read up to the end of the run must not hold the others'
+  /// back for ever.
+  private var idle: Set<Int32> {
+    let isOver = options.untilEnd && options.sources.count > 1 && hasReachedEnd
+    return Set(partitions.indices.filter { partitions[$0].isIdle || isOver }.map(Int32.init))
+  }
+
+  /// The buffers hold records, or a position that has moved.
+  var hasMoved: Bool { lastPolled.map { zip($0.next, partitions).contains { $0 > $1.next } } ?? false }
 
   /// An epoch was processed.
-  mutating func take(_ result: EpochResult) {
-    for range in result.intent.ranges {
+  mutating func take(_ part: IntentPart, _ result: EpochResult.Source) {
+    watermark = result.watermark
+    for range in part.ranges {
       let index = Int(range.partition)
       // Not back into what was given up.
       partitions[index].next = max(partitions[index].next, range.next)
@@ -78,15 +90,13 @@ extension SourceMachine {
       partitions[index].anchorChecksum = range.anchorChecksum
       partitions[index].maxEventTime = result.maxEventTimes[index]
     }
-    for index in partitions.indices.prefix(result.intent.partitionCount) {
-      partitions[index].isIdle = result.intent.idle.contains(Int32(index))
-    }
+    for index in partitions.indices.prefix(part.partitionCount) { partitions[index].isIdle = part.idle.contains(Int32(index)) }
   }
 
   /// Whether all records of a recorded epoch are in the buffers.
-  func hasAll(of intent: Intent) -> Bool {
+  func hasAll(of part: IntentPart) -> Bool {
     guard let lastPolled else { return false }
-    return intent.ranges.allSatisfy { Int($0.partition) < lastPolled.next.count && lastPolled.next[Int($0.partition)] >= $0.next }
+    return part.ranges.allSatisfy { Int($0.partition) < lastPolled.next.count && lastPolled.next[Int($0.partition)] >= $0.next }
   }
 
   /// The source had nothing more when it was last asked.
@@ -99,7 +109,7 @@ extension SourceMachine {
 
   /// One partition without a leader must not let the others' records pile up behind the intent that waits for it.
   private mutating func boundBuffers(_ polled: Polled) {
-    guard let next = surroundings.recorded.first?.intent else { return }
+    guard let next = surroundings.recorded.first?.part else { return }
     let missing = Set(
       next.ranges.lazy.map { (Int($0.partition), $0.next) }.filter { $0 < polled.next.count && polled.next[$0] < $1 }
         .map(\.0))
@@ -126,31 +136,58 @@ extension SourceMachine {
 
   // MARK: - What a start finds
 
-  /// - Parameter state: nil: the manifest knows of no source.
+  /// What a checkpoint keeps.
+  var state: Manifest.SourceState {
+    Manifest.SourceState(
+      number: number, name: its.name, clusterID: topic.clusterID, topic: its.topic, topicID: topic.topicID,
+      partitions: partitions.map {
+        Manifest.PartitionState(
+          nextOffset: $0.next, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
+          anchorChecksum: $0.anchorChecksum)
+      }, watermark: watermark)
+  }
+
+  /// What the log has to know of it before anything is read.
+  var startRecords: [LogRecord] {
+    let begin = isNew ? [LogRecord.sourceStart(SourceStart(source: number, offsets: partitions.map(\.next)))] : []
+    return begin + gaps.map { .gap(Gap(slot: Slot(number, $0.partition), start: $0.start, next: $0.next)) }
+  }
+
+  /// - Parameter state: nil: the checkpoint doesn't know the source.
   mutating func recover(_ state: Manifest.SourceState?, _ log: LogFold) {
+    known = state
     partitions = (state?.partitions ?? []).map {
       PartitionProgress(
         next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
         anchorChecksum: $0.anchorChecksum)
     }
-    comparableFrom = log.comparableFrom
-    join(log.replay.map(\.intent))
-    skip(log.gaps)
+    watermark = state?.watermark ?? Int64.min
+    if state == nil, let offsets = log.starts[number] { partitions = offsets.map { PartitionProgress(next: $0) } }
+    isNew = state == nil && log.starts[number] == nil
+    anchorsChecked = isNew
+    recorded = log.replay.map { $0.part(of: number) }
+    join(recorded.map(\.part))
+    let gaps = log.gaps.filter { $0.gap.slot.source == number }
+    comparableFrom = gaps.last?.position ?? 0
+    skip(gaps.map { LostRange(partition: $0.gap.slot.partition, start: $0.gap.start, next: $0.gap.next) })
   }
 
+  /// An earlier process has read some of it that counts.
+  var wasRead: Bool { known != nil || recorded.contains { !$0.part.ranges.isEmpty } }
+
   /// Partitions that only epochs after the checkpoint know.
-  private mutating func join(_ intents: [Intent]) {
-    for intent in intents {
-      for range in intent.ranges where Int(range.partition) >= partitions.count {
+  private mutating func join(_ parts: [IntentPart]) {
+    for part in parts {
+      for range in part.ranges where Int(range.partition) >= partitions.count {
         while partitions.count < Int(range.partition) { partitions.append(PartitionProgress(next: 0)) }
         partitions.append(PartitionProgress(next: range.start))
       }
-      while partitions.count < intent.partitionCount { partitions.append(PartitionProgress(next: 0)) }
+      while partitions.count < part.partitionCount { partitions.append(PartitionProgress(next: 0)) }
     }
   }
 
   /// What earlier starts have given up is not read, nor missed.
-  private mutating func skip(_ gaps: [Gap]) {
+  private mutating func skip(_ gaps: [LostRange]) {
     givenUp += gaps
     for gap in gaps {
       // One that was added, and that no epoch has read yet.

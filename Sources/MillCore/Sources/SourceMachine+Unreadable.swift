@@ -23,12 +23,12 @@ extension SourceMachine {
     }
     if unreadable?.wasRefetched == true, unreadable?.found.partition == found.partition { return giveUpUnreadable(found) }
     guard unreadable == nil, !isWindingUp else { return }
-    let needed = surroundings.isReplaying ? surroundings.recorded.lazy.map(\.intent).first { reaches($0, beyond: found) } : nil
+    let needed = surroundings.isReplaying ? surroundings.recorded.first { reaches($0.part, beyond: found) } : nil
     if let needed {
       return end(
         Stop(
           .promise, rule: "K12",
-          "partition \(found.partition) of \(options.topic), at offset \(found.offset): \(found.reason). Epoch \(needed.epoch), which has to be replayed, read it before: start with kafka.properties as they were, such as receive.message.max.bytes"
+          "partition \(found.partition) of \(its.topic), at offset \(found.offset): \(found.reason). Epoch \(needed.epoch), which has to be replayed, read it before: start with kafka.properties as they were, such as receive.message.max.bytes"
         ))
     }
     unreadable = UnreadableFound(found: found)
@@ -36,7 +36,7 @@ extension SourceMachine {
     fetch(found.partition, from: nil)
     say(
       .warning,
-      "partition \(found.partition) of \(options.topic), at offset \(found.offset): \(found.reason); looking where that batch ends")
+      "partition \(found.partition) of \(its.topic), at offset \(found.offset): \(found.reason); looking where that batch ends")
   }
 
   /// All partitions from where the buffers end, this one from elsewhere, or not at all.
@@ -46,13 +46,13 @@ extension SourceMachine {
     order(.fetch(lastPolled.next.enumerated().map { $0.offset == Int(partition) ? offset : $0.element }))
   }
 
-  private func reaches(_ intent: Intent, beyond found: PositionLost) -> Bool {
-    intent.ranges.contains { $0.partition == found.partition && $0.next > max($0.start, found.offset) }
+  private func reaches(_ part: IntentPart, beyond found: PositionLost) -> Bool {
+    part.ranges.contains { $0.partition == found.partition && $0.next > max($0.start, found.offset) }
   }
 
   /// It was read when it was looked at, and again not when it was fetched.
   private mutating func giveUpUnreadable(_ found: PositionLost) {
-    windUp(Stop(.promise, rule: "K12", "partition \(found.partition) of \(options.topic), at offset \(found.offset): \(found.reason)"))
+    windUp(Stop(.promise, rule: "K12", "partition \(found.partition) of \(its.topic), at offset \(found.offset): \(found.reason)"))
   }
 
   mutating func advanceUnreadable() {
@@ -86,24 +86,24 @@ extension SourceMachine {
       return
     }
     unreadable?.batch = batch
-    let gap = Gap(partition: found.partition, start: found.offset, next: batch.next)
+    let gap = LostRange(partition: found.partition, start: found.offset, next: batch.next)
     windUp(
       Stop(
         .promise, rule: "K12",
-        "partition \(found.partition) of \(options.topic): the batch at offsets \(gap.start) to \(gap.next - 1) can't be unpacked: \(batch.reason). To go on behind it, without its records, start once with --accept-loss '\(text(of: gap))'"
+        "partition \(found.partition) of \(its.topic): the batch at offsets \(gap.start) to \(gap.next - 1) can't be unpacked: \(batch.reason). To go on behind it, without its records, start once with --accept-loss '\(text(of: gap))'"
       ))
   }
 
   // MARK: - At a start
 
   /// Of the ranges that are given up those that hold exactly a batch that can't be unpacked; nil: the source has to be asked.
-  mutating func findUnreadable(_ look: SourceLook) -> [Gap]? {
-    candidates = options.acceptedLosses.filter { isCandidate($0, look) }
+  mutating func findUnreadable(_ look: SourceLook) -> [LostRange]? {
+    candidates = its.acceptedLosses.filter { isCandidate($0, look) }
     return candidates.isEmpty ? [] : acceptedUnreadable
   }
 
   /// It begins where this start would read on; with epochs to be replayed it can't be told yet where that is.
-  private func isCandidate(_ gap: Gap, _ look: SourceLook) -> Bool {
+  private func isCandidate(_ gap: LostRange, _ look: SourceLook) -> Bool {
     let index = Int(gap.partition)
     guard surroundings.recorded.isEmpty, partitions.indices.contains(index), look.stableEnd.indices.contains(index) else { return false }
     return partitions[index].next == gap.start && look.low[index] <= gap.start && gap.next <= look.stableEnd[index]

@@ -8,6 +8,10 @@ internal import MillLog
 /// after the other. It cuts no epochs: it says what one may take (``ranges(upTo:)``), and is told what was taken.
 struct SourceMachine {
   let options: CoreOptions
+  /// What is its own of them.
+  let its: SourceOptions
+  /// Of its slots.
+  var number = SourceNumber.first
   /// Set by the core before each call.
   var surroundings = SourceSurroundings()
   /// What was ordered since, in this order; the core takes them after each call.
@@ -24,29 +28,40 @@ struct SourceMachine {
   /// When the topic is asked for again while running.
   var nextDescribe: Int64 = 0
 
+  /// R15
+  var witness = WitnessKeeper()
+
   // At a start, before anything is written
+  /// What the checkpoint has of it; nil: nothing.
+  var known: Manifest.SourceState?
+  /// The state directory knows nothing of it: it begins where the file says.
+  var isNew = true
   var found: SourceLook?
   var starts: [Int64]?
   var anchorsChecked = false
   var lossChecked = false
   /// Losses that this start accepts; they go into the log before anything is read.
-  var gaps: [Gap] = []
+  var gaps: [LostRange] = []
   /// K12: ranges of `--accept-loss` that aren't gone, and, once the source was asked, those of them that are a batch that can't be
   /// unpacked.
-  var candidates: [Gap] = []
-  var acceptedUnreadable: [Gap]?
+  var candidates: [LostRange] = []
+  var acceptedUnreadable: [LostRange]?
 
   // The topic
   /// As it was when last heard of; before the start is over: nothing.
   var topic = SourceLook(clusterID: "", topicID: "", low: [], stableEnd: [])
   var topicMissingSince: Int64?
   var partitions: [PartitionProgress] = []
+  /// As of the next epoch's start.
+  var watermark = Int64.min
   /// By partition: where `--until-end` ends.
   var endOffsets: [Int64] = []
   /// The last look found a partition that ends before what is still to be read of it.
   var endsEarly = false
 
   // Records
+  /// Its part of each intent that the log has; ``Core/replay`` has them in the same order.
+  var recorded: [RecordedPart] = []
   /// What the buffers hold.
   var lastPolled: Polled?
   /// Monotonic time of the last poll while live.
@@ -61,18 +76,29 @@ struct SourceMachine {
   /// compared. The newest gap's place, or behind everything where this start accepts one.
   var comparableFrom: LogPosition = 0
   /// Ranges that earlier starts and this one have given up.
-  var givenUp: [Gap] = []
+  var givenUp: [LostRange] = []
   /// A partition gives nothing more, and it isn't known yet why.
   var lost: LostPosition?
   /// K12: a batch whose checksum is right and that can't be unpacked.
   var unreadable: UnreadableFound?
 
-  init(options: CoreOptions) { self.options = options }
+  // Checkpoints
+  /// Whether the topic is still the one that the checkpoint before was made of (K6).
+  var topicCheck = TopicCheck.done
+  /// The newest checkpoint was made with nothing to ask for: the topic may have been made anew amid what it remembers, so that each
+  /// partition is asked for next time.
+  var mayRememberTwoTopics = false
+
+  init(options: CoreOptions, its: SourceOptions) {
+    self.options = options
+    self.its = its
+  }
 
   /// The next moment at which something is due while live; nil: only an event can change anything.
   var wakeAtLive: Int64? {
     let describeAt = asking.contains(.describe) ? nil : max(nextDescribe, retryAt[.describe] ?? 0)
-    return [lost?.refetchAt, describeAt].compactMap(\.self).min()
+    let witnessAt = asking.contains(.witness) || witness.isCommitting ? nil : max(witness.nextLook, retryAt[.witness] ?? 0)
+    return [lost?.refetchAt, describeAt, witnessAt].compactMap(\.self).min()
   }
 
   // MARK: - Orders
@@ -80,7 +106,7 @@ struct SourceMachine {
   var now: Instant { surroundings.now }
   var monotonic: Int64 { surroundings.now.monotonicMilliseconds }
 
-  mutating func order(_ command: Command) { orders.append(.command(command)) }
+  mutating func order(_ order: SourceOrder) { orders.append(order) }
 
   mutating func say(_ level: Command.Level, _ text: String) { order(.say(level, text)) }
 
@@ -105,16 +131,34 @@ struct PartitionProgress {
   var isIdle = false
 }
 
+enum TopicCheck { case due, asked, done }
+
 /// An intent of the log, and where it stands there.
 struct RecordedIntent {
   var intent: Intent
+  var position: LogPosition
+
+  func part(of source: SourceNumber) -> RecordedPart {
+    let part = intent.part(of: source) ?? IntentPart(source: source, ranges: [], partitionCount: 0)
+    return RecordedPart(epoch: intent.epoch, part: part, position: position)
+  }
+}
+
+/// What a recorded intent takes of one source.
+struct RecordedPart {
+  var epoch: EpochNumber
+  var part: IntentPart
   var position: LogPosition
 }
 
 /// What a ``SourceMachine`` wants done.
 enum SourceOrder {
-  /// A question, an assignment, a word.
-  case command(Command)
+  case ask(SourceRequest)
+  /// As ``Command/assign(source:_:)``.
+  case assign([Int64])
+  /// As ``Command/fetch(source:_:)``.
+  case fetch([Int64?])
+  case say(Command.Level, String)
   case windUp(Stop)
   case stop(Stop)
 }
@@ -125,14 +169,12 @@ struct SourceSurroundings {
   var isReplaying = false
   var isLive = false
   var stopRequested = false
-  /// The state has a checkpoint: this is no birth.
-  var hasState = false
   /// During a replay: every sealed batch is acked.
   var isAllAcked = false
   /// Every destination is `at_least_once`.
   var isAtLeastOnce = false
   /// Epochs that are still to be replayed.
-  var recorded: ArraySlice<RecordedIntent> = []
+  var recorded: ArraySlice<RecordedPart> = []
 
   var isRunning: Bool { isLive || isReplaying }
 }

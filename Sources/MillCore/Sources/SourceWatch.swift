@@ -83,14 +83,14 @@ extension SourceMachine {
     guard !surroundings.isAtLeastOnce else { return false }
     guard let isCompacted = look.isCompacted else {
       if !watch.saidUnknownPolicy {
-        say(.warning, "the brokers don't tell whether topic \(options.topic) is compacted; exactly once needs cleanup.policy=delete")
+        say(.warning, "the brokers don't tell whether topic \(its.topic) is compacted; exactly once needs cleanup.policy=delete")
       }
       watch.saidUnknownPolicy = true
       return false
     }
     guard isCompacted else { return false }
     let text =
-      "topic \(options.topic) is compacted (cleanup.policy): Kafka removes records of it that may have to be read again, so that exactly once can't be kept. Set cleanup.policy=delete, read a topic that has it, or write delivery: at_least_once"
+      "topic \(its.topic) is compacted (cleanup.policy): Kafka removes records of it that may have to be read again, so that exactly once can't be kept. Set cleanup.policy=delete, read a topic that has it, or write delivery: at_least_once"
     end(Stop(surroundings.isLive ? .promise : .invalidPipeline, rule: "K11", text))
     return true
   }
@@ -102,12 +102,12 @@ extension SourceMachine {
       let end = look.stableEnd[index]
       guard high > end, partitions[index].next >= end else {
         if watch.stalls.removeValue(forKey: index)?.isSaid == true {
-          say(.info, "partition \(index) of \(options.topic) goes on: its last stable offset is \(end)")
+          say(.info, "partition \(index) of \(its.topic) goes on: its last stable offset is \(end)")
         }
         continue
       }
       if watch.stalls[index]?.stableEnd != end {
-        if watch.stalls[index]?.isSaid == true { say(.info, "partition \(index) of \(options.topic) goes on") }
+        if watch.stalls[index]?.isSaid == true { say(.info, "partition \(index) of \(its.topic) goes on") }
         watch.stalls[index] = SourceWatch.Stall(stableEnd: end, since: now)
       }
       let isAwaited = options.untilEnd && !hasReachedEnd(index)
@@ -121,7 +121,7 @@ extension SourceMachine {
         : "the last stable offset stands at \(end) for \(milliseconds / 1000) s, with offsets up to \(high - 1) behind it: a transaction is open there (LSO stuck)"
       say(
         .warning,
-        "partition \(index) of \(options.topic): \(state). Waiting for its end; kafka-transactions.sh find-hanging names its producer")
+        "partition \(index) of \(its.topic): \(state). Waiting for its end; kafka-transactions.sh find-hanging names its producer")
     }
   }
 
@@ -145,6 +145,6 @@ extension SourceMachine {
     return Wait(
       subject: .kafka, since: stall.since,
       reason:
-        "partition \(index) of \(options.topic): a transaction is open at offset \(stall.stableEnd), below the end \(endOffsets[index])")
+        "partition \(index) of \(its.topic): a transaction is open at offset \(stall.stableEnd), below the end \(endOffsets[index])")
   }
 }

@@ -1,7 +1,7 @@
 internal import MillBase
 internal import MillLog
 
-/// A lineage of which nothing has been sealed yet, until one of its records has been decoded.
+/// A source of which nothing has been sealed yet, until one of its records has been decoded.
 struct Birth {
   /// Monotonic time of the first epoch that had records, none of which could be decoded; nil: no record has come.
   var since: Int64?
@@ -9,30 +9,41 @@ struct Birth {
   var reasons = ReasonTally()
 }
 
-/// A new lineage that decodes nothing stops before it seals anything. A file that is wrong for its topic would else walk over all of it,
+/// A new source that decodes nothing stops before it seals anything. A file that is wrong for its topic would else walk over all of it,
 /// and the mended one go on behind. As it is, intents without a seal are void (R4), so that the mended file begins with the first record.
 extension Core {
   /// Nothing may be sealed: all records so far are undecodable, and it isn't decided yet whether the file is to blame.
-  var isUnproven: Bool { birth?.since != nil }
+  var isUnproven: Bool { births.contains { $0?.since != nil } }
 
   mutating func noteBirth(_ result: EpochResult) {
-    guard var all = birth, result.counters.records > 0 else { return }
-    guard Self.undecodable(result.counters) == result.counters.records else { return birth = nil }
-    if all.since == nil { all.since = monotonic }
-    all.records += result.counters.records
-    all.reasons.add(result.deadLetters)
-    all.reasons.add(result.skipped)
-    birth = all
+    for (index, its) in result.sources.enumerated() where its.records > 0 {
+      guard var all = births[index] else { continue }
+      guard its.refused.total == its.records else {
+        births[index] = nil
+        continue
+      }
+      if all.since == nil { all.since = monotonic }
+      all.records += its.records
+      all.reasons.add(its.refused)
+      births[index] = all
+    }
   }
 
   /// When the source's end is taken for all that there is.
-  var birthDecidedAt: Int64? { birth?.since.map { $0 + min(options.birthPatienceMilliseconds, options.deadLetterMaxDelayMilliseconds) } }
+  func decidedAt(_ birth: Birth) -> Int64? {
+    birth.since.map { $0 + min(options.birthPatienceMilliseconds, options.deadLetterMaxDelayMilliseconds) }
+  }
 
   /// Orders the stop where it is due.
   mutating func judgeBirth() {
-    guard let birth, birth.since != nil else { return }
     // What Kafka has lost meanwhile can't be read again: it is kept as dead letters.
-    guard windUp == nil else { return self.birth = nil }
+    guard windUp == nil else { return births = births.map { _ in nil } }
+    for index in sources.indices where phase != .stopped { judgeBirth(of: index) }
+  }
+
+  private mutating func judgeBirth(of index: Int) {
+    guard let birth = births[index], birth.since != nil else { return }
+    let source = sources[index]
     if stopRequested {
       Reach.mark(.r17StoppedUnproven)
       return end(
@@ -41,14 +52,14 @@ extension Core {
           "stopped before anything was sealed: none of \(birth.records) records could be decoded yet (\(birth.reasons.text)). The next start reads them again"
         ))
     }
-    let isEnd = options.untilEnd && source.hasReachedEnd || (birthDecidedAt ?? 0) <= monotonic && bufferedSince == nil && source.isAtEnd
+    let isEnd = options.untilEnd && source.hasReachedEnd || (decidedAt(birth) ?? 0) <= monotonic && !source.hasMoved && source.isAtEnd
     // No room for more: as many as there can be before a seal.
     guard isEnd || birth.records >= options.birthRecords || hold == .pending else { return }
     Reach.mark(.r17NothingDecoded)
     end(
       Stop(
         .invalidPipeline,
-        "not one of the first \(birth.records) records of \(options.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
+        "not one of the first \(birth.records) records of \(source.its.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
       ))
   }
 }

@@ -42,8 +42,9 @@ extension Core {
     case .success(.birth): beBorn(found)
     case .success(.state(let state)): goOn(from: state, found)
     }
-    // A state whose lineage has sealed anything is past this.
-    birth = recovery.hasSealed || options.acceptsDeadLetters ? nil : Birth()
+    guard phase != .stopped else { return }
+    // A source of which a lineage has sealed anything is past this.
+    if !options.acceptsDeadLetters { births = sources.map { recovery.hasSealed && $0.wasRead ? nil : Birth() } }
     phase = .looking
   }
 
@@ -52,7 +53,7 @@ extension Core {
     hashSeed = found.hashSeed
     logEnd = found.log.end
     for index in sinks.indices { sinks[index].lineages = [lineage] }
-    source.anchorsChecked = true
+    for index in sources.indices { sources[index].anchorsChecked = true }
     say(.info, "state directory is empty: starting lineage \(lineage)")
   }
 
@@ -70,10 +71,11 @@ extension Core {
     (epoch, clockMilliseconds, watermark) = (manifest.epoch, manifest.clockMilliseconds, manifest.watermark)
     number(log)
     guard phase != .stopped else { return }
+    numberSources(log, manifest)
+    guard phase != .stopped else { return }
     (replay, seals, cutBefore) = (log.replay, log.seals, log.cutEnds)
     (checkpoint.lastEpoch, checkpoint.name) = (manifest.epoch, state.checkpointName)
     retention.restore(state.checkpoints, epoch: manifest.epoch)
-    source.recover(manifest.sources.first, log)
     for letters in log.deadLetters { deadLetters.recover(letters.batch, at: letters.seal, logBegin: letters.logBegin) }
     held.logByteCount = found.log.byteCount
     held.changed()
@@ -116,35 +118,77 @@ extension Core {
     }
   }
 
-  /// Today's plan, with the numbers of its tables.
+  /// Gives each source its number, and what checkpoint and log have of it.
+  private mutating func numberSources(_ log: LogFold, _ manifest: Manifest) {
+    guard let numbers = SourceNumbers(known: log.sources, sources: options.sources) else {
+      return end(
+        Stop(
+          .invalidPipeline, rule: "R6",
+          "the state directory has had 2048 sources, and no number is left for another one: take one out that is new, or give the file a state.path of its own"
+        ))
+    }
+    sourceNumbers = numbers
+    for (index, number) in numbers.ofSources.enumerated() {
+      sources[index].number = number
+      sources[index].recover(manifest.sources.first { $0.number == number }, log)
+      if sources[index].isNew { say(.info, "source \(sources[index].its.name) is new: it begins where the file says") }
+    }
+  }
+
+  /// Today's plan, with the numbers of its tables and sources.
   var plan: PlanRecord {
     var plan = options.plan
     plan.destinations = numbers.all
+    plan.sources = sourceNumbers.all
     return plan
   }
 
   // MARK: - Looking: witness, source, table, before anything is written
 
   mutating func advanceLooking() {
-    let found = witness.found
-    withSource {
-      if found == nil { $0.ask(.witness) }
+    withSources {
+      if $0.witness.found == nil { $0.ask(.witness) }
       if $0.found == nil { $0.ask(.describe) }
     }
     for index in sinks.indices where sinks[index].table == nil { withSink(index) { $0.describeTable() } }
-    guard let look = source.found, case .some(let text) = found, sinks.allSatisfy({ $0.table != nil }) else { return }
-    let state = start.manifest
-    guard checkWitness(text), withSource({ $0.checkTopic(look, state: state) }), checkTables() else { return }
-    if start.manifest == nil {
-      guard source.starts != nil else { return withSource { $0.ask(.starts) } }
-    } else {
-      guard source.anchorsChecked else { return withSource { $0.ask(.anchors) } }
+    guard phase != .stopped, sources.allSatisfy({ $0.found != nil && $0.witness.found != nil }), sinks.allSatisfy({ $0.table != nil })
+    else { return }
+    guard checkSources(), checkTables() else { return }
+    withSources {
+      if $0.isNew, $0.starts == nil { $0.ask(.starts) }
+      if !$0.anchorsChecked { $0.ask(.anchors) }
+    }
+    guard phase != .stopped, sources.allSatisfy({ $0.anchorsChecked && (!$0.isNew || $0.starts != nil) }) else { return }
+    if start.manifest != nil {
       guard knowsGreatest() else { return }
       if !checkPlan() { return }
     }
     guard start.removals.isEmpty else { return removeCheckpoints() }
-    source.topic = look
+    for index in sources.indices { if let look = sources[index].found { sources[index].topic = look } }
     prepare()
+  }
+
+  /// R15, K3, K4, K6, K8, K16, of each source.
+  private mutating func checkSources() -> Bool {
+    for index in sources.indices {
+      guard case .some(let text) = sources[index].witness.found, let look = sources[index].found, checkIsAlone(index, look),
+        checkWitness(text, of: index), withSource(index, { $0.checkTopic(look) })
+      else { return false }
+    }
+    return true
+  }
+
+  /// The group's offsets of a topic are one source's.
+  private mutating func checkIsAlone(_ index: Int, _ look: SourceLook) -> Bool {
+    guard !look.clusterID.isEmpty,
+      let other = sources[..<index].first(where: { $0.its.topic == sources[index].its.topic && $0.found?.clusterID == look.clusterID })
+    else { return true }
+    end(
+      Stop(
+        .invalidPipeline,
+        "sources \(other.its.name) and \(sources[index].its.name) read the same topic \(other.its.topic) of cluster \(look.clusterID): read it once, several operators may read one source"
+      ))
+    return false
   }
 
   private mutating func checkTables() -> Bool {

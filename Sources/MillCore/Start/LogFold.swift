@@ -20,6 +20,8 @@ struct LogFold {
   private(set) var plans: [PlanRecord]
   /// The tables that have numbers, as recorded last.
   private(set) var destinations: [NamedDestination]
+  /// The sources that have numbers, as recorded last.
+  private(set) var sources: [NamedSource]
   /// Index: destination. As recorded by the checkpoint.
   private(set) var tableIdentities: [String]
   /// Index: destination.
@@ -29,11 +31,12 @@ struct LogFold {
   private(set) var seals: [EpochNumber: [(seal: Seal, position: LogPosition)]] = [:]
   /// R4: what is to be processed again, ascending.
   private(set) var replay: [RecordedIntent] = []
-  /// What earlier starts have given up since the checkpoint, and where the newest of it stands: what stands before isn't compared.
-  private(set) var gaps: [Gap] = []
-  private(set) var comparableFrom: LogPosition = 0
-  /// How far epochs were cut, by partition.
-  private(set) var cutEnds: [Int32: Int64]
+  /// What earlier starts have given up since the checkpoint, and where that stands: what stands before isn't compared.
+  private(set) var gaps: [(gap: Gap, position: LogPosition)] = []
+  /// Where sources began that the checkpoint doesn't know; index: partition.
+  private(set) var starts: [SourceNumber: [Int64]] = [:]
+  /// How far epochs were cut.
+  private(set) var cutEnds: [Slot: Int64]
   /// The first batch of each table that the log still holds, and where its seal stands.
   private(set) var oldestBatches: [Destination: (number: BatchNumber, seal: LogPosition)] = [:]
 
@@ -45,6 +48,7 @@ struct LogFold {
     lineages = [manifest.lineage]
     plans = [manifest.plan]
     destinations = manifest.plan.destinations
+    sources = manifest.plan.sources
     tableIdentities = manifest.tableIdentities
     nextBatch = manifest.nextBatchNumbers
     firstUncovered = manifest.nextBatchNumbers.map { _ in manifest.epoch + 1 }
@@ -84,9 +88,10 @@ struct LogFold {
       guard isAfter else { break }
       plans.append(plan)
       if !plan.destinations.isEmpty { destinations = plan.destinations }
+      if !plan.sources.isEmpty { sources = plan.sources }
     case .chunk: break
     case .intent(let intent):
-      for range in intent.ranges { cutEnds[range.partition] = max(cutEnds[range.partition] ?? 0, range.next) }
+      for (slot, range) in intent.slots { cutEnds[slot] = max(cutEnds[slot] ?? 0, range.next) }
       if isAfter, intent.epoch > manifest.epoch { intents[intent.epoch] = RecordedIntent(intent: intent, position: position) }
     case .seal(let part):
       noteOldest(part.batches, at: position)
@@ -96,10 +101,9 @@ struct LogFold {
       take(retire, at: position, isAfter: isAfter)
     case .ack(let ack): unacked[ack.key] = nil
     case .deadline(let deadline): deadlines[deadline.key] = max(deadlines[deadline.key] ?? 0, deadline.seconds)
-    case .gap(let gap) where isAfter:
-      gaps.append(gap)
-      comparableFrom = position
-    case .gap: break
+    case .gap(let gap) where isAfter: gaps.append((gap, position))
+    case .sourceStart(let start) where isAfter: starts[start.source] = start.offsets
+    case .gap, .sourceStart: break
     }
   }
 
@@ -170,6 +174,7 @@ struct LogFold {
       let newest = unacked.values.filter { $0.batch.destination == .table }.max { $0.batch.number < $1.batch.number }
       destinations = [NamedDestination(destination: .table, name: "", target: newest?.batch.target ?? "")]
     }
+    if sources.isEmpty { sources = manifest.sources.map { NamedSource(number: $0.number, name: $0.name, topic: $0.topic) } }
     for batch in unacked.keys {
       makeRoom(for: batch.destination)
       require(batch.number < nextBatch[batch.destination.index], "batch \(batch) is in the log, and its number would be given again")

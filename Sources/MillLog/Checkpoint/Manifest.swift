@@ -11,6 +11,7 @@ package struct Manifest: Hashable, Sendable {
   package var hashSeed: Digest128
   package var epoch: EpochNumber
   package var clockMilliseconds: Int64
+  /// Ascending by number.
   package var sources: [SourceState]
   package var plan: PlanRecord
   /// End of the log when the epoch's state was frozen.
@@ -27,18 +28,27 @@ package struct Manifest: Hashable, Sendable {
   package var tableIdentities: [String]
 
   package struct SourceState: Hashable, Sendable {
+    package var number: SourceNumber
     package var name: String
     package var clusterID: String
     package var topic: String
     package var topicID: String
+    /// Index: partition.
     package var partitions: [PartitionState]
+    /// As of the next epoch's start, ms; Int64.min before there is one. It never goes back.
+    package var watermark: Int64
 
-    package init(name: String, clusterID: String, topic: String, topicID: String, partitions: [PartitionState]) {
+    package init(
+      number: SourceNumber = .first, name: String, clusterID: String, topic: String, topicID: String, partitions: [PartitionState],
+      watermark: Int64
+    ) {
+      self.number = number
       self.name = name
       self.clusterID = clusterID
       self.topic = topic
       self.topicID = topicID
       self.partitions = partitions
+      self.watermark = watermark
     }
   }
 

@@ -99,6 +99,8 @@ extension ByteWriter {
     integer(manifest.watermark)
     count(manifest.sources.count)
     for source in manifest.sources {
+      integer(source.number.rawValue)
+      integer(source.watermark)
       string(source.name)
       string(source.clusterID)
       string(source.topic)
@@ -136,7 +138,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-  /// Version 2 has one table, and a plan that doesn't name it.
+  /// Version 2 has one table and one source, and a plan that doesn't name them.
   fileprivate mutating func manifest(_ version: UInt32) throws(ByteReaderError) -> Manifest {
     let pipeline = try string()
     let lineage = Lineage(try integer())
@@ -145,8 +147,9 @@ extension ByteReader {
     let clock = try integer(Int64.self)
     let watermark = try integer(Int64.self)
     var sources: [Manifest.SourceState] = []
-    for _ in 0..<(try count(itemByteCount: 5)) { sources.append(try source()) }
-    let plan = try plan(namesDestinations: version >= 3)
+    for _ in 0..<(try count(itemByteCount: 5)) { sources.append(try source(version, watermark)) }
+    guard zip(sources, sources.dropFirst()).allSatisfy({ $0.number < $1.number }) else { throw failure("sources out of order") }
+    let plan = try plan(hasNames: version >= 3)
     let position = try integer(UInt64.self)
     let durableEnd = try integer(UInt64.self)
     var unacked: [Manifest.UnackedBatch] = []
@@ -174,7 +177,11 @@ extension ByteReader {
       tableIdentities: identities, durableEnd: durableEnd)
   }
 
-  private mutating func source() throws(ByteReaderError) -> Manifest.SourceState {
+  /// - Parameter watermark: the pipeline's, which is the source's where there is one.
+  private mutating func source(_ version: UInt32, _ watermark: Int64) throws(ByteReaderError) -> Manifest.SourceState {
+    let number = version < 3 ? SourceNumber.first : SourceNumber(rawValue: try integer())
+    guard number.rawValue <= SourceNumber.max else { throw failure("a source \(number.rawValue)") }
+    let watermark = try version < 3 ? watermark : integer(Int64.self)
     let name = try string()
     let clusterID = try string()
     let topic = try string()
@@ -186,7 +193,8 @@ extension ByteReader {
           nextOffset: try integer(), maxEventTime: try integer(), anchorOffset: try integer(), anchorTimestamp: try integer(),
           anchorChecksum: try integer()))
     }
-    return Manifest.SourceState(name: name, clusterID: clusterID, topic: topic, topicID: topicID, partitions: partitions)
+    return Manifest.SourceState(
+      number: number, name: name, clusterID: clusterID, topic: topic, topicID: topicID, partitions: partitions, watermark: watermark)
   }
 
   private mutating func file() throws(ByteReaderError) -> Manifest.File {

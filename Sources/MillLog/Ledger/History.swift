@@ -20,12 +20,12 @@ package enum HistoryEntry: Hashable, Sendable {
 
 /// A half-open range of offsets of one partition.
 package struct OffsetRange: Hashable, Sendable {
-  package var partition: Int32
+  package var slot: Slot
   package var start: Int64
   package var next: Int64
 
-  package init(partition: Int32, start: Int64, next: Int64) {
-    self.partition = partition
+  package init(slot: Slot, start: Int64, next: Int64) {
+    self.slot = slot
     self.start = start
     self.next = next
   }
@@ -91,7 +91,9 @@ extension HistoryEntry {
     case .intent(let intent):
       self = .epochs(
         through: intent.epoch,
-        intent.ranges.filter { $0.next != $0.start }.map { OffsetRange(partition: $0.partition, start: $0.start, next: $0.next) })
+        intent.slots.filter { $0.range.next != $0.range.start }.map {
+          OffsetRange(slot: $0.slot, start: $0.range.start, next: $0.range.next)
+        })
     case .seal(let seal):
       self = .seal(
         HistorySeal(
@@ -99,8 +101,8 @@ extension HistoryEntry {
           continues: seal.continues))
     case .retire(let retire): self = .retire(retire.destination, retire.batch, retire.replacements.map(HistoryBatch.init))
     case .ack(let ack): self = .ack(ack)
-    case .gap(let gap): self = .gap(OffsetRange(partition: gap.partition, start: gap.start, next: gap.next))
-    case .plan, .chunk, .deadline: return nil
+    case .gap(let gap): self = .gap(OffsetRange(slot: gap.slot, start: gap.start, next: gap.next))
+    case .plan, .sourceStart, .chunk, .deadline: return nil
     }
   }
 }
@@ -139,7 +141,7 @@ struct HistoryCondenser {
     for (epoch, ranges) in unsealed where epoch <= last {
       through = epoch
       for range in ranges {
-        guard let index = merged.firstIndex(where: { $0.partition == range.partition }) else {
+        guard let index = merged.firstIndex(where: { $0.slot == range.slot }) else {
           merged.append(range)
           continue
         }

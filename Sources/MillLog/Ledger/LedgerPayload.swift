@@ -22,7 +22,7 @@ private struct LedgerNumbers {
   var epoch: EpochNumber = 0
   /// The number expected next.
   var batches: [Destination: BatchNumber] = [:]
-  var positions: [Int32: Int64] = [:]
+  var positions: [Slot: Int64] = [:]
   var shapes: [NamedShape] = []
 }
 
@@ -57,8 +57,8 @@ extension ByteWriter {
       before.epoch = through
       count(ranges.count)
       for range in ranges {
-        self.range(range, from: before.positions[range.partition] ?? 0)
-        before.positions[range.partition] = range.next
+        self.range(range, from: before.positions[range.slot] ?? 0)
+        before.positions[range.slot] = range.next
       }
     case .gap(let range):
       integer(EntryKind.gap.rawValue)
@@ -85,7 +85,7 @@ extension ByteWriter {
   }
 
   private mutating func range(_ range: OffsetRange, from position: Int64) {
-    varint(UInt64(UInt32(bitPattern: range.partition)))
+    varint(UInt64(UInt32(bitPattern: range.slot.rawValue)))
     signed(range.start &- position)
     signed(range.next &- range.start)
   }
@@ -117,7 +117,7 @@ extension ByteReader {
       var ranges: [OffsetRange] = []
       for _ in 0..<(try count(itemByteCount: 3)) {
         let range = try range { before.positions[$0] ?? 0 }
-        before.positions[range.partition] = range.next
+        before.positions[range.slot] = range.next
         ranges.append(range)
       }
       return .epochs(through: before.epoch, ranges)
@@ -148,12 +148,12 @@ extension ByteReader {
     return batches
   }
 
-  private mutating func range(from position: (Int32) -> Int64) throws(ByteReaderError) -> OffsetRange {
+  private mutating func range(from position: (Slot) -> Int64) throws(ByteReaderError) -> OffsetRange {
     let partition = try varint()
     guard let partition = UInt32(exactly: partition) else { throw failure("a partition \(partition)") }
-    let number = Int32(bitPattern: partition)
-    let start = try position(number) &+ signed()
-    return OffsetRange(partition: number, start: start, next: try start &+ signed())
+    let slot = Slot(rawValue: Int32(bitPattern: partition))
+    let start = try position(slot) &+ signed()
+    return OffsetRange(slot: slot, start: start, next: try start &+ signed())
   }
 
   private mutating func batch(_ before: inout LedgerNumbers) throws(ByteReaderError) -> HistoryBatch {

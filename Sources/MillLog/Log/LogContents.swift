@@ -40,8 +40,8 @@ package struct LogContents: Sendable {
   package internal(set) var sealed: [LogPosition: Sealed] = [:]
   /// Of all records, those that aren't kept too.
   package internal(set) var byteCount: UInt64 = 0
-  /// Where the intents end, those that aren't kept too, by partition: at most the topic's.
-  package internal(set) var cutEnds: [Int32: Int64] = [:]
+  /// Where the intents end, those that aren't kept too.
+  package internal(set) var cutEnds: [Slot: Int64] = [:]
   package internal(set) var firstPosition: LogPosition = 0
   /// The position that the next record gets. May be lower than the position that the caller vouched for: then the directory was rolled
   /// back (protocol R15, R17), which the caller judges.

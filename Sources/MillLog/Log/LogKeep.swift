@@ -35,8 +35,8 @@ struct LogSieve {
   private var isAmidSeal = false
   /// Bytes of the log before the first chunk that no seal or retire names so far.
   private var chunksBegin: UInt64?
-  /// Where the intents end, those that aren't kept too, by partition.
-  private(set) var cutEnds: [Int32: Int64] = [:]
+  /// Where the intents end, those that aren't kept too.
+  private(set) var cutEnds: [Slot: Int64] = [:]
   /// Most batches have the columns of the one before: they share one array.
   private var columns: [BatchColumn] = []
 
@@ -53,7 +53,7 @@ struct LogSieve {
     switch record {
     case .intent(let intent):
       clocks.append((intent.epoch, intent.clockMilliseconds))
-      for range in intent.ranges { cutEnds[range.partition] = max(cutEnds[range.partition] ?? 0, range.next) }
+      for (slot, range) in intent.slots { cutEnds[slot] = max(cutEnds[slot] ?? 0, range.next) }
       return (isKept(position) ? record : nil, nil)
     case .seal(var seal):
       let sealed = sealed(seal.epoch, byteCountBefore)
@@ -79,7 +79,7 @@ struct LogSieve {
     case .restart:
       (isAmidSeal, chunksBegin) = (false, nil)
       return (record, nil)
-    case .plan, .gap, .chunk: return (record, nil)
+    case .plan, .gap, .sourceStart, .chunk: return (record, nil)
     }
   }
 

@@ -3,7 +3,8 @@ package import MillBase
 /// Payloads of records: a version byte, then the fields in order of their declaration. A `chunk` is its bytes and nothing else.
 extension LogRecord {
   /// Of all payloads but a chunk's. 2: seals have counters, batches a content sum. 3: an intent has no ranges that don't move; what the
-  /// batches of a record have in common stands once; a seal may have several records. 4: a plan names the destinations.
+  /// batches of a record have in common stands once; a seal may have several records. 4: a plan names destinations and sources, an intent has
+  /// a part for each source; a new source's start is a record.
   static let formatVersion: UInt8 = 4
   /// The oldest that is read.
   static let oldestFormatVersion: UInt8 = 1
@@ -19,6 +20,7 @@ extension LogRecord {
     case .ack: .ack
     case .deadline: .deadline
     case .gap: .gap
+    case .sourceStart: .sourceStart
     }
   }
 
@@ -39,10 +41,7 @@ extension LogRecord {
       writer.integer(intent.epoch)
       writer.integer(intent.clockMilliseconds)
       writer.integer(intent.planHash)
-      writer.count(intent.partitionCount)
-      writer.idle(intent.idle)
-      writer.count(intent.ranges.count)
-      for range in intent.ranges { writer.range(range) }
+      writer.parts(intent.parts)
       writer.digest(intent.inputDigest)
     case .seal(let seal):
       writer.integer(seal.epoch)
@@ -67,9 +66,13 @@ extension LogRecord {
       writer.integer(deadline.batch)
       writer.integer(deadline.seconds)
     case .gap(let gap):
-      writer.integer(gap.partition)
+      writer.integer(gap.slot.rawValue)
       writer.integer(gap.start)
       writer.integer(gap.next)
+    case .sourceStart(let start):
+      writer.integer(start.source.rawValue)
+      writer.count(start.offsets.count)
+      for offset in start.offsets { writer.integer(offset) }
     }
     return writer.bytes
   }
@@ -92,16 +95,14 @@ extension LogRecord {
         Restart(
           lineage: Lineage(try reader.integer()), instance: try reader.integer(), lastKeptEpoch: try reader.integer(),
           wallMilliseconds: try reader.integer()))
-    case .plan: self = .plan(try reader.plan(namesDestinations: version >= 4))
+    case .plan: self = .plan(try reader.plan(hasNames: version >= 4))
     case .intent:
       let epoch = try reader.integer(UInt64.self)
       let clock = try reader.integer(Int64.self)
       let planHash = try reader.integer(UInt64.self)
-      let (ranges, partitionCount, idle) = try version < 3 ? reader.allRanges() : reader.movedRanges()
+      let parts = try reader.parts(version)
       self = .intent(
-        Intent(
-          epoch: epoch, clockMilliseconds: clock, planHash: planHash, ranges: ranges, partitionCount: partitionCount, idle: idle,
-          inputDigest: try reader.digest()))
+        Intent(epoch: epoch, clockMilliseconds: clock, planHash: planHash, parts: parts, inputDigest: try reader.digest()))
     case .seal:
       let epoch = try reader.integer(UInt64.self)
       var covered: [Seal.Coverage] = []
@@ -123,7 +124,13 @@ extension LogRecord {
     case .ack: self = .ack(Ack(destination: try reader.destination(), batch: try reader.integer()))
     case .deadline:
       self = .deadline(Deadline(destination: try reader.destination(), batch: try reader.integer(), seconds: try reader.integer()))
-    case .gap: self = .gap(Gap(partition: try reader.integer(), start: try reader.integer(), next: try reader.integer()))
+    case .gap: self = .gap(Gap(slot: Slot(rawValue: try reader.integer()), start: try reader.integer(), next: try reader.integer()))
+    case .sourceStart:
+      let number = SourceNumber(rawValue: try reader.integer())
+      guard number.rawValue <= SourceNumber.max else { throw reader.failure("a source \(number.rawValue)") }
+      var offsets: [Int64] = []
+      for _ in 0..<(try reader.count(itemByteCount: 8)) { offsets.append(try reader.integer()) }
+      self = .sourceStart(SourceStart(source: number, offsets: offsets))
     }
     try reader.finish()
   }
@@ -139,6 +146,11 @@ extension ByteWriter {
       integer(named.destination.rawValue)
       string(named.name)
       string(named.target)
+    }
+    count(plan.sources.count)
+    for named in plan.sources {
+      string(named.name)
+      string(named.topic)
     }
   }
 
@@ -181,16 +193,21 @@ extension ByteReader {
     Destination(rawValue: try integer())
   }
 
-  /// - Parameter namesDestinations: older releases had one table.
-  mutating func plan(namesDestinations: Bool) throws(ByteReaderError) -> PlanRecord {
+  /// - Parameter hasNames: older releases had one table and one source.
+  mutating func plan(hasNames: Bool) throws(ByteReaderError) -> PlanRecord {
     var plan = PlanRecord(hash: try integer(), replayVersion: try integer(), text: try string())
-    guard namesDestinations else { return plan }
+    guard hasNames else { return plan }
     for _ in 0..<(try count(itemByteCount: 3)) {
       let named = NamedDestination(destination: try destination(), name: try string(), target: try string())
       guard named.destination.isTable, plan.destinations.last.map({ $0.destination < named.destination }) ?? true else {
         throw failure("destination \(named.destination.rawValue) of \(named.name) out of order")
       }
       plan.destinations.append(named)
+    }
+    let sourceCount = try count(itemByteCount: 2)
+    guard sourceCount <= Int(SourceNumber.max) + 1 else { throw failure("\(sourceCount) sources") }
+    for number in 0..<sourceCount {
+      plan.sources.append(NamedSource(number: SourceNumber(rawValue: UInt16(number)), name: try string(), topic: try string()))
     }
     return plan
   }

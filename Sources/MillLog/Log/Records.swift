@@ -30,27 +30,52 @@ package struct Intent: Hashable, Sendable {
   package var clockMilliseconds: Int64
   /// Hash of the plan it runs under.
   package var planHash: UInt64
+  /// One for each source that the pipeline had, ascending by number.
+  package var parts: [IntentPart]
+  /// Over slot, offset, timestamp, key and payload of each record, by source and partition.
+  package var inputDigest: Digest128
+
+  package init(epoch: EpochNumber, clockMilliseconds: Int64, planHash: UInt64, parts: [IntentPart], inputDigest: Digest128) {
+    self.epoch = epoch
+    self.clockMilliseconds = clockMilliseconds
+    self.planHash = planHash
+    self.parts = parts
+    self.inputDigest = inputDigest
+  }
+
+  /// Of a pipeline with one source. `partitionCount`: nil: as many as there are ranges.
+  package init(
+    epoch: EpochNumber, clockMilliseconds: Int64, planHash: UInt64, ranges: [PartitionRange], partitionCount: Int? = nil,
+    idle: Set<Int32> = [], inputDigest: Digest128
+  ) {
+    let part = IntentPart(source: .first, ranges: ranges, partitionCount: partitionCount ?? ranges.count, idle: idle)
+    self.init(epoch: epoch, clockMilliseconds: clockMilliseconds, planHash: planHash, parts: [part], inputDigest: inputDigest)
+  }
+
+  /// What it takes of this source; nil: the pipeline hadn't it then.
+  package func part(of source: SourceNumber) -> IntentPart? { parts.first { $0.source == source } }
+
+  /// Every range with its slot, ascending.
+  package var slots: [(slot: Slot, range: PartitionRange)] {
+    parts.flatMap { part in part.ranges.map { (Slot(part.source, $0.partition), $0) } }
+  }
+}
+
+/// What an epoch takes of one source.
+package struct IntentPart: Hashable, Sendable {
+  package var source: SourceNumber
   /// Of the partitions that the epoch moves on, ascending: the others may be many, and an epoch is cut every few milliseconds.
   package var ranges: [PartitionRange]
   /// Known at the cut. Partitions that are added later have no say in the epoch's watermark.
   package var partitionCount: Int
   /// Partitions with no record for `idle_after`: left out of the watermark from this epoch's start on.
   package var idle: Set<Int32>
-  /// Over partition, offset, timestamp, key and payload of each record, in processing order.
-  package var inputDigest: Digest128
 
-  /// `partitionCount`: nil: as many as there are ranges.
-  package init(
-    epoch: EpochNumber, clockMilliseconds: Int64, planHash: UInt64, ranges: [PartitionRange], partitionCount: Int? = nil,
-    idle: Set<Int32> = [], inputDigest: Digest128
-  ) {
-    self.epoch = epoch
-    self.clockMilliseconds = clockMilliseconds
-    self.planHash = planHash
+  package init(source: SourceNumber, ranges: [PartitionRange], partitionCount: Int, idle: Set<Int32> = []) {
+    self.source = source
     self.ranges = ranges
-    self.partitionCount = partitionCount ?? ranges.count
+    self.partitionCount = partitionCount
     self.idle = idle
-    self.inputDigest = inputDigest
   }
 }
 
@@ -263,12 +288,17 @@ package struct PlanRecord: Hashable, Sendable {
   package var text: String
   /// Whose numbers batches bear from here on, ascending; empty in records of older releases.
   package var destinations: [NamedDestination]
+  /// Whose numbers slots bear from here on, by number, without a hole; empty in records of older releases.
+  package var sources: [NamedSource]
 
-  package init(hash: UInt64, replayVersion: UInt32, text: String, destinations: [NamedDestination] = []) {
+  package init(
+    hash: UInt64, replayVersion: UInt32, text: String, destinations: [NamedDestination] = [], sources: [NamedSource] = []
+  ) {
     self.hash = hash
     self.replayVersion = replayVersion
     self.text = text
     self.destinations = destinations
+    self.sources = sources
   }
 
   /// Names, quoted, of zones whose rules are noted both here and in `other`, and differ.
@@ -318,14 +348,26 @@ package struct Ack: Hashable, Sendable {
 /// Offsets of one partition that Kafka has deleted before they were read, and that the user gave up (`--accept-loss`): no epoch that is
 /// cut after this record has any of them, and reading goes on at `next`.
 package struct Gap: Hashable, Sendable {
-  package var partition: Int32
+  package var slot: Slot
   package var start: Int64
   package var next: Int64
 
-  package init(partition: Int32, start: Int64, next: Int64) {
-    self.partition = partition
+  package init(slot: Slot, start: Int64, next: Int64) {
+    self.slot = slot
     self.start = start
     self.next = next
+  }
+}
+
+/// Where reading begins of a source that the checkpoint before doesn't know.
+package struct SourceStart: Hashable, Sendable {
+  package var source: SourceNumber
+  /// Index: partition.
+  package var offsets: [Int64]
+
+  package init(source: SourceNumber, offsets: [Int64]) {
+    self.source = source
+    self.offsets = offsets
   }
 }
 
@@ -340,8 +382,9 @@ package enum LogRecord: Hashable, Sendable {
   case ack(Ack)
   case deadline(Deadline)
   case gap(Gap)
+  case sourceStart(SourceStart)
 
   package enum Kind: UInt8, Sendable {
-    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, retire = 6, ack = 7, deadline = 8, gap = 9
+    case restart = 1, plan = 2, intent = 3, chunk = 4, seal = 5, retire = 6, ack = 7, deadline = 8, gap = 9, sourceStart = 10
   }
 }
