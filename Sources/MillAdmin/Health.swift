@@ -22,14 +22,17 @@ package struct Health: Hashable, Sendable {
 
   package struct Wait: Hashable, Sendable {
     package var subject: Subject
+    /// Whose brokers they are, where there are several sources.
+    package var source: String?
     /// Whose server it is, where there are several sinks.
     package var sink: String?
     /// ISO 8601, UTC.
     package var since: String
     package var seconds: Int64
 
-    package init(_ subject: Subject, sink: String? = nil, since: String, seconds: Int64) {
+    package init(_ subject: Subject, source: String? = nil, sink: String? = nil, since: String, seconds: Int64) {
       self.subject = subject
+      self.source = source
       self.sink = sink
       self.since = since
       self.seconds = seconds
@@ -107,10 +110,10 @@ package struct Health: Hashable, Sendable {
   /// Records go all the way from Kafka into the table.
   package var isReady: Bool { state == .running && isAlive }
 
-  /// One JSON object. Every text in it is a name of ours, a moment or a pipeline's or sink's name, none of which needs escapes.
+  /// One JSON object. Every text in it is a name of ours, a moment or a pipeline's, source's or sink's name, none of which needs escapes.
   var json: String {
     let waits = waits.map { wait in
-      let sink = wait.sink.map { "\"sink\":\"\($0)\"," } ?? ""
+      let sink = wait.source.map { "\"source\":\"\($0)\"," } ?? wait.sink.map { "\"sink\":\"\($0)\"," } ?? ""
       return "{\"for\":\"\(wait.subject.rawValue)\",\(sink)\"since\":\"\(wait.since)\",\"seconds\":\(wait.seconds)}"
     }
     let stopped = stopped.map { "{\"exit_code\":\($0.exitCode),\"rule\":\"\($0.rule)\",\"meaning\":\"\($0.meaning)\"}" }

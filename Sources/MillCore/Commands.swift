@@ -102,6 +102,8 @@ package struct FlowStart: Hashable, Sendable {
   package var hashSeed: Digest128
   /// Index: source.
   package var sources: [Source]
+  /// Every source that ever had a number.
+  package var named: [NamedSource]
   /// As ``EpochResult/watermark``.
   package var watermark: Int64
   /// Index: sink.

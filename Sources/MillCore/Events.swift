@@ -50,6 +50,8 @@ package enum SourceAnswer: Sendable {
   case unavailable(SourceQuestion, reason: String)
   /// The brokers know no such topic; with what would be right.
   case topicMissing(String)
+  /// Wrong configuration or credentials, which no waiting mends.
+  case refused(String)
   case witnessCommitted
   case witnessNotCommitted(reason: String)
   /// What the group holds is neither what this instance committed nor what it read at start.

@@ -54,13 +54,15 @@ package final class Engine {
   /// Monotonic milliseconds at which the next poll is due where the source tells of nothing; nil: none is wanted.
   package var pollDueAt: Int64? { stop == nil ? core.pollOrder?.dueAt : nil }
 
-  /// Whether the source has records for the next poll.
-  package var hasFetched: Bool { executor.parts.source.prefetchedCount > 0 }
+  /// Whether a source has records for the next poll.
+  package var hasFetched: Bool { executor.parts.sources.contains { $0.end.prefetchedCount > 0 } }
 
   /// See ``Source/whenFetched(_:)``.
-  package func whenFetched(_ tell: @escaping @Sendable () -> Void) { executor.parts.source.whenFetched(tell) }
+  package func whenFetched(_ tell: @escaping @Sendable () -> Void) {
+    for source in executor.parts.sources { source.end.whenFetched(tell) }
+  }
 
-  /// Takes records from the source as the core allows, and hands what then lies in the buffers to it.
+  /// Takes records from the sources as the core allows, and hands what then lies in the buffers to it.
   package func poll() {
     guard let order = core.pollOrder else { return }
     handle(.polled(executor.poll(order)))

@@ -8,13 +8,14 @@ package final class ThreadLanes: Lanes {
   private let queues: [BlockingQueue<@Sendable () -> Event?>]
   private let threads: [NamedThread]
 
-  package init() {
+  package init(sourceCount: Int) {
     let events = events
-    let queues = Lane.allCases.map { _ in BlockingQueue<@Sendable () -> Event?>() }
+    let lanes = Lane.all(sourceCount: sourceCount)
+    let queues = lanes.map { _ in BlockingQueue<@Sendable () -> Event?>() }
     self.queues = queues
-    threads = Lane.allCases.map { lane in
-      NamedThread("mill-\(lane)") {
-        let queue = queues[lane.rawValue]
+    threads = lanes.map { lane in
+      NamedThread("mill-\(lane.name)") {
+        let queue = queues[lane.index]
         while true {
           let jobs = queue.takeAll(waitingMilliseconds: nil)
           if jobs.isEmpty, queue.isFinished { return }
@@ -26,7 +27,7 @@ package final class ThreadLanes: Lanes {
     }
   }
 
-  package func run(_ lane: Lane, _ job: @escaping @Sendable () -> Event?) { queues[lane.rawValue].put(job) }
+  package func run(_ lane: Lane, _ job: @escaping @Sendable () -> Event?) { queues[lane.index].put(job) }
 
   package func post(_ event: Event) { events.put(event) }
 

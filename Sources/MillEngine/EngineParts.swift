@@ -20,12 +20,27 @@ package struct DeduplicatePlan: Sendable {
 
 /// By which rules an epoch's records become rows.
 package struct RowRules: Sendable {
-  package var sourcePlan: SourcePlan
+  /// Index: source.
+  package var sourcePlans: [SourcePlan]
   package var deduplicate: DeduplicatePlan?
 
-  package init(sourcePlan: SourcePlan, deduplicate: DeduplicatePlan?) {
-    self.sourcePlan = sourcePlan
+  package init(sourcePlans: [SourcePlan], deduplicate: DeduplicatePlan?) {
+    self.sourcePlans = sourcePlans
     self.deduplicate = deduplicate
+  }
+}
+
+/// A source: the end behind its seam, and what its records are.
+package struct SourceParts: Sendable {
+  package var end: any Source
+  package var plan: SourcePlan
+  /// Where it begins to be read where the state knows nothing of it.
+  package var start: StartPosition
+
+  package init(end: any Source, plan: SourcePlan, start: StartPosition = .earliest) {
+    self.end = end
+    self.plan = plan
+    self.start = start
   }
 }
 
@@ -34,13 +49,11 @@ package struct EngineParts: Sendable {
   package var core: CoreOptions
   package var disk: any Disk
   package var clock: any Clock
-  package var source: any Source
+  /// One for each of ``CoreOptions/sources``, in their order.
+  package var sources: [SourceParts]
   package var stores: any RunStoreOpener
   /// One for each of ``CoreOptions/tables``, in their order.
   package var sinks: [ClickHouseSink]
-  package var sourcePlan: SourcePlan
-  /// Where a new lineage begins to read.
-  package var start: StartPosition
   package var deduplicate: DeduplicatePlan?
   package var graph: GraphPlan
   /// Of epochs that are to be replayed as an older release read them, by the hash of the plan that it recorded: one for each of
@@ -65,8 +78,8 @@ package struct EngineParts: Sendable {
   package var slackSeed: UInt64?
 
   package init(
-    core: CoreOptions, disk: any Disk, clock: any Clock, source: any Source, stores: any RunStoreOpener, sinks: [ClickHouseSink],
-    sourcePlan: SourcePlan, start: StartPosition = .earliest, deduplicate: DeduplicatePlan?, graph: GraphPlan? = nil,
+    core: CoreOptions, disk: any Disk, clock: any Clock, sources: [SourceParts], stores: any RunStoreOpener,
+    sinks: [ClickHouseSink], deduplicate: DeduplicatePlan?, graph: GraphPlan? = nil,
     stateDirectory: String,
     checkpointDirectory: String, deadLetterDirectory: String,
     entropy: [UInt64], logSegmentByteCount: Int = 64 << 20, holder: String,
@@ -78,13 +91,12 @@ package struct EngineParts: Sendable {
     self.core = core
     self.disk = disk
     self.clock = clock
-    self.source = source
+    precondition(sources.count == core.sources.count, "\(sources.count) sources for \(core.sources.count)")
+    self.sources = sources
     self.stores = stores
     self.sinks = sinks
-    self.sourcePlan = sourcePlan
-    self.start = start
     self.deduplicate = deduplicate
-    self.graph = graph ?? .chain(sourcePlan, deduplicates: deduplicate != nil, sinkCount: sinks.count)
+    self.graph = graph ?? .chain(sources[0].plan, deduplicates: deduplicate != nil, sinkCount: sinks.count)
     self.stateDirectory = stateDirectory
     self.checkpointDirectory = checkpointDirectory
     self.deadLetterDirectory = deadLetterDirectory

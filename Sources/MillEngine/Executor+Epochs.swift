@@ -47,14 +47,17 @@ extension Executor {
     if !outcome.expired.isEmpty { expired[intent.epoch] = outcome.expired }
     var result = EpochResult(
       epoch: intent.epoch, intent: intent, counters: outcome.counters, pendingRows: flow.pendingRows, pendingBytes: flow.pendingBytes,
-      maxEventTimes: outcome.maxEventTimes, watermark: outcome.watermark, needsFreeze: flow.state?.needsFreeze ?? false,
+      sources: outcome.sources, watermark: outcome.watermark, needsFreeze: flow.state?.needsFreeze ?? false,
       dropsBuckets: !outcome.expired.isEmpty, logEnd: log.end, logByteCount: log.writtenByteCount, stop: outcome.stop)
     (result.deadLetters, result.skipped) = (outcome.deadLetters, outcome.skipped)
     return .processed(result)
   }
 
   private func ranges(_ intent: Intent) -> String {
-    intent.ranges.filter { $0.next > $0.start }.map { "partition \($0.partition): \($0.start) to \($0.next - 1)" }.joined(separator: ", ")
+    intent.slots.filter { $0.range.next > $0.range.start }.map { slot, range in
+      let source = parts.sources.count > 1 ? flow?.sources.first { $0.number == slot.source }.map { "\($0.plan.name) " } ?? "" : ""
+      return "\(source)partition \(range.partition): \(range.start) to \(range.next - 1)"
+    }.joined(separator: ", ")
   }
 
   /// The state that the state lane has opened, and what it has flushed since, come into the flow thread's view here.
@@ -109,10 +112,18 @@ extension Executor {
   func retire(_ order: RetireOrder) {
     logJob = RetireJob(
       order: order,
-      letters: DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic),
+      letters: letterEncoders,
       name: tokenName(order.batch.destination), provenance: parts.sinks[sink(of: order.batch.destination)].options.provenanceColumn,
-      limits: parts.sourcePlan.limits)
+      letterByteCountMax: parts.sources.compactMap { $0.plan.limits?.letterByteCountMax }.max() ?? .max)
     runLogJob()
+  }
+
+  /// Of every source that rows on their way may come from, those too that the file has no more.
+  private var letterEncoders: [SourceNumber: DeadLetterEncoder] {
+    Dictionary(
+      uniqueKeysWithValues: namedSources.map {
+        ($0.number, DeadLetterEncoder(pipeline: parts.core.pipeline, source: $0.name, topic: $0.topic))
+      })
   }
 
   func runLogJob() {

@@ -130,7 +130,8 @@ extension Executor {
       )
     }
     // Where no row was ever sealed no key is remembered either, but for rows that were sealed behind the checkpoint's position.
-    let remembersKeys = manifest.nextBatchNumbers[0] > 1 || manifest.files.contains { $0.path.hasSuffix(".sst") }
+    let remembersKeys =
+      manifest.nextBatchNumbers.indices.contains { $0 != Destination.deadLetters.index && manifest.nextBatchNumbers[$0] > 1 } || manifest.files.contains { $0.path.hasSuffix(".sst") }
     if remembersKeys, let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
       return Stop(
         .promise, rule: "R4",
@@ -141,7 +142,7 @@ extension Executor {
   }
 
   /// R5, then who writes from here on.
-  func beginLog(_ restart: Restart, _ plan: PlanRecord, _ gaps: [Gap]) {
+  func beginLog(_ records: [LogRecord]) {
     let parts = parts
     let say = say
     let opening = opening
@@ -176,7 +177,6 @@ extension Executor {
           opening.begun = log
         }
         // A try before this one may have come to the disk's end amid them.
-        let records: [LogRecord] = [.restart(restart), .plan(plan)] + gaps.map { .gap($0) }
         for record in records.dropFirst(Int(log.end - contents.end)) { _ = try log.append(record) }
         FaultPoint.hit(.logBegun)
         let durable = try log.sync()
@@ -197,7 +197,7 @@ extension Executor {
     let expected = checkpoint.flatMap { opening.files[$0] } ?? []
     let live = parts.stateDirectory + "/live/shard-0"
     let from = checkpoint.map { parts.checkpointDirectory + "/" + $0 + "/shard-0" }
-    destinations = start.destinations
+    (destinations, namedSources) = (start.destinations, start.named)
     flow = Flow(parts: parts, start: start)
     lanes.run(.state) {
       do {
@@ -262,85 +262,5 @@ extension Executor {
       records: contents.entries.compactMap { entry in
         if case .record(let record) = entry.item { (position: entry.position, record: record) } else { nil }
       }, sealed: contents.sealed, byteCount: contents.byteCount, cutEnds: contents.cutEnds)
-  }
-
-  // MARK: - The source's questions
-
-  func askSource(_ command: Command) {
-    let source = parts.source
-    let start = parts.start
-    lanes.run(.control) {
-      switch command {
-      case .readWitness: return Executor.ask(.witness) { () throws(SourceError) in .witnessRead(try source.readWitness()) }
-      case .describeSource:
-        return Executor.ask(.describe) { () throws(SourceError) in
-          let found = try source.describe()
-          return .sourceDescribed(
-            SourceLook(
-              clusterID: found.clusterID, topicID: found.topicID ?? "", low: found.partitions.map(\.low),
-              stableEnd: found.partitions.map(\.stableEnd), high: found.partitions.map(\.high),
-              isCompacted: found.isCompacted))
-        }
-      case .resolveStarts(let count):
-        return Executor.ask(.starts) { () throws(SourceError) in
-          .startsResolved(try source.resolve(start, partitionCount: count))
-        }
-      case .checkAnchors(let anchors):
-        return Executor.ask(.anchors) { () throws(SourceError) in
-          var problems: [String] = []
-          for anchor in anchors {
-            let found = try source.anchor(partition: anchor.partition, offset: anchor.offset)
-            guard let found else {
-              // Retention may have come between the look and this.
-              let kept = try source.describe().partitions
-              if kept.indices.contains(Int(anchor.partition)), kept[Int(anchor.partition)].low > anchor.offset { continue }
-              problems.append("partition \(anchor.partition) has no record at offset \(anchor.offset) any more")
-              continue
-            }
-            if found != Anchor(offset: anchor.offset, timestamp: anchor.timestamp, checksum: anchor.checksum) {
-              problems.append("partition \(anchor.partition) has another record at offset \(anchor.offset)")
-            }
-          }
-          return .anchorsChecked(problems)
-        }
-      case .examine(let places):
-        return Executor.ask(.batch) { () throws(SourceError) in
-          var found: [UnreadableBatch?] = []
-          for place in places {
-            let batch = try source.unreadable(partition: place.partition, offset: place.offset)
-            found.append(batch.map { UnreadableBatch(next: $0.next, reason: $0.reason) })
-          }
-          return .examined(found)
-        }
-      default: return nil
-      }
-    }
-  }
-
-  static func ask(_ question: SourceQuestion, _ body: () throws(SourceError) -> Event) -> Event {
-    do throws(SourceError) {
-      return try body()
-    } catch {
-      switch error {
-      case .unavailable(let reason): return .sourceUnavailable(question, reason: reason)
-      case .topicMissing: return .topicMissing("\(error)")
-      case .refused: return .failed(Stop(.failed, "\(error)"))
-      }
-    }
-  }
-
-  func commitWitness(_ text: String, _ offsets: [Int64], _ known: [String]?) {
-    let source = parts.source
-    lanes.run(.control) {
-      do throws(SourceError) {
-        let found = try source.readWitness()
-        if let found, let known, !known.contains(found) { return .witnessTaken(found) }
-        try source.commitWitness(text, offsets: offsets)
-        FaultPoint.hit(.witnessCommitted)
-        return .witnessCommitted
-      } catch {
-        return .witnessNotCommitted(reason: "\(error)")
-      }
-    }
   }
 }

@@ -19,7 +19,10 @@ package final class Executor {
   var flow: Flow?
   /// The sinks' numbers; index: sink. Known once the state is opened.
   var destinations: [Destination] = []
-  var buffers: [RecordBuffer] = []
+  /// As ``FlowStart/named``.
+  var namedSources: [NamedSource] = []
+  /// Index: source, then partition.
+  var buffers: [[RecordBuffer]]
   /// Frozen tables until the state lane has written them.
   var frozen: [UInt64: FrozenTable] = [:]
   /// Buckets that epochs have let expire, until the state lane has dropped them.
@@ -35,11 +38,13 @@ package final class Executor {
   var freezes: [EpochNumber: Int64] = [:]
   /// Digests of sorted files that this process has published; state lane only.
   let knownDigests = PublishedDigests()
-  private var epochCut: EpochCut
-  /// The buffers'.
-  private var recordMemory = RecordMemory()
-  /// What the source has told last.
-  var sourceTrouble: String?
+  var epochCut: EpochCut
+  /// The buffers'; index: source.
+  var recordMemories: [RecordMemory]
+  /// Which source is the first to give more than its share.
+  var pollTurn = 0
+  /// What each source has told last.
+  var sourceTroubles: [String?]
 
   package init(parts: EngineParts, lanes: any Lanes, say: @escaping @Sendable (Command.Level, String) -> Void) {
     self.parts = parts
@@ -47,22 +52,22 @@ package final class Executor {
     self.say = say
     checkpoints = CheckpointStore(parts.disk, directory: parts.checkpointDirectory)
     sealed = SealedChunks(byteCountMax: Int(clamping: parts.core.tables.reduce(0) { max($0, $1.batchMaxBytes) }))
-    epochCut = EpochCut(RowBound(parts.sourcePlan), byteCountMax: parts.core.epochMaxRowBytes)
+    epochCut = EpochCut(parts.sources.map { RowBound($0.plan) }, byteCountMax: parts.core.epochMaxRowBytes)
+    buffers = parts.sources.map { _ in [] }
+    recordMemories = parts.sources.map { _ in RecordMemory() }
+    sourceTroubles = parts.sources.map { _ in nil }
   }
 
   /// Does one command. Returns the event of an inline one; the others' events come by way of the lanes.
   package func execute(_ command: Command) -> Event? {
     switch command {
     case .open: open()
-    case .readWitness, .describeSource, .resolveStarts, .checkAnchors, .examine: askSource(command)
+    case .ask(let source, let request): ask(source, request)
     case .exchange(let sink, let id, let request): exchange(sink, id, request)
-    case .beginLog(let restart, let plan, let gaps): beginLog(restart, plan, gaps)
+    case .beginLog(let records): beginLog(records)
     case .openState(let checkpoint, let start): openState(checkpoint, start)
-    case .assign(let offsets):
-      recordMemory = RecordMemory(limits: parts.sourcePlan.limits)
-      buffers = offsets.map { RecordBuffer(nextOffset: $0, memory: recordMemory) }
-      parts.source.assign(offsets)
-    case .fetch(let offsets): parts.source.assign(offsets)
+    case .assign(let source, let offsets): assign(source, offsets)
+    case .fetch(let source, let offsets): parts.sources[source].end.assign(offsets)
     case .cut(let intent): return cut(intent)
     case .replay(let intent, let isWhole): return replay(intent, isWhole)
     case .compareSeal(let seal, let isWhole): return compare(seal, isWhole)
@@ -76,7 +81,6 @@ package final class Executor {
     case .publish(let manifest, let name): publish(manifest, name)
     case .removeCheckpoint(let name): removeCheckpoint(name)
     case .truncate(let position): truncate(position)
-    case .commitWitness(let text, let offsets, let known): commitWitness(text, offsets, known)
     case .writeDeadLetters(let batch): writeDeadLetters(batch)
     case .measureDeadLetters: measureDeadLetters()
     case .say(let level, let text): say(level, text)
@@ -89,41 +93,6 @@ package final class Executor {
   package func close() {
     opening.state?.store.close()
     opening.lock?.release()
-  }
-
-  // MARK: - Records
-
-  package func poll(_ order: PollOrder) -> Polled {
-    var lost: PositionLost?
-    var unreadable: PositionLost?
-    var stop: Stop?
-    recordMemory.takesWhole = order.takesWhole
-    // What fills an epoch already is worked off first; a replay needs all that its epochs had.
-    let isAsked = order.isReplay || !epochCut.isPassed(by: buffers)
-    let notices = isAsked ? parts.source.poll(into: buffers, limit: order.limit) : []
-    for notice in notices {
-      switch notice {
-      case .positionLost(let partition, let offset, let reason):
-        lost = lost ?? PositionLost(partition: partition, offset: offset, reason: reason)
-      case .unreadable(let partition, let offset, let reason):
-        unreadable = unreadable ?? PositionLost(partition: partition, offset: offset, reason: reason)
-      case .damaged(let partition, let offset, let reason):
-        stop = Stop(.promise, rule: "K12", "partition \(partition) of \(parts.core.topic), at or after offset \(offset): \(reason)")
-      case .unavailable(let reason): sourceTrouble = reason
-      case .available: sourceTrouble = nil
-      }
-    }
-    return Polled(
-      next: buffers.map(\.nextOffset), epochEnds: order.isReplay ? nil : epochCut.ends(buffers), isAsked: isAsked,
-      rows: buffers.map(\.count), byteCount: buffers.reduce(0) { $0 + $1.byteCount },
-      isAtEnd: buffers.indices.map(isAtEnd), lost: lost, unreadable: unreadable, trouble: sourceTrouble, stop: stop)
-  }
-
-  /// Records that wait behind an open transaction are records all the same.
-  private func isAtEnd(_ partition: Int) -> Bool {
-    let buffer = buffers[partition]
-    guard buffer.isAtEnd, parts.core.idleAfterMilliseconds != nil else { return buffer.isAtEnd }
-    return (parts.source.fetchedEnd(partition: Int32(partition)) ?? 0) <= buffer.nextOffset
   }
 
   // MARK: - Log

@@ -8,7 +8,8 @@ internal import MillLog
 /// lane.
 final class RetireJob: LogJob, @unchecked Sendable {
   private let order: RetireOrder
-  private let letters: DeadLetterEncoder
+  /// By the source that a row comes from.
+  private let letters: [SourceNumber: DeadLetterEncoder]
   /// Of the batch's destination, as it stands in tokens.
   private let name: String
   /// Name of the column that holds a batch's token.
@@ -17,9 +18,11 @@ final class RetireJob: LogJob, @unchecked Sendable {
   private var prepared: [PreparedBatch]?
   private var position: LogPosition?
 
-  init(order: RetireOrder, letters: DeadLetterEncoder, name: String, provenance: String?, limits: RecordLimits?) {
+  init(
+    order: RetireOrder, letters: [SourceNumber: DeadLetterEncoder], name: String, provenance: String?, letterByteCountMax: Int
+  ) {
     self.order = order
-    letterByteCountMax = limits?.letterByteCountMax ?? .max
+    self.letterByteCountMax = letterByteCountMax
     self.letters = letters
     self.name = name
     self.provenance = provenance
@@ -66,7 +69,7 @@ final class RetireJob: LogJob, @unchecked Sendable {
         piece(block, origins, runs, first + BatchNumber(index))
       }
     case .deadLetter(let number, let code, let message):
-      return [letter(block, origins[0], number, code, message)]
+      return [try letter(block, origins[0], number, code, message)]
     }
   }
 
@@ -91,15 +94,26 @@ final class RetireJob: LogJob, @unchecked Sendable {
     return PreparedBatch(batch: batch, chunks: chunks)
   }
 
-  private func letter(_ block: NativeBlock, _ origin: Origin, _ number: BatchNumber, _ code: Int, _ message: String) -> PreparedBatch {
+  private func letter(
+    _ block: NativeBlock, _ origin: Origin, _ number: BatchNumber, _ code: Int, _ message: String
+  ) throws -> PreparedBatch {
     let parent = order.batch
+    let slot = Slot(rawValue: origin.partition)
+    guard let letters = letters[slot.source] else { throw UnknownSource(number: slot.source) }
     let line = letters.refusedLine(
-      partition: origin.partition, offset: origin.offset, code: code, message: message, table: parent.target, batch: parent.token,
+      partition: slot.partition, offset: origin.offset, code: code, message: message, table: parent.target, batch: parent.token,
       row: block.row(0).filter { $0.name != provenance }, byteCountMax: letterByteCountMax)
     return PreparedBatch(
       deadLetters: line, number: number, rowStart: parent.rowStart, rowCount: 1, lineage: order.lineage,
       name: deadLettersTokenName)
   }
+}
+
+/// A row comes from a source that never was.
+private struct UnknownSource: Error, CustomStringConvertible {
+  var number: SourceNumber
+
+  var description: String { "a row comes from source number \(number.rawValue), which isn't known" }
 }
 
 /// The log's bytes of a batch aren't what its record says.

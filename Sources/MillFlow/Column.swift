@@ -65,7 +65,7 @@ extension DataType {
 /// Rows on their way to one destination: columns in the plan's order, and of each row where it came from.
 @safe package final class RowBlock: @unchecked Sendable {
   package let columns: [Column]
-  /// `Int32` partition of each row.
+  /// `Int32` of each row: the partition, as a number that no other source's has.
   package var originPartitions = GrowableBytes()
   /// `Int64` offset of each row.
   package var originOffsets = GrowableBytes()

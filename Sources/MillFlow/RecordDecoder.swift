@@ -94,10 +94,12 @@ internal import MillBase
   /// Reads `buffer.entries[head + skipped ..< head + skipped + count]`: each good record becomes a row
   /// of `rows`, each other one a failure, both in order.
   /// A record that fails leaves nothing in the columns. The buffer isn't consumed. `clockMilliseconds` is the epoch's.
+  /// `origin`: what the rows say of where they come from; nil: the partition.
   package func decode(
-    _ buffer: RecordBuffer, skipping skipped: Int = 0, first count: Int, partition: Int32, clockMilliseconds: Int64 = .max,
-    into rows: DecodedRows, failures: inout [DecodeFailure]
+    _ buffer: RecordBuffer, skipping skipped: Int = 0, first count: Int, partition: Int32, origin: Int32? = nil,
+    clockMilliseconds: Int64 = .max, into rows: DecodedRows, failures: inout [DecodeFailure]
   ) {
+    let origin = origin ?? partition
     let block = rows.block
     precondition(
       skipped + count <= buffer.count && block.columns.count == plan.fields.count,
@@ -144,7 +146,7 @@ internal import MillBase
             unsafe times[row] = try eventTime(timeField, row, entry.timestamp, clock, maxAhead)
           }
           unsafe offsets[row] = entry.offset
-          unsafe partitions[row] = partition
+          unsafe partitions[row] = origin
           unsafe indexes[row] = UInt32(truncatingIfNeeded: index)
           row &+= 1
         } catch {

@@ -60,6 +60,9 @@ package struct WatermarkTracker: Hashable, Sendable {
     return max(watermark, least ?? watermark)
   }
 
+  /// Moves the watermark on to what others have come to.
+  package mutating func raise(to other: Int64) { watermark = max(watermark, other) }
+
   /// Moves the watermark to ``watermark(idle:clockMilliseconds:)`` and returns it.
   @discardableResult
   package mutating func advance(idle: [Bool], clockMilliseconds: Int64) -> Int64 {

@@ -29,7 +29,7 @@ package struct HistoryTally {
 
   /// `isInLog`: the entry is the log's, not the ledger's.
   package mutating func take(_ entry: HistoryEntry, isInLog: Bool) {
-    if case .gap(let range) = entry, range.start < walk.positions[range.partition] ?? 0 { noteGivenUp() }
+    if case .gap(let range) = entry, range.start < walk.positions[range.slot] ?? 0 { noteGivenUp() }
     var seals: [HistorySeal] = []
     walk.take(entry) { seal, _ in seals.append(seal) }
     for seal in seals { take(seal, isInLog: isInLog) }
@@ -134,8 +134,8 @@ package struct HistoryTally {
   /// Of all tables.
   var tableBatches: Int { batchCount.reduce(0) { $1.key.isTable ? $0 + $1.value : $0 } }
 
-  /// Of the oldest and newest offsets taken, in order of the partitions.
+  /// Of the oldest and newest offsets taken, in order of sources and partitions.
   var offsets: [OffsetRange] {
-    walk.positions.keys.sorted().map { OffsetRange(partition: $0, start: walk.starts[$0] ?? 0, next: walk.positions[$0] ?? 0) }
+    walk.positions.keys.sorted().map { OffsetRange(slot: $0, start: walk.starts[$0] ?? 0, next: walk.positions[$0] ?? 0) }
   }
 }

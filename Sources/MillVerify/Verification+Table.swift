@@ -177,7 +177,7 @@ extension Verification {
       findings.append(
         VerifyReport.Finding(
           kind: .missing, rows: count, text: "\(count) of \(batch.rowCount) rows are missing",
-          samples: missingRows(batch, table, history, questions)))
+          samples: missingRows(batch, table, history, questions, report.sources)))
     }
     if copies > 0 {
       findings.append(
@@ -194,14 +194,14 @@ extension Verification {
       findings.append(
         VerifyReport.Finding(
           kind: .altered, text: "as many rows as were sealed, \(batch.rowCount), but with another content",
-          samples: missingRows(batch, table, history, questions) + doubled.samples))
+          samples: missingRows(batch, table, history, questions, report.sources) + doubled.samples))
     }
     return findings
   }
 
   /// Of a batch whose bytes are still in the log: where the rows came from that the table hasn't got.
   private func missingRows(
-    _ batch: HistoryBatch, _ table: TableName, _ history: HistoryReader, _ questions: BatchQuestions
+    _ batch: HistoryBatch, _ table: TableName, _ history: HistoryReader, _ questions: BatchQuestions, _ names: SourceNames
   ) -> [String] {
     guard let sealed = history.sealedBatch(batch.token) else { return [] }
     do {
@@ -210,7 +210,7 @@ extension Verification {
       let rows = questions.missing(table, token: batch.token, batch.shape, frames: frames, limit: Self.samplesMax)
       guard case .success(let numbers) = rows else { return [] }
       let origins = try Origins.decode(Array(chunks.suffix(Int(sealed.originChunkCount))))
-      return numbers.filter(origins.indices.contains).map { "row \($0): partition \(origins[$0].partition), offset \(origins[$0].offset)" }
+      return numbers.filter(origins.indices.contains).map { "row \($0): \(names.place(Slot(rawValue: origins[$0].partition))), offset \(origins[$0].offset)" }
     } catch {
       // Truncated since: what is known of it stands in the finding.
       return []

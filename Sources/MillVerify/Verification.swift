@@ -9,23 +9,40 @@ package struct VerifyParts: Sendable {
   package var pipeline: String
   package var stateDirectory: String
   package var deadLetterDirectory: String
-  package var source: any Source
+  package var checkpointDirectory: String
+  /// In the file's order; never empty.
+  package var sources: [VerifySource]
   /// In the file's order; never empty.
   package var sinks: [VerifySink]
   /// Waits between two looks at a log that is being written.
   package var pause: @Sendable () -> Void
 
   package init(
-    disk: any Disk, pipeline: String, stateDirectory: String, deadLetterDirectory: String, source: any Source,
-    sinks: [VerifySink], pause: @escaping @Sendable () -> Void
+    disk: any Disk, pipeline: String, stateDirectory: String, deadLetterDirectory: String, checkpointDirectory: String,
+    sources: [VerifySource], sinks: [VerifySink], pause: @escaping @Sendable () -> Void
   ) {
     self.disk = disk
     self.pipeline = pipeline
     self.stateDirectory = stateDirectory
     self.deadLetterDirectory = deadLetterDirectory
-    self.source = source
+    self.checkpointDirectory = checkpointDirectory
+    self.sources = sources
     self.sinks = sinks
     self.pause = pause
+  }
+}
+
+/// A source and how its brokers are asked.
+package struct VerifySource: Sendable {
+  /// As the file has it.
+  package var name: String
+  package var topic: String
+  package var end: any Source
+
+  package init(name: String, topic: String, end: any Source) {
+    self.name = name
+    self.topic = topic
+    self.end = end
   }
 }
 
@@ -70,6 +87,7 @@ package struct Verification {
       report.lostHistory = ["\(error)"]
       return report
     }
+    report.sources = SourceNames(parts, history)
     fill(&report, tally)
     checkHistory(&report, tally)
     checkKafka(&report, tally)
@@ -118,7 +136,7 @@ package struct Verification {
       let what =
         one.found > one.expected
         ? "offsets \(one.expected) to \(one.found - 1) were never read" : "offsets \(one.found) to \(one.expected - 1) were read twice"
-      report.add(VerifyReport.Finding(kind: .ranges, text: "partition \(one.partition), epoch \(one.epoch): \(what)"))
+      report.add(VerifyReport.Finding(kind: .ranges, text: "\(report.sources.place(one.slot)), epoch \(one.epoch): \(what)"))
     }
     // Where history has holes its sums mean nothing.
     guard report.lostHistory.isEmpty else { return }
@@ -133,24 +151,35 @@ package struct Verification {
   }
 
   private func checkKafka(_ report: inout VerifyReport, _ tally: HistoryTally) {
-    do throws(SourceError) {
-      let topic = try parts.source.describe()
-      for range in tally.offsets {
-        let index = Int(range.partition)
-        guard index >= 0, index < topic.partitions.count else {
-          report.add(
-            VerifyReport.Finding(kind: .kafka, text: "partition \(range.partition) was read, the topic has \(topic.partitions.count)"))
-          continue
-        }
-        if range.next > topic.partitions[index].stableEnd {
-          let end = topic.partitions[index].stableEnd
-          report.add(
-            VerifyReport.Finding(
-              kind: .kafka, text: "partition \(range.partition) was read up to offset \(range.next - 1), the topic ends at \(end - 1)"))
-        }
+    let ranges = Dictionary(grouping: tally.offsets, by: \.slot.source)
+    for (number, ranges) in ranges.sorted(by: { $0.key < $1.key }) {
+      guard let source = report.sources.source(number, parts.sources) else {
+        let name = report.sources.name(number) ?? "number \(number.rawValue)"
+        report.notes.append("source \(name) is not in the file any more: whether Kafka still has what was read of it was not compared")
+        continue
       }
-    } catch {
-      report.notes.append("Kafka does not answer (\(error)): whether it still has what was read was not compared")
+      do throws(SourceError) {
+        compare(ranges, try source.end.describe(), &report)
+      } catch {
+        let which = parts.sources.count > 1 ? " for source \(source.name)" : ""
+        report.notes.append("Kafka does not answer\(which) (\(error)): whether it still has what was read was not compared")
+      }
+    }
+  }
+
+  private func compare(_ ranges: [OffsetRange], _ topic: TopicDescription, _ report: inout VerifyReport) {
+    for range in ranges {
+      let (index, place) = (Int(range.slot.partition), report.sources.place(range.slot))
+      guard index < topic.partitions.count else {
+        report.add(VerifyReport.Finding(kind: .kafka, text: "\(place) was read, the topic has \(topic.partitions.count)"))
+        continue
+      }
+      let end = topic.partitions[index].stableEnd
+      if range.next > end {
+        report.add(
+          VerifyReport.Finding(
+            kind: .kafka, text: "\(place) was read up to offset \(range.next - 1), the topic ends at \(end - 1)"))
+      }
     }
   }
 }

@@ -23,6 +23,8 @@ package struct VerifyReport: Sendable {
   package internal(set) var lineages: [Lineage] = []
   package internal(set) var lastEpoch: EpochNumber = 0
   package internal(set) var offsets: [OffsetRange] = []
+  /// Names of the sources that slots are of.
+  package internal(set) var sources = SourceNames()
   package internal(set) var counters: Counters?
   /// Given up before they were read (`--accept-loss`).
   package internal(set) var givenUp: [OffsetRange] = []

@@ -46,7 +46,7 @@ func health(of snapshot: EngineSnapshot?, pipeline: String, now: Instant) -> Hea
   guard let snapshot else { return Health(pipeline: pipeline, state: .starting, waits: [], stopped: nil, isAlive: true) }
   let waits = snapshot.progress.waits.map { wait in
     Health.Wait(
-      Health.Subject(wait.subject), sink: wait.sink, since: utcText(milliseconds: wait.since.wallMilliseconds),
+      Health.Subject(wait.subject), source: wait.source, sink: wait.sink, since: utcText(milliseconds: wait.since.wallMilliseconds),
       seconds: max(0, now.monotonicMilliseconds - wait.since.monotonicMilliseconds) / 1000)
   }
   let state: Health.State =

@@ -50,6 +50,7 @@ extension Core {
     case .examined(let batches): withSource(index) { $0.takeExamined(batches) }
     case .unavailable(let question, let reason): takeUnavailable(question, reason, of: index)
     case .topicMissing(let text): takeTopicMissing(text, of: index)
+    case .refused(let text): end(named(Stop(.failed, text), source: index))
     case .witnessCommitted: takeWitnessCommitted(of: index)
     case .witnessNotCommitted(let reason): takeWitnessFailure(reason, of: index)
     case .witnessTaken(let text): takeWitnessTaken(text, of: index)

@@ -17,7 +17,7 @@ extension Core {
       lineage: lineage, hashSeed: hashSeed,
       sources: sources.map {
         FlowStart.Source(number: $0.number, maxEventTimes: $0.partitions.map(\.maxEventTime), watermark: $0.watermark)
-      }, watermark: watermark, destinations: numbers.ofSinks)
+      }, named: sourceNumbers.all, watermark: watermark, destinations: numbers.ofSinks)
     let records = [.restart(restart), .plan(plan)] + sources.flatMap(\.startRecords)
     // Kept: where there is no room they are ordered again.
     start.beginLog = .beginLog(records)

@@ -9,7 +9,7 @@ internal import MillState
 extension Flow {
   func deduplicate(_ epoch: Epoch, _ outcome: inout Outcome) {
     nullKeys.removeAll(keepingCapacity: true)
-    guard let deduplicate = epoch.rules.deduplicate, let state, let hasher else { return }
+    guard let deduplicate = epoch.deduplicate, let state, let hasher else { return }
     if deduplicate.options.usesEventTime { dropLate(epoch, deduplicate.options.allowedLatenessMilliseconds, &outcome) }
     hasher.hash(piece.block, into: &hashes)
     if deduplicate.options.exact { hasher.keyBytes(piece.block, into: &keyBytes, ends: &keyEnds) }
@@ -33,9 +33,9 @@ extension Flow {
       outcome.counters.late += 1
       let record = record(piece.decodedRow(row), epoch)
       let detail = "event time \(piece.times[row]) ms is before watermark \(watermark) ms less allowed_lateness \(lateness) ms"
-      letters.append(
+      epoch.source.letters.append(
         record.buffer, entryIndex: record.entryIndex, partition: record.partition, epoch: epoch.intent.epoch, reason: "late", field: nil,
-        detail: detail, limits: epoch.rules.sourcePlan.limits, into: deadLetters)
+        detail: detail, limits: epoch.rules.plan.limits, into: deadLetters)
       outcome.deadLetters.add("late", example: "\(record.place): \(detail); remedy: a larger allowed_lateness")
     }
   }

@@ -17,7 +17,9 @@ extension Flow {
   }
 
   func record(_ decodedRow: Int, _ epoch: Epoch) -> RowRecord {
-    let partition = unsafe decoded.block.originPartitions.base.load(fromByteOffset: decodedRow * 4, as: Int32.self)
+    let decoded = epoch.source.decoded
+    let origin = unsafe decoded.block.originPartitions.base.load(fromByteOffset: decodedRow * 4, as: Int32.self)
+    let partition = Slot(rawValue: origin).partition
     let entry = unsafe decoded.entryIndexes.base.load(fromByteOffset: decodedRow * 4, as: UInt32.self)
     return RowRecord(partition: partition, buffer: epoch.buffers[Int(partition)], entryIndex: Int(entry))
   }
@@ -57,16 +59,18 @@ extension Flow {
     case .deadLetter:
       outcome.counters.deadLettered += 1
       outcome.deadLetters.add(FailedExpression.reason, example: example())
-      letters.append(
+      epoch.source.letters.append(
         record.buffer, entryIndex: record.entryIndex, partition: record.partition, epoch: epoch.intent.epoch,
         reason: FailedExpression.reason, field: nil, operator: (plan.name, failed.expression.expression.text), detail: failed.detail,
-        limits: epoch.rules.sourcePlan.limits, into: deadLetters)
+        limits: epoch.rules.plan.limits, into: deadLetters)
     case .fail:
       outcome.stop = Stop(
         .failed,
-        "\(record.place) of \(parts.sourcePlan.topic): operator '\(plan.name)', \(failed.expression.place) \(failed.expression.expression.text): \(failed.detail) (operators.\(plan.name) has on_error: fail)"
+        "\(record.place) of \(epoch.source.plan.topic): operator '\(plan.name)', \(failed.expression.place) \(failed.expression.expression.text): \(failed.detail) (operators.\(plan.name) has on_error: fail)"
       )
+      return
     }
+    outcome.sources[epoch.source.index].refused.add(FailedExpression.reason, example: example())
   }
 }
 

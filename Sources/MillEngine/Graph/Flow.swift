@@ -9,55 +9,48 @@ internal import MillState
 /// The way of an epoch's records: decode, send the rows piece by piece through the graph's nodes, append what comes out to what the
 /// destinations have pending.
 ///
-/// A pure function of the state before, the intent and the bytes (R3): partitions in order, nothing asks clock or chance. Flow thread only.
+/// A pure function of the state before, the intent and the bytes (R3): sources by name, partitions in order, nothing asks clock or chance.
+/// Flow thread only.
 final class Flow {
   struct Outcome {
     var counters = Counters()
     var deadLetters = ReasonTally()
     var skipped = ReasonTally()
-    var maxEventTimes: [Int64] = []
+    /// Index: source.
+    var sources: [EpochResult.Source] = []
     var watermark = Int64.min
     var expired: [BucketID] = []
     var stop: Stop?
   }
 
-  /// What the rules of one plan need while records are read.
-  private struct Rules {
-    var row: RowRules
-    var decoder: RecordDecoder
-    var pieceRoom: PieceRoom
-
-    init(_ row: RowRules) {
-      self.row = row
-      decoder = RecordDecoder(plan: row.sourcePlan)
-      pieceRoom = PieceRoom(row.sourcePlan)
-    }
-  }
-
-  /// What is the same for all pieces of an epoch. `buffers`: index: partition.
+  /// What is the same for all pieces of one source's part of an epoch.
   struct Epoch {
     let intent: Intent
-    let rules: RowRules
+    let source: SourceFlow
+    /// Index: partition.
     let buffers: [RecordBuffer]
-    /// As of the epoch's start.
+    let rules: SourceFlow.Rules
+    let deduplicate: DeduplicatePlan?
+    /// That rows which enter the deduplicate are judged by: as of the epoch's start.
     let watermark: Int64
   }
 
   private enum Node {
     case `operator`(any OperatorPlan, any Operator)
     case deduplicate
+    case union([(plan: any OperatorPlan, adapter: any Operator)?])
   }
 
   let parts: EngineParts
   private let graph: GraphPlan
   private let nodes: [Node]
-  /// Of today's plan, and of those that epochs to be replayed were recorded under.
-  private let rules: Rules
-  private let earlierRules: [UInt64: Rules]
-  let decoded: DecodedRows
+  /// In the file's order.
+  let sources: [SourceFlow]
+  /// Indexes of the sources, by their names: the order in which an epoch takes them.
+  private let order: [Int]
   let hasher: KeyHasher?
-  let letters: DeadLetterEncoder
-  private var watermarks: WatermarkTracker
+  /// As ``EpochResult/watermark``.
+  private var watermark: Int64
   /// Set when the state lane has opened it; nil without a deduplicate operator.
   var state: DeduplicateState?
 
@@ -82,22 +75,20 @@ final class Flow {
 
   init(parts: EngineParts, start: FlowStart) {
     self.parts = parts
-    rules = Rules(RowRules(sourcePlan: parts.sourcePlan, deduplicate: parts.deduplicate))
-    earlierRules = parts.earlierRules.mapValues(Rules.init)
-    decoded = DecodedRows(parts.sourcePlan)
-    piece = Piece(decoded.block)
+    sources = parts.sources.indices.map { SourceFlow($0, parts, start.sources[$0]) }
+    order = parts.sources.indices.sorted { parts.sources[$0].plan.name < parts.sources[$1].plan.name }
+    watermark = start.watermark
+    piece = Piece(sources[0].decoded.block)
     graph = parts.graph
     nodes = graph.nodes.map { node in
       switch node.kind {
       case .operator(let plan): .operator(plan, plan.make())
       case .deduplicate: .deduplicate
+      case .union(let adapters): .union(adapters.map { plan in plan.map { ($0, $0.make()) } })
       }
     }
     let keyTypes = parts.graph.deduplicateTypes
     hasher = parts.deduplicate.map { KeyHasher(fieldIndexes: $0.keyFields, types: keyTypes, seed: start.hashSeed) }
-    letters = DeadLetterEncoder(pipeline: parts.core.pipeline, source: parts.sourcePlan.name, topic: parts.sourcePlan.topic)
-    watermarks = WatermarkTracker(
-      outOfOrderness: parts.sourcePlan.eventTime?.outOfOrderness, maxEventTimes: start.maxEventTimes, watermark: start.watermark)
     precondition(
       start.destinations.count == parts.graph.sinks.count, "\(start.destinations.count) tables for \(parts.graph.sinks.count) sinks")
     rows = parts.graph.sinkTypes.map(RowBlock.init)
@@ -144,61 +135,52 @@ final class Flow {
     return range.upperBound <= rows.rowCount ? encoder?.encode(rows, rows: range).digest : nil
   }
 
-  /// Adds to an intent what only the bytes tell: the input's digest and each range's last record.
-  func complete(_ intent: Intent, _ buffers: [RecordBuffer]) -> Intent {
+  /// Adds to an intent what only the bytes tell: the input's digest and each range's last record. `buffers`: index: source, partition.
+  func complete(_ intent: Intent, _ buffers: [[RecordBuffer]]) -> Intent {
     var whole = intent
     var digest = InputDigest()
-    for (index, range) in intent.ranges.enumerated() {
-      let buffer = buffers[Int(range.partition)]
-      let count = buffer.count(before: range.next)
-      guard count > 0 else { continue }
-      inputDigest(buffer, first: count, partition: range.partition, into: &digest)
-      let last = buffer.anchor(at: buffer.head + count - 1)
-      whole.ranges[index].anchorOffset = last.offset
-      whole.ranges[index].anchorTimestamp = last.timestamp
-      whole.ranges[index].anchorChecksum = last.checksum
+    for (index, part) in intent.parts.enumerated() {
+      guard let source = source(part) else { continue }
+      for (place, range) in part.ranges.enumerated() {
+        let buffer = buffers[source.index][Int(range.partition)]
+        let count = buffer.count(before: range.next)
+        guard count > 0 else { continue }
+        inputDigest(buffer, first: count, partition: source.origin(range.partition), into: &digest)
+        let last = buffer.anchor(at: buffer.head + count - 1)
+        whole.parts[index].ranges[place].anchorOffset = last.offset
+        whole.parts[index].ranges[place].anchorTimestamp = last.timestamp
+        whole.parts[index].ranges[place].anchorChecksum = last.checksum
+      }
     }
     whole.inputDigest = digest.value
     return whole
   }
 
-  /// Processes the intent's records and consumes them from the buffers.
-  func process(_ intent: Intent, _ buffers: [RecordBuffer]) -> Outcome {
+  private func source(_ part: IntentPart) -> SourceFlow? { sources.first { $0.number == part.source } }
+
+  /// Processes the intent's records and consumes them from the buffers (index: source, then partition).
+  func process(_ intent: Intent, _ buffers: [[RecordBuffer]]) -> Outcome {
     var outcome = Outcome()
-    let rules = earlierRules[intent.planHash] ?? rules
-    decoded.removeAll()
-    var pieceRoom = rules.pieceRoom
-    if slackBytes != nil { for buffer in buffers { buffer.fillSlack(&slackBytes!) } }
-    // The watermark that lateness is judged by is the one at the epoch's start (contract §1.2).
-    watermarks.grow(partitionCount: intent.partitionCount)
-    // In a replay the topic may have partitions by now that the epoch didn't know: they had no say then.
-    let idle = watermarks.maxEventTimes.indices.map { $0 >= intent.partitionCount || intent.idle.contains(Int32($0)) }
-    let watermark = watermarks.advance(idle: idle, clockMilliseconds: intent.clockMilliseconds)
-    for range in intent.ranges {
-      let buffer = buffers[Int(range.partition)]
-      let count = buffer.count(before: range.next)
-      outcome.counters.records += UInt64(count)
-      outcome.counters.bytes += UInt64(buffer.wholeByteCount(ofFirst: count))
-      var taken = 0
-      while taken < count {
-        let (some, isFull) = pieceRoom.take(buffer, skipping: taken, limit: min(count - taken, Self.pieceRowCount - decoded.rowCount))
-        failures.removeAll(keepingCapacity: true)
-        rules.decoder.decode(
-          buffer, skipping: taken, first: some, partition: range.partition, clockMilliseconds: intent.clockMilliseconds, into: decoded,
-          failures: &failures)
-        taken += some
-        take(failures, rules, buffer, range.partition, intent, &outcome)
-        if isFull || decoded.rowCount == Self.pieceRowCount {
-          decide(intent, rules, buffers, watermark, &outcome)
-          pieceRoom.reset()
-        }
-        if outcome.stop != nil { return outcome }
+    advanceWatermarks(intent)
+    outcome.sources = sources.map { EpochResult.Source(maxEventTimes: [], watermark: $0.watermarks.watermark) }
+    if slackBytes != nil { for buffer in buffers.joined() { buffer.fillSlack(&slackBytes!) } }
+    let deduplicate = parts.earlierRules[intent.planHash].map(\.deduplicate) ?? parts.deduplicate
+    for index in order {
+      let source = sources[index]
+      guard let part = intent.part(of: source.number), !part.ranges.isEmpty else { continue }
+      let epoch = Epoch(
+        intent: intent, source: source, buffers: buffers[index], rules: source.rules(intent.planHash), deduplicate: deduplicate,
+        watermark: watermark)
+      read(part, epoch, &outcome)
+      if outcome.stop != nil { return outcome }
+    }
+    for source in sources {
+      outcome.sources[source.index].maxEventTimes = source.watermarks.maxEventTimes
+      for range in intent.part(of: source.number)?.ranges ?? [] {
+        let buffer = buffers[source.index][Int(range.partition)]
+        buffer.consume(buffer.count(before: range.next))
       }
     }
-    decide(intent, rules, buffers, watermark, &outcome)
-    if outcome.stop != nil { return outcome }
-    for range in intent.ranges { buffers[Int(range.partition)].consume(buffers[Int(range.partition)].count(before: range.next)) }
-    outcome.maxEventTimes = watermarks.maxEventTimes
     outcome.watermark = watermark
     if let state, let options = parts.deduplicate?.options {
       outcome.expired = state.expire(watermark: options.usesEventTime ? watermark : intent.clockMilliseconds)
@@ -206,27 +188,70 @@ final class Flow {
     return outcome
   }
 
+  /// The watermark that lateness is judged by is the one at the epoch's start (contract §1.2). A source of which every partition is idle
+  /// doesn't hold back those whose rows meet its own; none goes back, also not where a source joins that has had no record yet.
+  private func advanceWatermarks(_ intent: Intent) {
+    for source in sources { source.advance(intent.part(of: source.number), clockMilliseconds: intent.clockMilliseconds) }
+    let meeting = graph.deduplicateSources.map { sources[$0] }
+    if let least = meeting.filter({ !$0.isIdle }).map(\.watermarks.watermark).min() {
+      for source in meeting where source.isIdle { source.watermarks.raise(to: least) }
+    }
+    watermark = max(watermark, meeting.map(\.watermarks.watermark).min() ?? watermark)
+  }
+
+  private func read(_ part: IntentPart, _ epoch: Epoch, _ outcome: inout Outcome) {
+    let decoded = epoch.source.decoded
+    decoded.removeAll()
+    var pieceRoom = epoch.rules.pieceRoom
+    for range in part.ranges {
+      let buffer = epoch.buffers[Int(range.partition)]
+      let count = buffer.count(before: range.next)
+      outcome.counters.records += UInt64(count)
+      outcome.sources[epoch.source.index].records += UInt64(count)
+      outcome.counters.bytes += UInt64(buffer.wholeByteCount(ofFirst: count))
+      var taken = 0
+      while taken < count {
+        let (some, isFull) = pieceRoom.take(buffer, skipping: taken, limit: min(count - taken, Self.pieceRowCount - decoded.rowCount))
+        failures.removeAll(keepingCapacity: true)
+        epoch.rules.decoder.decode(
+          buffer, skipping: taken, first: some, partition: range.partition, origin: epoch.source.origin(range.partition),
+          clockMilliseconds: epoch.intent.clockMilliseconds, into: decoded, failures: &failures)
+        taken += some
+        take(failures, epoch, buffer, range.partition, &outcome)
+        if isFull || decoded.rowCount == Self.pieceRowCount {
+          decide(epoch, &outcome)
+          pieceRoom.reset()
+        }
+        if outcome.stop != nil { return }
+      }
+    }
+    decide(epoch, &outcome)
+  }
+
   private func take(
-    _ failures: [DecodeFailure], _ rules: Rules, _ buffer: RecordBuffer, _ partition: Int32, _ intent: Intent, _ outcome: inout Outcome
+    _ failures: [DecodeFailure], _ epoch: Epoch, _ buffer: RecordBuffer, _ partition: Int32, _ outcome: inout Outcome
   ) {
+    let plan = epoch.source.plan
     for failure in failures {
-      switch parts.sourcePlan.onError {
+      let example = { failure.example(plan, buffer, partition: partition) }
+      switch plan.onError {
       case .skip:
         outcome.counters.skipped += 1
-        outcome.skipped.add(failure.reason.rawValue, example: failure.example(parts.sourcePlan, buffer, partition: partition))
+        outcome.skipped.add(failure.reason.rawValue, example: example())
       case .deadLetter:
         outcome.counters.deadLettered += 1
-        outcome.deadLetters.add(failure.reason.rawValue, example: failure.example(parts.sourcePlan, buffer, partition: partition))
-        letters.append(
-          failure, plan: rules.row.sourcePlan, buffer: buffer, partition: partition, epoch: intent.epoch, into: deadLetters)
+        outcome.deadLetters.add(failure.reason.rawValue, example: example())
+        epoch.source.letters.append(
+          failure, plan: epoch.rules.plan, buffer: buffer, partition: partition, epoch: epoch.intent.epoch, into: deadLetters)
       case .fail:
         let offset = buffer.entries[failure.entryIndex].offset
         outcome.stop = Stop(
           .failed,
-          "partition \(partition) of \(parts.sourcePlan.topic), offset \(offset): \(failure.reason.sentence): \(failure.detail) (sources.\(parts.sourcePlan.name).on_error is fail)"
+          "partition \(partition) of \(plan.topic), offset \(offset): \(failure.reason.sentence): \(failure.detail) (sources.\(plan.name).on_error is fail)"
         )
         return
       }
+      outcome.sources[epoch.source.index].refused.add(failure.reason.rawValue, example: example())
     }
   }
 
@@ -234,15 +259,13 @@ final class Flow {
   private static let pieceRowCount = 4096
 
   /// Sends what has been decoded through the graph.
-  private func decide(
-    _ intent: Intent, _ rules: Rules, _ buffers: [RecordBuffer], _ watermark: Int64, _ outcome: inout Outcome
-  ) {
+  private func decide(_ epoch: Epoch, _ outcome: inout Outcome) {
+    let decoded = epoch.source.decoded
     let count = decoded.block.rowCount
     guard count > 0 else { return }
     piece.start(decoded.block)
-    fillTimes(count, intent)
-    let epoch = Epoch(intent: intent, rules: rules.row, buffers: buffers, watermark: watermark)
-    run(readers: graph.readers[0], epoch, &outcome)
+    fillTimes(count, epoch)
+    run(readers: graph.sourceReaders[epoch.source.index], epoch, &outcome)
     decoded.removeAll()
   }
 
@@ -253,12 +276,13 @@ final class Flow {
       let copy = index + 1 < readers.count ? piece : nil
       switch reader {
       case .sink(let number): append(to: number, &outcome)
-      case .node(let number):
+      case .node(let number, let input):
         switch nodes[number] {
-        case .deduplicate: deduplicate(epoch, &outcome)
+        case .deduplicate: self.deduplicate(epoch, &outcome)
         case .operator(let plan, let node): run(plan, node, epoch, &outcome)
+        case .union(let adapters): if let (plan, adapter) = adapters[input] { run(plan, adapter, epoch, &outcome) }
         }
-        if outcome.stop == nil { run(readers: graph.readers[number + 1], epoch, &outcome) }
+        if outcome.stop == nil { run(readers: graph.nodeReaders[number], epoch, &outcome) }
       }
       if let copy { piece = copy }
     }
@@ -283,15 +307,18 @@ final class Flow {
     Stop(.failed, "\(what) as the operators make them: lower epoch.max_bytes and batch.max_bytes, or let an expression make shorter texts")
   }
 
-  private func fillTimes(_ count: Int, _ intent: Intent) {
-    if parts.sourcePlan.eventTime != nil {
-      unsafe decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { unsafe piece.times.append(contentsOf: $0) }
-      let partitions = unsafe decoded.block.originPartitions.base.assumingMemoryBound(to: Int32.self)
-      for row in 0..<count { watermarks.observe(partition: unsafe Int(partitions[row]), eventTime: piece.times[row]) }
+  private func fillTimes(_ count: Int, _ epoch: Epoch) {
+    let source = epoch.source
+    if source.plan.eventTime != nil {
+      unsafe source.decoded.eventTimes.raw.withMemoryRebound(to: Int64.self) { unsafe piece.times.append(contentsOf: $0) }
+      let origins = unsafe source.decoded.block.originPartitions.base.assumingMemoryBound(to: Int32.self)
+      for row in 0..<count {
+        source.watermarks.observe(partition: Int(Slot(rawValue: unsafe origins[row]).partition), eventTime: piece.times[row])
+      }
     }
-    if parts.sourcePlan.eventTime == nil || parts.deduplicate?.options.usesEventTime == false {
+    if source.plan.eventTime == nil || parts.deduplicate?.options.usesEventTime == false {
       piece.times.removeAll(keepingCapacity: true)
-      piece.times.append(contentsOf: repeatElement(intent.clockMilliseconds, count: count))
+      piece.times.append(contentsOf: repeatElement(epoch.intent.clockMilliseconds, count: count))
     }
   }
 }

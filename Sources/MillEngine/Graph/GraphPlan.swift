@@ -1,15 +1,18 @@
 package import MillFlow
 package import MillOperators
 
-/// How rows go from the source to the sinks: a tree of nodes.
+/// How rows go from the sources to the sinks: nodes, each reading sources or nodes before it.
 package struct GraphPlan: Sendable {
+  /// Where rows come from: one of the sources, or a node, by its number.
+  package enum Input: Hashable, Sendable { case source(Int), node(Int) }
+
   package struct Node: Sendable {
-    /// The number of the node that it reads, less than its own; nil: the source.
-    package var input: Int?
+    /// One, but of a union.
+    package var inputs: [Input]
     package var kind: Kind
 
-    package init(input: Int?, kind: Kind) {
-      self.input = input
+    package init(inputs: [Input], kind: Kind) {
+      self.inputs = inputs
       self.kind = kind
     }
   }
@@ -18,56 +21,106 @@ package struct GraphPlan: Sendable {
     case `operator`(any OperatorPlan)
     /// The one whose plan and state the engine has.
     case deduplicate
+    /// Rows of all inputs. Index: input; what brings its rows to the union's fields; nil: they have them.
+    case union(adapters: [(any OperatorPlan)?])
   }
 
   enum Reader {
-    case node(Int)
+    /// `input`: which of the node's.
+    case node(Int, input: Int)
     case sink(Int)
   }
 
   package let nodes: [Node]
-  /// Of each sink the node that it reads; nil: the source.
-  package let sinks: [Int?]
+  /// What each sink reads.
+  package let sinks: [Input]
   /// Of the rows that each sink gets.
   package let sinkTypes: [[DataType]]
-  /// Of the rows that enter the deduplicate; without one, the source's.
+  /// Of the rows that enter the deduplicate; empty without one.
   let deduplicateTypes: [DataType]
-  /// Who reads what: first of the source, then of each node.
-  let readers: [[Reader]]
+  /// Sources whose rows reach the deduplicate, ascending; without one all. They have one watermark.
+  let deduplicateSources: [Int]
+  /// Who reads each source.
+  let sourceReaders: [[Reader]]
+  /// Who reads each node.
+  let nodeReaders: [[Reader]]
   /// Whether no node makes anything of its own.
   let isPlain: Bool
 
-  /// - Parameter types: of the source's rows.
-  package init(source types: [DataType], nodes: [Node], sinks: [Int?]) {
+  /// - Parameter sources: types of each source's rows.
+  package init(sources: [[DataType]], nodes: [Node], sinks: [Input]) {
     self.nodes = nodes
     self.sinks = sinks
-    var outputs: [[DataType]] = [types]
-    var readers = [[Reader]](repeating: [], count: nodes.count + 1)
-    var deduplicateTypes = types
-    for (number, node) in nodes.enumerated() {
-      precondition(node.input ?? -1 < number, "node \(number) reads \(node.input ?? -1)")
-      let input = node.input.map { $0 + 1 } ?? 0
-      readers[input].append(.node(number))
-      switch node.kind {
-      case .deduplicate:
-        deduplicateTypes = outputs[input]
-        outputs.append(outputs[input])
-      case .operator(let plan):
-        precondition(plan.inputSchema.types == outputs[input], "operator \(plan.name) is for other rows than those it gets")
-        outputs.append(plan.schema.types)
+    var outputs: [[DataType]] = []
+    var origins: [Set<Int>] = []
+    var sourceReaders = [[Reader]](repeating: [], count: sources.count)
+    var nodeReaders = [[Reader]](repeating: [], count: nodes.count)
+    var deduplicateTypes: [DataType] = []
+    var deduplicateSources = Array(sources.indices)
+    func types(_ input: Input) -> [DataType] {
+      switch input {
+      case .source(let source): sources[source]
+      case .node(let node): outputs[node]
       }
     }
-    for (number, sink) in sinks.enumerated() { readers[sink.map { $0 + 1 } ?? 0].append(.sink(number)) }
-    sinkTypes = sinks.map { outputs[$0.map { $0 + 1 } ?? 0] }
-    self.readers = readers
+    func add(_ reader: Reader, to input: Input) {
+      switch input {
+      case .source(let source): sourceReaders[source].append(reader)
+      case .node(let node): nodeReaders[node].append(reader)
+      }
+    }
+    for (number, node) in nodes.enumerated() {
+      for (index, input) in node.inputs.enumerated() {
+        if case .node(let before) = input { precondition(before < number, "node \(number) reads \(before)") }
+        add(.node(number, input: index), to: input)
+      }
+      let its = node.inputs.map(types)
+      outputs.append(Self.output(node, its))
+      origins.append(
+        node.inputs.reduce(into: []) { all, input in
+          switch input {
+          case .source(let source): all.insert(source)
+          case .node(let node): all.formUnion(origins[node])
+          }
+        })
+      if case .deduplicate = node.kind { (deduplicateTypes, deduplicateSources) = (its[0], origins[number].sorted()) }
+    }
+    for (number, input) in sinks.enumerated() { add(.sink(number), to: input) }
+    sinkTypes = sinks.map(types)
+    self.sourceReaders = sourceReaders
+    self.nodeReaders = nodeReaders
     self.deduplicateTypes = deduplicateTypes
-    isPlain = nodes.allSatisfy { if case .deduplicate = $0.kind { true } else { false } }
+    self.deduplicateSources = deduplicateSources
+    isPlain = nodes.allSatisfy { node in
+      switch node.kind {
+      case .deduplicate: true
+      case .operator: false
+      case .union(let adapters): adapters.allSatisfy { $0 == nil }
+      }
+    }
+  }
+
+  private static func output(_ node: Node, _ inputs: [[DataType]]) -> [DataType] {
+    switch node.kind {
+    case .deduplicate: return inputs[0]
+    case .operator(let plan):
+      precondition(plan.inputSchema.types == inputs[0], "operator \(plan.name) is for other rows than those it gets")
+      return plan.schema.types
+    case .union(let adapters):
+      precondition(adapters.count == inputs.count, "\(adapters.count) adapters for \(inputs.count) inputs")
+      let outputs = zip(adapters, inputs).map { adapter, types in
+        precondition(adapter == nil || adapter?.inputSchema.types == types, "a union's adapter is for other rows than those it gets")
+        return adapter?.schema.types ?? types
+      }
+      precondition(outputs.allSatisfy { $0 == outputs[0] }, "the inputs of a union have rows of different types")
+      return outputs[0]
+    }
   }
 
   /// A source, perhaps a deduplicate, and sinks that each get all rows.
   package static func chain(_ source: SourcePlan, deduplicates: Bool, sinkCount: Int) -> GraphPlan {
     GraphPlan(
-      source: source.types, nodes: deduplicates ? [Node(input: nil, kind: .deduplicate)] : [],
-      sinks: Array(repeating: deduplicates ? 0 : nil, count: sinkCount))
+      sources: [source.types], nodes: deduplicates ? [Node(inputs: [.source(0)], kind: .deduplicate)] : [],
+      sinks: Array(repeating: deduplicates ? .node(0) : .source(0), count: sinkCount))
   }
 }

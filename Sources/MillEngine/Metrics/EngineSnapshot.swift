@@ -45,11 +45,13 @@ extension Engine {
     let state = executor.flow?.state
     let metrics = executor.parts.metrics
     let counters = core.progress.counters
-    let prefetched = executor.parts.source.prefetchedCount * Int(counters.bytes / max(1, counters.records))
+    let prefetchedCount = executor.parts.sources.reduce(0) { $0 + $1.end.prefetchedCount }
+    let recordByteCount = executor.buffers.joined().reduce(0) { $0 + $1.byteCount }
+    let prefetched = prefetchedCount * Int(counters.bytes / max(1, counters.records))
     return EngineSnapshot(
       at: now, progress: core.progress, stop: stop,
       memory: [
-        .prefetch: prefetched, .records: executor.buffers.reduce(0) { $0 + $1.byteCount },
+        .prefetch: prefetched, .records: recordByteCount,
         .pendingRows: executor.flow?.pendingBytes.reduce(0) { $0 + Int($1) } ?? 0, .epochTables: state?.tableByteCount ?? 0,
         .filters: state?.filterByteCount ?? 0, .rocksdb: Int(metrics.storeMemoryByteCount.value),
         .sending: Int(metrics.sendingByteCount.value),

@@ -48,15 +48,15 @@ package struct MetricsPage {
       .init(progress.replayedRecords))
     page.gauge("millrace_epoch", "The last processed epoch.", .init(progress.epoch))
     page.histogram("millrace_epoch_seconds", "Time that an epoch's processing took.", (metrics.epochSeconds.reading, []))
-    let partitions = Array(progress.partitions.enumerated())
     page.gauge(
       "millrace_lag_records", "Offsets between the position and the end of the partition last heard of.",
-      partitions.map { .init($1.lag, ("partition", "\($0)")) })
+      progress.partitions.map { .init($0.lag, ("source", $0.source), ("partition", "\($0.number)")) })
     page.gauge(
-      "millrace_next_offset", "The next offset to be processed.", partitions.map { .init($1.next, ("partition", "\($0)")) })
+      "millrace_next_offset", "The next offset to be processed.",
+      progress.partitions.map { .init($0.next, ("source", $0.source), ("partition", "\($0.number)")) })
     page.gauge(
       "millrace_partition_idle", "1: nothing came at its end for idle_after, so that the watermark doesn't wait for this partition.",
-      partitions.map { .init($1.isIdle, ("partition", "\($0)")) })
+      progress.partitions.map { .init($0.isIdle, ("source", $0.source), ("partition", "\($0.number)")) })
     if let delay = progress.watermarkDelayMilliseconds {
       page.gauge("millrace_watermark_delay_seconds", "How far the watermark is behind the epoch's clock.", .init(Double(delay) / 1000))
     }
@@ -172,7 +172,13 @@ package struct MetricsPage {
         return .init(isWaiting, ("sink", sink.sink))
       })
     page.gauge(
-      "millrace_source_held", "1: the source is left alone for this reason.",
+      "millrace_source_waiting", "1: the brokers of this source aren't there, and are waited for.",
+      Set(progress.partitions.map(\.source)).sorted().map { source in
+        let isWaiting = progress.waits.contains { $0.subject == .kafka && ($0.source ?? source) == source }
+        return .init(isWaiting, ("source", source))
+      })
+    page.gauge(
+      "millrace_source_held", "1: the sources are left alone for this reason.",
       Progress.Hold.allCases.map { .init(progress.hold == $0, ("reason", $0.rawValue)) })
     page.gauge(
       "millrace_snapshot_age_seconds", "Time since the flow thread last said how it is.",

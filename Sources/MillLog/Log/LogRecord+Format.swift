@@ -151,6 +151,7 @@ extension ByteWriter {
     for named in plan.sources {
       string(named.name)
       string(named.topic)
+      bool(named.isGone)
     }
   }
 
@@ -204,10 +205,11 @@ extension ByteReader {
       }
       plan.destinations.append(named)
     }
-    let sourceCount = try count(itemByteCount: 2)
+    let sourceCount = try count(itemByteCount: 3)
     guard sourceCount <= Int(SourceNumber.max) + 1 else { throw failure("\(sourceCount) sources") }
     for number in 0..<sourceCount {
-      plan.sources.append(NamedSource(number: SourceNumber(rawValue: UInt16(number)), name: try string(), topic: try string()))
+      plan.sources.append(
+        NamedSource(number: SourceNumber(rawValue: UInt16(number)), name: try string(), topic: try string(), isGone: try bool()))
     }
     return plan
   }
