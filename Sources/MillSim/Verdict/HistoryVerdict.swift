@@ -26,7 +26,7 @@ extension World {
     } catch {
       return ["ledger: \(error)"]
     }
-    for (_, ranges) in unsealed { for range in ranges { next[range.partition] = range.next } }
+    for (_, ranges) in unsealed { for range in ranges { next[range.slot.rawValue] = range.next } }
     return compare(tokens, next) + compare(counters, judged)
   }
 

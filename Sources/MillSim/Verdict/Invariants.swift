@@ -117,9 +117,9 @@ package final class Invariants {
   private func check(_ result: EpochResult) {
     if !result.counters.isWhole { violate("epoch \(result.epoch): the counters don't add up: \(result.counters)") }
     var records: UInt64 = 0
-    for range in result.intent.ranges {
+    for (slot, range) in result.intent.slots {
       for offset in range.start..<max(range.start, range.next)
-      where broker.record(Origin(partition: range.partition, offset: offset)) != nil { records += 1 }
+      where broker.record(Origin(partition: slot.rawValue, offset: offset)) != nil { records += 1 }
     }
     if result.stop == nil, records != result.counters.records {
       violate("epoch \(result.epoch): \(result.counters.records) records counted, \(records) were in its ranges")
@@ -142,13 +142,14 @@ package final class Invariants {
   private var toldByteCount = 0
   /// A new epoch was cut in this life: a replay needs its records whatever the log holds.
   private var isPastReplay = false
-  private var readBefore: [Int64] = []
+  private var readBefore: [[Int64]] = []
 
   /// I8: nothing more is read while batches without an ack hold `log.unacked_max` bytes of the log. What was appended since the core last
   /// heard of the log's length (a seal under way) it can't know yet, and a start's plan, acks and deadlines it counts with the next epoch.
-  private func checkHeldLog(_ polled: Polled) {
-    defer { readBefore = polled.next }
-    guard isPastReplay, zip(polled.next, readBefore).contains(where: >) else { return }
+  private func checkHeldLog(_ polled: [Polled]) {
+    let next = polled.map(\.next)
+    defer { readBefore = next }
+    guard isPastReplay, zip(next.joined(), readBefore.joined()).contains(where: >) else { return }
     let known = watch.heldByteCount() - (watch.loggedByteCount - toldByteCount)
     if known > scenario.unackedBytes + 4096 {
       violate("I8: records are read, batches without an ack hold \(known) bytes of the log, log.unacked_max is \(scenario.unackedBytes)")

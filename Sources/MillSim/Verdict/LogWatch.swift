@@ -186,7 +186,7 @@ package final class LogWatch {
     switch kind {
     case .seal, .retire, .ack: break
     case .chunk: return
-    case .intent, .restart, .plan, .deadline, .gap: if file.isCopy { return }
+    case .intent, .restart, .plan, .deadline, .gap, .sourceStart: if file.isCopy { return }
     }
     // Why it can't is the log's own tests' matter.
     guard let record = try? LogRecord(kind: kind, payload: Array(file.bytes[end - byteCount..<end])) else {
@@ -221,7 +221,7 @@ package final class LogWatch {
       void(after: restart.lastKeptEpoch)
     case .gap(let gap): gaps.append(gap)
     case .deadline(let deadline): file.deadlines.append((end, deadline))
-    case .plan, .chunk: break
+    case .plan, .sourceStart, .chunk: break
     }
   }
 
@@ -240,22 +240,24 @@ package final class LogWatch {
     if let before = epochs[intent.epoch - 1], before.clock > intent.clockMilliseconds {
       onViolation?("the clock of epoch \(intent.epoch) is \(intent.clockMilliseconds), before it \(before.clock)")
     }
-    for range in intent.ranges {
-      let before = epochs[intent.epoch - 1]?.ranges.first { $0.partition == range.partition }
-      if let before, before.next >= 0, before.next != range.start, !jumps(range.partition, before.next, range.start) {
-        onViolation?("epoch \(intent.epoch) reads partition \(range.partition) from \(range.start), the one before ended at \(before.next)")
+    for (slot, range) in intent.slots {
+      let before = epochs[intent.epoch - 1]?.ranges.first { $0.partition == slot.rawValue }
+      if let before, before.next >= 0, before.next != range.start, !jumps(slot, before.next, range.start) {
+        onViolation?("epoch \(intent.epoch) reads slot \(slot.rawValue) from \(range.start), the one before ended at \(before.next)")
       }
     }
-    let moved = Dictionary(intent.ranges.map { ($0.partition, $0) }) { _, last in last }
+    let moved = Dictionary(intent.slots.map { ($0.slot.rawValue, $0.range) }) { _, last in last }
     let before = Dictionary((epochs[intent.epoch - 1]?.ranges ?? []).map { ($0.partition, $0.next) }) { _, last in last }
     epochs[intent.epoch] = EpochFact(
       number: intent.epoch, clock: intent.clockMilliseconds,
-      ranges: (0..<Int32(intent.partitionCount)).map { partition in
-        // Below 0: nobody has read it yet, from wherever it will be.
-        let stood = before[partition] ?? -1
-        return EpochFact.Range(
-          partition: partition, start: moved[partition]?.start ?? stood, next: moved[partition]?.next ?? stood,
-          isIdle: intent.idle.contains(partition))
+      ranges: intent.parts.flatMap { part in
+        (0..<Int32(part.partitionCount)).map { partition in
+          let slot = Slot(part.source, partition).rawValue
+          // Below 0: nobody has read it yet, from wherever it will be.
+          let stood = before[slot] ?? -1
+          return EpochFact.Range(
+            partition: slot, start: moved[slot]?.start ?? stood, next: moved[slot]?.next ?? stood, isIdle: part.idle.contains(partition))
+        }
       }, isOlder: Job.isOlder(intent.planHash))
   }
 
@@ -282,8 +284,8 @@ package final class LogWatch {
   }
 
   /// Whether what lies between was given up.
-  private func jumps(_ partition: Int32, _ end: Int64, _ start: Int64) -> Bool {
-    gaps.contains { $0.partition == partition && $0.start <= end && $0.next == start }
+  private func jumps(_ slot: Slot, _ end: Int64, _ start: Int64) -> Bool {
+    gaps.contains { $0.slot == slot && $0.start <= end && $0.next == start }
   }
 
   private func void(after last: EpochNumber) {

@@ -18,7 +18,8 @@ extension World {
     let report = Verification(
       VerifyParts(
         disk: disk, pipeline: "sim", stateDirectory: Job.stateDirectory, deadLetterDirectory: Job.deadLetterDirectory,
-        source: SimKafka(broker),
+        checkpointDirectory: Job.checkpointDirectory,
+        sources: [VerifySource(name: "events", topic: "events", end: SimKafka(broker))],
         sinks: [
           VerifySink(
             name: "events", options: Job.sinkOptions(scenario), transports: [VerifyTransport(server)], rowsAreDistinct: false)

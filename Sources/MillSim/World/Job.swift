@@ -77,7 +77,7 @@ enum Job {
     table.settleMilliseconds = scenario.settle
     table.inFlightMax = scenario.inFlight
     var options = CoreOptions(
-      pipeline: "sim", sourceName: "events", topic: "events",
+      pipeline: "sim", sources: [SourceOptions(name: "events", topic: "events")],
       plan: PlanRecord(hash: 0x5151_5151, replayVersion: 1, text: "sim"),
       tables: scenario.hasSecondTable ? [table, SecondTable.options(scenario)] : [table])
     options.untilEnd = untilEnd
@@ -90,7 +90,7 @@ enum Job {
     options.checkpointsRetained = scenario.retain
     options.checkpointsReplay = scenario.checkpointsReplay
     options.unackedMaxBytes = UInt64(scenario.unackedBytes)
-    options.idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil
+    for index in options.sources.indices { options.sources[index].idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil }
     options.describeIntervalMilliseconds = 2000
     options.retryMilliseconds = scenario.retryMilliseconds
     options.backoffMaxMilliseconds = max(2000, scenario.retryMilliseconds)
@@ -128,8 +128,8 @@ enum Job {
     let shape = scenario.shaping.graph(plan)
     var kinds = shape.nodes.map { GraphPlan.Kind.operator($0) }
     kinds.insert(.deduplicate, at: shape.deduplicateAt)
-    let nodes = kinds.enumerated().map { GraphPlan.Node(input: $0.offset == 0 ? nil : $0.offset - 1, kind: $0.element) }
-    return GraphPlan(source: plan.types, nodes: nodes, sinks: Array(repeating: nodes.count - 1, count: sinkCount))
+    let nodes = kinds.enumerated().map { GraphPlan.Node(inputs: [$0.offset == 0 ? .source(0) : .node($0.offset - 1)], kind: $0.element) }
+    return GraphPlan(sources: [plan.types], nodes: nodes, sinks: Array(repeating: .node(nodes.count - 1), count: sinkCount))
   }
 
   /// - Parameters:

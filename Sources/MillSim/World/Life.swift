@@ -9,14 +9,14 @@ final class SimLanes: Lanes, @unchecked Sendable {
   var onPost: ((Event) -> Void)?
 
   /// `slowest`, `slowestSync`: longest time of a job, ms; the latter of the log's lane.
-  init(_ scheduler: Scheduler, draws: Draws, incarnation: Int, slowest: Int64, slowestSync: Int64) {
-    lanes = Lane.allCases.map { lane in
+  init(_ scheduler: Scheduler, draws: Draws, incarnation: Int, sourceCount: Int, slowest: Int64, slowestSync: Int64) {
+    lanes = Lane.all(sourceCount: sourceCount).map { lane in
       SimLane(scheduler, draws: draws, incarnation: incarnation, slowest: lane == .log ? slowestSync : slowest)
     }
   }
 
   func run(_ lane: Lane, _ job: @escaping @Sendable () -> Event?) {
-    lanes[lane.rawValue].enqueue { [self] in
+    lanes[lane.index].enqueue { [self] in
       if let event = job() { post(event) }
     }
   }

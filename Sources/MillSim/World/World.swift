@@ -57,7 +57,7 @@ package final class World {
   /// Where a lineage that decoded nothing began to read, by partition, until the next cut: there it must begin again.
   private var beginsAgain: [Int32: Int64]?
   /// What the next start gives up.
-  private var acceptedLosses: [Gap] = []
+  private var acceptedLosses: [LostRange] = []
   /// The stop that ended the run, when one was final.
   private(set) var finalStop: Stop?
   private static let start: Int64 = 1_780_000_000_000
@@ -198,20 +198,20 @@ package final class World {
     options.newLineage = acceptsNewLineage
     invariants.mayFallBack = acceptsNewLineage
     acceptsNewLineage = false
-    options.acceptedLosses = acceptedLosses
+    options.sources[0].acceptedLosses = acceptedLosses
     let lanes = SimLanes(
-      scheduler, draws: laneDraws, incarnation: incarnation, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
+      scheduler, draws: laneDraws, incarnation: incarnation, sourceCount: options.sources.count, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
     let olderSource = Job.olderSource(sourcePlan)
     let deduplicate = Job.deduplicate(scenario, within: otherWithin, incarnation: incarnation)
     var parts = EngineParts(
-      core: options, disk: tap, clock: clock, source: SimKafka(broker), stores: stores,
-      sinks: sinks(options.tables),
-      sourcePlan: isOlder ? olderSource : sourcePlan, deduplicate: deduplicate,
+      core: options, disk: tap, clock: clock, 
+      sources: [SourceParts(end: SimKafka(broker), plan: isOlder ? olderSource : sourcePlan)], stores: stores,
+      sinks: sinks(options.tables), deduplicate: deduplicate,
       graph: Job.graph(scenario, sourcePlan, sinkCount: options.tables.count), stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
     parts.sealByteCountMax = scenario.sealBytes
-    if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlan: olderSource, deduplicate: deduplicate)] }
+    if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlans: [olderSource], deduplicate: deduplicate)] }
     parts.slackSeed = SeededRandom(scenario.seed).split("slack").split(UInt64(incarnation)).seed
     let trace = trace
     let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
@@ -245,9 +245,10 @@ package final class World {
 
   /// A partition that is called idle has had nothing to read for long: records of it that wait would be late for nothing.
   private func judgeIdleness(_ intent: Intent) {
-    for idle in intent.idle.sorted() {
+    guard let part = intent.part(of: .first) else { return }
+    for idle in part.idle.sorted() {
       let partition = broker.partitions[Int(idle)]
-      let next = intent.ranges.first { $0.partition == idle }?.next ?? watch.next(of: idle)
+      let next = part.ranges.first { $0.partition == idle }?.next ?? watch.next(of: idle)
       let waiting = (next..<max(next, partition.end)).lazy.compactMap { offset in
         if case .record(let record, _)? = partition.slot(offset) { record.timestamp } else { nil }
       }
@@ -262,7 +263,7 @@ package final class World {
   }
 
   private func noteStep(_ event: Event, _ commands: [Command]) {
-    if case .polled(let polled) = event, polled.rows.allSatisfy({ $0 == 0 }), commands.isEmpty { return }
+    if case .polled(let polled) = event, polled.allSatisfy({ $0.rows.allSatisfy { $0 == 0 } }), commands.isEmpty { return }
     if case .wake = event, commands.isEmpty { return }
     trace.note("\(String("\(event)".prefix(160))) -> \(commands.map { String("\($0)".prefix(120)) })")
   }
@@ -336,7 +337,7 @@ package final class World {
   private func judgeBeginning(_ intent: Intent) {
     guard let expected = beginsAgain else { return }
     beginsAgain = nil
-    for range in intent.ranges where range.start != expected[range.partition] ?? range.start && !isBeyond {
+    for (slot, range) in intent.slots where range.start != expected[slot.rawValue] ?? range.start && !isBeyond {
       invariants.violate("after a stop that skipped nothing partition \(range.partition) is read from \(range.start) on")
     }
   }
@@ -380,13 +381,13 @@ package final class World {
   }
 
   /// The options that a stop's message names, as a user would copy them; none where it asks for another start.
-  private func givenUp(_ message: String) -> [Gap] {
+  private func givenUp(_ message: String) -> [LostRange] {
     message.split(separator: "'").compactMap { word in
       let parts = word.split(whereSeparator: { "/:-".contains($0) }).suffix(3)
       guard word.contains("/"), parts.count == 3, let partition = Int32(parts[parts.startIndex]),
         let first = Int64(parts[parts.startIndex + 1]), let last = Int64(parts[parts.startIndex + 2])
       else { return nil }
-      return Gap(partition: partition, start: first, next: last + 1)
+      return LostRange(partition: partition, start: first, next: last + 1)
     }
   }
 
