@@ -30,9 +30,9 @@ private struct Newborn: ~Copyable {
     var commands = start.core.step(event, now: now)
     for command in commands {
       switch command {
-      case .readWitness: commands += start.core.step(.witnessRead("millrace:\(Start.lineage):2"), now: now)
-      case .describeSource:
-        commands += start.core.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: read)), now: now)
+      case .ask(source: 0, .readWitness): commands += start.core.step(.source(0, .witnessRead("millrace:\(Start.lineage):2")), now: now)
+      case .ask(source: 0, .describe):
+        commands += start.core.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: read))), now: now)
       default: break
       }
     }
@@ -53,14 +53,14 @@ private struct Newborn: ~Copyable {
     for case .cut(let cut) in commands { intent = cut }
     guard let intent else { return commands }
     epoch = intent.epoch
-    for range in intent.ranges { read[Int(range.partition)] = range.next }
+    for range in intent.parts[0].ranges { read[Int(range.partition)] = range.next }
     pendingLetters += bad + late
     var counters = Counters()
     (counters.records, counters.deadLettered, counters.emitted, counters.late) = (count, bad, good, late)
     (counters.duplicate, counters.skipped) = (duplicate, skipped)
     var result = EpochResult(
       epoch: intent.epoch, intent: intent, counters: counters, pendingRows: [good, pendingLetters],
-      pendingBytes: [good * 100, pendingLetters * 100], maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min, needsFreeze: false,
+      pendingBytes: [good * 100, pendingLetters * 100], sources: [EpochResult.Source(maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min)], watermark: Int64.min, needsFreeze: false,
       dropsBuckets: false, logEnd: 4 + epoch, stop: nil)
     if bad > 0 { result.deadLetters.add("wrong_type", count: bad, example: "partition \(partition), offset 0: no") }
     if late > 0 { result.deadLetters.add("late", count: late, example: "partition \(partition), offset 1: late") }
@@ -71,7 +71,7 @@ private struct Newborn: ~Copyable {
   /// What the source has: `rows` by partition in the buffers, and nothing behind them where it is at its end.
   mutating func poll(rows: [Int] = [0, 0], isAtEnd: [Bool] = [true, true]) -> [Command] {
     let next = zip(read, rows).map { $0 + Int64($1) }
-    return step(.polled(Polled(next: next, rows: rows, byteCount: rows.reduce(0, +) * 10, isAtEnd: isAtEnd, stop: nil)))
+    return step(.polled([Polled(next: next, rows: rows, byteCount: rows.reduce(0, +) * 10, isAtEnd: isAtEnd, stop: nil)]))
   }
 }
 
@@ -224,8 +224,8 @@ private func seals(_ commands: [Command]) -> Bool {
     var start = Start(untilEnd: true, waitAtMost: 30_000)
     _ = start.open([whole(start)])
     for answer in [
-      .witnessRead("millrace:\(Start.lineage):2"), .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10])),
-      .anchorsChecked([]),
+      .source(0, .witnessRead("millrace:\(Start.lineage):2")), .source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))),
+      .source(0, .anchorsChecked([])),
     ] as [Event] { _ = start.core.step(answer, now: start.now) }
     _ = start.core.step(.sink(0, exchange: 1, .unanswered(reason: "connection refused")), now: start.now)
     #expect(start.core.wakeAt.map { $0 <= start.now.monotonicMilliseconds + 30_000 } == true)

@@ -38,14 +38,14 @@ private func measures(_ commands: [Command]) -> Int {
   @Test func `an epoch ends where its rows surely fit, and at once`() {
     var running = Running()
     let polled = Polled(next: [100], epochEnds: [40], rows: [100], byteCount: 100, stop: nil)
-    let intents = cuts(running.step(.polled(polled), after: 0))
+    let intents = cuts(running.step(.polled([polled]), after: 0))
     #expect(intents.count == 1 && intents[0].ranges[0].next == 40)
   }
 
   @Test func `a batch's age counts from when its first record was seen, and no other event puts a poll off`() {
     var running = Running()
     func polled(_ next: Int64) -> Event {
-      .polled(Polled(next: [next], rows: [Int(next)], byteCount: Int(next), isAtEnd: [true], stop: nil))
+      .polled([Polled(next: [next], rows: [Int(next)], byteCount: Int(next), isAtEnd: [true], stop: nil)])
     }
     #expect(cuts(running.step(polled(1))).isEmpty)
     let seen = running.clock
@@ -60,7 +60,7 @@ private func measures(_ commands: [Command]) -> Int {
       .processed(
         EpochResult(
           epoch: intents[0].epoch, intent: intents[0], counters: counters, pendingRows: [1, 0], pendingBytes: [10, 0],
-          maxEventTimes: [.min], watermark: .min, needsFreeze: false, dropsBuckets: false, logEnd: 5, logByteCount: 100, stop: nil)),
+          sources: [EpochResult.Source(maxEventTimes: [.min], watermark: .min)], watermark: .min, needsFreeze: false, dropsBuckets: false, logEnd: 5, logByteCount: 100, stop: nil)),
       after: 0)
     let order = running.start.core.pollOrder
     func ages(_ commands: [Command]) -> [Int64] {
@@ -80,7 +80,7 @@ private func measures(_ commands: [Command]) -> Int {
     for second in 0..<200 {
       let polled = Polled(next: [0], isAsked: second == 0, rows: [0], byteCount: 0, isAtEnd: [true], stop: nil)
       let now = Instant(wallMilliseconds: Int64(second) * 1000 + 5000, monotonicMilliseconds: Int64(second) * 1000 + 5000)
-      _ = options.core.step(.polled(polled), now: now)
+      _ = options.core.step(.polled([polled]), now: now)
     }
     let isIdle = options.core.progress.partitions[0].isIdle
     #expect(!isIdle)

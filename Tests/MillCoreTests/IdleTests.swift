@@ -20,7 +20,7 @@ private struct Idling: ~Copyable {
     for _ in 0..<count {
       clock += milliseconds
       let polled = Polled(next: [Int64(rows)], rows: [rows], byteCount: rows, isAtEnd: [isAtEnd], trouble: trouble, stop: nil)
-      _ = start.core.step(.polled(polled), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+      _ = start.core.step(.polled([polled]), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
     }
     return start.core.progress.partitions[0].isIdle
   }

@@ -46,7 +46,7 @@ private func result(_ intent: Intent) -> EpochResult {
     _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
     _ = start.core.step(.stateOpened, now: start.now)
     func look() -> [Command] {
-      start.core.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [0])), now: start.now)
+      start.core.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [0]))), now: start.now)
     }
     let first = look()
     #expect(stop(first) == nil && words(first, .warning).count == 1)
@@ -64,7 +64,7 @@ private func result(_ intent: Intent) -> EpochResult {
     func polled(_ next: Int64, rows: Int) -> [Command] {
       clock += 100
       return start.core.step(
-        .polled(Polled(next: [next], rows: [rows], byteCount: rows, isAtEnd: [true], stop: nil)),
+        .polled([Polled(next: [next], rows: [rows], byteCount: rows, isAtEnd: [true], stop: nil)]),
         now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
     }
     func processed(_ commands: [Command]) {
@@ -80,7 +80,7 @@ private func result(_ intent: Intent) -> EpochResult {
     func look(_ end: Int64, _ high: Int64) -> [Command] {
       clock += 1_000
       let look = SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [end], high: [high])
-      return start.core.step(.sourceDescribed(look), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
+      return start.core.step(.source(0, .described(look)), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
     }
     _ = polled(1, rows: 1)
     processed(polled(1, rows: 1))
@@ -119,7 +119,7 @@ private func result(_ intent: Intent) -> EpochResult {
     var start = Start(losses: [gap(0, 4)])
     _ = start.open([whole(start)])
     #expect(gaps(start.look(witness: nil)) == nil)
-    var commands = start.core.step(.examined([nil]), now: start.now)
+    var commands = start.core.step(.source(0, .examined([nil])), now: start.now)
     commands += start.answerGreatest(commands, nil)
     #expect(gaps(commands) == [] && words(commands, .warning).contains { $0.contains("t/0:0-3") && $0.contains("does nothing") })
   }
@@ -141,7 +141,7 @@ private func result(_ intent: Intent) -> EpochResult {
     _ = accepting.open([whole(accepting)])
     #expect(gaps(accepting.look(witness: nil, low: [0, 4], end: [10, 9])) == [gap(0, 4, partition: 1)])
     var commands = accepting.core.step(.logBegun(end: 5, durableEnd: 5), now: accepting.now)
-    commands += accepting.core.step(.witnessCommitted, now: accepting.now)
+    commands += accepting.core.step(.source(0, .witnessCommitted), now: accepting.now)
     commands += accepting.core.step(.stateOpened, now: accepting.now)
     #expect(commands.contains { if case .assign([0, 4]) = $0 { true } else { false } })
     // The next start finds the gap in the log, and no epoch that knows the partition.
@@ -156,9 +156,9 @@ private func result(_ intent: Intent) -> EpochResult {
     _ = start.open([whole(start)], records: [.intent(before), seal(1), .gap(gap(0, 6)), .intent(after), seal(2)], end: 7)
     _ = start.look(witness: nil, low: [6])
     _ = start.core.step(.logBegun(end: 9, durableEnd: 9), now: start.now)
-    _ = start.core.step(.witnessCommitted, now: start.now)
+    _ = start.core.step(.source(0, .witnessCommitted), now: start.now)
     _ = start.core.step(.stateOpened, now: start.now)
-    var commands = start.core.step(.polled(Polled(next: [8], rows: [2], byteCount: 9, stop: nil)), now: start.now)
+    var commands = start.core.step(.polled([Polled(next: [8], rows: [2], byteCount: 9, stop: nil)]), now: start.now)
     #expect(commands.contains { if case .replay(before, isWhole: false) = $0 { true } else { false } })
     commands = start.core.step(.processed(result(before)), now: start.now)
     #expect(commands.contains { if case .compareSeal(_, isWhole: false) = $0 { true } else { false } })
@@ -174,9 +174,9 @@ private func result(_ intent: Intent) -> EpochResult {
     _ = start.look(witness: nil, low: [], end: [])
     var compacted = Start()
     _ = compacted.open([whole(compacted)])
-    _ = compacted.core.step(.witnessRead(nil), now: compacted.now)
+    _ = compacted.core.step(.source(0, .witnessRead(nil)), now: compacted.now)
     _ = compacted.core.step(
-      .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [1], isCompacted: true)), now: compacted.now)
+      .source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [1], isCompacted: true))), now: compacted.now)
     let facts = TableFacts(
       mode: .tokenAndProvenance, window: 10_000, partitionsMax: 1, windowSeconds: 0, identity: "table", hasProvenance: true, warnings: [])
     let found = stop(compacted.core.step(.sink(0, exchange: 1, .described(facts)), now: compacted.now))
@@ -193,10 +193,10 @@ private func result(_ intent: Intent) -> EpochResult {
     _ = start.core.step(.stateOpened, now: start.now)
     let later = Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: 2_000)
     let all = Polled(next: [9], rows: [5], byteCount: 9, stop: nil)
-    _ = start.core.step(.polled(all), now: start.now)
+    _ = start.core.step(.polled([all]), now: start.now)
     _ = start.core.step(.processed(result(intent(1, 0, 4))), now: start.now)
     var commands = start.core.step(.sealCompared(mismatch: nil), now: start.now)
-    commands += start.core.step(.polled(all), now: later)
+    commands += start.core.step(.polled([all]), now: later)
     let freeze: UInt64? = commands.lazy.compactMap { if case .freeze(let id, 1) = $0 { id } else { nil } }.first
     #expect(freeze != nil && !cuts(commands))
     commands = start.core.step(.frozen(id: freeze ?? 0, position: 9), now: later)
@@ -207,7 +207,7 @@ private func result(_ intent: Intent) -> EpochResult {
     #expect(published(commands)?.epoch == 1 && !cuts(commands))
     _ = start.core.step(.published(1, name: "\(Start.lineage)-00000000000000000001"), now: later)
     commands = [2_100, 2_200].flatMap { milliseconds in
-      start.core.step(.polled(all), now: Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: milliseconds))
+      start.core.step(.polled([all]), now: Instant(wallMilliseconds: 2_000_000, monotonicMilliseconds: milliseconds))
     }
     #expect(cuts(commands))
   }
@@ -242,7 +242,7 @@ private struct Running: ~Copyable {
 
   mutating func look(low: Int64, end: Int64, high: Int64? = nil, after milliseconds: Int64 = 0) -> [Command] {
     step(
-      .sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [low], stableEnd: [end], high: high.map { [$0] } ?? [])),
+      .source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [low], stableEnd: [end], high: high.map { [$0] } ?? []))),
       after: milliseconds)
   }
 
@@ -250,7 +250,7 @@ private struct Running: ~Copyable {
   mutating func freeze(upTo next: Int64) -> [Command] {
     var read = intent(1, 0, next)
     read.ranges[0].anchorOffset = next - 1
-    for wait in [0, 100] as [Int64] { _ = step(.polled(Polled(next: [next], rows: [Int(next)], byteCount: 9, stop: nil)), after: wait) }
+    for wait in [0, 100] as [Int64] { _ = step(.polled([Polled(next: [next], rows: [Int(next)], byteCount: 9, stop: nil)]), after: wait) }
     _ = step(.processed(result(read)))
     for case .freeze(let id, _) in step(.wake, after: 10_000) { return step(.frozen(id: id, position: 9)) }
     return []
@@ -268,12 +268,12 @@ private struct Running: ~Copyable {
 
   mutating func lose() -> [Command] {
     step(
-      .polled(Polled(next: [0], rows: [0], byteCount: 0, lost: PositionLost(partition: 0, offset: 0, reason: "out of range"), stop: nil)))
+      .polled([Polled(next: [0], rows: [0], byteCount: 0, lost: PositionLost(partition: 0, offset: 0, reason: "out of range"), stop: nil)]))
   }
 }
 
 private func checked(_ commands: [Command]) -> [AnchorOf]? {
-  for case .checkAnchors(let anchors) in commands { return anchors }
+  for case .ask(source: 0, .checkAnchors(let anchors)) in commands { return anchors }
   return nil
 }
 
@@ -282,7 +282,7 @@ private func published(_ commands: [Command]) -> Manifest? {
   return nil
 }
 
-private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .describeSource = $0 { true } else { false } } }
+private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .ask(source: 0, .describe) = $0 { true } else { false } } }
 
 @Suite struct RunningLossTests {
   @Test func `a position lost while running is asked about, and stops after a checkpoint with the range (K3)`() {
@@ -296,7 +296,7 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
 
   @Test func `a partition that is added while running is read from offset 0, whatever is left of it (K7)`() {
     var running = Running()
-    let commands = running.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0, 4], stableEnd: [9, 9])), after: 30_000)
+    let commands = running.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0, 4], stableEnd: [9, 9]))), after: 30_000)
     #expect(commands.contains { if case .assign([0, 0]) = $0 { true } else { false } })
   }
 
@@ -305,7 +305,7 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     _ = running.lose()
     let commands = running.look(low: 0, end: 9)
     #expect(stop(commands) == nil && commands.contains { if case .checkAnchors = $0 { true } else { false } })
-    #expect(running.step(.anchorsChecked([])).allSatisfy { if case .fetch = $0 { false } else { true } })
+    #expect(running.step(.source(0, .anchorsChecked([]))).allSatisfy { if case .fetch = $0 { false } else { true } })
     #expect(running.step(.wake, after: 1_000).contains { if case .fetch([0]) = $0 { true } else { false } })
   }
 
@@ -313,14 +313,14 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     var running = Running()
     _ = running.lose()
     _ = running.look(low: 0, end: 9)
-    #expect(stop(running.step(.anchorsChecked(["partition 0 has another record at offset 3"])))?.rule == "K6")
+    #expect(stop(running.step(.source(0, .anchorsChecked(["partition 0 has another record at offset 3"]))))?.rule == "K6")
   }
 
   @Test func `a checkpoint isn't published where a record that the one before remembers is another one (K6)`() {
     var running = Running(lastRead: 3)
     #expect(checked(running.freeze(upTo: 6))?.map(\.offset) == [3])
     #expect(published(running.finishCheckpoint()) == nil)
-    let found = stop(running.step(.anchorsChecked(["partition 0 has another record at offset 3"])))
+    let found = stop(running.step(.source(0, .anchorsChecked(["partition 0 has another record at offset 3"]))))
     #expect(found?.rule == "K6" && found?.message.contains("may be in the table") == true)
   }
 
@@ -328,14 +328,14 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
     var running = Running(lastRead: 3)
     _ = running.freeze(upTo: 6)
     _ = running.finishCheckpoint()
-    #expect(published(running.step(.anchorsChecked([])))?.sources[0].partitions[0].anchorOffset == 5)
+    #expect(published(running.step(.source(0, .anchorsChecked([]))))?.sources[0].partitions[0].anchorOffset == 5)
   }
 
   @Test func `where nobody answers, a checkpoint isn't held up and remembers the record that the one before did (K6)`() {
     var running = Running(lastRead: 3)
     _ = running.freeze(upTo: 6)
     _ = running.finishCheckpoint()
-    let commands = running.step(.sourceUnavailable(.anchors, reason: "down"))
+    let commands = running.step(.source(0, .unavailable(.anchors, reason: "down")))
     let partition = published(commands)?.sources[0].partitions[0]
     #expect(partition?.anchorOffset == 3 && partition?.nextOffset == 6 && words(commands, .warning).isEmpty)
   }
@@ -361,12 +361,12 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
       var both = result(read)
       both.maxEventTimes = [Int64.min, Int64.min]
       let polled = Polled(next: read.ranges.map(\.next), rows: [2, 2], byteCount: 9, stop: nil)
-      for wait in [0, 100] as [Int64] { _ = step(.polled(polled), after: wait) }
+      for wait in [0, 100] as [Int64] { _ = step(.polled([polled]), after: wait) }
       _ = step(.processed(both))
       var commands: [Command] = []
       for case .freeze(let id, _) in step(.wake, after: 10_000) { commands += step(.frozen(id: id, position: 9)) }
       let anchors = checked(commands)
-      if anchors != nil { commands += step(.anchorsChecked([])) }
+      if anchors != nil { commands += step(.source(0, .anchorsChecked([]))) }
       commands += step(.synced(durableEnd: 9))
       while case .stateWork(let work)? = commands.last(where: { if case .stateWork = $0 { true } else { false } }) {
         let more = step(.stateWorkDone(work))
@@ -392,15 +392,15 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
 
   @Test func `a topic that brokers deny for a moment is waited for, one that stays away was deleted (K8)`() {
     var running = Running()
-    #expect(stop(running.step(.topicMissing("topic t does not exist"))) == nil)
+    #expect(stop(running.step(.source(0, .topicMissing("topic t does not exist")))) == nil)
     #expect(stop(running.look(low: 0, end: 9, after: 9_000)) == nil)
-    #expect(stop(running.step(.topicMissing("topic t does not exist"), after: 5_000)) == nil)
-    #expect(stop(running.step(.topicMissing("topic t does not exist"), after: 10_000))?.rule == "K8")
+    #expect(stop(running.step(.source(0, .topicMissing("topic t does not exist")), after: 5_000)) == nil)
+    #expect(stop(running.step(.source(0, .topicMissing("topic t does not exist")), after: 10_000))?.rule == "K8")
   }
 
   @Test func `an open transaction is told once while it holds records back, and its end (K10)`() {
     var running = Running()
-    _ = running.step(.polled(Polled(next: [0], rows: [0], byteCount: 0, stop: nil)))
+    _ = running.step(.polled([Polled(next: [0], rows: [0], byteCount: 0, stop: nil)]))
     #expect(words(running.look(low: 0, end: 0, high: 7), .warning).isEmpty)
     #expect(words(running.look(low: 0, end: 0, high: 9, after: 30_000), .warning).contains { $0.contains("LSO stuck") })
     #expect(words(running.look(low: 0, end: 0, high: 9, after: 30_000), .warning).isEmpty)
@@ -409,10 +409,10 @@ private func asks(_ commands: [Command]) -> Bool { commands.contains { if case .
 
   @Test func `a trouble is told once a reason, and its end once`() {
     var running = Running()
-    func poll(_ trouble: String?) -> Event { .polled(Polled(next: [0], rows: [0], byteCount: 0, trouble: trouble, stop: nil)) }
+    func poll(_ trouble: String?) -> Event { .polled([Polled(next: [0], rows: [0], byteCount: 0, trouble: trouble, stop: nil)]) }
     #expect(words(running.step(poll("denied")), .warning) == ["waiting for Kafka: denied"])
     #expect(words(running.step(poll("denied")), .warning).isEmpty)
-    #expect(words(running.step(.sourceUnavailable(.describe, reason: "denied")), .warning).isEmpty)
+    #expect(words(running.step(.source(0, .unavailable(.describe, reason: "denied"))), .warning).isEmpty)
     #expect(words(running.step(poll("down")), .warning) == ["waiting for Kafka: down"])
     #expect(words(running.step(poll("denied")), .warning).isEmpty)
     let waitsFor = running.start.core.progress.waits.first?.reason

@@ -12,7 +12,7 @@ private func intent(_ epoch: EpochNumber, _ start: Int64, _ next: Int64) -> Inte
 /// What the executor says when it has processed all records of an intent.
 private func processed(_ intent: Intent) -> Event {
   var counters = Counters()
-  counters.records = UInt64(intent.ranges[0].next - intent.ranges[0].start)
+  counters.records = UInt64(intent.parts[0].ranges[0].next - intent.parts[0].ranges[0].start)
   counters.duplicate = counters.records
   return .processed(
     EpochResult(
@@ -22,13 +22,13 @@ private func processed(_ intent: Intent) -> Event {
 
 /// The intent's records come, and wait until an epoch is cut of them; when that is.
 private func poll(_ start: inout Start, _ intent: Intent, _ clock: inout Int64) -> Instant {
-  let range = intent.ranges[0]
+  let range = intent.parts[0].ranges[0]
   let polled = Polled(next: [range.next], rows: [Int(range.next - range.start)], byteCount: 9, stop: nil)
   var now = start.now
   for _ in 0...1 {
     clock += 100
     now = Instant(wallMilliseconds: 1_000_000 + clock, monotonicMilliseconds: clock)
-    _ = start.core.step(.polled(polled), now: now)
+    _ = start.core.step(.polled([polled]), now: now)
   }
   return now
 }
@@ -49,7 +49,7 @@ private func lines(_ commands: [Command]) -> [String] {
     func counted(_ core: borrowing Core) -> [UInt64] { [core.progress.replayedRecords, core.progress.counters.records] }
 
     #expect(start.core.progress.phase == .replaying)
-    _ = start.core.step(.polled(Polled(next: [10], rows: [10], byteCount: 10, stop: nil)), now: start.now)
+    _ = start.core.step(.polled([Polled(next: [10], rows: [10], byteCount: 10, stop: nil)]), now: start.now)
     _ = start.core.step(processed(intent(1, 0, 10)), now: start.now)
     #expect(counted(start.core) == [10, 0])
     _ = start.core.step(.sealCompared(mismatch: nil), now: start.now)
@@ -70,22 +70,22 @@ private func lines(_ commands: [Command]) -> [String] {
   @Test func `what is waited for is told once, is shown with its beginning, and goes when the last that waits has been answered`() {
     var start = Start()
     _ = start.open([whole(start)])
-    var said = lines(start.core.step(.sourceUnavailable(.witness, reason: "no broker"), now: start.now))
+    var said = lines(start.core.step(.source(0, .unavailable(.witness, reason: "no broker")), now: start.now))
     #expect(said.count == 1 && said[0].contains("waiting for Kafka") && said[0].contains("no broker"))
     let later = Instant(wallMilliseconds: start.now.wallMilliseconds + 700, monotonicMilliseconds: start.now.monotonicMilliseconds + 700)
-    said = lines(start.core.step(.sourceUnavailable(.witness, reason: "no broker"), now: later))
+    said = lines(start.core.step(.source(0, .unavailable(.witness, reason: "no broker")), now: later))
     #expect(said.isEmpty)
-    _ = start.core.step(.sourceUnavailable(.describe, reason: "still none"), now: later)
+    _ = start.core.step(.source(0, .unavailable(.describe, reason: "still none")), now: later)
     said = lines(start.core.step(.sink(0, exchange: 1, .unanswered(reason: "refused")), now: later))
     #expect(said.count == 1 && said[0].contains("waiting for ClickHouse"))
     var waits = start.core.progress.waits
     #expect(waits.map(\.subject) == [.kafka, .clickhouse] && waits.map(\.since) == [start.now, later])
     #expect(start.core.progress.phase == .starting)
 
-    _ = start.core.step(.witnessRead(nil), now: later)
+    _ = start.core.step(.source(0, .witnessRead(nil)), now: later)
     waits = start.core.progress.waits
     #expect(waits.map(\.subject) == [.kafka, .clickhouse] && waits[0].since == later, "the topic hasn't answered yet")
-    _ = start.core.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10])), now: later)
+    _ = start.core.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))), now: later)
     waits = start.core.progress.waits
     #expect(waits.map(\.subject) == [.clickhouse])
   }
@@ -97,10 +97,10 @@ private func lines(_ commands: [Command]) -> [String] {
     _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
     _ = start.core.step(.stateOpened, now: start.now)
     #expect(start.core.progress.phase == .running)
-    let said = lines(start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: start.now))
+    let said = lines(start.core.step(.source(0, .witnessNotCommitted(reason: "no coordinator")), now: start.now))
     #expect(said.contains { $0.contains("no coordinator") })
     #expect(start.core.progress.waits == [])
-    _ = start.core.step(.sourceUnavailable(.describe, reason: "no broker"), now: start.now)
+    _ = start.core.step(.source(0, .unavailable(.describe, reason: "no broker")), now: start.now)
     #expect(start.core.progress.waits.map(\.subject) == [.kafka])
   }
 
@@ -120,13 +120,13 @@ private func lines(_ commands: [Command]) -> [String] {
     }
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 0, "nothing is owed")
-    _ = start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: now)
+    _ = start.core.step(.source(0, .witnessNotCommitted(reason: "no coordinator")), now: now)
     #expect(commits(start.core.step(.wake, now: now)) == 0, "not at once")
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 1)
     pass()
     #expect(commits(start.core.step(.wake, now: now)) == 0, "one is under way")
-    let answered = start.core.step(.witnessCommitted, now: now)
+    let answered = start.core.step(.source(0, .witnessCommitted), now: now)
     #expect(
       lines(answered).filter { !$0.hasPrefix("no longer waiting for ") } == ["Kafka answers again (the group's offsets)"]
         && commits(answered) == 0)
@@ -140,10 +140,10 @@ private func lines(_ commands: [Command]) -> [String] {
     _ = start.look(witness: "millrace:\(Start.lineage):2")
     _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
     _ = start.core.step(.stateOpened, now: start.now)
-    _ = start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: start.now)
+    _ = start.core.step(.source(0, .witnessNotCommitted(reason: "no coordinator")), now: start.now)
     let asked = start.core.step(.stopRequested, now: start.now)
     #expect(stop(asked) == nil && asked.contains { if case .commitWitness = $0 { true } else { false } })
-    #expect(stop(start.core.step(.witnessNotCommitted(reason: "no coordinator"), now: start.now))?.kind == .done)
+    #expect(stop(start.core.step(.source(0, .witnessNotCommitted(reason: "no coordinator")), now: start.now))?.kind == .done)
   }
 
   @Test func `a full disk holds the source and is waited for until the work has found room`() {

@@ -28,7 +28,7 @@ private struct Replaying: ~Copyable {
 
   /// So many records of each partition lie in the buffers, from offset 0 on.
   mutating func poll(_ rows: [Int]) -> [Command] {
-    step(.polled(Polled(next: rows.map(Int64.init), rows: rows, byteCount: rows.reduce(0, +) * 100, stop: nil)))
+    step(.polled([Polled(next: rows.map(Int64.init), rows: rows, byteCount: rows.reduce(0, +) * 100, stop: nil)]))
   }
 }
 
@@ -50,8 +50,8 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
     var replaying = Replaying(ends: [1_000_000, 7])
     func look(_ ends: [Int64]) -> [Command] {
       replaying.clock += 30_000
-      #expect(replaying.poll([20, 7]).contains { if case .describeSource = $0 { true } else { false } })
-      return replaying.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: ends)))
+      #expect(replaying.poll([20, 7]).contains { if case .ask(source: 0, .describe) = $0 { true } else { false } })
+      return replaying.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: ends))))
     }
     let told = "partition 1 of t ends at offset 7, but epoch 1, which has to be replayed, was read up to 10"
     #expect(replaying.begun.contains { if case .say(.warning, let text) = $0 { text.hasPrefix(told) } else { false } })
@@ -63,20 +63,20 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
 
   @Test func `a topic of fewer partitions, or another cluster, is told amid a replay too (K8, K16)`() {
     var fewer = Replaying()
-    #expect(stop(fewer.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [99]))))?.rule == "K8")
+    #expect(stop(fewer.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [99])))))?.rule == "K8")
     var other = Replaying()
     let look = SourceLook(clusterID: "d", topicID: "", low: [0, 0], stableEnd: [99, 99])
-    #expect(stop(other.step(.sourceDescribed(look)))?.rule == "K16")
+    #expect(stop(other.step(.source(0, .described(look))))?.rule == "K16")
   }
 
   @Test func `a topic that brokers don't know amid a replay has to be missing for a while (K8)`() {
     var replaying = Replaying()
     replaying.clock += 30_000
     _ = replaying.poll([0, 0])
-    #expect(stop(replaying.step(.topicMissing("gone"))) == nil)
+    #expect(stop(replaying.step(.source(0, .topicMissing("gone")))) == nil)
     replaying.clock += 10_000
     _ = replaying.poll([0, 0])
-    #expect(stop(replaying.step(.topicMissing("gone")))?.rule == "K8")
+    #expect(stop(replaying.step(.source(0, .topicMissing("gone"))))?.rule == "K8")
   }
 
   @Test func `all partitions are fetched again, each from where its buffer ends, when the replay is over`() {
@@ -91,7 +91,7 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
       .processed(
         EpochResult(
           epoch: 1, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0],
-          maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)))
+          sources: [EpochResult.Source(maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min)], watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)))
     commands += replaying.step(.sealCompared(mismatch: nil))
     #expect(fetches(commands) == [[400_000, 12]])
     let isLive = replaying.start.core.isLive

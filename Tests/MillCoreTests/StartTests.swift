@@ -16,12 +16,12 @@ struct Start: ~Copyable {
     tables: [(name: String, target: String)] = [("out", "d.t")]
   ) {
     var options = CoreOptions(
-      pipeline: "p", sourceName: "s", topic: "t", plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
+      pipeline: "p", sources: [SourceOptions(name: "s", topic: "t")], plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
       tables: tables.map { TableOptions(name: $0.name, target: $0.target) })
     options.newLineage = newLineage
-    options.acceptedLosses = losses
+    options.sources[0].acceptedLosses = losses
     options.checkpointsReplay = checkpointsReplay
-    options.idleAfterMilliseconds = idleAfter
+    options.sources[0].idleAfterMilliseconds = idleAfter
     options.untilEnd = untilEnd
     options.earlierPlans = earlierHash.map { [PlanRecord(hash: $0, replayVersion: 1, text: "plan")] } ?? []
     if earlierHash != nil { options.plan.replayVersion = 2 }
@@ -63,14 +63,14 @@ struct Start: ~Copyable {
     greatest: BatchNumber? = nil,
     mode: DeliveryMode = .tokenAndProvenance, reserve: Int? = 100
   ) -> [Command] {
-    var all = core.step(.witnessRead(witness), now: now)
-    all += core.step(.sourceDescribed(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end, high: high)), now: now)
+    var all = core.step(.source(0, .witnessRead(witness)), now: now)
+    all += core.step(.source(0, .described(SourceLook(clusterID: cluster, topicID: "", low: low, stableEnd: end, high: high))), now: now)
     let facts = TableFacts(
       mode: mode, window: 10_000, partitionsMax: 1, reserve: reserve, windowSeconds: 0, identity: identity,
       hasProvenance: mode != .tokenOnly,
       warnings: [])
     all += core.step(.sink(0, exchange: 1, .described(facts)), now: now)
-    all += core.step(.anchorsChecked([]), now: now)
+    all += core.step(.source(0, .anchorsChecked([])), now: now)
     all += answerGreatest(all, greatest)
     return all
   }
@@ -308,7 +308,7 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
       guard replays else { return (begin, "") }
       _ = start.core.step(.logBegun(end: 6, durableEnd: 6), now: start.now)
       _ = start.core.step(.stateOpened, now: start.now)
-      _ = start.core.step(.polled(Polled(next: [0], rows: [0], byteCount: 0, stop: nil)), now: start.now)
+      _ = start.core.step(.polled([Polled(next: [0], rows: [0], byteCount: 0, stop: nil)]), now: start.now)
       _ = start.core.step(
         .processed(
           EpochResult(

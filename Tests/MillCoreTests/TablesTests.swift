@@ -26,11 +26,11 @@ extension Start {
     let facts = TableFacts(
       mode: .tokenAndProvenance, window: 10_000, partitionsMax: 1, reserve: 100, windowSeconds: 0, identity: "table", hasProvenance: false,
       warnings: [])
-    var all = core.step(.witnessRead(witness), now: now)
-    all += core.step(.sourceDescribed(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10])), now: now)
+    var all = core.step(.source(0, .witnessRead(witness)), now: now)
+    all += core.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))), now: now)
     for sink in 0..<sinks { all += core.step(.sink(sink, exchange: 1, .described(facts)), now: now) }
-    if witness == nil { all += core.step(.startsResolved([0]), now: now) }
-    all += core.step(.anchorsChecked([]), now: now)
+    if witness == nil { all += core.step(.source(0, .startsResolved([0])), now: now) }
+    all += core.step(.source(0, .anchorsChecked([])), now: now)
     return all
   }
 }

@@ -9,7 +9,7 @@ private func gaps(_ commands: [Command]) -> [Gap]? {
 }
 
 private func examined(_ commands: [Command]) -> [Int64]? {
-  for case .examine(let places) in commands { return places.map(\.offset) }
+  for case .ask(source: 0, .examine(let places)) in commands { return places.map(\.offset) }
   return nil
 }
 
@@ -44,7 +44,7 @@ private func running(records: [LogRecord] = [], end: LogPosition = 2) -> Start {
 private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPosition = 2) -> [Command] {
   var commands = start.open([whole(start)], records: records, end: end)
   commands += start.look(witness: nil, end: [100])
-  for answer in [.logBegun(end: end + 2, durableEnd: end + 2), .stateOpened, .witnessCommitted] as [Event] {
+  for answer in [.logBegun(end: end + 2, durableEnd: end + 2), .stateOpened, .source(0, .witnessCommitted)] as [Event] {
     commands += start.core.step(answer, now: start.now)
   }
   return commands
@@ -54,11 +54,11 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
   @Test(arguments: [(Int64(0), Int64(1)), (0, 7)])
   func `a batch that can't be unpacked is looked at, and the stop names exactly it`(first: Int64, next: Int64) {
     var start = running()
-    var commands = start.core.step(.polled(poison(at: first)), now: start.now)
+    var commands = start.core.step(.polled([poison(at: first)]), now: start.now)
     #expect(stop(commands) == nil && examined(commands) == [first] && fetched(commands) == [nil])
     // A second notice, of a fetch that was begun before, changes nothing.
-    #expect(examined(start.core.step(.polled(poison(at: first)), now: start.now)) == nil)
-    commands = start.core.step(.examined([UnreadableBatch(next: next, reason: "it is too large")]), now: start.now)
+    #expect(examined(start.core.step(.polled([poison(at: first)]), now: start.now)) == nil)
+    commands = start.core.step(.source(0, .examined([UnreadableBatch(next: next, reason: "it is too large")])), now: start.now)
     var all = commands
     for milliseconds in stride(from: Int64(1_000), through: 60_000, by: 500) where stop(all) == nil {
       let now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: milliseconds)
@@ -68,7 +68,7 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
         case .freeze(let id, _): all += start.core.step(.frozen(id: id, position: 4), now: now)
         case .stateWork(let work): all += start.core.step(.stateWorkDone(work), now: now)
         case .publish(let manifest, let name): all += start.core.step(.published(manifest.epoch, name: name), now: now)
-        case .commitWitness: all += start.core.step(.witnessCommitted, now: now)
+        case .commitWitness: all += start.core.step(.source(0, .witnessCommitted), now: now)
         case .sync: all += start.core.step(.synced(durableEnd: 4), now: now)
         default: break
         }
@@ -84,11 +84,11 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
 
   @Test func `one that can be read after all is fetched again, once`() {
     var start = running()
-    _ = start.core.step(.polled(poison(at: 0)), now: start.now)
-    #expect(fetched(start.core.step(.examined([nil]), now: start.now)) == nil)
+    _ = start.core.step(.polled([poison(at: 0)]), now: start.now)
+    #expect(fetched(start.core.step(.source(0, .examined([nil])), now: start.now)) == nil)
     let later = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 3_000)
     #expect(fetched(start.core.step(.wake, now: later)) == [0])
-    let commands = start.core.step(.polled(poison(at: 0)), now: later)
+    let commands = start.core.step(.polled([poison(at: 0)]), now: later)
     #expect(
       examined(commands) == nil && commands.contains { if case .say(.info, let text) = $0 { text.hasPrefix("stopping") } else { false } })
   }
@@ -98,11 +98,11 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
     _ = start.open([whole(start)])
     let asked = start.look(witness: nil)
     #expect(examined(asked) == [0] && gaps(asked) == nil)
-    var commands = start.core.step(.examined([UnreadableBatch(next: 7, reason: "why")]), now: start.now)
+    var commands = start.core.step(.source(0, .examined([UnreadableBatch(next: 7, reason: "why")])), now: start.now)
     commands += start.answerGreatest(commands, nil)
     #expect(gaps(commands) == [gap(0, 7)])
     commands = start.core.step(.logBegun(end: 5, durableEnd: 5), now: start.now)
-    commands += start.core.step(.witnessCommitted, now: start.now)
+    commands += start.core.step(.source(0, .witnessCommitted), now: start.now)
     commands += start.core.step(.stateOpened, now: start.now)
     #expect(commands.contains { if case .assign([7]) = $0 { true } else { false } })
     // And the next start finds it in the log.
@@ -117,7 +117,7 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
     _ = start.open([whole(start)])
     var commands = start.look(witness: nil)
     if examined(commands) != nil {
-      commands = start.core.step(.examined([UnreadableBatch(next: 7, reason: "why")]), now: start.now)
+      commands = start.core.step(.source(0, .examined([UnreadableBatch(next: 7, reason: "why")])), now: start.now)
       commands += start.answerGreatest(commands, nil)
     }
     #expect(gaps(commands) == [])
@@ -134,15 +134,15 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
   @Test func `read again from an older checkpoint, what was given up stays so, and only that`() {
     let records: [LogRecord] = [.intent(intent(1, 0, 4)), seal(1), .gap(gap(4, 7)), .intent(intent(2, 7, 9)), seal(2)]
     var start = running(records: records, end: 7)
-    #expect(fetched(start.core.step(.polled(poison(at: 4)), now: start.now)) == [7])
+    #expect(fetched(start.core.step(.polled([poison(at: 4)]), now: start.now)) == [7])
     var other = running(records: records, end: 7)
-    let found = stop(other.core.step(.polled(poison(at: 3)), now: other.now))
+    let found = stop(other.core.step(.polled([poison(at: 3)]), now: other.now))
     #expect(found?.rule == "K12" && found?.message.contains("Epoch 1") == true, "\(found?.message ?? "")")
   }
 
   @Test func `behind all that is to be replayed it waits until that is done`() {
     var start = running(records: [.intent(intent(1, 0, 4)), seal(1)], end: 4)
-    let commands = start.core.step(.polled(poison(at: 4)), now: start.now)
+    let commands = start.core.step(.polled([poison(at: 4)]), now: start.now)
     #expect(stop(commands) == nil && commands.contains { if case .replay = $0 { true } else { false } })
   }
 }
@@ -163,16 +163,16 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
   @Test(arguments: ["x", "millrace:0000000000000123:1", "millrace:0000000000000abc:999"])
   func `a witness that changes while nothing comes is noticed (R15)`(text: String) throws {
     var start = Start()
-    let own = try #require(run(&start).compactMap { if case .commitWitness(let text, _, _) = $0 { text } else { nil } }.last)
+    let own = try #require(run(&start).compactMap { if case .ask(source: 0, .commitWitness(let text, _, _)) = $0 { text } else { nil } }.last)
     var now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 5_000)
-    #expect(!start.core.step(.wake, now: now).contains { if case .readWitness = $0 { true } else { false } })
+    #expect(!start.core.step(.wake, now: now).contains { if case .ask(source: 0, .readWitness) = $0 { true } else { false } })
     now.monotonicMilliseconds = 12_000
     #expect((start.core.wakeAt ?? .max) <= 12_000)
-    #expect(start.core.step(.wake, now: now).contains { if case .readWitness = $0 { true } else { false } })
+    #expect(start.core.step(.wake, now: now).contains { if case .ask(source: 0, .readWitness) = $0 { true } else { false } })
     // Its own, and none at all, are fine.
-    #expect(stop(start.core.step(.witnessRead(nil), now: now)) == nil)
-    #expect(stop(start.core.step(.witnessRead(own), now: now)) == nil)
-    let found = stop(start.core.step(.witnessRead(text), now: now))
+    #expect(stop(start.core.step(.source(0, .witnessRead(nil)), now: now)) == nil)
+    #expect(stop(start.core.step(.source(0, .witnessRead(own)), now: now)) == nil)
+    let found = stop(start.core.step(.source(0, .witnessRead(text)), now: now))
     #expect(
       found?.kind == .promise && found?.rule == "R15" && found?.message.contains("\"\(text)\"") == true, "\(found?.message ?? "none")")
   }

@@ -95,7 +95,7 @@ struct Shell {
     table.batchMaxDelayMilliseconds = 50
     table.settleMilliseconds = Self.settleMilliseconds
     var options = CoreOptions(
-      pipeline: "shell", sourceName: "events", topic: "events", plan: PlanRecord(hash: 1, replayVersion: 1, text: "shell"),
+      pipeline: "shell", sources: [SourceOptions(name: "events", topic: "events")], plan: PlanRecord(hash: 1, replayVersion: 1, text: "shell"),
       tables: [table])
     options.untilEnd = untilEnd
     options.epochMaxRows = 2000
