@@ -21,11 +21,15 @@ extension PipelineReader {
     var part = KafkaPart(section: section, map: section.map("properties"))
     if section.node("brokers") != nil { part.brokers = readBrokers(section) }
     for entry in part.map.keys where !entry.value.isInvalid {
-      if isOwn, entry.value.isNull, KafkaProperties.isKnown(entry.key) {
-        part.withoutNames.insert(entry.key)
+      let path = part.map.child(entry.key)
+      if entry.value.isNull, KafkaProperties.isKnown(entry.key) {
+        if isOwn {
+          part.withoutNames.insert(entry.key)
+        } else {
+          problems.add(entry.keyMark, path, "the value is empty", remedy: "write a value, or leave the property out")
+        }
         continue
       }
-      let path = part.map.child(entry.key)
       guard let (node, text) = section.scalar(entry.value, path, wanted: "a property's value") else { continue }
       if let refusal = KafkaProperties.refusal(of: entry.key, value: text) {
         // Under a name that isn't known, or mistyped, anything may stand: a password too.

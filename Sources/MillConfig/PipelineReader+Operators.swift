@@ -15,6 +15,8 @@ extension PipelineReader {
     var section: Section?
     /// What it reads, with its place; empty where nothing is written.
     var inputs: [Input] = []
+    /// Whether as many as its kind wants are written.
+    var hasAllInputs: Bool { inputs.count >= (kind?.key == UnionPlan.word ? 2 : 1) }
   }
 
   /// The name of a source or operator, as it stands below an operator.
@@ -39,7 +41,10 @@ extension PipelineReader {
     for entry in operators.keys {
       checkName(entry, operators)
       names.enter(entry.key, entry.keyMark, operators.path, "an operator")
-      if let written = readKind(entry, operators.child(entry.key), example: sources.first?.name ?? "NAME") { waiting.append(written) }
+      let written = readKind(entry, operators.child(entry.key), example: sources.first?.name ?? "NAME")
+      if let written { waiting.append(written) }
+      // What it would read, were it right, isn't known.
+      if written?.hasAllInputs != true { edges.hasUnknownInput = true }
     }
     edges.operatorNames = waiting.map(\.entry.key)
     var unread = Set(edges.operatorNames)

@@ -201,7 +201,8 @@ private let operatorsAndSink: [Wrong] = [
     "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: amuont > 0}", 14,
     "operators.unique.filter.where", "amuont > 0", "amuont", "millrace eval"),
   Wrong(
-    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {input: transactions}", 14, "operators.unique.union.inputs", nil,
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {input: transactions}", 14,
+    "operators.unique.union.inputs", nil,
     "inputs is missing", "such as [transactions, ...]"),
   Wrong(
     "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "join: {left: a}", 14, "operators.unique.join", nil,

@@ -59,7 +59,10 @@ func united(_ changes: (String, String)...) -> String {
 private struct Missing: Error {}
 
 @Test func `a wider type of one input is the union's`() throws {
-  let pipeline = try read(united(("id: String", "id: LowCardinality(String)"), ("      id: String\n      amount: Decimal(18, 2)", "      id: String\n      amount: Nullable(Decimal(20, 4))")))
+  let pipeline = try read(
+    united(
+      ("id: String", "id: LowCardinality(String)"),
+      ("      id: String\n      amount: Decimal(18, 2)", "      id: String\n      amount: Nullable(Decimal(20, 4))")))
   #expect(pipeline.schema(of: "all").types.map { "\($0)" } == ["String", "Nullable(Decimal(20, 4))", "DateTime64(3)"])
 }
 
@@ -77,7 +80,11 @@ private let wrong: [(old: String, new: String, path: String, message: String, he
   ),
   ("{inputs: [orders, refunds]}", "{input: orders, inputs: [orders, refunds]}", "operators.all.union.input", "unknown key", "inputs"),
   ("{inputs: [orders, refunds]}", "{inputs: [orders, refunds], on_error: skip}", "operators.all.union.on_error", "unknown key", "inputs"),
-  ("[orders, refunds]", "[orders, other]\n  other:\n    filter: {input: orders, where: 'true'}", "sources.refunds", "nothing reads", "input: refunds"),
+  (
+    "{inputs: [orders, refunds]}", "{inputs: [orders, other]}\n  other:\n    filter: {input: orders, where: 'true'}", "sources.refunds",
+    "nothing reads",
+    "input: refunds"
+  ),
 ]
 
 @Test(arguments: wrong.indices) func `what is wrong with a union is told once, with its place and a remedy`(_ index: Int) throws {

@@ -9,7 +9,8 @@ extension UnionPlan {
     ConfigKey(
       "inputs", "[transactions, old_transactions]",
       "Required. The names of the sources and operators that it reads, two at least. Where types of a field differ, one of them must hold",
-      "the values of all (Int32 and Int64, String and Nullable(String), Decimals of fewer digits, DateTime and DateTime64): the field has it.")
+      "the values of all (Int32 and Int64, String and Nullable(String), Decimals of fewer digits, DateTime and DateTime64): the field has it."
+    )
   ]
 
   /// What decides its rows, below its name.
