@@ -200,11 +200,12 @@ package final class World {
     acceptsNewLineage = false
     options.sources[0].acceptedLosses = acceptedLosses
     let lanes = SimLanes(
-      scheduler, draws: laneDraws, incarnation: incarnation, sourceCount: options.sources.count, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
+      scheduler, draws: laneDraws, incarnation: incarnation, sourceCount: options.sources.count, slowest: scenario.slowestJob,
+      slowestSync: scenario.slowestSync)
     let olderSource = Job.olderSource(sourcePlan)
     let deduplicate = Job.deduplicate(scenario, within: otherWithin, incarnation: incarnation)
     var parts = EngineParts(
-      core: options, disk: tap, clock: clock, 
+      core: options, disk: tap, clock: clock,
       sources: [SourceParts(end: SimKafka(broker), plan: isOlder ? olderSource : sourcePlan)], stores: stores,
       sinks: sinks(options.tables), deduplicate: deduplicate,
       graph: Job.graph(scenario, sourcePlan, sinkCount: options.tables.count), stateDirectory: Job.stateDirectory,
