@@ -67,6 +67,9 @@ private struct Newborn: ~Copyable {
     if bad > 0 { result.deadLetters.add("wrong_type", count: bad, example: "partition \(partition), offset 0: no") }
     if late > 0 { result.deadLetters.add("late", count: late, example: "partition \(partition), offset 1: late") }
     if skipped > 0 { result.skipped.add("tombstone", count: skipped, example: "partition \(partition), offset 0: none") }
+    result.sources[0].records = count
+    if bad > 0 { result.sources[0].refused.add("wrong_type", count: bad, example: "partition \(partition), offset 0: no") }
+    if skipped > 0 { result.sources[0].refused.add("tombstone", count: skipped, example: "partition \(partition), offset 0: none") }
     return commands + step(.processed(result))
   }
 

@@ -209,15 +209,24 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 3)) { try ManifestFormat.decode(bytes) }
   }
 
-  @Test func `plans and manifests of releases that had one table are read`() throws {
+  @Test func `plans and manifests of releases that had one source and one table are read`() throws {
     var samples = Samples(random: SeededRandom(24))
     for _ in 0..<200 {
       var manifest = samples.manifest(files: samples.files())
-      manifest.plan.destinations = []
+      (manifest.plan.destinations, manifest.plan.sources) = ([], [])
+      var source = Manifest.SourceState(
+        name: "events", clusterID: "c", topic: "t", topicID: "", partitions: [], watermark: manifest.watermark)
+      source.partitions = manifest.sources.first?.partitions ?? []
+      manifest.sources = [source]
       (manifest.nextBatchNumbers, manifest.tableIdentities) = ([3, 4], ["uuid", ""])
       let whole = ManifestFormat.encode(manifest)
       var payload = Array(whole[16..<(whole.count - 4)])
-      // Its end was the one table's identity, and no list of destinations stood behind the plan's text.
+      // No number and no watermark stood before the source's name.
+      var before = ByteWriter()
+      before.string(manifest.pipeline)
+      let name = before.bytes.count + 8 + 16 + 3 * 8 + 1
+      payload.removeSubrange(name..<name + 2 + 8)
+      // Its end was the one table's identity, and no lists of destinations and sources stood behind the plan's text.
       payload.removeLast(1 + 5 + 1)
       payload += [4] + Array("uuid".utf8)
       var plan = ByteWriter()
@@ -226,7 +235,7 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
       plan.string(manifest.plan.text)
       let starts = 0...(payload.count - plan.bytes.count)
       let start = try #require(starts.first { payload[$0...].starts(with: plan.bytes) })
-      payload.remove(at: start + plan.bytes.count)
+      payload.removeSubrange(start + plan.bytes.count..<start + plan.bytes.count + 2)
       var head = Array(whole[..<8])
       head[4] = 2
       #expect(try ManifestFormat.decode(sealed(head, payload)) == manifest)

@@ -85,7 +85,7 @@ struct Samples {
         NamedDestination(destination: Destination(rawValue: $0), name: text(), target: text())
       },
       sources: (0..<UInt16(random.next(below: 4))).map {
-        NamedSource(number: SourceNumber(rawValue: $0), name: text(), topic: text(), isGone: random.chance(0.3))
+        NamedSource(number: SourceNumber(rawValue: $0), name: random.pick(["", "users"]), topic: "t", isGone: random.chance(0.3))
       })
   }
 
