@@ -76,6 +76,7 @@ final class ProblemList {
   private(set) var problems: [ConfigProblem] = []
 
   var isEmpty: Bool { problems.isEmpty }
+  var count: Int { problems.count }
 
   /// By line and column, none of them quoting a secret.
   func sorted(concealing secrets: Secrets) -> [ConfigProblem] {

@@ -6,14 +6,17 @@ struct KafkaSecurity {
     /// As it is handed on.
     var text: String
     var node: ConfigNode
+    var path: String
   }
 
   let brokers: [String]
   let brokersMark: Mark
   /// Each by itself is right.
   let properties: [String: Property]
-  /// For paths of problems.
+  /// The `properties` that problems are told at: a source's own where it has some.
   let map: Section
+  /// Names that stand in the file, right or wrong.
+  let written: Set<String>
   let problems: ProblemList
 
   func settings() -> KafkaSettings {
@@ -28,11 +31,19 @@ struct KafkaSecurity {
   private func text(_ name: String) -> String? { properties[name]?.text }
 
   private func report(_ name: String, _ message: String, _ remedy: String) {
-    if let property = properties[name] {
-      problems.add(property.node, map.child(name), message, remedy: remedy)
-    } else {
-      problems.add(map.isPresent ? map.mark : brokersMark, map.child(name), message, remedy: remedy)
+    guard let property = properties[name] else {
+      return problems.add(map.isPresent ? map.mark : brokersMark, map.child(name), message, remedy: remedy + takenAway)
     }
+    let isHere = property.path == map.child(name)
+    problems.add(
+      isHere ? property.node.mark : map.isPresent ? map.mark : brokersMark, map.child(name), value: property.node.shownValue, message,
+      remedy: remedy + takenAway)
+  }
+
+  /// How a source leaves out what the file's section has; empty where it takes nothing of it.
+  private var takenAway: String {
+    guard let name = properties.filter({ $0.value.path != map.child($0.key) }).keys.min() else { return "" }
+    return "; null leaves out what kafka.properties has, as in \(name): null"
   }
 
   private func first(_ prefix: String) -> String? { properties.keys.filter { $0.hasPrefix(prefix) }.min() }
@@ -46,7 +57,7 @@ struct KafkaSecurity {
   private func checkProtocol() {
     guard let written = text("security.protocol") else {
       // Written, but wrong: reported by itself.
-      if map.has("security.protocol") { return }
+      if written.contains("security.protocol") { return }
       if let sasl = first("sasl.") {
         return report(
           "security.protocol", "\(sasl) is set, but without security.protocol librdkafka connects in plaintext and authenticates nowhere",
@@ -88,7 +99,7 @@ struct KafkaSecurity {
       report("sasl.mechanisms", "sasl.mechanism and sasl.mechanisms are the same", "keep one of them")
     }
     guard let mechanism else {
-      if !map.has("sasl.mechanism"), !map.has("sasl.mechanisms") {
+      if !written.contains("sasl.mechanism"), !written.contains("sasl.mechanisms") {
         report("sasl.mechanism", "sasl.mechanism is missing", "one of \(KafkaProperties.mechanisms.joined(separator: ", "))")
       }
       return
@@ -112,7 +123,7 @@ struct KafkaSecurity {
   }
 
   private func requires(_ names: [String], _ mechanism: String) {
-    for name in names where !map.has(name) {
+    for name in names where !written.contains(name) {
       let example = [
         "sasl.oauthbearer.method": "oidc (the client credentials grant)", "sasl.password": "best ${file:PATH}",
         "sasl.kerberos.keytab": "PATH",
@@ -122,21 +133,21 @@ struct KafkaSecurity {
   }
 
   private func checkCertificates() {
-    if map.has("ssl.keystore.location"), !map.has("ssl.keystore.password") {
+    if written.contains("ssl.keystore.location"), !written.contains("ssl.keystore.password") {
       report("ssl.keystore.password", "ssl.keystore.password is missing: a key store has one", "best ${file:PATH}")
     }
     for (key, certificate) in [("ssl.key.location", "ssl.certificate.location"), ("ssl.key.pem", "ssl.certificate.pem")] {
       guard (text(key) != nil) != (text(certificate) != nil) else { continue }
       let missing = text(key) == nil ? key : certificate
       // Key and certificate may come in different ways.
-      if [key, certificate].contains(where: { map.has($0) && text($0) == nil }) || hasOther(missing) { continue }
+      if [key, certificate].contains(where: { written.contains($0) && text($0) == nil }) || hasOther(missing) { continue }
       report(missing, "\(missing) is missing: a client certificate needs its key, and a key its certificate", "write both")
     }
   }
 
   private func hasOther(_ name: String) -> Bool {
     let other = name.hasSuffix(".pem") ? name.dropLast(4) + ".location" : name.dropLast(9) + ".pem"
-    return map.has(String(other))
+    return written.contains(String(other))
   }
 
   // MARK: Tokens

@@ -3,15 +3,15 @@ package import MillFlow
 /// A pipeline file, read, checked and with every default filled in.
 ///
 /// Durations are milliseconds, sizes bytes, paths absolute. Only ``PipelineFile`` makes one, so what stands here has been validated
-/// as far as that goes without a connection: names resolve, numbers are in range, exactly one source feeds the sinks.
+/// as far as that goes without a connection: names resolve, numbers are in range, every source and operator is read.
 package struct Pipeline: Hashable, Sendable {
   /// `[a-z][a-z0-9-]{0,62}`: names state, consumer group, metrics and dead-letter files.
   package var name: String
-  package var kafka: KafkaSettings
-  package var source: SourceSettings
+  /// In the file's order; never empty. No two read one topic of the same brokers.
+  package var sources: [SourceSettings]
   /// By which release's rules records become rows.
   package var replayVersion = ReplayVersion.current
-  /// What stands between source and sink, each reading the source or one before it; the deduplicate among them.
+  /// What stands between sources and sinks, each reading sources or nodes before it; the deduplicate among them.
   package var nodes: [PipelineNode]
   package var deduplicate: DeduplicateSettings?
   /// In the file's order; never empty. No two write into one table.
@@ -34,15 +34,20 @@ package struct Pipeline: Hashable, Sendable {
   /// The consumer group that the witness is committed for.
   package var consumerGroup: String { "millrace-" + name }
 
+  /// The first source: for who knows of one only.
+  package var source: SourceSettings { sources[0] }
+  /// Of the first source.
+  package var kafka: KafkaSettings { sources[0].kafka }
+
   package init(
-    name: String, kafka: KafkaSettings, source: SourceSettings, nodes: [PipelineNode], deduplicate: DeduplicateSettings?,
+    name: String, sources: [SourceSettings], nodes: [PipelineNode], deduplicate: DeduplicateSettings?,
     sinks: [ClickHouseSettings],
     deadLetters: DeadLetterSettings, checkpoint: CheckpointSettings, state: StateSettings, unackedByteCountMax: Int, epoch: EpochSettings,
     prefetchByteCount: Int, workerCount: Int, admin: AdminSettings?
   ) {
     self.name = name
-    self.kafka = kafka
-    self.source = source
+    precondition(!sources.isEmpty, "a pipeline without sources")
+    self.sources = sources
     self.nodes = nodes
     self.deduplicate = deduplicate
     self.sinks = sinks
@@ -102,13 +107,16 @@ package struct TokenSettings: Hashable, Sendable {
 
 /// One topic, where its reading begins and how its records become rows.
 package struct SourceSettings: Hashable, Sendable {
+  /// The cluster: the file's `kafka` section, with the source's own in place of what it has.
+  package var kafka: KafkaSettings
   /// Name, topic, fields, event time, what becomes of records that can't be decoded.
   package var plan: SourcePlan
   package var start: StartPosition
   /// Whether the file has `max_ahead`; its default depends on the replay version.
   package var isMaxAheadWritten: Bool
 
-  package init(plan: SourcePlan, start: StartPosition, isMaxAheadWritten: Bool = false) {
+  package init(kafka: KafkaSettings, plan: SourcePlan, start: StartPosition, isMaxAheadWritten: Bool = false) {
+    self.kafka = kafka
     self.plan = plan
     self.start = start
     self.isMaxAheadWritten = isMaxAheadWritten
@@ -172,7 +180,7 @@ package struct TLSSettings: Hashable, Sendable {
 /// The `clickhouse` sink.
 package struct ClickHouseSettings: Hashable, Sendable {
   package var name: String
-  /// The source's or the operator's name.
+  /// A source's or an operator's name.
   package var input: String
   /// `http://host:port` or `https://host:port`, perhaps with a path, without a trailing slash: one server, or the replicas of one shard in
   /// the order in which they are tried; never empty.

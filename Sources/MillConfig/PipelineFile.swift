@@ -43,7 +43,7 @@ package enum PipelineFile {
     let tree = substitution.apply(ConfigNode(mark: mark, content: .map([kafka])))
     let top = Section(tree, path: "", mark: mark, known: ["kafka"], problems)
     let reader = PipelineReader(baseDirectory: directory, environment: environment, problems: problems)
-    let settings = reader.readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)), top)
+    let settings = reader.settings(reader.readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name))), top)
     guard problems.isEmpty, let settings else { throw ConfigProblems(problems: problems.sorted(concealing: tree.secrets)) }
     return (settings, tree.secrets)
   }

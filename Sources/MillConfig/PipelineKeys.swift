@@ -1,3 +1,5 @@
+internal import MillOperators
+
 /// Every key of the pipeline file, in the order of the reference, with its documentation.
 package enum PipelineKeys {
   static let kafka: [ConfigKey] = [
@@ -27,6 +29,10 @@ package enum PipelineKeys {
   static let source: [ConfigKey] = [
     ConfigKey("topic", "transactions-topic", "Required. The topic; it must be there."),
     ConfigKey(
+      "kafka", "{}",
+      "The source's own cluster: brokers and properties as in kafka, each in place of the one there; null leaves a property of it out.",
+      "Where every source has brokers of its own, kafka needs none. Default {}: the file's kafka section."),
+    ConfigKey(
       "start", "earliest",
       "Where the first reading begins: earliest, latest, {timestamp: 2026-01-01T00:00:00Z} or {offsets: {0: 42}}.",
       "Resolved to offsets once, then recorded; later changes have no effect on state that is there. Default earliest."),
@@ -44,6 +50,20 @@ package enum PipelineKeys {
     ConfigKey("event_time", keys: eventTime, "The record's own time. Absent: processing time, the clock of the epoch."),
     ConfigKey(
       "on_error", "dead_letter", "What becomes of a record that can't be decoded: dead_letter, skip or fail. Default dead_letter."),
+  ]
+
+  /// As the example's first, of another cluster: two that are united have the same fields.
+  private static let otherSource: [ConfigKey] = [
+    ConfigKey("topic", "transactions-topic"),
+    ConfigKey("kafka", "{brokers: \"${OLD_KAFKA_BROKERS:-localhost:9093}\"}"),
+    ConfigKey(
+      "fields",
+      keys: fieldExamples.map { key in
+        var key = key
+        key.comment = []
+        return key
+      }),
+    ConfigKey("event_time", "{field: paid_at}"),
   ]
 
   private static let fieldExamples: [ConfigKey] = [
@@ -72,7 +92,7 @@ package enum PipelineKeys {
   static let field = ["type", "from", "default", "format", "coerce", "truncate"]
 
   static let deduplicate: [ConfigKey] = [
-    ConfigKey("input", "transactions", "Required. The name of the source or operator that it reads."),
+    ConfigKey("input", "all_transactions", "Required. The name of the source or operator that it reads."),
     ConfigKey("key", "[transaction_id]", "Required. The fields of the input that make records the same."),
     ConfigKey(
       "within", "24h",
@@ -97,13 +117,14 @@ package enum PipelineKeys {
     "What becomes of a row for which an expression fails (division by zero, overflow, ...): dead_letter, skip or fail. Default dead_letter."
   )
 
-  /// One of each kind, each reading the one before.
+  /// One of each kind, each reading the one before; the first reads the sources.
   private static var operators: [ConfigKey] {
     var input = "unique_transactions"
     let names = ["filter": "big_transactions", "select": "priced_transactions"]
     let unique = ConfigKey(
       input, keys: [ConfigKey("deduplicate", keys: deduplicate)], "deduplicate: the first record of a key, in processing order, is kept.")
-    return [unique]
+    let union = ConfigKey("all_transactions", keys: [ConfigKey(UnionPlan.word, keys: UnionPlan.keys)], UnionPlan.comment)
+    return [union, unique]
       + operatorKinds.map { kind in
         let keys =
           [ConfigKey("input", input, "Required. The name of the source or operator that it reads.")] + kind.keys + [operatorOnError]
@@ -169,15 +190,17 @@ package enum PipelineKeys {
       "pipeline", "example",
       "Required. A lower-case letter, then lower-case letters, digits and -, 63 characters at most.",
       "Names state, consumer group, metrics and dead-letter files."),
-    ConfigKey("kafka", keys: kafka, "Where records come from."),
-    ConfigKey("sources", keys: [ConfigKey("transactions", keys: source)], "Required. name: source. Exactly one in this version."),
+    ConfigKey("kafka", keys: kafka, "Where records come from; of all sources, but for what they have of their own."),
+    ConfigKey(
+      "sources", keys: [ConfigKey("transactions", keys: source), ConfigKey("old_transactions", keys: otherSource)],
+      "Required. name: source. At most 1000; each reads another topic, or one of another cluster."),
     ConfigKey(
       "operators", keys: operators,
-      "name: operator. Each reads one source or operator by its name, in any order; each is read by one, or by the sink. At most one",
-      "deduplicate in this version. Default none."),
+      "name: operator. Each reads a source or operator by its name, a union several, in any order; each is read by one at least, or by a",
+      "sink. At most one deduplicate in this version. Default none."),
     ConfigKey(
       "sinks", keys: [ConfigKey("transactions_table", keys: [ConfigKey("clickhouse", keys: clickhouse)])],
-      "Required. name: sink. Exactly one clickhouse in this version."),
+      "Required. name: sink. At most 100, each into a table of its own."),
     ConfigKey("dead_letters", keys: deadLetters, "Records that are no rows, with the reason: JSON lines."),
     ConfigKey("checkpoint", keys: checkpoint, "The state of the pipeline, saved so that a start goes on where it was."),
     ConfigKey("state", keys: state, "What the pipeline remembers."),

@@ -1,23 +1,27 @@
 package import MillFlow
-internal import MillOperators
+package import MillOperators
 
-/// What stands between the source and the sinks, each reading the source or one before it.
+/// What stands between the sources and the sinks, each reading sources or nodes before it.
 package enum PipelineNode: Sendable {
   case `operator`(any FileOperator)
   /// ``Pipeline/deduplicate``.
   case deduplicate(name: String, input: String)
+  case union(UnionPlan)
 
   package var name: String {
     switch self {
     case .operator(let plan): plan.name
     case .deduplicate(let name, _): name
+    case .union(let plan): plan.name
     }
   }
 
-  package var input: String {
+  /// What it reads, in the file's order; one but for a union.
+  package var inputs: [String] {
     switch self {
-    case .operator(let plan): plan.input
-    case .deduplicate(_, let input): input
+    case .operator(let plan): [plan.input]
+    case .deduplicate(_, let input): [input]
+    case .union(let plan): plan.inputs
     }
   }
 }
@@ -28,6 +32,7 @@ extension PipelineNode: Hashable {
     switch self {
     case .operator(let plan): [plan.name, plan.input, plan.onError.rawValue] + plan.planLines
     case .deduplicate(let name, let input): [name, input]
+    case .union(let plan): [plan.name] + plan.inputs + plan.schema.fields.map { "\($0.name) \($0.type)" }
     }
   }
 
@@ -36,60 +41,40 @@ extension PipelineNode: Hashable {
 }
 
 extension Pipeline {
-  private func node(_ name: String) -> PipelineNode? { nodes.first { $0.name == name } }
+  func node(_ name: String) -> PipelineNode? { nodes.first { $0.name == name } }
+
+  /// Index into ``sources``; nil where no source has the name.
+  package func sourceIndex(_ name: String) -> Int? { sources.firstIndex { $0.plan.name == name } }
 
   /// Names and types of the rows that the source or node of this name gives.
   package func schema(of name: String) -> Schema {
     var name = name
     while let node = node(name) {
-      if case .operator(let plan) = node { return plan.schema }
-      name = node.input
-    }
-    precondition(name == source.plan.name, "there is no source or operator \(name)")
-    return source.plan.schema
-  }
-
-  /// The field at `target`, the source or a node, that a field at `name` is without any change; nil: none, or `name` doesn't come from it.
-  package func trace(_ field: Int, from name: String, to target: String) -> Int? {
-    var (field, name) = (field, name)
-    while name != target {
-      guard let node = node(name) else { return nil }
-      if case .operator(let plan) = node {
-        guard let origin = plan.origin(of: field) else { return nil }
-        field = origin
+      switch node {
+      case .operator(let plan): return plan.schema
+      case .union(let plan): return plan.schema
+      case .deduplicate(_, let input): name = input
       }
-      name = node.input
     }
-    return field
+    guard let index = sourceIndex(name) else { preconditionFailure("there is no source or operator \(name)") }
+    return sources[index].plan.schema
   }
 
-  /// The key of the deduplicate: how values of its fields are written. A field of the source is read as it is there.
-  package var keyFields: [FieldPlan] {
-    guard let deduplicate else { return [] }
-    let schema = schema(of: deduplicate.input)
-    return deduplicate.key.map { index in
-      let field = schema.fields[index]
-      if let origin = trace(index, from: deduplicate.input, to: source.plan.name), source.plan.fields[origin].name == field.name {
-        return source.plan.fields[origin]
-      }
-      return Self.plan(field)
+  /// Indexes of the sources whose rows come to the source or node of this name, rising.
+  package func sources(of name: String) -> [Int] {
+    var seen: Set<String> = []
+    var open = [name]
+    var found: [Int] = []
+    while let name = open.popLast() {
+      guard seen.insert(name).inserted else { continue }
+      if let node = node(name) { open += node.inputs } else if let index = sourceIndex(name) { found.append(index) }
     }
+    return found.sorted()
   }
 
-  /// A field that a node has made, as one of a source: what a select takes has been checked so.
-  static func plan(_ field: Schema.Field) -> FieldPlan {
-    do throws(PlanProblem) { return try FieldPlan(name: field.name, type: field.type, source: .path([field.name])) } catch {
-      preconditionFailure("a select let field \(field.name) pass: \(error.message)")
-    }
-  }
-
-  /// Whether no two rows of a sink's table can be equal. A key that is kept again once its window has passed has another event time; both
-  /// must be in the table as they were when the row was kept.
-  package func rowsAreDistinct(_ sink: ClickHouseSettings) -> Bool {
-    guard let deduplicate, deduplicate.time == .event, let time = source.plan.eventTime?.fieldIndex else { return false }
-    let fields = Set(sink.columns.map(\.field))
-    let hasTime = fields.contains { trace($0, from: sink.input, to: source.plan.name) == time }
-    let keys = Set(fields.compactMap { trace($0, from: sink.input, to: deduplicate.input) })
-    return hasTime && keys.isSuperset(of: deduplicate.key)
+  /// The deduplicate's settings of a pipeline that has the node.
+  var deduplicateSettings: DeduplicateSettings {
+    guard let deduplicate else { preconditionFailure("a node without its deduplicate") }
+    return deduplicate
   }
 }

@@ -2,33 +2,95 @@ internal import Glibc
 internal import MillFlow
 
 extension PipelineReader {
-  func readKafka(_ section: Section, _ top: Section) -> KafkaSettings? {
-    guard top.requires("kafka", "write kafka: {brokers: localhost:9092}") else { return nil }
-    let brokers = readBrokers(section)
-    let map = section.map("properties")
+  /// A `kafka` section as it is written, each part of it checked by itself: the file's, or a source's own.
+  struct KafkaPart {
+    let section: Section
+    /// Nil where none are written; empty where they are wrong.
+    var brokers: [String]?
+    /// Below `properties`.
+    let map: Section
     var properties: [String: KafkaSecurity.Property] = [:]
-    for entry in map.keys where !entry.value.isInvalid {
-      guard let (node, text) = section.scalar(entry.value, map.child(entry.key), wanted: "a property's value") else { continue }
+    /// Properties that a source doesn't take from the file's section.
+    var withoutNames: Set<String> = []
+
+    var brokersMark: Mark { section.node("brokers")?.mark ?? section.mark }
+  }
+
+  /// - Parameter isOwn: of a source; null takes a property of the file's section away there.
+  func readKafka(_ section: Section, isOwn: Bool = false) -> KafkaPart {
+    var part = KafkaPart(section: section, map: section.map("properties"))
+    if section.node("brokers") != nil { part.brokers = readBrokers(section) }
+    for entry in part.map.keys where !entry.value.isInvalid {
+      let path = part.map.child(entry.key)
+      if entry.value.isNull, KafkaProperties.isKnown(entry.key) {
+        if isOwn {
+          part.withoutNames.insert(entry.key)
+        } else {
+          problems.add(entry.keyMark, path, "the value is empty", remedy: "write a value, or leave the property out")
+        }
+        continue
+      }
+      guard let (node, text) = section.scalar(entry.value, path, wanted: "a property's value") else { continue }
       if let refusal = KafkaProperties.refusal(of: entry.key, value: text) {
         // Under a name that isn't known, or mistyped, anything may stand: a password too.
         let value = KafkaProperties.isKnown(entry.key) ? node.shownValue : nil
-        problems.add(
-          node.mark, map.child(entry.key), value: value, refusal.message, remedy: refusal.remedy, nearest: refusal.nearest)
+        problems.add(node.mark, path, value: value, refusal.message, remedy: refusal.remedy, nearest: refusal.nearest)
       } else {
-        properties[entry.key] = KafkaSecurity.Property(text: foundFile(entry.key, text, node, map), node: node)
+        let text = foundFile(entry.key, text, node, part.map)
+        part.properties[entry.key] = KafkaSecurity.Property(text: text, node: node, path: path)
       }
     }
-    let mark = section.node("brokers")?.mark ?? section.mark
-    return KafkaSecurity(brokers: brokers, brokersMark: mark, properties: properties, map: map, problems: problems).settings()
+    return part
+  }
+
+  /// The connection that the file's section makes alone.
+  func settings(_ part: KafkaPart, _ top: Section, others: String = "") -> KafkaSettings? {
+    guard top.requires("kafka", "write kafka: {brokers: localhost:9092}" + others) else { return nil }
+    _ = part.section.requires("brokers", "host:port, several separated by commas" + others)
+    return KafkaSecurity(
+      brokers: part.brokers ?? [], brokersMark: part.brokersMark, properties: part.properties, map: part.map,
+      written: Set(part.map.keys.map(\.key)), problems: problems
+    ).settings()
+  }
+
+  /// The connection of each source: the file's section, with what the source's own has in its place. Nil after problems.
+  func readClusters(_ main: KafkaPart, _ top: Section, _ sources: [SourceReading]) -> [KafkaSettings?] {
+    let before = problems.count
+    let borrower = sources.first { $0.kafka?.brokers == nil }
+    var shared: KafkaSettings?
+    if sources.isEmpty || sources.contains(where: { $0.kafka == nil }) {
+      let lender = sources.first { $0.kafka?.brokers != nil }
+      shared = settings(main, top, others: lender != nil ? borrower.map { ", or sources.\($0.name).kafka.brokers" } ?? "" : "")
+    } else if let borrower, let own = borrower.kafka, main.brokers == nil {
+      problems.add(
+        own.section.mark, own.section.child("brokers"), "brokers is missing, and kafka.brokers too",
+        remedy: "host:port, several separated by commas, here or in the kafka section")
+    }
+    let isMainRight = problems.count == before
+    return sources.map { source in
+      guard let own = source.kafka else { return shared }
+      // What is wrong in the file's section has been said.
+      return isMainRight || !own.properties.isEmpty ? settings(own, over: main) : nil
+    }
+  }
+
+  private func settings(_ own: KafkaPart, over main: KafkaPart) -> KafkaSettings? {
+    guard let brokers = own.brokers ?? main.brokers else { return nil }
+    let inherited = main.properties.filter { !own.withoutNames.contains($0.key) }
+    let written = Set(main.map.keys.map(\.key)).union(own.map.keys.map(\.key)).subtracting(own.withoutNames)
+    return KafkaSecurity(
+      brokers: brokers, brokersMark: own.brokersMark, properties: inherited.merging(own.properties) { $1 }, map: own.map,
+      written: written, problems: problems
+    ).settings()
   }
 
   private func readBrokers(_ section: Section) -> [String] {
-    let hasBrokers = section.requires("brokers", "host:port, several separated by commas")
-    let items = hasBrokers ? section.list("brokers", wanted: "host:port, several separated by commas") : nil
+    let path = section.child("brokers")
+    let items = section.list("brokers", wanted: "host:port, several separated by commas")
     var brokers: [String] = []
     var isWhole = true
     for item in items ?? [] {
-      guard let (node, text) = section.scalar(item, "kafka.brokers", wanted: "host:port") else { continue }
+      guard let (node, text) = section.scalar(item, path, wanted: "host:port") else { continue }
       for part in text.split(separator: ",", omittingEmptySubsequences: false) {
         let broker = trimmed(part)
         if let broker = brokerAddress(broker) {
@@ -36,12 +98,12 @@ extension PipelineReader {
         } else {
           isWhole = false
           problems.add(
-            node.mark, "kafka.brokers", value: node.shownValue, "\(quoted(node.shown(broker))) is not host:port",
+            node.mark, path, value: node.shownValue, "\(quoted(node.shown(broker))) is not host:port",
             remedy: "such as kafka-1:9092,kafka-2:9092; ports are 1 to 65535; no scheme (security.protocol says that)")
         }
       }
     }
-    if let items, items.isEmpty { problems.add(section.node("brokers")!, "kafka.brokers", "no broker is named", remedy: "host:port") }
+    if let items, items.isEmpty { problems.add(section.node("brokers")!, path, "no broker is named", remedy: "host:port") }
     // Of a list that is wrong no more is said.
     return isWhole ? brokers : []
   }

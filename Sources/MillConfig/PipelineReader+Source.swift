@@ -2,7 +2,7 @@ internal import MillBase
 internal import MillFlow
 
 extension PipelineReader {
-  /// A source as far as it could be read: its names serve the operators and the sink even where something else in it is wrong.
+  /// A source as far as it could be read: its names serve the operators and the sinks even where something else in it is wrong.
   struct SourceReading {
     var name: String
     var mark: Mark
@@ -10,26 +10,56 @@ extension PipelineReader {
     var fieldNames: [String]
     /// Whether there is an `event_time`, right or wrong.
     var hasEventTime: Bool
+    /// Its own connection; nil where it has none.
+    var kafka: KafkaPart?
     /// Nil where something is wrong.
-    var settings: SourceSettings?
+    var plan: SourcePlan?
+    var start: StartPosition?
+    var isMaxAheadWritten: Bool
+    /// Of its topic's name.
+    var topicMark: Mark
   }
 
+  /// Sources of a file at most.
+  private static let sourceCountMax = 1000
+
   /// `letterByteCountMax`: of the dead letters, nil where it is wrong.
-  func readSources(_ top: Section, letterByteCountMax: Int?) -> SourceReading? {
-    guard top.requires("sources", "name the topic to read: sources: {NAME: {topic: ..., fields: ...}}") else { return nil }
+  func readSources(_ top: Section, letterByteCountMax: Int?, _ names: NameBook) -> [SourceReading] {
+    guard top.requires("sources", "name the topic to read: sources: {NAME: {topic: ..., fields: ...}}") else { return [] }
     let sources = top.map("sources")
-    for extra in sources.keys.dropFirst() {
+    if sources.keys.count > Self.sourceCountMax {
       problems.add(
-        extra.keyMark, sources.child(extra.key), "several sources are not in this version", remedy: "one source in one pipeline file")
+        sources.mark, sources.path, "the file has \(sources.keys.count) sources", remedy: "at most \(Self.sourceCountMax)")
     }
-    guard let entry = sources.keys.first else {
-      if case .map = top.node("sources")?.content {
-        problems.add(sources.mark, "sources", "no source is named", remedy: "sources: {NAME: {topic: ..., fields: ...}}")
+    if sources.keys.isEmpty, case .map = top.node("sources")?.content {
+      problems.add(sources.mark, "sources", "no source is named", remedy: "sources: {NAME: {topic: ..., fields: ...}}")
+    }
+    return sources.keys.map { entry in
+      checkName(entry, sources)
+      names.enter(entry.key, entry.keyMark, sources.path, "a source")
+      return readSource(entry, path: sources.child(entry.key), letterByteCountMax)
+    }
+  }
+
+  /// The sources with their connections; nil where something is wrong with one.
+  func settings(_ readings: [SourceReading], _ clusters: [KafkaSettings?]) -> [SourceSettings]? {
+    var read: [SourceSettings] = []
+    /// By topic, for each broker who reads it there.
+    var readers: [String: [String: String]] = [:]
+    for (reading, kafka) in zip(readings, clusters) {
+      guard let plan = reading.plan, let start = reading.start, let kafka else { continue }
+      let brokers = kafka.brokers.split(separator: ",").map(String.init)
+      let known = readers[plan.topic, default: [:]]
+      if let broker = brokers.first(where: { known[$0] != nil }), let other = known[broker] {
+        problems.add(
+          reading.topicMark, "sources.\(reading.name).topic", value: plan.topic,
+          "source \(other) reads this topic at \(broker) already",
+          remedy: "read it once: several operators and sinks can read one source")
       }
-      return nil
+      for broker in brokers { readers[plan.topic, default: [:]][broker] = reading.name }
+      read.append(SourceSettings(kafka: kafka, plan: plan, start: start, isMaxAheadWritten: reading.isMaxAheadWritten))
     }
-    checkName(entry, sources)
-    return readSource(entry, path: sources.child(entry.key), letterByteCountMax)
+    return !read.isEmpty && read.count == readings.count ? read : nil
   }
 
   /// Names of sources, operators and sinks.
@@ -47,7 +77,7 @@ extension PipelineReader {
   private func readSource(_ entry: ConfigNode.Entry, path: String, _ letterByteCountMax: Int?) -> SourceReading {
     let section = Section(
       entry.value, path: path, mark: entry.keyMark, known: PipelineKeys.source.map(\.name),
-      later: ["kafka": "use the kafka section of the file", "tombstones": "a tombstone is an error of the record"], problems)
+      later: ["tombstones": "a tombstone is an error of the record"], problems)
     let topic = readTopic(section)
     let start = readStart(section)
     if let (node, text) = section.scalar("format", wanted: "json"), text != "json" {
@@ -62,13 +92,17 @@ extension PipelineReader {
     let (eventTime, isMaxAheadWritten) = readEventTime(section, fieldNames: names)
     let onError = section.choice("on_error", default: OnError.deadLetter)
     let recordBytes = section.size(Settings.recordBytes)
-    var reading = SourceReading(name: entry.key, mark: entry.keyMark, fieldNames: names, hasEventTime: section.node("event_time") != nil)
-    guard let topic, let start, let onError, let recordBytes, !fields.isEmpty, fields.count == names.count else { return reading }
+    let kafka = section.section("kafka", known: PipelineKeys.kafka.map(\.name))
+    var reading = SourceReading(
+      name: entry.key, mark: entry.keyMark, fieldNames: names, hasEventTime: section.node("event_time") != nil,
+      kafka: kafka.isPresent ? readKafka(kafka, isOwn: true) : nil, start: start, isMaxAheadWritten: isMaxAheadWritten,
+      topicMark: section.node("topic")?.mark ?? section.mark)
+    guard let topic, start != nil, let onError, let recordBytes, !fields.isEmpty, fields.count == names.count else { return reading }
     do throws(PlanProblem) {
       var plan = try SourcePlan(name: entry.key, topic: topic, fields: fields, eventTime: eventTime, onError: onError)
       plan.limits = RecordLimits(
         recordByteCountMax: recordBytes, letterByteCountMax: letterByteCountMax ?? Settings.deadLetterPayload.value)
-      reading.settings = SourceSettings(plan: plan, start: start, isMaxAheadWritten: isMaxAheadWritten)
+      reading.plan = plan
     } catch {
       let isTime = error.setting.hasPrefix("event_time")
       let node = isTime ? section.section("event_time", known: PipelineKeys.eventTime.map(\.name)).node("field") : nil

@@ -16,14 +16,14 @@ struct PipelineReader {
     }
     let top = Section(root, path: "", mark: root.mark, known: PipelineKeys.all.map(\.name), problems)
     let name = readName(top)
-    let kafka = readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)), top)
+    let kafka = readKafka(top.section("kafka", known: PipelineKeys.kafka.map(\.name)))
     let deadLetters = top.section(
       "dead_letters", known: PipelineKeys.deadLetters.map(\.name),
       later: ["topic": "dead letters go to files: use path", "retention": "files are kept until you remove them"])
-    let source = readSources(top, letterByteCountMax: deadLetters.size(Settings.deadLetterPayload))
     let names = NameBook(problems)
-    if let source { names.enter(source.name, source.mark, "sources", "a source") }
-    var edges = readOperators(top, source: source, names)
+    let readings = readSources(top, letterByteCountMax: deadLetters.size(Settings.deadLetterPayload), names)
+    let sources = settings(readings, readClusters(kafka, top, readings))
+    var edges = readOperators(top, sources: readings, names)
     let sinks = readSinks(top, &edges, names)
     edges.reportUnread(problems)
     let state = top.section("state", known: PipelineKeys.state.map(\.name))
@@ -41,12 +41,12 @@ struct PipelineReader {
     let prefetch = top.size(Settings.prefetch)
     let workers = readWorkers(top)
     let admin = readAdmin(top)
-    guard problems.isEmpty, let name, let kafka, let source = source?.settings, let sinks, let statePath, let memory, let checkpoint,
+    guard problems.isEmpty, let name, let sources, let sinks, let statePath, let memory, let checkpoint,
       let deadLetterPath,
       let deadLetterDelay, let deadLetterBytes, let unacked, let epochRows, let epochBytes, let epochDelay, let prefetch, let workers
     else { return nil }
     return Pipeline(
-      name: name, kafka: kafka, source: source, nodes: edges.nodes, deduplicate: edges.deduplicate, sinks: sinks,
+      name: name, sources: sources, nodes: edges.nodes, deduplicate: edges.deduplicate, sinks: sinks,
       deadLetters: DeadLetterSettings(
         directory: deadLetterPath, delayMaxMilliseconds: deadLetterDelay, byteCountMax: deadLetterBytes), checkpoint: checkpoint,
       state: StateSettings(directory: statePath, memoryByteCount: memory), unackedByteCountMax: unacked,

@@ -9,12 +9,28 @@ internal import MillOperators
 /// state (protocol R4), so what stands here changes for the same file only where the replay version rises, and ``Pipeline/asRead(by:)``
 /// must still give the text of the version before. New settings add lines only where they are set.
 package func planText(_ pipeline: Pipeline) -> String {
-  let source = pipeline.source.plan
   // Version 2 was written without its number.
   var lines = pipeline.replayVersion > .two ? ["replay_version \(pipeline.replayVersion.rawValue)"] : []
+  // By name, which is the order in which an epoch takes their records, whatever the file's.
+  for source in pipeline.sources.sorted(by: { $0.plan.name < $1.plan.name }) { lines += planLines(source) }
+  for node in pipeline.nodes { lines += planLines(node, pipeline) }
+  for sink in pipeline.sinks {
+    let columns = pipeline.schema(of: sink.input).fields
+    lines.append("clickhouse \(quoted(sink.name))")
+    lines.append("  input \(quoted(sink.input))")
+    lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
+    for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(columns[mapping.field].name))") }
+    if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
+  }
+  return lines.map { $0 + "\n" }.joined()
+}
+
+private func planLines(_ settings: SourceSettings) -> [String] {
+  let source = settings.plan
+  var lines: [String] = []
   lines.append("source \(quoted(source.name))")
   lines.append("  topic \(quoted(source.topic))")
-  lines.append("  start \(text(pipeline.source.start))")
+  lines.append("  start \(text(settings.start))")
   lines.append("  format json")
   lines.append("  on_error \(source.onError.rawValue)")
   if let limits = source.limits {
@@ -39,16 +55,7 @@ package func planText(_ pipeline: Pipeline) -> String {
     lines.append("    out_of_orderness \(ScalarText.durationText(time.outOfOrderness))")
     lines.append("    max_ahead \(ScalarText.durationText(time.maxAhead))")
   }
-  for node in pipeline.nodes { lines += planLines(node, pipeline) }
-  for sink in pipeline.sinks {
-    let columns = pipeline.schema(of: sink.input).fields
-    lines.append("clickhouse \(quoted(sink.name))")
-    lines.append("  input \(quoted(sink.input))")
-    lines.append("  table \(quoted(sink.database)).\(quoted(sink.table))")
-    for mapping in sink.columns { lines.append("  column \(quoted(mapping.column)) \(quoted(columns[mapping.field].name))") }
-    if let column = sink.provenanceColumn { lines.append("  provenance_column \(quoted(column))") }
-  }
-  return lines.map { $0 + "\n" }.joined()
+  return lines
 }
 
 private func planLines(_ node: PipelineNode, _ pipeline: Pipeline) -> [String] {
@@ -60,7 +67,7 @@ private func planLines(_ node: PipelineNode, _ pipeline: Pipeline) -> [String] {
     lines += plan.planLines.map { "  " + $0 }
     if plan.onError != .deadLetter { lines.append("  on_error \(plan.onError.rawValue)") }
   case .deduplicate:
-    guard let deduplicate = pipeline.deduplicate else { preconditionFailure("a node without its deduplicate") }
+    let deduplicate = pipeline.deduplicateSettings
     let fields = pipeline.schema(of: deduplicate.input).fields
     lines.append("deduplicate \(quoted(deduplicate.name))")
     lines.append("  input \(quoted(deduplicate.input))")
@@ -70,6 +77,9 @@ private func planLines(_ node: PipelineNode, _ pipeline: Pipeline) -> [String] {
     lines.append("  time \(deduplicate.time.rawValue)")
     if deduplicate.isExact { lines.append("  exact true") }
     if deduplicate.nullKeys != .pass, pipeline.replayVersion >= .three { lines.append("  null_keys \(deduplicate.nullKeys.rawValue)") }
+  case .union(let plan):
+    lines.append("\(UnionPlan.word) \(quoted(plan.name))")
+    lines += plan.planLines.map { "  " + $0 }
   }
   return lines
 }
@@ -77,7 +87,7 @@ private func planLines(_ node: PipelineNode, _ pipeline: Pipeline) -> [String] {
 /// What is recorded below a plan's text, and not covered by its hash: a line for each time zone, `zone "NAME" FINGERPRINT`. Another version
 /// of the tz database isn't another plan, but may be why a replay differs.
 package func zoneNotes(_ pipeline: Pipeline) -> String {
-  let zones = Set(pipeline.source.plan.fields.compactMap(\.zone) + selectedZones(pipeline)).filter { $0.fingerprint != 0 }
+  let zones = Set(pipeline.sources.flatMap { $0.plan.fields.compactMap(\.zone) } + selectedZones(pipeline)).filter { $0.fingerprint != 0 }
   return zones.map { "zone \(quoted($0.name)) \($0.fingerprint.paddedHex)\n" }.sorted().joined()
 }
 

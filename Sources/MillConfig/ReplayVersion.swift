@@ -19,14 +19,16 @@ extension Pipeline {
     var old = self
     old.replayVersion = version
     guard version < .three else { return old }
-    if let time = source.plan.eventTime {
-      let maxAhead = source.isMaxAheadWritten ? time.maxAhead : 24 * 3_600_000
-      old.source.plan = source.plan.replacing(
+    old.sources = sources.map { source in
+      var source = source
+      source.plan.limits = nil
+      guard let time = source.plan.eventTime else { return source }
+      source.plan = source.plan.replacing(
         eventTime: EventTimePlan(
-          fieldIndex: time.fieldIndex, outOfOrderness: time.outOfOrderness, idleAfter: time.idleAfter, maxAhead: maxAhead,
-          measuresClock: false))
+          fieldIndex: time.fieldIndex, outOfOrderness: time.outOfOrderness, idleAfter: time.idleAfter,
+          maxAhead: source.isMaxAheadWritten ? time.maxAhead : 24 * 3_600_000, measuresClock: false))
+      return source
     }
-    old.source.plan.limits = nil
     old.deduplicate?.nullKeys = .equal
     return old
   }

@@ -167,6 +167,7 @@ struct Assembly {
       switch node {
       case .operator(let plan): GraphPlan.Node(input: number(plan.input), kind: .operator(plan))
       case .deduplicate(_, let input): GraphPlan.Node(input: number(input), kind: .deduplicate)
+      case .union: preconditionFailure("the lead's")
       }
     }
     return GraphPlan(source: pipeline.source.plan.types, nodes: nodes, sinks: pipeline.sinks.map { number($0.input) })

@@ -11,9 +11,13 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   guard Assembly.takesProperties(pipeline, logger) else { return .invalidFile }
   let plan = planText(pipeline)
   Output.line("\(file): pipeline \(pipeline.name) is valid")
-  Output.line("  reads   topic \(pipeline.source.plan.topic) at \(pipeline.kafka.brokers), group \(pipeline.consumerGroup)")
+  for source in pipeline.sources {
+    let what = pipeline.sources.count == 1 ? "" : "\(source.plan.name): "
+    Output.line("  reads   \(what)topic \(source.plan.topic) at \(source.kafka.brokers), group \(pipeline.consumerGroup)")
+  }
   for node in pipeline.nodes {
     if case .operator(let plan) = node { Output.line("  \(shownOperator(plan))") }
+    if case .union(let plan) = node { Output.line("  unites  \(plan.name): \(plan.inputs.joined(separator: ", "))") }
     guard case .deduplicate = node, let deduplicate = pipeline.deduplicate else { continue }
     let key = pipeline.keyFields.map(\.name).joined(separator: ", ")
     Output.line("  drops   records with the same \(key) within \(ScalarText.durationText(deduplicate.withinMilliseconds))")
@@ -29,7 +33,8 @@ func checkFile(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   Output.line("  plan    \(planHash(plan).paddedHex)")
   for warning in pipeline.warnings { logger.warning(warning) }
   if arguments.flag("--connect") { return checkConnections(pipeline, logger) }
-  for warning in pipeline.kafka.warnings { logger.warning(warning) }
+  var told: Set<String> = []
+  for warning in pipeline.sources.flatMap(\.kafka.warnings) where told.insert(warning).inserted { logger.warning(warning) }
   return .done
 }
 

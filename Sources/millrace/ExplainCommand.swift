@@ -23,7 +23,10 @@ private func json(_ graph: PipelineGraph) -> String {
   let nodes = graph.nodes.map { node in
     let facts = node.facts.map { "\(jsonText($0.name)):\(jsonText($0.value))" }.joined(separator: ",")
     let output = node.output.map { "{\"name\":\(jsonText($0.name)),\"type\":\(jsonText($0.type))}" }
-    return "{\"name\":\(jsonText(node.name)),\"kind\":\"\(node.kind.rawValue)\",\"input\":\(node.input.map(jsonText) ?? "null"),"
+    // What reads one part has it as `input` too.
+    let input = node.inputs.count == 1 ? jsonText(node.inputs[0]) : "null"
+    return "{\"name\":\(jsonText(node.name)),\"kind\":\"\(node.kind.rawValue)\",\"input\":\(input),"
+      + "\"inputs\":[\(node.inputs.map(jsonText).joined(separator: ","))],"
       + "\"facts\":{\(facts)},\"output\":[\(output.joined(separator: ","))]}"
   }
   let fields = graph.fields.map { field in

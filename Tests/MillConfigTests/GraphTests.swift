@@ -5,7 +5,7 @@ import Testing
 @Test func `the graph names every part once, each with what it reads`() throws {
   let graph = PipelineGraph(try read(plain))
   #expect(graph.nodes.map(\.name) == ["transactions", "unique", "table", "dead letters"])
-  #expect(graph.nodes.map(\.input) == [nil, "transactions", "unique", nil])
+  #expect(graph.nodes.map(\.inputs) == [[], ["transactions"], ["unique"], []])
   let alone = changed("input: unique", "input: transactions")
     .replacingOccurrences(
       of: "operators:\n  unique:\n    deduplicate: {input: transactions, key: [transaction_id], within: 24h}\n", with: "")

@@ -85,9 +85,9 @@ private let chain = """
 private let wrong: [(operators: String, input: String, sink: String, path: String, message: String, help: String)] = [
   (
     "a:\n  filter: {input: b, where: 'true'}\nb:\n  filter: {input: a, where: 'true'}", "a", "", "operators.b.filter.input",
-    "in a circle: b -> a -> b", "read the source"
+    "in a circle: b -> a -> b", "read a source"
   ),
-  ("a:\n  filter: {input: a, where: 'true'}", "a", "", "operators.a.filter.input", "can't read itself", "read the source"),
+  ("a:\n  filter: {input: a, where: 'true'}", "a", "", "operators.a.filter.input", "can't read itself", "read a source"),
   ("a:\n  filter: {input: transactoins, where: 'true'}", "a", "", "operators.a.filter.input", "no source or operator", "transactions"),
   (
     "a:\n  filter: {input: transactions, where: 'true'}\nb:\n  filter: {input: transactions, where: 'true'}", "a", "", "operators.b",

@@ -52,7 +52,7 @@ import Testing
   let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasSuffix(".yaml") }
   #expect(
     names.contains("deduplicate.yaml") && names.contains("secured.yaml") && names.contains("filter-select.yaml")
-      && names.contains("fan-out.yaml"))
+      && names.contains("fan-out.yaml") && names.contains("union.yaml"))
   // What they say has to be there beside them.
   let files = ["/srv/pipelines/tls/ca.pem": "authority", "/srv/pipelines/secrets/kafka-password": "password"]
   for name in names {

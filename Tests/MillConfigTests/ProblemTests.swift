@@ -184,8 +184,12 @@ private let source: [Wrong] = [
     "{field: paid_at}", "{field: paid_at, idle_after: 5ms}", 11, "sources.transactions.event_time.idle_after", "5ms", "out of range",
     "from 1s to"),
   Wrong(
-    "\noperators:", "\n  users: {topic: u, fields: {a: String}}\noperators:", 12, "sources.users", nil,
-    "several sources are not in this version", "one source"),
+    "\noperators:", "\n  users: {topic: u, fields: {a: String}}\noperators:", 12, "sources.users", nil, "nothing reads this source",
+    "input: users"),
+  Wrong("topic: transactions-topic", "topic: t\n    kafka: localhost", 7, "sources.transactions.kafka", "localhost", "wanted", "indented"),
+  Wrong(
+    "topic: transactions-topic", "topic: t\n    kafka: {broker: localhost}", 7, "sources.transactions.kafka.broker", nil,
+    "unknown key \"broker\"", "known here: brokers, properties", "brokers"),
 ]
 
 private let operatorsAndSink: [Wrong] = [
@@ -194,8 +198,9 @@ private let operatorsAndSink: [Wrong] = [
     "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: amuont > 0}", 14,
     "operators.unique.filter.where", "amuont > 0", "amuont", "millrace eval"),
   Wrong(
-    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {inputs: [a]}", 14, "operators.unique.union", nil,
-    "union is not in this version", "deduplicate"),
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {}", 14,
+    "operators.unique.union.inputs", nil,
+    "inputs is missing", "such as [transactions, ...]"),
   Wrong(
     "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "join: {left: a}", 14, "operators.unique.join", nil,
     "join is not in this version", "deduplicate"),

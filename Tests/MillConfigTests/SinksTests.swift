@@ -29,7 +29,7 @@ private func two(_ old: String, _ new: String) -> String {
 
 @Test func `the graph has an edge to each sink and a table of fields for each`() throws {
   let graph = PipelineGraph(try read(two))
-  #expect(graph.nodes.filter { $0.kind == .clickhouse }.map(\.input) == ["unique", "large"])
+  #expect(graph.nodes.filter { $0.kind == .clickhouse }.map(\.inputs) == [["unique"], ["large"]])
   #expect(graph.fields.map(\.sink) == ["table", "table", "table", "large_table", "large_table"])
   let text = graph.text()
   #expect(text.contains("fields of table\n") && text.contains("fields of large_table\n"))

@@ -1,3 +1,5 @@
+internal import MillOperators
+
 /// The graph as a Mermaid flowchart, as Markdown renderers draw it.
 extension PipelineGraph {
   package func mermaid() -> String {
@@ -12,7 +14,8 @@ extension PipelineGraph {
     let hasOperators = nodes.contains { if case .operator = $0.kind { true } else { false } }
     let letters = nodes.firstIndex { $0.kind == .deadLetters }
     for (index, node) in nodes.enumerated() {
-      if let input = node.input, let from = nodes.firstIndex(where: { $0.name == input && $0.kind != .deadLetters }) {
+      for input in node.inputs {
+        guard let from = nodes.firstIndex(where: { $0.name == input && $0.kind != .deadLetters }) else { continue }
         // A label of many fields would be wider than the graph.
         let fields = nodes[from].output.prefix(6).map { "\($0.name): \($0.type)" } + (nodes[from].output.count > 6 ? ["…"] : [])
         let label = fields.map(escaped).joined(separator: "<br/>")
@@ -28,6 +31,7 @@ extension PipelineGraph {
     switch kind {
     case .source: "can't be decoded"
     case .deduplicate: "late"
+    case .operator(UnionPlan.word): nil
     case .operator: "an expression fails"
     case .clickhouse: "refused by the server"
     case .deadLetters: nil

@@ -1,11 +1,13 @@
 internal import MillBase
 
-/// The graph as indented text: each part below the one it reads.
+/// The graph as indented text: each part below the one it reads; a union whole below the first, with what comes behind it, and by its name
+/// below the others.
 extension PipelineGraph {
   package func text() -> String {
     var lines = ["pipeline \(pipeline)", ""]
-    for root in nodes where root.input == nil && root.kind != .deadLetters { append(root, depth: 0, to: &lines) }
-    for letters in nodes where letters.kind == .deadLetters { append(letters, depth: 0, to: &lines) }
+    var drawn: Set<String> = []
+    for root in nodes where root.inputs.isEmpty && root.kind != .deadLetters { append(root, depth: 0, &drawn, to: &lines) }
+    for letters in nodes where letters.kind == .deadLetters { append(letters, depth: 0, &drawn, to: &lines) }
     let sinks = nodes.filter { $0.kind == .clickhouse }.map(\.name)
     for sink in sinks {
       lines.append(sinks.count == 1 ? "fields" : "fields of \(sink)")
@@ -30,10 +32,15 @@ extension PipelineGraph {
 
   private func shown(_ fields: [Node.Field]) -> String { fields.map { "\($0.name) \($0.type)" }.joined(separator: ", ") }
 
-  private func append(_ node: Node, depth: Int, to lines: inout [String]) {
+  private func append(_ node: Node, depth: Int, _ drawn: inout Set<String>, to lines: inout [String]) {
     let margin = String(repeating: "   ", count: depth)
-    lines.append("\(depth == 0 ? "" : String(repeating: "   ", count: depth - 1) + "└─ ")\(node.name) (\(node.kind.rawValue))")
-    let next = nodes.filter { $0.input == node.name }
+    let head = "\(depth == 0 ? "" : String(repeating: "   ", count: depth - 1) + "└─ ")\(node.name) (\(node.kind.rawValue)"
+    guard drawn.insert(node.name).inserted else {
+      lines += [head + ", above)", ""]
+      return
+    }
+    lines.append(head + ")")
+    let next = nodes.filter { $0.inputs.contains(node.name) }
     let bar = next.isEmpty ? "  " : "│ "
     let width = node.facts.map(\.name.count).max() ?? 0
     for fact in node.facts {
@@ -43,6 +50,6 @@ extension PipelineGraph {
       lines.append("\(margin)\(bar) gives\(String(repeating: " ", count: max(1, width - 3)))\(shown(node.output))")
     }
     if next.isEmpty { lines.append("") }
-    for node in next { append(node, depth: depth + 1, to: &lines) }
+    for node in next { append(node, depth: depth + 1, &drawn, to: &lines) }
   }
 }

@@ -3,7 +3,7 @@ internal import MillOperators
 
 /// A pipeline as a graph, for people: what each part reads, what it does, where its records go. Nothing in it is a secret.
 package struct PipelineGraph: Hashable, Sendable {
-  /// A part of the pipeline. Its name is the file's; `input` names the part before it.
+  /// A part of the pipeline. Its name is the file's; `inputs` names the parts before it.
   package struct Node: Hashable, Sendable {
     /// `rawValue`: as the file calls it.
     package enum Kind: Hashable, Sendable {
@@ -30,8 +30,8 @@ package struct PipelineGraph: Hashable, Sendable {
 
     package var name: String
     package var kind: Kind
-    /// Nil for what nothing in the pipeline comes before, and for the dead letters, which all parts feed.
-    package var input: String?
+    /// In the file's order; empty for what nothing in the pipeline comes before, and for the dead letters, which all parts feed.
+    package var inputs: [String] = []
     /// What it does, in the order of importance.
     package var facts: [Fact]
     /// Of the edge to those that read it; empty for sinks and dead letters.
@@ -47,7 +47,8 @@ package struct PipelineGraph: Hashable, Sendable {
   package struct FieldPath: Hashable, Sendable {
     package var field: String
     package var type: String
-    /// `user.id`, a name of metadata such as `$offset`, or the operator that computes it.
+    /// `user.id`, a name of metadata such as `$offset`, or the operator that computes it; of several sources that differ, each with its
+    /// name before it: `orders: id, refunds: order.id`.
     package var from: String
     package var column: String
     /// Into whose table.
@@ -64,13 +65,14 @@ package struct PipelineGraph: Hashable, Sendable {
 
   package init(_ pipeline: Pipeline) {
     self.pipeline = pipeline.name
-    nodes = [Self.source(pipeline)]
+    nodes = pipeline.sources.map { Self.source($0, pipeline) }
     for node in pipeline.nodes {
       switch node {
       case .operator(let plan):
         let facts = plan.facts + [Fact(name: "on_error", value: plan.onError.rawValue)]
-        nodes.append(Node(name: plan.name, kind: .operator(type(of: plan).word), input: plan.input, facts: facts))
-      case .deduplicate: if let deduplicate = pipeline.deduplicate { nodes.append(Self.node(deduplicate, pipeline)) }
+        nodes.append(Node(name: plan.name, kind: .operator(type(of: plan).word), inputs: node.inputs, facts: facts))
+      case .deduplicate: nodes.append(Self.node(pipeline.deduplicateSettings, pipeline))
+      case .union(let plan): nodes.append(Node(name: plan.name, kind: .operator(UnionPlan.word), inputs: node.inputs, facts: plan.facts))
       }
     }
     for index in nodes.indices {
@@ -82,8 +84,7 @@ package struct PipelineGraph: Hashable, Sendable {
       let schema = pipeline.schema(of: sink.input)
       return sink.columns.map { mapping in
         let field = schema.fields[mapping.field]
-        let origin = pipeline.trace(mapping.field, from: sink.input, to: pipeline.source.plan.name)
-        let from = origin.map { "\(pipeline.source.plan.fields[$0].source)" } ?? Self.maker(of: mapping.field, sink, pipeline)
+        let from = Self.text(pipeline.origins(of: mapping.field, at: sink.input), pipeline)
         return FieldPath(field: field.name, type: "\(field.type)", from: from, column: mapping.column, sink: sink.name)
       }
     }
@@ -105,11 +106,11 @@ package struct PipelineGraph: Hashable, Sendable {
     plan = secrets.conceal(plan)
   }
 
-  private static func source(_ pipeline: Pipeline) -> Node {
-    let plan = pipeline.source.plan
+  private static func source(_ settings: SourceSettings, _ pipeline: Pipeline) -> Node {
+    let plan = settings.plan
     var facts = [
-      Fact(name: "topic", value: plan.topic), Fact(name: "brokers", value: pipeline.kafka.brokers),
-      Fact(name: "group", value: pipeline.consumerGroup), Fact(name: "start", value: startText(pipeline.source.start)),
+      Fact(name: "topic", value: plan.topic), Fact(name: "brokers", value: settings.kafka.brokers),
+      Fact(name: "group", value: pipeline.consumerGroup), Fact(name: "start", value: startText(settings.start)),
       Fact(name: "format", value: "json"),
     ]
     if let time = plan.eventTime {
@@ -122,25 +123,24 @@ package struct PipelineGraph: Hashable, Sendable {
       facts.append(Fact(name: "event_time", value: "none: the epoch's clock"))
     }
     facts.append(Fact(name: "on_error", value: plan.onError.rawValue))
-    return Node(name: plan.name, kind: .source, input: nil, facts: facts)
+    return Node(name: plan.name, kind: .source, facts: facts)
   }
 
-  /// The operator that computes a field of the sink's.
-  private static func maker(of field: Int, _ sink: ClickHouseSettings, _ pipeline: Pipeline) -> String {
-    for node in pipeline.nodes.reversed() where pipeline.trace(field, from: sink.input, to: node.name) != nil {
-      if case .operator(let plan) = node, let index = pipeline.trace(field, from: sink.input, to: node.name),
-        plan.origin(of: index) == nil
-      {
-        return "operator \(plan.name)"
+  private static func text(_ origins: [FieldOrigin], _ pipeline: Pipeline) -> String {
+    let places = origins.map { origin -> (source: String?, place: String) in
+      switch origin {
+      case .source(let source, let field): (pipeline.sources[source].plan.name, "\(pipeline.sources[source].plan.fields[field].source)")
+      case .computed(let name): (nil, "operator \(name)")
       }
     }
-    return "an operator"
+    if Set(places.map(\.place)).count == 1 { return places[0].place }
+    return places.map { source, place in source.map { "\($0): \(place)" } ?? place }.joined(separator: ", ")
   }
 
   private static func node(_ deduplicate: DeduplicateSettings, _ pipeline: Pipeline) -> Node {
     let fields = pipeline.schema(of: deduplicate.input).fields
     return Node(
-      name: deduplicate.name, kind: .deduplicate, input: deduplicate.input,
+      name: deduplicate.name, kind: .deduplicate, inputs: [deduplicate.input],
       facts: [
         Fact(name: "key", value: deduplicate.key.map { fields[$0].name }.joined(separator: ", ")),
         Fact(name: "within", value: duration(deduplicate.withinMilliseconds)),
@@ -153,7 +153,7 @@ package struct PipelineGraph: Hashable, Sendable {
 
   private static func node(_ sink: ClickHouseSettings) -> Node {
     Node(
-      name: sink.name, kind: .clickhouse, input: sink.input,
+      name: sink.name, kind: .clickhouse, inputs: [sink.input],
       facts: [
         Fact(name: "table", value: "\(sink.database).\(sink.table)"), Fact(name: "url", value: sink.url),
         Fact(name: "delivery", value: sink.delivery.rawValue),
@@ -167,7 +167,7 @@ package struct PipelineGraph: Hashable, Sendable {
 
   private static func deadLetters(_ pipeline: Pipeline) -> Node {
     Node(
-      name: "dead letters", kind: .deadLetters, input: nil,
+      name: "dead letters", kind: .deadLetters,
       facts: [
         Fact(name: "path", value: pipeline.deadLetters.directory),
         Fact(name: "max_delay", value: duration(pipeline.deadLetters.delayMaxMilliseconds)),

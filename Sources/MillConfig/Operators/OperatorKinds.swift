@@ -17,14 +17,14 @@ package protocol FileOperator: OperatorPlan {
   var facts: [PipelineGraph.Fact] { get }
 }
 
-/// The kinds of operators without state. Another one is a folder in MillOperators, a file in this folder and a line here.
+/// The kinds of operators of one input, without state. Another one is a folder in MillOperators, a file in this folder and a line here.
 let operatorKinds: [any FileOperator.Type] = [FilterPlan.self, SelectPlan.self]
 
 /// Words of kinds that the contract has and this version hasn't.
-let laterOperatorWords = ["join", "lookup", "union"]
+let laterOperatorWords = ["join", "lookup"]
 
-/// Every word that can stand before an operator, those with state first.
-let operatorWords = ["deduplicate"] + operatorKinds.map { $0.word }
+/// Every word that can stand before an operator, those with state first, then those of one input.
+let operatorWords = ["deduplicate"] + operatorKinds.map { $0.word } + [UnionPlan.word]
 
 /// What an operator is read from.
 package struct OperatorReading {

@@ -2,8 +2,8 @@ internal import MillBase
 internal import MillFlow
 
 extension PipelineReader {
-  /// `input`: what it reads, nil where that is nothing of the file.
-  func readDeduplicate(_ section: Section, name: String, input: Edges.Edge?) -> DeduplicateSettings? {
+  /// `input`: what it reads, nil where that is nothing of the file; `sourceCount`: of the file.
+  func readDeduplicate(_ section: Section, name: String, input: Edges.Edge?, sourceCount: Int) -> DeduplicateSettings? {
     // Without a readable source nothing is said about its time.
     let hasEventTime = input?.hasEventTime ?? true
     let key = readKey(section, fieldNames: input?.fieldNames ?? [], types: input?.schema?.types ?? [])
@@ -14,9 +14,12 @@ extension PipelineReader {
     let nullKeys = section.choice("null_keys", default: NullKeys.pass)
     let time = section.choice("time", default: hasEventTime ? TimeKind.event : .processing)
     if time == .event, !hasEventTime, let node = section.node("time") {
+      let timeless = input?.timeless ?? []
+      let (names, verb) = (listed(timeless), timeless.count == 1 ? "has" : "have")
       problems.add(
-        node, section.child("time"), "the source has no event_time",
-        remedy: "processing, or give sources.\(input?.source ?? "NAME") an event_time")
+        node, section.child("time"),
+        sourceCount == 1 ? "the source has no event_time" : "rows of \(names) come here, which \(verb) no event_time",
+        remedy: "processing, or give \(listed(timeless.map { "sources.\($0)" })) an event_time")
     }
     guard let input, let within, let lateness, let exact, let nullKeys, let time else { return nil }
     return DeduplicateSettings(

@@ -66,7 +66,7 @@ extension DataType {
   static func decimalClass(_ digits: Int) -> Int { digits <= 9 ? 9 : digits <= 18 ? 18 : digits <= 38 ? 38 : 76 }
 
   /// The least type that holds the values of two; nil where there is none.
-  func joined(_ other: DataType) -> DataType? {
+  package func joined(_ other: DataType) -> DataType? {
     let (a, b) = (bare, other.bare)
     if a == b { return a }
     if let first = IntegerKind(a), let second = IntegerKind(b) { return first.joined(second)?.type }

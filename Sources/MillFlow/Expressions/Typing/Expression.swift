@@ -35,7 +35,7 @@ package struct Expression: Sendable {
     fields = [field]
   }
 
-  private init(text: String, root: Node, type: DataType, fields: [Int]) {
+  init(text: String, root: Node, type: DataType, fields: [Int]) {
     self.text = text
     self.root = root
     self.type = type

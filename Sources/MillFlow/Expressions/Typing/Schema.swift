@@ -20,6 +20,9 @@ package struct Schema: Hashable, Sendable {
 
   package var types: [DataType] { fields.map(\.type) }
 
+  /// Of the first field of this name.
+  package func index(of name: String) -> Int? { fields.firstIndex { $0.name == name } }
+
   enum Match: Equatable {
     case found(Int)
     /// Both sides of a join have it.
