@@ -50,7 +50,9 @@ extension Core {
         "stopped before anything was sealed: none of \(birth.records) records could be decoded yet (\(birth.reasons.text)). The next start reads them again"
       return end(named(Stop(.done, text), source: index))
     }
-    let isEnd = options.untilEnd && source.hasReachedEnd || (decidedAt(birth) ?? 0) <= monotonic && !source.hasMoved && source.isAtEnd
+    // Others' rows don't wait for brokers that are away.
+    let givesNothing = source.isAtEnd || sources.count > 1 && source.lastPolled?.trouble != nil
+    let isEnd = options.untilEnd && source.hasReachedEnd || (decidedAt(birth) ?? 0) <= monotonic && !source.hasMoved && givesNothing
     // No room for more: as many as there can be before a seal.
     guard isEnd || birth.records >= options.birthRecords || hold == .pending else { return }
     Reach.mark(.r17NothingDecoded)
