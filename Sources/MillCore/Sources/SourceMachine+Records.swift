@@ -167,7 +167,10 @@ extension SourceMachine {
         anchorChecksum: $0.anchorChecksum)
     }
     watermark = state?.watermark ?? Int64.min
-    if state == nil, let offsets = log.starts[number] { partitions = offsets.map { PartitionProgress(next: $0) } }
+    if state == nil, let offsets = log.starts[number] {
+      Reach.mark(.sourceStartRecovered)
+      partitions = offsets.map { PartitionProgress(next: $0) }
+    }
     isNew = state == nil && log.starts[number] == nil
     anchorsChecked = isNew
     recorded = log.replay.map { $0.part(of: number) }
