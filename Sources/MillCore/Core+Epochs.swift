@@ -64,7 +64,9 @@ extension Core {
   private mutating func cutWhenDue(_ polled: [Polled]) {
     let rows = polled.reduce(0) { $0 + $1.rows.reduce(0, +) }
     let isMore = polled.contains { $0.epochEnds != nil }
-    guard sources.contains(where: \.hasMoved), !stopRequested, !isCutting, cutNotBefore <= monotonic, !checkpoint.settlesReplay else { return }
+    guard sources.contains(where: \.hasMoved), !stopRequested, !isCutting, cutNotBefore <= monotonic, !checkpoint.settlesReplay else {
+      return
+    }
     let since = bufferedSince ?? monotonic
     bufferedSince = since
     guard
@@ -144,7 +146,9 @@ extension Core {
   }
 
   private mutating func replayWhenComplete() {
-    guard phase != .stopped, sources.allSatisfy({ $0.lastPolled != nil }), replayNext < replay.count, seals[epoch]?.isEmpty ?? true else { return }
+    guard phase != .stopped, sources.allSatisfy({ $0.lastPolled != nil }), replayNext < replay.count, seals[epoch]?.isEmpty ?? true else {
+      return
+    }
     if lane.isFull { return }
     let intent = replay[replayNext].intent
     guard intent.epoch == epoch + 1 else {

@@ -153,7 +153,8 @@ extension Core {
       phase: shownPhase, epoch: epoch, counters: counters, outcomes: outcomes.counters, deadLetters: outcomes.deadLetters,
       skipped: outcomes.skipped,
       replayedRecords: replayedRecords,
-      partitions: sources.flatMap(\.shownPartitions), watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
+      partitions: sources.flatMap(\.shownPartitions),
+      watermarkDelayMilliseconds: watermark == Int64.min ? nil : max(0, clockMilliseconds - watermark), batches: shownBatches,
       doubts: sinks.reduce(into: Doubts()) { $0.add($1.doubts) }, checkpoints: checkpoint.publishedCount,
       checkpointedAt: checkpoint.lastPublishedAt, waits: waits, hold: hold,
       deadLetterBytes: deadLetters.byteCount, deadLetterMaxBytes: options.deadLetterMaxBytes)

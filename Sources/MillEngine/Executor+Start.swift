@@ -131,7 +131,8 @@ extension Executor {
     }
     // Where no row was ever sealed no key is remembered either, but for rows that were sealed behind the checkpoint's position.
     let remembersKeys =
-      manifest.nextBatchNumbers.indices.contains { $0 != Destination.deadLetters.index && manifest.nextBatchNumbers[$0] > 1 } || manifest.files.contains { $0.path.hasSuffix(".sst") }
+      manifest.nextBatchNumbers.indices.contains { $0 != Destination.deadLetters.index && manifest.nextBatchNumbers[$0] > 1 }
+      || manifest.files.contains { $0.path.hasSuffix(".sst") }
     if remembersKeys, let change = parts.stateChange(manifest.plan.text, parts.core.plan.text) {
       return Stop(
         .promise, rule: "R4",

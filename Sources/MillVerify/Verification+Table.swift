@@ -210,7 +210,9 @@ extension Verification {
       let rows = questions.missing(table, token: batch.token, batch.shape, frames: frames, limit: Self.samplesMax)
       guard case .success(let numbers) = rows else { return [] }
       let origins = try Origins.decode(Array(chunks.suffix(Int(sealed.originChunkCount))))
-      return numbers.filter(origins.indices.contains).map { "row \($0): \(names.place(Slot(rawValue: origins[$0].partition))), offset \(origins[$0].offset)" }
+      return numbers.filter(origins.indices.contains).map {
+        "row \($0): \(names.place(Slot(rawValue: origins[$0].partition))), offset \(origins[$0].offset)"
+      }
     } catch {
       // Truncated since: what is known of it stands in the finding.
       return []

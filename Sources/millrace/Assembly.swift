@@ -12,10 +12,18 @@ internal import MillState
 
 /// The real ends of a pipeline: what stands behind the engine's seams in production.
 struct Assembly {
-  let source: KafkaSource
-  private let tokens: TokenClient?
+  /// In the file's order.
+  let sources: [Source]
   /// In the file's order.
   let sinks: [Sink]
+
+  /// A source, and its client.
+  struct Source {
+    let settings: SourceSettings
+    let end: KafkaSource
+    /// Of sources that log in with the same tokens one and the same.
+    let tokens: TokenClient?
+  }
 
   /// A sink, and its connections: one a replica.
   struct Sink {
@@ -27,12 +35,23 @@ struct Assembly {
 
   /// Connects to nothing yet.
   init(_ pipeline: Pipeline, _ logger: Logger) throws(SourceError) {
-    tokens = pipeline.kafka.tokens.map(TokenClient.init)
-    for warning in pipeline.kafka.warnings { logger.warning(warning) }
-    // What matters of it comes again as the reason of a wait, once; the library repeats it at each try.
-    source = try KafkaSource(Self.kafka(pipeline), tokens: tokens?.cache) { level, line in
-      logger.log(level <= 2 ? .warning : .debug, line, ["from": "librdkafka"])
+    var told: Set<String> = []
+    for warning in pipeline.sources.flatMap(\.kafka.warnings) where told.insert(warning).inserted { logger.warning(warning) }
+    var tokens: [TokenSettings: TokenClient] = [:]
+    var sources: [Source] = []
+    for settings in pipeline.sources {
+      var client: TokenClient?
+      if let wanted = settings.kafka.tokens {
+        client = tokens[wanted] ?? TokenClient(wanted)
+        tokens[wanted] = client
+      }
+      // What matters of it comes again as the reason of a wait, once; the library repeats it at each try.
+      let end = try KafkaSource(Self.kafka(settings, pipeline), tokens: client?.cache) { level, line in
+        logger.log(level <= 2 ? .warning : .debug, line, ["from": "librdkafka", "source": .text(settings.plan.name)])
+      }
+      sources.append(Source(settings: settings, end: end, tokens: client))
     }
+    self.sources = sources
     sinks = pipeline.sinks.map { Self.sink($0, pipeline) }
   }
 
@@ -72,7 +91,7 @@ struct Assembly {
   /// Whether librdkafka takes all properties, without a connection; tells the first one that it doesn't.
   static func takesProperties(_ pipeline: Pipeline, _ logger: Logger) -> Bool {
     do throws(SourceError) {
-      try KafkaSource.check(kafka(pipeline))
+      for settings in pipeline.sources { try KafkaSource.check(kafka(settings, pipeline)) }
       return true
     } catch {
       tell(error, logger)
@@ -82,27 +101,29 @@ struct Assembly {
 
   private static func tell(_ error: SourceError, _ logger: Logger) { logger.error("kafka.properties: \(describe(error))") }
 
-  private static func kafka(_ pipeline: Pipeline) -> KafkaOptions {
+  /// Sources share what may be fetched ahead.
+  private static func kafka(_ source: SourceSettings, _ pipeline: Pipeline) -> KafkaOptions {
     KafkaOptions(
-      brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: pipeline.consumerGroup,
-      properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
-      clientID: "millrace-" + pipeline.name, readsHeaders: pipeline.source.plan.readsHeaders)
+      brokers: source.kafka.brokers, topic: source.plan.topic, group: pipeline.consumerGroup,
+      properties: source.kafka.properties.mapValues(\.revealed),
+      prefetchByteCount: max(1 << 20, pipeline.prefetchByteCount / pipeline.sources.count),
+      clientID: "millrace-" + pipeline.name, readsHeaders: source.plan.readsHeaders)
   }
 
   /// Drops requests under way and joins the threads of HTTP.
   func close() {
     for transport in sinks.flatMap(\.transports) { transport.close() }
-    tokens?.close()
+    for source in sources { source.tokens?.close() }
   }
 
   /// Everything an engine is built from.
   func parts(_ pipeline: Pipeline, _ options: RunOptions, _ metrics: EngineMetrics) -> EngineParts {
     var parts = EngineParts(
-      core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(), source: source,
+      core: coreOptions(pipeline, options), disk: RealDisk(syncs: metrics.syncSeconds), clock: SystemClock(),
+      sources: sources.map { SourceParts(end: $0.end, plan: $0.settings.plan, start: $0.settings.start) },
       stores: RocksDBStoreOpener(
         cacheByteCount: max(1 << 20, DeduplicateOptions.cacheByteCount(memoryByteCount: pipeline.state.memoryByteCount))),
-      sinks: sinks.map(\.table),
-      sourcePlan: pipeline.source.plan, start: pipeline.source.start, deduplicate: Self.deduplicatePlan(pipeline),
+      sinks: sinks.map(\.table), deduplicate: Self.deduplicatePlan(pipeline),
       graph: Self.graph(pipeline), stateDirectory: pipeline.state.directory, checkpointDirectory: pipeline.checkpoint.directory,
       deadLetterDirectory: pipeline.deadLetters.directory, entropy: (0..<4).map { _ in systemRandomUInt64() },
       // Four segments hold what may wait for ClickHouse, so that a small bound bounds the disk too; 4 MiB at least, two chunks' room.
@@ -113,7 +134,7 @@ struct Assembly {
       let old = pipeline.asRead(by: version)
       let plan = Self.planRecord(old)
       parts.core.earlierPlans.append(plan)
-      parts.earlierRules[plan.hash] = RowRules(sourcePlan: old.source.plan, deduplicate: Self.deduplicatePlan(old))
+      parts.earlierRules[plan.hash] = RowRules(sourcePlans: old.sources.map(\.plan), deduplicate: Self.deduplicatePlan(old))
     }
     return parts
   }
@@ -133,11 +154,9 @@ struct Assembly {
       return table
     }
     var core = CoreOptions(
-      pipeline: pipeline.name, sourceName: pipeline.source.plan.name, topic: pipeline.source.plan.topic,
-      plan: Self.planRecord(pipeline), tables: tables)
+      pipeline: pipeline.name, sources: Self.sourceOptions(pipeline, options), plan: Self.planRecord(pipeline), tables: tables)
     core.untilEnd = options.untilEnd
     core.newLineage = options.newLineage
-    core.acceptedLosses = options.acceptedLosses
     core.waitAtMostMilliseconds = options.waitAtMostMilliseconds
     core.acceptsDeadLetters = options.acceptsDeadLetters
     core.epochMaxRows = pipeline.epoch.rowCountMax
@@ -151,26 +170,40 @@ struct Assembly {
     core.checkpointsRetained = pipeline.checkpoint.retainCount
     core.checkpointsReplay = Self.mayFail(pipeline)
     core.unackedMaxBytes = UInt64(pipeline.unackedByteCountMax)
-    core.idleAfterMilliseconds = pipeline.source.plan.eventTime?.idleAfter
     return core
+  }
+
+  private static func sourceOptions(_ pipeline: Pipeline, _ options: RunOptions) -> [SourceOptions] {
+    pipeline.sources.enumerated().map { index, settings in
+      var source = SourceOptions(name: settings.plan.name, topic: settings.plan.topic)
+      source.acceptedLosses = options.acceptedLosses[index] ?? []
+      source.idleAfterMilliseconds = settings.plan.eventTime?.idleAfter
+      return source
+    }
   }
 
   /// Whether records can end the process; a select's rows may be too large.
   private static func mayFail(_ pipeline: Pipeline) -> Bool {
-    pipeline.source.plan.onError == .fail
+    pipeline.sources.contains { $0.plan.onError == .fail }
       || pipeline.nodes.contains { if case .operator(let plan) = $0 { plan.onError == .fail || plan is SelectPlan } else { false } }
   }
 
   private static func graph(_ pipeline: Pipeline) -> GraphPlan {
-    func number(_ name: String) -> Int? { pipeline.nodes.firstIndex { $0.name == name } }
-    let nodes = pipeline.nodes.map { node in
-      switch node {
-      case .operator(let plan): GraphPlan.Node(input: number(plan.input), kind: .operator(plan))
-      case .deduplicate(_, let input): GraphPlan.Node(input: number(input), kind: .deduplicate)
-      case .union: preconditionFailure("the lead's")
-      }
+    func input(_ name: String) -> GraphPlan.Input {
+      if let node = pipeline.nodes.firstIndex(where: { $0.name == name }) { return .node(node) }
+      guard let source = pipeline.sourceIndex(name) else { preconditionFailure("there is no source or operator \(name)") }
+      return .source(source)
     }
-    return GraphPlan(source: pipeline.source.plan.types, nodes: nodes, sinks: pipeline.sinks.map { number($0.input) })
+    let nodes = pipeline.nodes.map { node in
+      let kind: GraphPlan.Kind =
+        switch node {
+        case .operator(let plan): .operator(plan)
+        case .deduplicate: .deduplicate
+        case .union(let plan): .union(adapters: plan.adapters)
+        }
+      return GraphPlan.Node(inputs: node.inputs.map(input), kind: kind)
+    }
+    return GraphPlan(sources: pipeline.sources.map(\.plan.types), nodes: nodes, sinks: pipeline.sinks.map { input($0.input) })
   }
 
   static func deduplicatePlan(_ pipeline: Pipeline) -> DeduplicatePlan? {

@@ -11,28 +11,27 @@ internal import MillLog
 func checkConnections(_ pipeline: Pipeline, _ logger: Logger) -> ExitCode {
   guard let assembly = Assembly.make(pipeline, logger) else { return .invalidFile }
   defer { assembly.close() }
-  let kafka = checkTopic(pipeline, assembly)
-  let all = [kafka] + assembly.sinks.map { checkTable($0, pipeline) }
+  let all = assembly.sources.map { checkTopic($0, pipeline) } + assembly.sinks.map { checkTable($0, pipeline) }
   // An invalid file outweighs a server that is down.
   return all.first { $0 == .invalidFile } ?? all.first { $0 != .done } ?? .done
 }
 
-private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode {
-  let topic = pipeline.source.plan.topic
+private func checkTopic(_ source: Assembly.Source, _ pipeline: Pipeline) -> ExitCode {
+  let topic = source.settings.plan.topic
   do throws(SourceError) {
-    let missing = try assembly.source.missingRights()
+    let missing = try source.end.missingRights()
     guard missing.isEmpty else {
-      for right in missing { Output.errorLine("  topic   \(assembly.source.lack(of: right))") }
+      for right in missing { Output.errorLine("  topic   \(source.end.lack(of: right))") }
       return .failed
     }
-    let found = try assembly.source.describe()
+    let found = try source.end.describe()
     let records: Int64 = found.partitions.reduce(0) {
       let (sum, isTooMuch) = $0.addingReportingOverflow($1.stableEnd - $1.low)
       return isTooMuch ? .max : sum
     }
     let cluster = ForeignText.cut(found.clusterID)
     Output.line("  topic   \(topic): \(found.partitions.count) partitions, at most \(grouped(records)) records kept, cluster \(cluster)")
-    let witness = try assembly.source.readWitness()
+    let witness = try source.end.readWitness()
     if let witness, !witness.isEmpty, Witness(witness) == nil {
       // What a start ends with, beforehand.
       Output.errorLine("  group   \(Witness.foreign(witness, pipeline: pipeline.name, topic: topic)) (R15)")
@@ -40,11 +39,11 @@ private func checkTopic(_ pipeline: Pipeline, _ assembly: Assembly) -> ExitCode 
     }
     Output.line(
       "  group   \(pipeline.consumerGroup): \(witness.map { "last committed by \(ForeignText.cut($0))" } ?? "nothing committed yet")")
-    let sample = try CheckSample.check(found, pipeline, assembly.source)
+    let sample = try CheckSample.check(found, source)
     let policy = checkPolicy(found, pipeline)
     return policy == .done ? sample : policy
   } catch {
-    Output.errorLine("  topic   \(topic) at \(pipeline.kafka.brokers): \(describe(error))")
+    Output.errorLine("  topic   \(topic) at \(source.settings.kafka.brokers): \(describe(error))")
     return .failed
   }
 }

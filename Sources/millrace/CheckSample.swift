@@ -16,9 +16,10 @@ struct CheckSample {
   private(set) var reasons = ReasonTally()
 
   /// Prints what was found. `.invalidFile` where records are there and none of them is a row.
-  static func check(_ topic: TopicDescription, _ pipeline: Pipeline, _ source: KafkaSource) throws(SourceError) -> ExitCode {
+  static func check(_ topic: TopicDescription, _ source: Assembly.Source) throws(SourceError) -> ExitCode {
+    let plan = source.settings.plan
     let count = max(1, min(recordCountMax, totalCountMax / max(1, topic.partitions.count)))
-    let sample = try source.sample(topic.partitions, limits: pipeline.source.plan.limits, recordCountMax: count)
+    let sample = try source.end.sample(topic.partitions, limits: plan.limits, recordCountMax: count)
     for gap in sample.gaps { Output.line("  note    sample: \(gap)") }
     guard sample.recordCount > 0 else {
       let isEmpty = topic.partitions.allSatisfy { $0.stableEnd <= $0.low }
@@ -26,8 +27,8 @@ struct CheckSample {
       return .done
     }
     var found = CheckSample()
-    for (partition, buffer) in sample.buffers.enumerated() { found.decode(buffer, Int32(partition), pipeline.source.plan) }
-    return found.tell(pipeline.source.plan)
+    for (partition, buffer) in sample.buffers.enumerated() { found.decode(buffer, Int32(partition), plan) }
+    return found.tell(plan)
   }
 
   mutating func decode(_ buffer: RecordBuffer, _ partition: Int32, _ plan: SourcePlan) {

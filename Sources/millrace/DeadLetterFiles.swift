@@ -3,6 +3,8 @@ internal import MillFlow
 
 /// A dead letter as its line says it.
 struct DeadLetter {
+  var source: String
+  var topic: String
   var partition: Int64
   var offset: Int64
   /// The record's, ISO 8601 in UTC; nil where it had none.
@@ -37,7 +39,7 @@ struct DeadLetterFiles {
     do throws(PlanProblem) {
       let fields: [(String, DataType)] = [
         ("partition", .int64), ("offset", .int64), ("timestamp", .nullable(.string)), ("reason", .string), ("field", .nullable(.string)),
-        ("detail", .nullable(.string)),
+        ("detail", .nullable(.string)), ("source", .string), ("topic", .string),
       ]
       var plans: [FieldPlan] = []
       for (name, type) in fields { plans.append(try FieldPlan(name: name, type: type)) }
@@ -102,7 +104,8 @@ struct DeadLetterFiles {
       let entry = unsafe Int(rows.entryIndexes.base.load(fromByteOffset: row * 4, as: UInt32.self))
       body(
         DeadLetter(
-          partition: columns[0].integer(row), offset: columns[1].integer(row), timestamp: columns[2].text(row),
+          source: columns[6].text(row) ?? "", topic: columns[7].text(row) ?? "", partition: columns[0].integer(row),
+          offset: columns[1].integer(row), timestamp: columns[2].text(row),
           reason: columns[3].text(row) ?? "", field: columns[4].text(row), detail: columns[5].text(row), line: texts[entry]))
     }
     if let failure = failures.first {

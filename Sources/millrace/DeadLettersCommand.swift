@@ -33,7 +33,8 @@ func listDeadLetters(_ arguments: Arguments, _ logger: Logger) throws(UsageError
     for letter in newest.inOrder { Output.json(letter.line + "\n") }
   } else {
     Output.out(
-      summary(counts, files: paths.count, directory: pipeline.deadLetters.directory) + remedies(newest.inOrder, pipeline.source.plan)
+      summary(counts, files: paths.count, directory: pipeline.deadLetters.directory)
+        + remedies(newest.inOrder, pipeline.sources.map(\.plan))
         + table(newest.inOrder))
   }
   return isWhole ? .done : .failed
@@ -71,18 +72,22 @@ private func summary(_ counts: [String: Int], files: Int, directory: String) -> 
 
 private func table(_ letters: [DeadLetter]) -> String {
   guard !letters.isEmpty else { return "" }
+  let several = Set(letters.map(\.source)).count > 1
   let rows = letters.map { letter in
     let why = [letter.field.map { "field \($0)" }, letter.detail].compactMap(\.self).joined(separator: ": ")
-    return ["\(letter.partition)", "\(letter.offset)", shown(letter.timestamp ?? "-"), shown(letter.reason), shown(why)]
+    return (several ? [shown(letter.source)] : []) + [
+      "\(letter.partition)", "\(letter.offset)", shown(letter.timestamp ?? "-"), shown(letter.reason), shown(why),
+    ]
   }
-  return "\n" + aligned([["PARTITION", "OFFSET", "TIMESTAMP", "REASON", "WHY"]] + rows)
+  return "\n" + aligned([(several ? ["SOURCE"] : []) + ["PARTITION", "OFFSET", "TIMESTAMP", "REASON", "WHY"]] + rows)
 }
 
 /// What mends those that are shown, once for each reason and field, by today's file.
-private func remedies(_ letters: [DeadLetter], _ plan: SourcePlan) -> String {
+private func remedies(_ letters: [DeadLetter], _ plans: [SourcePlan]) -> String {
   var told: Set<String> = []
   var lines = ""
   for letter in letters {
+    let plan = plans.first { $0.name == letter.source } ?? plans[0]
     let field = letter.field.flatMap { plan.fieldIndex(named: $0) }.map { plan.fields[$0] }
     let name = letter.reason + (letter.field.map { " of field \($0)" } ?? "")
     guard let remedy = DecodeReason(rawValue: letter.reason)?.remedy(field), told.insert(name).inserted else { continue }

@@ -62,8 +62,12 @@ private func target(_ arguments: Arguments) throws(UsageError) -> (kafka: KafkaS
     pipeline = loadPipeline(file)
     if pipeline == nil { return nil }
   }
-  let topic = arguments.text("--topic") ?? pipeline?.source.plan.topic ?? "transactions"
-  if let kafka = pipeline?.kafka, arguments.text("--brokers") == nil { return (kafka, topic) }
+  // Of a file with several sources the one whose topic is named, else the first.
+  let source = pipeline.map { pipeline in
+    pipeline.sources.first { $0.plan.topic == arguments.text("--topic") } ?? pipeline.sources[0]
+  }
+  let topic = arguments.text("--topic") ?? source?.plan.topic ?? "transactions"
+  if let kafka = source?.kafka, arguments.text("--brokers") == nil { return (kafka, topic) }
   if pipeline != nil { throw arguments.usage("--brokers stands beside --pipeline: the file names them") }
   do throws(ConfigProblems) {
     let brokers = arguments.text("--brokers") ?? "localhost:9092"

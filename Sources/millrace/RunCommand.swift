@@ -17,8 +17,8 @@ struct RunOptions: Sendable {
   var newLineage: Bool
   /// A new lineage goes on although none of its first records can be decoded.
   var acceptsDeadLetters = false
-  /// Records that Kafka has deleted and that are given up.
-  var acceptedLosses: [Gap] = []
+  /// Records that Kafka has deleted and that are given up; key: which of the file's sources.
+  var acceptedLosses: [Int: [LostRange]] = [:]
   /// End where something was waited for that long; nil: wait without end.
   var waitAtMostMilliseconds: Int64?
 }
@@ -34,13 +34,13 @@ func runFile(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Exi
     options.waitAtMostMilliseconds = milliseconds
   }
   guard let pipeline = loadPipeline(arguments.positional[0]) else { return .invalidFile }
-  options.acceptedLosses = try acceptedLosses(arguments, topic: pipeline.source.plan.topic)
+  options.acceptedLosses = try acceptedLosses(arguments, pipeline)
   return runPipeline(pipeline, options, logger)
 }
 
 /// The ranges after `--accept-loss`, as the message that asks for them writes them.
-private func acceptedLosses(_ arguments: Arguments, topic: String) throws(UsageError) -> [Gap] {
-  var losses: [Gap] = []
+private func acceptedLosses(_ arguments: Arguments, _ pipeline: Pipeline) throws(UsageError) -> [Int: [LostRange]] {
+  var losses: [Int: [LostRange]] = [:]
   for text in arguments.all("--accept-loss") {
     let form = "must be TOPIC/PARTITION:FIRST-LAST, as the message of the stop has it"
     guard let slash = text.lastIndex(of: "/"), let colon = text.lastIndex(of: ":"), slash < colon else {
@@ -50,10 +50,24 @@ private func acceptedLosses(_ arguments: Arguments, topic: String) throws(UsageE
     guard let partition = Int32(text[text.index(after: slash)..<colon]), partition >= 0, offsets.count == 2, let first = offsets[0],
       let last = offsets[1], first >= 0, last >= first, last < Int64.max
     else { throw arguments.usage("--accept-loss \(text): \(form)") }
-    guard text[..<slash] == topic else { throw arguments.usage("--accept-loss \(text): the pipeline reads topic \(topic)") }
-    losses.append(Gap(partition: partition, start: first, next: last + 1))
+    let source = try lossSource(String(text[..<slash]), text, arguments, pipeline)
+    losses[source, default: []].append(LostRange(partition: partition, start: first, next: last + 1))
   }
   return losses
+}
+
+/// Which source is meant by a topic, or by `SOURCE:TOPIC` where two clusters have one of that name.
+private func lossSource(_ name: String, _ text: String, _ arguments: Arguments, _ pipeline: Pipeline) throws(UsageError) -> Int {
+  let plans = pipeline.sources.map(\.plan)
+  if let exact = plans.firstIndex(where: { "\($0.name):\($0.topic)" == name }) { return exact }
+  let found = plans.indices.filter { plans[$0].topic == name }
+  if found.count == 1 { return found[0] }
+  let topics = plans.map(\.topic).joined(separator: ", ")
+  guard found.isEmpty else {
+    let ways = found.map { "\(plans[$0].name):\(name)" }.joined(separator: " or ")
+    throw arguments.usage("--accept-loss \(text): \(found.count) sources read a topic \(name): write \(ways) for it")
+  }
+  throw arguments.usage("--accept-loss \(text): the pipeline reads \(plans.count == 1 ? "topic" : "topics") \(topics)")
 }
 
 /// How often free memory goes back to the system.
@@ -80,7 +94,7 @@ func runPipeline(_ pipeline: Pipeline, _ options: RunOptions, _ logger: Logger) 
     return cannotServe(error, pipeline, logger)
   }
   defer { admin.close() }
-  let lanes = ThreadLanes()
+  let lanes = ThreadLanes(sourceCount: pipeline.sources.count)
   let engine = Engine(parts: assembly.parts(pipeline, options, metrics), lanes: lanes) { level, text in logger.log(LogLevel(level), text) }
   target.set(lanes)
   var loop = EngineLoop(lanes: lanes, clock: clock)

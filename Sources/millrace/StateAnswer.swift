@@ -9,7 +9,6 @@ struct StateAnswer {
   var key: String
   var origin: RecordOrigin?
   var settings: DeduplicateSettings
-  var topic: String
 
   /// When the key is forgotten: the watermark, or the clock, has passed it.
   private var keptUntil: Int64? {
@@ -25,7 +24,7 @@ struct StateAnswer {
       let clock = settings.time == .event ? "the watermark" : "the clock"
       lines = [
         "\(key): known", "  first seen  \(utcText(milliseconds: origin.time)) (\(time))",
-        "  record      topic \(topic), partition \(origin.partition), offset \(origin.offset)",
+        "  record      topic \(source(origin, look)?.topic ?? "unknown"), partition \(Slot(rawValue: origin.partition).partition), offset \(origin.offset)",
         "  duplicates  records of this key less than \(ScalarText.durationText(settings.withinMilliseconds)) from it are dropped",
         "  kept until  \(clock) has passed \(utcText(milliseconds: keptUntil))",
       ]
@@ -39,10 +38,18 @@ struct StateAnswer {
     var text = "{\"key\":\(jsonText(key)),\"known\":\(origin != nil)"
     if let origin, let keptUntil {
       text +=
-        ",\"first_seen_ms\":\(origin.time),\"partition\":\(origin.partition),\"offset\":\(origin.offset),\"kept_until_ms\":\(keptUntil)"
+        ",\"first_seen_ms\":\(origin.time),\"topic\":\(source(origin, look).map { jsonText($0.topic) } ?? "null"),"
+        + "\"partition\":\(Slot(rawValue: origin.partition).partition),\"offset\":\(origin.offset),\"kept_until_ms\":\(keptUntil)"
     }
     return text + ",\"as_of\":\(asOfJSON(look))}"
   }
+}
+
+/// The source that a record came from, as the checkpoint knows it.
+private func source(_ origin: RecordOrigin, _ look: StateLook) -> NamedSource? {
+  let number = Slot(rawValue: origin.partition).source
+  let named = look.manifest.plan.sources.first { $0.number == number }
+  return named ?? look.manifest.sources.first { $0.number == number }.map { NamedSource(number: number, name: $0.name, topic: $0.topic) }
 }
 
 /// What a state comes to.
@@ -93,7 +100,10 @@ struct BucketStats {
 private func asOf(_ look: StateLook) -> [String] {
   let manifest = look.manifest
   let watermark = manifest.watermark == .min ? "none yet" : utcText(milliseconds: manifest.watermark)
-  let offsets = (manifest.sources.first?.partitions ?? []).enumerated().map { "\($0): \($1.nextOffset)" }.joined(separator: ", ")
+  let offsets = manifest.sources.map { source in
+    let offsets = source.partitions.enumerated().map { "\($0): \($1.nextOffset)" }.joined(separator: ", ")
+    return manifest.sources.count == 1 ? offsets : "\(source.name) \(offsets)"
+  }.joined(separator: "; ")
   return [
     "as of checkpoint \(CheckpointID(lineage: manifest.lineage, epoch: manifest.epoch)), "
       + "clock \(utcText(milliseconds: manifest.clockMilliseconds)), watermark \(watermark)",
@@ -103,7 +113,11 @@ private func asOf(_ look: StateLook) -> [String] {
 
 private func asOfJSON(_ look: StateLook) -> String {
   let manifest = look.manifest
-  let offsets = (manifest.sources.first?.partitions ?? []).map { "\($0.nextOffset)" }.joined(separator: ",")
+  func offsets(_ source: Manifest.SourceState?) -> String { (source?.partitions ?? []).map { "\($0.nextOffset)" }.joined(separator: ",") }
+  let sources = manifest.sources.map {
+    "{\"name\":\(jsonText($0.name)),\"topic\":\(jsonText($0.topic)),\"next_offsets\":[\(offsets($0))]}"
+  }.joined(separator: ",")
   return "{\"lineage\":\"\(manifest.lineage)\",\"epoch\":\(manifest.epoch),\"clock_ms\":\(manifest.clockMilliseconds),"
-    + "\"watermark_ms\":\(manifest.watermark == .min ? "null" : "\(manifest.watermark)"),\"next_offsets\":[\(offsets)]}"
+    + "\"watermark_ms\":\(manifest.watermark == .min ? "null" : "\(manifest.watermark)"),\"next_offsets\":[\(offsets(manifest.sources.first))],"
+    + "\"sources\":[\(sources)]}"
 }

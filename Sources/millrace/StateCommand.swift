@@ -60,7 +60,7 @@ func getState(_ arguments: Arguments, _ logger: Logger) throws(UsageError) -> Ex
     hasher.keyBytes(block, into: &bytes, ends: &ends)
     do throws(StateLookError) {
       let origin = try look.origin(hash: hashes[0], key: settings.isExact ? unsafe Array(bytes.raw) : [])
-      let answer = StateAnswer(key: key, origin: origin, settings: settings, topic: pipeline.source.plan.topic)
+      let answer = StateAnswer(key: key, origin: origin, settings: settings)
       if arguments.flag("--json") { Output.json(answer.json(look) + "\n") } else { Output.out(answer.text(look)) }
       return .done
     } catch {

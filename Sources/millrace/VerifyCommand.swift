@@ -21,7 +21,9 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
   let report = Verification(
     VerifyParts(
       disk: RealDisk(), pipeline: pipeline.name, stateDirectory: pipeline.state.directory,
-      deadLetterDirectory: pipeline.deadLetters.directory, source: assembly.source, sinks: sinks, pause: { usleep(200_000) })
+      deadLetterDirectory: pipeline.deadLetters.directory, checkpointDirectory: pipeline.checkpoint.directory,
+      sources: assembly.sources.map { VerifySource(name: $0.settings.plan.name, topic: $0.settings.plan.topic, end: $0.end) },
+      sinks: sinks, pause: { usleep(200_000) })
   ).run()
   if arguments.flag("--json") { Output.json(json(report) + "\n") } else { Output.out(text(report)) }
   if report.isProven { return .done }
@@ -31,9 +33,10 @@ func verifyPipeline(_ arguments: Arguments, _ logger: Logger) -> ExitCode {
 private func text(_ report: VerifyReport) -> String {
   var lines: [String] = []
   lines.append("history  \(report.lastEpoch) epochs, lineages \(report.lineages.map(\.description).joined(separator: ", "))")
-  for range in report.offsets { lines.append("  partition \(range.partition): offsets \(range.start) to \(range.next - 1)") }
+  for range in report.offsets { lines.append("  \(report.sources.place(range.slot)): offsets \(range.start) to \(range.next - 1)") }
   for range in report.givenUp {
-    lines.append("  partition \(range.partition): offsets \(range.start) to \(range.next - 1) were given up (--accept-loss)")
+    let place = report.sources.place(range.slot)
+    lines.append("  \(place): offsets \(range.start) to \(range.next - 1) were given up (--accept-loss)")
   }
   if let counters = report.counters {
     let nullKeys = counters.nullKey > 0 ? " (\(counters.nullKey) of them without a key: null_key)" : ""
@@ -49,7 +52,7 @@ private func text(_ report: VerifyReport) -> String {
     "table    \(report.rowsFound) rows under these batches, \(report.inFlightRows) of them in flight; content compared of "
       + "\(report.batchesWithContent) batches" + (report.otherRows.map { "; \($0) rows of other writers" } ?? ""))
   for note in report.notes { lines.append("note     \(note)") }
-  for finding in report.findings { lines += findingLines(finding) }
+  for finding in report.findings { lines += findingLines(finding, report.sources) }
   for reason in report.unproven { lines.append("UNPROVEN \(reason)") }
   for lost in report.lostHistory { lines.append("LOST     \(lost)") }
   let counts =
@@ -62,11 +65,11 @@ private func text(_ report: VerifyReport) -> String {
   return lines.map { shown($0) + "\n" }.joined()
 }
 
-private func findingLines(_ finding: VerifyReport.Finding) -> [String] {
+private func findingLines(_ finding: VerifyReport.Finding, _ sources: SourceNames) -> [String] {
   var lines = ["\(finding.kind.rawValue.uppercased()) \(finding.text)"]
   if let token = finding.token { lines.append("  batch \(token)") }
   if let epochs = finding.epochs { lines.append("  epochs \(epochs.lowerBound) to \(epochs.upperBound)") }
-  for range in finding.ranges { lines.append("  partition \(range.partition): offsets \(range.start) to \(range.next - 1)") }
+  for range in finding.ranges { lines.append("  \(sources.place(range.slot)): offsets \(range.start) to \(range.next - 1)") }
   for sample in finding.samples { lines.append("  \(sample)") }
   return lines
 }
@@ -74,7 +77,11 @@ private func findingLines(_ finding: VerifyReport.Finding) -> [String] {
 private func json(_ report: VerifyReport) -> String {
   func list(_ texts: [String]) -> String { "[" + texts.map(jsonText).joined(separator: ",") + "]" }
   func ranges(_ ranges: [OffsetRange]) -> String {
-    "[" + ranges.map { "{\"partition\":\($0.partition),\"start\":\($0.start),\"next\":\($0.next)}" }.joined(separator: ",") + "]"
+    let texts = ranges.map { range in
+      let source = report.sources.name(range.slot.source).map(jsonText) ?? "null"
+      return "{\"source\":\(source),\"partition\":\(range.slot.partition),\"start\":\(range.start),\"next\":\(range.next)}"
+    }
+    return "[\(texts.joined(separator: ","))]"
   }
   let findings = report.findings.map { finding in
     var text = "{\"kind\":\"\(finding.kind.rawValue)\",\"rows\":\(finding.rows),\"text\":\(jsonText(finding.text))"

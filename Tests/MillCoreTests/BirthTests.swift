@@ -32,7 +32,8 @@ private struct Newborn: ~Copyable {
       switch command {
       case .ask(source: 0, .readWitness): commands += start.core.step(.source(0, .witnessRead("millrace:\(Start.lineage):2")), now: now)
       case .ask(source: 0, .describe):
-        commands += start.core.step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: read))), now: now)
+        commands += start.core.step(
+          .source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0, 0], stableEnd: read))), now: now)
       default: break
       }
     }
@@ -60,11 +61,15 @@ private struct Newborn: ~Copyable {
     (counters.duplicate, counters.skipped) = (duplicate, skipped)
     var result = EpochResult(
       epoch: intent.epoch, intent: intent, counters: counters, pendingRows: [good, pendingLetters],
-      pendingBytes: [good * 100, pendingLetters * 100], sources: [EpochResult.Source(maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min)], watermark: Int64.min, needsFreeze: false,
+      pendingBytes: [good * 100, pendingLetters * 100],
+      sources: [EpochResult.Source(maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min)], watermark: Int64.min, needsFreeze: false,
       dropsBuckets: false, logEnd: 4 + epoch, stop: nil)
     if bad > 0 { result.deadLetters.add("wrong_type", count: bad, example: "partition \(partition), offset 0: no") }
     if late > 0 { result.deadLetters.add("late", count: late, example: "partition \(partition), offset 1: late") }
     if skipped > 0 { result.skipped.add("tombstone", count: skipped, example: "partition \(partition), offset 0: none") }
+    result.sources[0].records = count
+    if bad > 0 { result.sources[0].refused.add("wrong_type", count: bad, example: "partition \(partition), offset 0: no") }
+    if skipped > 0 { result.sources[0].refused.add("tombstone", count: skipped, example: "partition \(partition), offset 0: none") }
     return commands + step(.processed(result))
   }
 
@@ -224,7 +229,8 @@ private func seals(_ commands: [Command]) -> Bool {
     var start = Start(untilEnd: true, waitAtMost: 30_000)
     _ = start.open([whole(start)])
     for answer in [
-      .source(0, .witnessRead("millrace:\(Start.lineage):2")), .source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))),
+      .source(0, .witnessRead("millrace:\(Start.lineage):2")),
+      .source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))),
       .source(0, .anchorsChecked([])),
     ] as [Event] { _ = start.core.step(answer, now: start.now) }
     _ = start.core.step(.sink(0, exchange: 1, .unanswered(reason: "connection refused")), now: start.now)

@@ -41,7 +41,8 @@ struct Sealing: ~Copyable {
     for command in commands {
       switch command {
       case .ask(source: 0, .readWitness): more += step(.source(0, .witnessRead("millrace:\(Start.lineage):2")))
-      case .ask(source: 0, .describe): more += step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))))
+      case .ask(source: 0, .describe):
+        more += step(.source(0, .described(SourceLook(clusterID: "c", topicID: "", low: [0], stableEnd: [10]))))
       default: break
       }
     }

@@ -39,7 +39,7 @@ private func measures(_ commands: [Command]) -> Int {
     var running = Running()
     let polled = Polled(next: [100], epochEnds: [40], rows: [100], byteCount: 100, stop: nil)
     let intents = cuts(running.step(.polled([polled]), after: 0))
-    #expect(intents.count == 1 && intents[0].ranges[0].next == 40)
+    #expect(intents.count == 1 && intents[0].parts[0].ranges[0].next == 40)
   }
 
   @Test func `a batch's age counts from when its first record was seen, and no other event puts a poll off`() {
@@ -60,7 +60,8 @@ private func measures(_ commands: [Command]) -> Int {
       .processed(
         EpochResult(
           epoch: intents[0].epoch, intent: intents[0], counters: counters, pendingRows: [1, 0], pendingBytes: [10, 0],
-          sources: [EpochResult.Source(maxEventTimes: [.min], watermark: .min)], watermark: .min, needsFreeze: false, dropsBuckets: false, logEnd: 5, logByteCount: 100, stop: nil)),
+          sources: [EpochResult.Source(maxEventTimes: [.min], watermark: .min)], watermark: .min, needsFreeze: false, dropsBuckets: false,
+          logEnd: 5, logByteCount: 100, stop: nil)),
       after: 0)
     let order = running.start.core.pollOrder
     func ages(_ commands: [Command]) -> [Int64] {

@@ -31,7 +31,8 @@ private struct Joining: ~Copyable {
     var all: [Command] = []
     for (index, text) in witness.enumerated() {
       all += core.step(.source(index, .witnessRead(text)), now: start.now)
-      let look = SourceLook(clusterID: ["b": "c2", "s": "c"][index == 0 ? "b" : "s"] ?? "", topicID: "", low: [0], stableEnd: [ends[index]])
+      let look = SourceLook(
+        clusterID: ["b": "c2", "s": "c"][index == 0 ? "b" : "s"] ?? "", topicID: "", low: [0], stableEnd: [ends[index]])
       all += core.step(.source(index, .described(look)), now: start.now)
     }
     let facts = TableFacts(

@@ -16,7 +16,7 @@ private func processed(_ intent: Intent) -> Event {
   counters.duplicate = counters.records
   return .processed(
     EpochResult(
-      epoch: intent.epoch, intent: intent, counters: counters, pendingRows: [0, 0], pendingBytes: [0, 0], maxEventTimes: [Int64.min],
+      epoch: intent.epoch, intent: intent, counters: counters, pendingRows: [0, 0], pendingBytes: [0, 0], sources: [readResult()],
       watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 9, stop: nil))
 }
 
@@ -111,7 +111,7 @@ private func lines(_ commands: [Command]) -> [String] {
     _ = start.core.step(.logBegun(end: 4, durableEnd: 4), now: start.now)
     _ = start.core.step(.stateOpened, now: start.now)
     func commits(_ commands: [Command]) -> Int {
-      commands.count { if case .commitWitness = $0 { true } else { false } }
+      commands.count { if case .ask(0, .commitWitness) = $0 { true } else { false } }
     }
     var now = start.now
     func pass() {
@@ -142,7 +142,7 @@ private func lines(_ commands: [Command]) -> [String] {
     _ = start.core.step(.stateOpened, now: start.now)
     _ = start.core.step(.source(0, .witnessNotCommitted(reason: "no coordinator")), now: start.now)
     let asked = start.core.step(.stopRequested, now: start.now)
-    #expect(stop(asked) == nil && asked.contains { if case .commitWitness = $0 { true } else { false } })
+    #expect(stop(asked) == nil && asked.contains { if case .ask(0, .commitWitness) = $0 { true } else { false } })
     #expect(stop(start.core.step(.source(0, .witnessNotCommitted(reason: "no coordinator")), now: start.now))?.kind == .done)
   }
 

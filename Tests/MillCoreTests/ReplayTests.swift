@@ -33,7 +33,7 @@ private struct Replaying: ~Copyable {
 }
 
 private func fetches(_ commands: [Command]) -> [[Int64?]] {
-  commands.compactMap { if case .fetch(let offsets) = $0 { offsets } else { nil } }
+  commands.compactMap { if case .fetch(_, let offsets) = $0 { offsets } else { nil } }
 }
 
 @Suite struct ReplayTests {
@@ -91,7 +91,8 @@ private func fetches(_ commands: [Command]) -> [[Int64?]] {
       .processed(
         EpochResult(
           epoch: 1, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0],
-          sources: [EpochResult.Source(maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min)], watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)))
+          sources: [EpochResult.Source(maxEventTimes: [Int64.min, Int64.min], watermark: Int64.min)], watermark: Int64.min,
+          needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)))
     commands += replaying.step(.sealCompared(mismatch: nil))
     #expect(fetches(commands) == [[400_000, 12]])
     let isLive = replaying.start.core.isLive

@@ -11,12 +11,13 @@ struct Start: ~Copyable {
   static let lineage = Lineage(0xabc)
 
   init(
-    newLineage: Bool = false, planHash: UInt64 = 7, losses: [Gap] = [], checkpointsReplay: Bool = false, idleAfter: Int64? = nil,
+    newLineage: Bool = false, planHash: UInt64 = 7, losses: [LostRange] = [], checkpointsReplay: Bool = false, idleAfter: Int64? = nil,
     untilEnd: Bool = false, earlierHash: UInt64? = nil, zones: String = "", acceptsDeadLetters: Bool = false, waitAtMost: Int64? = nil,
     tables: [(name: String, target: String)] = [("out", "d.t")]
   ) {
     var options = CoreOptions(
-      pipeline: "p", sources: [SourceOptions(name: "s", topic: "t")], plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
+      pipeline: "p", sources: [SourceOptions(name: "s", topic: "t")],
+      plan: PlanRecord(hash: planHash, replayVersion: 1, text: "plan\n" + zones),
       tables: tables.map { TableOptions(name: $0.name, target: $0.target) })
     options.newLineage = newLineage
     options.sources[0].acceptedLosses = losses
@@ -42,7 +43,7 @@ struct Start: ~Copyable {
           name: "s", clusterID: "c", topic: "t", topicID: "",
           partitions: (0..<partitions).map { _ in
             Manifest.PartitionState(nextOffset: 0, maxEventTime: Int64.min, anchorOffset: -1, anchorTimestamp: -1, anchorChecksum: 0)
-          })
+          }, watermark: Int64.min)
       ], plan: plan, position: position, unacked: [], nextBatchNumbers: nextBatches, files: [], tableIdentities: ["table", ""])
   }
 
@@ -312,7 +313,7 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
       _ = start.core.step(
         .processed(
           EpochResult(
-            epoch: 1, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0], maxEventTimes: [Int64.min],
+            epoch: 1, intent: intent, counters: Counters(), pendingRows: [0, 0], pendingBytes: [0, 0], sources: [readResult()],
             watermark: Int64.min, needsFreeze: false, dropsBuckets: false, logEnd: 6, stop: nil)), now: start.now)
       return (begin, stop(start.core.step(.sealCompared(mismatch: "1 rows"), now: start.now))?.message ?? "")
     }
@@ -339,7 +340,7 @@ func whole(_ start: borrowing Start, epoch: EpochNumber = 0, position: LogPositi
     _ = start.open([whole(start)], records: intents + [seal], end: 6)
     let commands = start.look(witness: nil)
     let kept = commands.compactMap { command -> EpochNumber? in
-      if case .beginLog(let restart, _, _) = command { restart.lastKeptEpoch } else { nil }
+      if case .beginLog(let records) = command, case .restart(let restart) = records.first { restart.lastKeptEpoch } else { nil }
     }
     #expect(kept == [2])
   }

@@ -37,8 +37,7 @@ extension Start {
 
 /// Whose number is whose, as the log will have it.
 private func numbers(_ commands: [Command]) -> [NamedDestination]? {
-  for case .beginLog(_, let plan, _) in commands { return plan.destinations }
-  return nil
+  begun(commands)?.lazy.compactMap { if case .plan(let plan) = $0 { plan.destinations } else { nil } }.first
 }
 
 private func sealed(_ number: UInt8, _ batch: BatchNumber) -> SealedBatch {

@@ -3,18 +3,13 @@ import MillCore
 import MillLog
 import Testing
 
-private func gaps(_ commands: [Command]) -> [Gap]? {
-  for case .beginLog(_, _, let gaps) in commands { return gaps }
-  return nil
-}
-
 private func examined(_ commands: [Command]) -> [Int64]? {
   for case .ask(source: 0, .examine(let places)) in commands { return places.map(\.offset) }
   return nil
 }
 
 private func fetched(_ commands: [Command]) -> [Int64?]? {
-  for case .fetch(let offsets) in commands { return offsets }
+  for case .fetch(_, let offsets) in commands { return offsets }
   return nil
 }
 
@@ -68,7 +63,7 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
         case .freeze(let id, _): all += start.core.step(.frozen(id: id, position: 4), now: now)
         case .stateWork(let work): all += start.core.step(.stateWorkDone(work), now: now)
         case .publish(let manifest, let name): all += start.core.step(.published(manifest.epoch, name: name), now: now)
-        case .commitWitness: all += start.core.step(.source(0, .witnessCommitted), now: now)
+        case .ask(_, .commitWitness): all += start.core.step(.source(0, .witnessCommitted), now: now)
         case .sync: all += start.core.step(.synced(durableEnd: 4), now: now)
         default: break
         }
@@ -104,15 +99,15 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
     commands = start.core.step(.logBegun(end: 5, durableEnd: 5), now: start.now)
     commands += start.core.step(.source(0, .witnessCommitted), now: start.now)
     commands += start.core.step(.stateOpened, now: start.now)
-    #expect(commands.contains { if case .assign([7]) = $0 { true } else { false } })
+    #expect(commands.contains { if case .assign(0, [7]) = $0 { true } else { false } })
     // And the next start finds it in the log.
     var next = Start()
-    _ = next.open([whole(next)], records: [.gap(gap(0, 7))], end: 3)
+    _ = next.open([whole(next)], records: [.gap(logGap(0, 7))], end: 3)
     #expect(gaps(next.look(witness: nil)) == [])
   }
 
   @Test(arguments: [gap(0, 6), gap(0, 8), gap(1, 7), gap(0, 11), gap(0, 7, partition: 1)])
-  func `any other range is given up by nothing`(other: Gap) {
+  func `any other range is given up by nothing`(other: LostRange) {
     var start = Start(losses: [other])
     _ = start.open([whole(start)])
     var commands = start.look(witness: nil)
@@ -132,7 +127,7 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
   }
 
   @Test func `read again from an older checkpoint, what was given up stays so, and only that`() {
-    let records: [LogRecord] = [.intent(intent(1, 0, 4)), seal(1), .gap(gap(4, 7)), .intent(intent(2, 7, 9)), seal(2)]
+    let records: [LogRecord] = [.intent(intent(1, 0, 4)), seal(1), .gap(logGap(4, 7)), .intent(intent(2, 7, 9)), seal(2)]
     var start = running(records: records, end: 7)
     #expect(fetched(start.core.step(.polled([poison(at: 4)]), now: start.now)) == [7])
     var other = running(records: records, end: 7)
@@ -163,7 +158,8 @@ private func run(_ start: inout Start, records: [LogRecord] = [], end: LogPositi
   @Test(arguments: ["x", "millrace:0000000000000123:1", "millrace:0000000000000abc:999"])
   func `a witness that changes while nothing comes is noticed (R15)`(text: String) throws {
     var start = Start()
-    let own = try #require(run(&start).compactMap { if case .ask(source: 0, .commitWitness(let text, _, _)) = $0 { text } else { nil } }.last)
+    let own = try #require(
+      run(&start).compactMap { if case .ask(source: 0, .commitWitness(let text, _, _)) = $0 { text } else { nil } }.last)
     var now = Instant(wallMilliseconds: 1_000_000, monotonicMilliseconds: 5_000)
     #expect(!start.core.step(.wake, now: now).contains { if case .ask(source: 0, .readWitness) = $0 { true } else { false } })
     now.monotonicMilliseconds = 12_000

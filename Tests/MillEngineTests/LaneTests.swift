@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct LaneTests {
   @Test func `jobs of one lane run one at a time in the order given, and each hands in its event`() {
-    let lanes = ThreadLanes()
+    let lanes = ThreadLanes(sourceCount: 1)
     let seen = Mutex<[Int]>([])
     for number in 0..<200 {
       lanes.run(.state) {
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func `a lane that is busy holds up no other`() {
-    let lanes = ThreadLanes()
+    let lanes = ThreadLanes(sourceCount: 1)
     let gate = BlockingQueue<Int>()
     lanes.run(.log) {
       _ = gate.takeAll(waitingMilliseconds: nil)
@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func `closing lets every job that was given come to its end`() {
-    let lanes = ThreadLanes()
+    let lanes = ThreadLanes(sourceCount: 1)
     let done = Mutex(0)
     for _ in 0..<50 {
       lanes.run(.control) {

@@ -95,7 +95,8 @@ struct Shell {
     table.batchMaxDelayMilliseconds = 50
     table.settleMilliseconds = Self.settleMilliseconds
     var options = CoreOptions(
-      pipeline: "shell", sources: [SourceOptions(name: "events", topic: "events")], plan: PlanRecord(hash: 1, replayVersion: 1, text: "shell"),
+      pipeline: "shell", sources: [SourceOptions(name: "events", topic: "events")],
+      plan: PlanRecord(hash: 1, replayVersion: 1, text: "shell"),
       tables: [table])
     options.untilEnd = untilEnd
     options.epochMaxRows = 2000
@@ -118,8 +119,8 @@ struct Shell {
       fields: plan.fields.map { SinkField(field: $0.name, type: $0.type) }, transport: server, clock: clock)
     let reach = Int64(topic.reach)
     return EngineParts(
-      core: options(untilEnd: untilEnd), disk: disk, clock: clock, source: source, stores: LockedOpener(disk), sinks: [sink],
-      sourcePlan: plan,
+      core: options(untilEnd: untilEnd), disk: disk, clock: clock, sources: [SourceParts(end: source, plan: plan)],
+      stores: LockedOpener(disk), sinks: [sink],
       deduplicate: DeduplicatePlan(
         keyFields: [0],
         options: DeduplicateOptions(
@@ -132,7 +133,7 @@ struct Shell {
   /// Runs an engine on this thread until it stops, as the program does. `stopsAtHalf`: a thread of the test asks it to, once half of the
   /// topic has been read and the standstill is over. A stop in a standstill would read no more, and so never be held back.
   func live(stopsAtHalf: Bool) throws -> Life {
-    let lanes = ThreadLanes()
+    let lanes = ThreadLanes(sourceCount: 1)
     let engine = Engine(parts: try parts(untilEnd: !stopsAtHalf), lanes: lanes) { _, _ in }
     let signal = BlockingQueue<Void>()
     let signals = NamedThread("shell-signals") {

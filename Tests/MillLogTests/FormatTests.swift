@@ -49,17 +49,17 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     var samples = Samples(random: SeededRandom(23))
     for _ in 0..<500 {
       var intent = samples.intent()
-      intent.ranges = (0..<4).map { index in
+      let ranges = (0..<4).map { index in
         var range = PartitionRange(partition: Int32(index), start: 10, next: index == 2 ? 10 : 12 + Int64(index))
         range.anchorOffset = range.next - 1
         return range
       }
-      (intent.partitionCount, intent.idle) = (4, [1, 2])
+      intent.parts = [IntentPart(source: .first, ranges: ranges, partitionCount: 4, idle: [1, 2])]
       let seal = samples.seal()
       let retire = Retire(destination: .table, batch: 7, wallMilliseconds: 8, replacements: [samples.batch(), samples.batch()])
       for version in 1...2 as ClosedRange<UInt8> {
         var moved = intent
-        moved.ranges.remove(at: 2)
+        moved.parts[0].ranges.remove(at: 2)
         #expect(try LogRecord(kind: .intent, payload: OldPayload.intent(intent, version)) == .intent(moved))
         #expect(try LogRecord(kind: .seal, payload: OldPayload.seal(seal, version)) == .seal(OldPayload.known(seal, version)))
         let known = OldPayload.known(retire.replacements, version)
@@ -68,6 +68,28 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
           return
         }
         #expect(read.replacements == known)
+      }
+    }
+  }
+
+  /// The third format has no parts: number of partitions, idleness and ranges stand behind the plan's hash.
+  @Test func `an intent of the third format is of the first source`() throws {
+    let ranges = [PartitionRange(partition: 3, start: 7, next: 9, anchorOffset: 8, anchorTimestamp: 5, anchorChecksum: 6)]
+    let intent = Intent(
+      epoch: 1, clockMilliseconds: 2, planHash: 3, ranges: ranges, partitionCount: 9, idle: [8], inputDigest: Digest128(low: 4, high: 5))
+    var payload = LogRecord.intent(intent).payload
+    #expect(payload[25...26] == [1, 0], "one part, of source 0")
+    payload.removeSubrange(25...26)
+    payload[0] = 3
+    #expect(try LogRecord(kind: .intent, payload: payload) == .intent(intent))
+  }
+
+  @Test func `a slot says which source's partition it is, and the first source's are Kafka's numbers`() {
+    for number in [0, 1, 700, SourceNumber.max] as [UInt16] {
+      for partition in [0, 1, 4711, Slot.partitionMax - 1] as [Int32] {
+        let slot = Slot(SourceNumber(rawValue: number), partition)
+        #expect(slot.source.rawValue == number && slot.partition == partition && slot.rawValue >= 0)
+        #expect(number > 0 || slot.rawValue == partition)
       }
     }
   }
@@ -127,7 +149,7 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
       epoch: 1, clockMilliseconds: 2, planHash: 3, ranges: [PartitionRange(partition: 150, start: 7, next: 9)], partitionCount: 200,
       inputDigest: Digest128(low: 0, high: 0))
     #expect(LogRecord.intent(intent).payload.count < 80)
-    intent.idle = Set(0..<200)
+    intent.parts[0].idle = Set(0..<200)
     #expect(LogRecord.intent(intent).payload.count < 110)
   }
 
@@ -187,15 +209,24 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
     #expect(throws: ManifestFormat.Failure.newerVersion(found: 7, supported: 3)) { try ManifestFormat.decode(bytes) }
   }
 
-  @Test func `plans and manifests of releases that had one table are read`() throws {
+  @Test func `plans and manifests of releases that had one source and one table are read`() throws {
     var samples = Samples(random: SeededRandom(24))
     for _ in 0..<200 {
       var manifest = samples.manifest(files: samples.files())
-      manifest.plan.destinations = []
+      (manifest.plan.destinations, manifest.plan.sources) = ([], [])
+      var source = Manifest.SourceState(
+        name: "events", clusterID: "c", topic: "t", topicID: "", partitions: [], watermark: manifest.watermark)
+      source.partitions = manifest.sources.first?.partitions ?? []
+      manifest.sources = [source]
       (manifest.nextBatchNumbers, manifest.tableIdentities) = ([3, 4], ["uuid", ""])
       let whole = ManifestFormat.encode(manifest)
       var payload = Array(whole[16..<(whole.count - 4)])
-      // Its end was the one table's identity, and no list of destinations stood behind the plan's text.
+      // No number and no watermark stood before the source's name.
+      var before = ByteWriter()
+      before.string(manifest.pipeline)
+      let name = before.bytes.count + 8 + 16 + 3 * 8 + 1
+      payload.removeSubrange(name..<name + 2 + 8)
+      // Its end was the one table's identity, and no lists of destinations and sources stood behind the plan's text.
       payload.removeLast(1 + 5 + 1)
       payload += [4] + Array("uuid".utf8)
       var plan = ByteWriter()
@@ -204,7 +235,7 @@ private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
       plan.string(manifest.plan.text)
       let starts = 0...(payload.count - plan.bytes.count)
       let start = try #require(starts.first { payload[$0...].starts(with: plan.bytes) })
-      payload.remove(at: start + plan.bytes.count)
+      payload.removeSubrange(start + plan.bytes.count..<start + plan.bytes.count + 2)
       var head = Array(whole[..<8])
       head[4] = 2
       #expect(try ManifestFormat.decode(sealed(head, payload)) == manifest)

@@ -93,7 +93,8 @@ private struct Writer {
     #expect(try writer.batches == before && before.count == 200)
     #expect(
       entries.first
-        == .epochs(through: 1, [40, 40, 40].enumerated().map { OffsetRange(partition: Int32($0), start: $1, next: $1 + Int64($0) + 100) }))
+        == .epochs(
+          through: 1, [40, 40, 40].enumerated().map { OffsetRange(slot: Slot(.first, Int32($0)), start: $1, next: $1 + Int64($0) + 100) }))
     let counters = entries.compactMap { entry in if case .seal(let seal) = entry { seal.counters } else { nil } }
     #expect(counters.count == 200 && counters.allSatisfy { $0.records == 303 && $0.isWhole })
   }

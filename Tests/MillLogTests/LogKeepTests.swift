@@ -95,7 +95,7 @@ import Testing
       from: log.end, batches: [Ack(destination: .table, batch: 1), Ack(destination: .deadLetters, batch: 1)])
     let contents = try read(disk, keep)
     #expect(contents.sealed.values.map(\.clockMilliseconds) == [30, 30])
-    #expect(contents.cutEnds == [0: 4])
+    #expect(contents.cutEnds == [Slot(.first, 0): 4])
     #expect(!contents.entries.contains { if case .record(.intent) = $0.item { true } else { false } })
   }
 

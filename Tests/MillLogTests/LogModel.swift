@@ -156,7 +156,7 @@ struct HistoryFold: Equatable {
   private(set) var retires: [HistoryEntry] = []
   private(set) var gaps: [OffsetRange] = []
   /// By partition, ranges that touch as one.
-  private(set) var sealed: [Int32: [OffsetRange]] = [:]
+  private(set) var sealed: [Slot: [OffsetRange]] = [:]
   private var unsealed: [Unsealed] = []
   /// Of a seal whose last record hasn't come.
   fileprivate var parts: [HistoryBatch] = []
@@ -183,10 +183,10 @@ struct HistoryFold: Equatable {
       seals.append(seal)
       for one in unsealed where one.through <= seal.epoch {
         for range in one.ranges {
-          if let last = sealed[range.partition]?.last, last.next == range.start {
-            sealed[range.partition]![sealed[range.partition]!.count - 1].next = range.next
+          if let last = sealed[range.slot]?.last, last.next == range.start {
+            sealed[range.slot]![sealed[range.slot]!.count - 1].next = range.next
           } else {
-            sealed[range.partition, default: []].append(range)
+            sealed[range.slot, default: []].append(range)
           }
         }
       }

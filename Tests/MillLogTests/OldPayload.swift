@@ -9,12 +9,13 @@ enum OldPayload {
     writer.integer(intent.epoch)
     writer.integer(intent.clockMilliseconds)
     writer.integer(intent.planHash)
-    writer.count(intent.ranges.count)
-    for range in intent.ranges {
+    let part = intent.parts[0]
+    writer.count(part.ranges.count)
+    for range in part.ranges {
       writer.integer(range.partition)
       writer.integer(range.start)
       writer.integer(range.next)
-      writer.bool(intent.idle.contains(range.partition))
+      writer.bool(part.idle.contains(range.partition))
       writer.integer(range.anchorOffset)
       writer.integer(range.anchorTimestamp)
       writer.integer(range.anchorChecksum)

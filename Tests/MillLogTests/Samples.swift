@@ -6,7 +6,7 @@ struct Samples {
   var random: SeededRandom
 
   mutating func record() -> LogRecord {
-    switch random.next(below: 10) {
+    switch random.next(below: 11) {
     case 0: .restart(Restart(lineage: Lineage(number()), instance: number(), lastKeptEpoch: number(), wallMilliseconds: signed()))
     case 1: .plan(plan())
     case 2, 3: .intent(intent())
@@ -15,20 +15,32 @@ struct Samples {
     case 6:
       .retire(Retire(destination: destination(), batch: number(), wallMilliseconds: signed(), replacements: many(2) { $0.batch() }))
     case 7: .ack(Ack(destination: destination(), batch: number()))
-    case 8: .gap(Gap(partition: Int32(truncatingIfNeeded: signed()), start: signed(), next: signed()))
+    case 8: .gap(Gap(slot: Slot(rawValue: Int32(truncatingIfNeeded: signed())), start: signed(), next: signed()))
+    case 9: .sourceStart(SourceStart(source: source(), offsets: many(3) { $0.signed() }))
     default: .deadline(Deadline(destination: destination(), batch: number(), seconds: signed()))
     }
   }
 
   mutating func intent() -> Intent {
-    Intent(
-      epoch: number(), clockMilliseconds: signed(), planHash: number(),
+    let parts = sources().map { part($0) }
+    return Intent(epoch: number(), clockMilliseconds: signed(), planHash: number(), parts: parts, inputDigest: digest())
+  }
+
+  private mutating func part(_ source: SourceNumber) -> IntentPart {
+    IntentPart(
+      source: source,
       ranges: many(3) { samples in
         PartitionRange(
-          partition: Int32(truncatingIfNeeded: samples.signed()), start: samples.signed(), next: samples.signed(),
+          partition: samples.random.pick([0, 1, 39, Slot.partitionMax - 1]), start: samples.signed(), next: samples.signed(),
           anchorOffset: samples.signed(), anchorTimestamp: samples.signed(), anchorChecksum: UInt32(truncatingIfNeeded: samples.number()))
-      }, partitionCount: 40, idle: Set(many(3) { Int32($0.random.next(below: 40)) }), inputDigest: digest())
+      }, partitionCount: 40, idle: Set(many(3) { Int32($0.random.next(below: 40)) }))
   }
+
+  /// Ascending.
+  private mutating func sources() -> [SourceNumber] {
+    random.pick([[0], [0], [1], [0, 1], [0, 3, SourceNumber.max], []]).map(SourceNumber.init)
+  }
+  private mutating func source() -> SourceNumber { SourceNumber(rawValue: random.pick([0, 1, SourceNumber.max])) }
 
   mutating func seal() -> Seal {
     var seal = Seal(
@@ -71,6 +83,9 @@ struct Samples {
       hash: number(), replayVersion: UInt32(truncatingIfNeeded: number()), text: text(),
       destinations: random.pick([[], [0], [0, 2], [0, 3, 255]]).map {
         NamedDestination(destination: Destination(rawValue: $0), name: text(), target: text())
+      },
+      sources: (0..<UInt16(random.next(below: 4))).map {
+        NamedSource(number: SourceNumber(rawValue: $0), name: random.pick(["", "users"]), topic: "t", isGone: random.chance(0.3))
       })
   }
 
@@ -78,14 +93,14 @@ struct Samples {
     let numbers = many(3) { $0.number() }
     return Manifest(
       pipeline: text(), lineage: Lineage(number()), hashSeed: digest(), epoch: number(), clockMilliseconds: signed(), watermark: signed(),
-      sources: many(2) { samples in
+      sources: sources().map { source in
         Manifest.SourceState(
-          name: samples.text(), clusterID: samples.text(), topic: samples.text(), topicID: samples.text(),
-          partitions: samples.many(3) {
+          number: source, name: text(), clusterID: text(), topic: text(), topicID: text(),
+          partitions: many(3) {
             Manifest.PartitionState(
               nextOffset: $0.signed(), maxEventTime: $0.signed(), anchorOffset: $0.signed(), anchorTimestamp: $0.signed(),
               anchorChecksum: UInt32(truncatingIfNeeded: $0.number()))
-          })
+          }, watermark: signed())
       }, plan: plan(), position: number(),
       unacked: many(3) {
         Manifest.UnackedBatch(destination: $0.destination(), number: $0.number(), seal: $0.number(), firstChunk: $0.number())

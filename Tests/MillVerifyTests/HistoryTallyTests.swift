@@ -53,24 +53,24 @@ private func tally(_ records: [LogRecord]) throws -> HistoryTally {
   ]
 
   @Test func `dead letters whose records were given up before they were sealed are no disagreement`() throws {
-    let tally = try tally(before + [.gap(Gap(partition: 0, start: 4, next: 14))] + after)
+    let tally = try tally(before + [.gap(Gap(slot: Slot(.first, 0), start: 4, next: 14))] + after)
     #expect(tally.disagreements.isEmpty && tally.givenUpMax == [.table: 0, .deadLetters: 2])
   }
 
   @Test func `dead letters that are short without a loss are a disagreement`() throws {
-    let behind = try tally(before + [.gap(Gap(partition: 0, start: 10, next: 14))] + after)
+    let behind = try tally(before + [.gap(Gap(slot: Slot(.first, 0), start: 10, next: 14))] + after)
     #expect(behind.disagreements == ["up to epoch 2: 3 records were late or dead-lettered, 1 are sealed for the dead letters"])
   }
 
   @Test func `no more dead letters may be short than were not sealed when their records were given up`() throws {
     let more = [epoch(2, 14, 20), seal(2, [batch(.table, 2, rows: 3), batch(.deadLetters, 1, rows: 1)], emitted: 3, undecodable: 3)]
-    let short = try tally(before + [.gap(Gap(partition: 0, start: 4, next: 14))] + more)
+    let short = try tally(before + [.gap(Gap(slot: Slot(.first, 0), start: 4, next: 14))] + more)
     #expect(short.disagreements.count == 1)
   }
 
   @Test func `more dead letters than records that were late or undecodable are a disagreement beside any loss`() throws {
     let more = [epoch(2, 14, 20), seal(2, [batch(.table, 2, rows: 6), batch(.deadLetters, 1, rows: 9)], emitted: 6, undecodable: 0)]
-    #expect(try tally(before + [.gap(Gap(partition: 0, start: 4, next: 14))] + more).disagreements.count == 1)
+    #expect(try tally(before + [.gap(Gap(slot: Slot(.first, 0), start: 4, next: 14))] + more).disagreements.count == 1)
   }
 
   @Test func `a retire whose batch's seal is gone leaves no row count below none`() throws {

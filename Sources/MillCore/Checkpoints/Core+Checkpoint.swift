@@ -88,7 +88,8 @@ extension Core {
     checkpoint.manifest = Manifest(
       pipeline: options.pipeline, lineage: lineage, hashSeed: hashSeed, epoch: epoch, clockMilliseconds: clockMilliseconds,
       watermark: watermark,
-      sources: sources.map(\.state).sorted { $0.number < $1.number }, plan: plan, position: position, unacked: unacked, nextBatchNumbers: nextBatch, files: [], tableIdentities: tableIdentities)
+      sources: sources.map(\.state).sorted { $0.number < $1.number }, plan: plan, position: position, unacked: unacked,
+      nextBatchNumbers: nextBatch, files: [], tableIdentities: tableIdentities)
     checkpoint.stage = .frozen
     for index in sources.indices { sources[index].topicCheck = .due }
     lane.add(.checkpoint(epoch: epoch, name: checkpoint.name))

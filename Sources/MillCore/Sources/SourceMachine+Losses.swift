@@ -70,8 +70,11 @@ extension SourceMachine {
     )
   }
 
-  /// As `--accept-loss` takes it: `topic/partition:first-last`.
-  func text(of gap: LostRange) -> String { "\(its.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)" }
+  /// As `--accept-loss` takes it: `topic/partition:first-last`, with the source in front where two clusters have a topic of that name.
+  func text(of gap: LostRange) -> String {
+    let isAlone = options.sources.count { $0.topic == its.topic } == 1
+    return "\(isAlone ? "" : its.name + ":")\(its.topic)/\(gap.partition):\(gap.start)-\(gap.next - 1)"
+  }
 
   // MARK: - Replay beside a loss (R4)
 

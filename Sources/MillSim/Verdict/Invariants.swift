@@ -112,7 +112,9 @@ package final class Invariants {
         continue
       }
       let next = state.partitions[partition].nextOffset
-      if next < range.next { violate("R14: checkpoint of epoch \(manifest.epoch) has slot \(range.partition) at \(next), read up to \(range.next)") }
+      if next < range.next {
+        violate("R14: checkpoint of epoch \(manifest.epoch) has slot \(range.partition) at \(next), read up to \(range.next)")
+      }
     }
     for state in manifest.sources where watch.sources.topic(of: Int32(state.number.rawValue)) != state.topic {
       violate("R14: checkpoint of epoch \(manifest.epoch) gives number \(state.number.rawValue) to \(state.topic)")

@@ -55,7 +55,9 @@ extension World {
     sourceFile.before = sourceFile.before ?? (sourceFile.now, mendings)
     sourceFile.now = wanted
     // The first life or two with another file are often short.
-    for _ in 0..<sourceDraws.pick([0, 0, 1, 2]) { scheduler.after(sourceDraws.within(Int64(5)...600)) { [self] in if faultsAreOn { strike(.kill) } } }
+    for _ in 0..<sourceDraws.pick([0, 0, 1, 2]) {
+      scheduler.after(sourceDraws.within(Int64(5)...600)) { [self] in if faultsAreOn { strike(.kill) } }
+    }
   }
 
   /// R4: what was recorded under the file as it was must be replayed first.

@@ -214,7 +214,8 @@ package final class World {
     acceptsNewLineage = false
     for index in options.sources.indices { options.sources[index].acceptedLosses = acceptedLosses[options.sources[index].topic] ?? [] }
     let lanes = SimLanes(
-      scheduler, draws: laneDraws, incarnation: incarnation, sourceCount: options.sources.count, slowest: scenario.slowestJob, slowestSync: scenario.slowestSync)
+      scheduler, draws: laneDraws, incarnation: incarnation, sourceCount: options.sources.count, slowest: scenario.slowestJob,
+      slowestSync: scenario.slowestSync)
     let plans = sources.plans(sourcePlan)
     let olderPlans = plans.map(Job.olderSource)
     let deduplicate = Job.deduplicate(scenario, within: otherWithin, incarnation: incarnation)

@@ -120,7 +120,7 @@ struct LedgerFiles {
         Intent(
           epoch: number + 1, clockMilliseconds: 9, planHash: 8,
           ranges: [PartitionRange(partition: 0, start: start, next: start + 2)], inputDigest: digest)),
-      .gap(Gap(partition: 0, start: start + 2, next: start + 4)),
+      .gap(Gap(slot: Slot(.first, 0), start: start + 2, next: start + 4)),
       .seal(
         Seal(
           epoch: number + 1, covered: [Seal.Coverage(destination: .table, firstEpoch: number + 1)],

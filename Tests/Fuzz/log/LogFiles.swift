@@ -131,7 +131,7 @@ struct LogFiles {
       .seal(Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [batch])),
       .retire(Retire(destination: .table, batch: 1, wallMilliseconds: 10, replacements: [batch, batch])),
       .deadline(Deadline(destination: .table, batch: 1, seconds: 10)), .ack(Ack(destination: .deadLetters, batch: 1)),
-      .gap(Gap(partition: 1, start: 5, next: 9)),
+      .gap(Gap(slot: Slot(.first, 1), start: 5, next: 9)),
     ]
     for (index, record) in (records + records).enumerated() {
       _ = try log.append(record)
