@@ -208,7 +208,8 @@ extension Core {
     guard phase == .replaying, replayNext == replay.count else { return }
     if pendingRows.contains(where: { $0 > 0 }) { Reach.mark(.r4PendingAfterReplay) }
     withSources { $0.endReplay() }
-    if options.checkpointsReplay {
+    // A source that has decoded nothing yet may stop the process for its file, and a mended one takes over only where nothing is replayed.
+    if options.checkpointsReplay || births.contains(where: { $0 != nil }) {
       checkpoint.settlesReplay = true
       checkpoint.dueAt = monotonic
     }

@@ -16,10 +16,13 @@ private struct Idling: ~Copyable {
   }
 
   /// So many polls, each so long after the one before; whether the partition is idle after them.
-  mutating func polls(_ count: Int, every milliseconds: Int64, rows: Int = 0, isAtEnd: Bool = true, trouble: String? = nil) -> Bool {
+  mutating func polls(_ count: Int, every milliseconds: Int64, rows: Int = 0, isAtEnd: Bool = true, isAsked: Bool = true, trouble: String? = nil)
+    -> Bool
+  {
     for _ in 0..<count {
       clock += milliseconds
-      let polled = Polled(next: [Int64(rows)], rows: [rows], byteCount: rows, isAtEnd: [isAtEnd], trouble: trouble, stop: nil)
+      let polled = Polled(
+        next: [Int64(rows)], isAsked: isAsked, rows: [rows], byteCount: rows, isAtEnd: [isAtEnd], trouble: trouble, stop: nil)
       _ = start.core.step(.polled([polled]), now: Instant(wallMilliseconds: clock, monotonicMilliseconds: clock))
     }
     return start.core.progress.partitions[0].isIdle
@@ -52,6 +55,16 @@ private struct Idling: ~Copyable {
     let before = running.polls(100, every: 1_000)
     #expect(before)
     let after = running.polls(1, every: 600_000)
+    #expect(!after)
+  }
+
+  @Test func `what was idle before a wait is no longer, while what lay in the buffers is worked off behind it`() {
+    var running = Idling()
+    let before = running.polls(100, every: 1_000)
+    #expect(before)
+    let soon = running.polls(1, every: 500, isAsked: false)
+    #expect(soon)
+    let after = running.polls(1, every: 600_000, isAsked: false)
     #expect(!after)
   }
 

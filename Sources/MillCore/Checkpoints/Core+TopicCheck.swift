@@ -61,7 +61,7 @@ extension Core {
     if var stop {
       Reach.mark(.k6CheckpointRefused)
       stop.message += ". Records that came since the topic was made anew may be in the table"
-      end(stop)
+      end(named(stop, source: index))
     } else {
       sources[index].mayRememberTwoTopics = false
     }

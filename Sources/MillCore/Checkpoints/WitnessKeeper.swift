@@ -78,18 +78,14 @@ extension Core {
     guard let text, !text.isEmpty else {
       if text == nil, !isJudged, !sources[index].isNew {
         Reach.mark(.r15Absent)
-        say(
-          .warning,
+        let text =
           "the consumer group has no witness any more (brokers forget an idle group's offsets, or they were deleted): it can't tell whether this state directory was rolled back; going on"
-        )
+        say(.warning, named(text, source: index))
       }
       return true
     }
     guard let its = Witness(text) else {
-      end(
-        Stop(
-          .promise, rule: "R15",
-          Witness.foreign(text, pipeline: options.pipeline, topic: sources[index].its.topic)))
+      endByWitness(Witness.foreign(text, pipeline: options.pipeline, topic: sources[index].its.topic), of: index)
       return false
     }
     if options.newLineage {
@@ -98,20 +94,16 @@ extension Core {
     }
     guard start.lineages.contains(its.lineage) else {
       Reach.mark(.r15OtherLineage)
-      end(
-        Stop(
-          .promise, rule: "R15",
-          "the consumer group bears witness of lineage \(its.lineage) at log position \(its.position), which this state directory has never been: its state was deleted, or another directory runs this pipeline. Rows it has sent would be doubled. Put that directory back, or accept it with --new-lineage"
-        ))
+      endByWitness(
+        "the consumer group bears witness of lineage \(its.lineage) at log position \(its.position), which this state directory has never been: its state was deleted, or another directory runs this pipeline. Rows it has sent would be doubled. Put that directory back, or accept it with --new-lineage",
+        of: index)
       return false
     }
     guard its.position <= (opened?.log.end ?? 0) else {
       Reach.mark(.r15RolledBack)
-      end(
-        Stop(
-          .promise, rule: "R15",
-          "the consumer group bears witness of log position \(its.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage"
-        ))
+      endByWitness(
+        "the consumer group bears witness of log position \(its.position), but this log ends at \(opened?.log.end ?? 0): the state directory was rolled back. Rows sent after that would be doubled. Put the newer state back, or accept it with --new-lineage",
+        of: index)
       return false
     }
     return true
@@ -163,12 +155,12 @@ extension Core {
 
   mutating func takeWitnessTaken(_ text: String?, of index: Int) {
     Reach.mark(.r15OtherCommitted)
-    end(
-      Stop(
-        .promise, rule: "R15",
-        text.map { Witness($0) == nil } == true
-          ? Witness.foreign(text ?? "", pipeline: options.pipeline, topic: sources[index].its.topic)
-          : "the consumer group's witness was changed by somebody else while this instance ran (now \"\(ForeignText.cut(text ?? "none"))\"): another copy of this state directory is running. Stop one of them"
-      ))
+    endByWitness(
+      text.map { Witness($0) == nil } == true
+        ? Witness.foreign(text ?? "", pipeline: options.pipeline, topic: sources[index].its.topic)
+        : "the consumer group's witness was changed by somebody else while this instance ran (now \"\(ForeignText.cut(text ?? "none"))\"): another copy of this state directory is running. Stop one of them",
+      of: index)
   }
+
+  private mutating func endByWitness(_ text: String, of index: Int) { end(named(Stop(.promise, rule: "R15", text), source: index)) }
 }

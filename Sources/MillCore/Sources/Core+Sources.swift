@@ -83,9 +83,9 @@ extension Core {
   func nameToTell(source index: Int) -> String? { sources.count == 1 ? nil : sources[index].its.name }
 
   /// Two topics may have the same name, on two clusters.
-  private func named(_ text: String, source index: Int) -> String { nameToTell(source: index).map { "source \($0): \(text)" } ?? text }
+  func named(_ text: String, source index: Int) -> String { nameToTell(source: index).map { "source \($0): \(text)" } ?? text }
 
-  private func named(_ stop: Stop, source index: Int) -> Stop {
+  func named(_ stop: Stop, source index: Int) -> Stop {
     var stop = stop
     stop.message = named(stop.message, source: index)
     return stop

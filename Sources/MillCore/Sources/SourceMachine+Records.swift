@@ -35,11 +35,16 @@ extension SourceMachine {
   /// called idle then would let the watermark run ahead, and its own records would be late.
   private mutating func countQuiet(_ polled: Polled) {
     guard let idle = its.idleAfterMilliseconds else { return }
-    // Where the source isn't asked, nothing is known: the next time that it is tells for how long.
-    guard polled.isAsked else { return }
     let elapsed = monotonic - (lastPolledAt ?? monotonic)
+    let isLongAgo = elapsed > max(idle / 8, 1000)
+    guard polled.isAsked else {
+      // What is in the buffers is worked off first: the next time that it is asked tells for how long it has been quiet. One that was idle
+      // before a wait may have records by now.
+      if isLongAgo { forgetQuiet() }
+      return
+    }
     lastPolledAt = monotonic
-    let isAsked = polled.trouble == nil && elapsed <= max(idle / 8, 1000)
+    let isAsked = polled.trouble == nil && !isLongAgo
     for index in partitions.indices {
       let isQuiet = isAsked && polled.isAtEnd[index] && polled.rows[index] == 0
       partitions[index].quietMilliseconds = isQuiet ? partitions[index].quietMilliseconds + elapsed : 0
@@ -162,7 +167,10 @@ extension SourceMachine {
         anchorChecksum: $0.anchorChecksum)
     }
     watermark = state?.watermark ?? Int64.min
-    if state == nil, let offsets = log.starts[number] { partitions = offsets.map { PartitionProgress(next: $0) } }
+    if state == nil, let offsets = log.starts[number] {
+      Reach.mark(.sourceStartRecovered)
+      partitions = offsets.map { PartitionProgress(next: $0) }
+    }
     isNew = state == nil && log.starts[number] == nil
     anchorsChecked = isNew
     recorded = log.replay.map { $0.part(of: number) }

@@ -46,20 +46,18 @@ extension Core {
     let source = sources[index]
     if stopRequested {
       Reach.mark(.r17StoppedUnproven)
-      return end(
-        Stop(
-          .done,
-          "stopped before anything was sealed: none of \(birth.records) records could be decoded yet (\(birth.reasons.text)). The next start reads them again"
-        ))
+      let text =
+        "stopped before anything was sealed: none of \(birth.records) records could be decoded yet (\(birth.reasons.text)). The next start reads them again"
+      return end(named(Stop(.done, text), source: index))
     }
-    let isEnd = options.untilEnd && source.hasReachedEnd || (decidedAt(birth) ?? 0) <= monotonic && !source.hasMoved && source.isAtEnd
+    // Others' rows don't wait for brokers that are away.
+    let givesNothing = source.isAtEnd || sources.count > 1 && source.lastPolled?.trouble != nil
+    let isEnd = options.untilEnd && source.hasReachedEnd || (decidedAt(birth) ?? 0) <= monotonic && !source.hasMoved && givesNothing
     // No room for more: as many as there can be before a seal.
     guard isEnd || birth.records >= options.birthRecords || hold == .pending else { return }
     Reach.mark(.r17NothingDecoded)
-    end(
-      Stop(
-        .invalidPipeline,
-        "not one of the first \(birth.records) records of \(source.its.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
-      ))
+    let text =
+      "not one of the first \(birth.records) records of \(source.its.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
+    end(named(Stop(.invalidPipeline, text), source: index))
   }
 }

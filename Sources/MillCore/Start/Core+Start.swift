@@ -131,7 +131,9 @@ extension Core {
     for (index, number) in numbers.ofSources.enumerated() {
       sources[index].number = number
       sources[index].recover(manifest.sources.first { $0.number == number }, log)
-      if sources[index].isNew { say(.info, "source \(sources[index].its.name) is new: it begins where the file says") }
+      guard sources[index].isNew else { continue }
+      Reach.mark(.sourceJoined)
+      say(.info, "source \(sources[index].its.name) is new: it begins where the file says")
     }
   }
 

@@ -18,6 +18,7 @@ struct SourceNumbers {
     var found: [SourceNumber?] = sources.map { source in known.first { !$0.isGone && $0.name == source.name }?.number }
     for (index, source) in sources.enumerated() where found[index] == nil {
       found[index] = known.first { !$0.isGone && $0.topic == source.topic && !found.contains($0.number) }?.number
+      if found[index] != nil { Reach.mark(.sourceKnownByTopic) }
     }
     for (index, source) in sources.enumerated() {
       let number = found[index] ?? SourceNumber(rawValue: UInt16(min(all.count, Int(UInt16.max))))

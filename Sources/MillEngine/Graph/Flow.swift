@@ -194,7 +194,10 @@ final class Flow {
     for source in sources { source.advance(intent.part(of: source.number), clockMilliseconds: intent.clockMilliseconds) }
     let meeting = graph.deduplicateSources.map { sources[$0] }
     if let least = meeting.filter({ !$0.isIdle }).map(\.watermarks.watermark).min() {
-      for source in meeting where source.isIdle { source.watermarks.raise(to: least) }
+      for source in meeting where source.isIdle {
+        if source.watermarks.watermark < least { Reach.mark(.sourceIdleRaised) }
+        source.watermarks.raise(to: least)
+      }
     }
     watermark = max(watermark, meeting.map(\.watermarks.watermark).min() ?? watermark)
   }
@@ -280,7 +283,10 @@ final class Flow {
         switch nodes[number] {
         case .deduplicate: self.deduplicate(epoch, &outcome)
         case .operator(let plan, let node): run(plan, node, epoch, &outcome)
-        case .union(let adapters): if let (plan, adapter) = adapters[input] { run(plan, adapter, epoch, &outcome) }
+        case .union(let adapters):
+          guard let (plan, adapter) = adapters[input] else { break }
+          Reach.mark(.sourceAdapted)
+          run(plan, adapter, epoch, &outcome)
         }
         if outcome.stop == nil { run(readers: graph.nodeReaders[number], epoch, &outcome) }
       }

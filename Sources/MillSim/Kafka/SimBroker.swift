@@ -1,6 +1,6 @@
 internal import MillFlow
 
-/// The simulated Kafka cluster with the one topic of the job, and its consumer group. It outlives every crash of the engine.
+/// A simulated Kafka cluster with one topic, and the job's consumer group. It outlives every crash of the engine.
 package final class SimBroker {
   /// What stands at an offset.
   package enum Slot: Sendable {
@@ -40,14 +40,24 @@ package final class SimBroker {
     package var commitFails = 0.0
     package var commitTakesEffect = 0.0
     package init() {}
+
+    /// Half of them, as much as they may be.
+    init(_ draws: Draws) {
+      func rate(_ most: Double) -> Double { draws.chance(0.5) ? most * Double(draws.within(1...10)) / 10 : 0 }
+      (outage, slow, gap, stall) = (rate(0.2), rate(0.5), rate(0.1), rate(0.02))
+      (commitFails, commitTakesEffect) = (rate(0.3), rate(0.3))
+    }
   }
 
-  package let clusterID = "sim-cluster"
+  package let clusterID: String
+  package let topic: String
   package private(set) var partitions: [Partition] = []
   /// The group's committed metadata and offsets; nil: none, or expired.
   package var committed: (witness: String, offsets: [Int64])?
   package var rates = Rates()
   package private(set) var isDown = false
+  /// Away until somebody ends it, beside all other troubles.
+  package var isOut = false
   /// The partition that all records go to for now; nil: to each.
   package private(set) var onlyPartition: Int?
   package let draws: Draws
@@ -56,7 +66,12 @@ package final class SimBroker {
   /// Event times stand in the payload as whole seconds.
   private let usesSeconds: Bool
 
-  package init(partitionCount: Int, usesSeconds: Bool, draws: Draws, scheduler: Scheduler, trace: Trace) {
+  package init(
+    clusterID: String = "sim-cluster", topic: String = "events", partitionCount: Int, usesSeconds: Bool, draws: Draws,
+    scheduler: Scheduler, trace: Trace
+  ) {
+    self.clusterID = clusterID
+    self.topic = topic
     self.draws = draws
     self.scheduler = scheduler
     self.trace = trace

@@ -12,7 +12,7 @@ package final class SimKafka: Source, @unchecked Sendable {
   package init(_ broker: SimBroker) { self.broker = broker }
 
   private func answer() throws(SourceError) {
-    if broker.isDown { throw .unavailable("all brokers down") }
+    if broker.isDown || broker.isOut { throw .unavailable("all brokers down") }
     if draws.chance(broker.rates.outage) {
       broker.trace.hit(.kafkaOutage, "of one request")
       throw .unavailable("request timed out")
@@ -78,7 +78,7 @@ package final class SimKafka: Source, @unchecked Sendable {
   package func assign(_ offsets: [Int64?]) { cursors = offsets }
 
   package func poll(into buffers: [RecordBuffer], limit: Int) -> [SourceNotice] {
-    if broker.isDown {
+    if broker.isDown || broker.isOut {
       if toldDown { return [] }
       toldDown = true
       return [.unavailable("all brokers down")]

@@ -4,6 +4,9 @@ internal import MillBase
 package final class Workload {
   private let scenario: Scenario
   private let broker: SimBroker
+  /// Gets a part of the records, and some that the first one gets too.
+  private let second: SimBroker?
+  private let secondDraws: Draws
   private let scheduler: Scheduler
   private let draws: Draws
   private let refusedDraws: Draws
@@ -19,9 +22,11 @@ package final class Workload {
   /// Whether every record is written.
   package var isDone: Bool { left == 0 }
 
-  package init(_ scenario: Scenario, broker: SimBroker, scheduler: Scheduler, epochStart: Int64, trace: Trace) {
+  package init(_ scenario: Scenario, broker: SimBroker, second: SimBroker? = nil, scheduler: Scheduler, epochStart: Int64, trace: Trace) {
     self.scenario = scenario
     self.broker = broker
+    self.second = second
+    secondDraws = .stream(seed: scenario.seed, "second workload")
     self.scheduler = scheduler
     self.epochStart = epochStart
     self.trace = trace
@@ -40,6 +45,12 @@ package final class Workload {
       scheduler.after(draws.within(0...scenario.inputMilliseconds)) { [self] in
         trace.hit(.kafkaPartitionAdded)
         broker.addPartition(isNew: true)
+      }
+    }
+    if let second, scenario.second?.partitionIsAdded == true {
+      scheduler.after(secondDraws.within(0...scenario.inputMilliseconds)) { [self] in
+        trace.hit(.kafkaPartitionAdded)
+        second.addPartition(isNew: true)
       }
     }
     next()
@@ -65,8 +76,29 @@ package final class Workload {
       let ahead = ahead()
       let content = content(wall, ahead.event)
       let isFirst = written + index < scenario.garbageFirst
-      broker.append(
-        LogicalRecord(timestamp: wall + ahead.timestamp, key: key, content: isFirst ? garbage(birthDraws) : content), partition: partition)
+      let record = LogicalRecord(timestamp: wall + ahead.timestamp, key: key, content: isFirst ? garbage(birthDraws) : content)
+      if !goesElsewhere(record) { broker.append(record, partition: partition) }
+    }
+  }
+
+  /// Whether the second topic gets a record instead of the first one.
+  private func goesElsewhere(_ record: LogicalRecord) -> Bool {
+    guard let second, let its = scenario.second else { return false }
+    let chance = Double(secondDraws.below(1000)) / 1000
+    guard chance < its.share + its.shareOfBoth else { return false }
+    let drawn = secondDraws.below(second.partitions.count)
+    second.append(record, partition: second.onlyPartition ?? drawn)
+    return chance < its.share
+  }
+
+  /// Records that come when all others are written, one a partition of a topic. `number`: of records.
+  func writeMore(_ number: Int, to broker: SimBroker) {
+    for index in 0..<number {
+      let wall = epochStart + scheduler.now
+      let event = LogicalRecord.Event(
+        id: UInt32(secondDraws.below(scenario.keys)), shape: scenario.hasTwoKeys ? 1 : 0, group: UInt32(secondDraws.below(scenario.groups)),
+        amount: Int64(secondDraws.below(1000)), at: scenario.destination == .readBackOld ? wall / 1000 * 1000 : wall)
+      broker.append(LogicalRecord(timestamp: wall, key: nil, content: .event(event)), partition: index % broker.partitions.count)
     }
   }
 

@@ -7,7 +7,7 @@ package final class Invariants {
   let scenario: Scenario
   let watch: LogWatch
   let server: SimClickHouse
-  let broker: SimBroker
+  let topics: Topics
   /// What was found, in order; the first one is the failure.
   package private(set) var violations: [String] = []
   private(set) var tables: [TableInvariants] = []
@@ -20,11 +20,11 @@ package final class Invariants {
   var deadLettersExist: ((String) -> Bool)?
 
   /// - Parameter second: the second table's server, where there is one.
-  package init(_ scenario: Scenario, watch: LogWatch, server: SimClickHouse, second: SimClickHouse? = nil, broker: SimBroker) {
+  package init(_ scenario: Scenario, watch: LogWatch, server: SimClickHouse, second: SimClickHouse? = nil, topics: Topics) {
     self.scenario = scenario
     self.watch = watch
     self.server = server
-    self.broker = broker
+    self.topics = topics
     watch.onViolation = { [self] in violate("log: " + $0) }
     watch.onAck = { [self] in acked($0) }
     watch.onRetire = { [self] retire in tables.first { $0.destination == retire.destination }?.retired(retire) }
@@ -77,7 +77,8 @@ package final class Invariants {
         violate(
           "R14: checkpoint of epoch \(epoch) published, its position is \(manifest.position), the log is durable up to \(watch.durableEnd)")
       }
-      if isTopicAnew { compareAnchors(pending[name], with: manifests[newestName]) }
+      if let topicAnew { compareAnchors(pending[name], with: manifests[newestName], topicAnew) }
+      if let manifest = pending[name] { checkSources(manifest) }
       manifests[name] = pending.removeValue(forKey: name)
       newestName = name
     case .opened(let found):
@@ -99,11 +100,30 @@ package final class Invariants {
   private var newestName = ""
 
   /// The topic was made anew: no start must be able to take its records for those that were read before.
-  var isTopicAnew = false
+  var topicAnew: SimBroker?
 
-  private func compareAnchors(_ manifest: Manifest?, with before: Manifest?) {
+  /// A checkpoint has of each source what was read when it was made.
+  private func checkSources(_ manifest: Manifest) {
+    for range in watch.epochs[manifest.epoch]?.ranges ?? [] where range.next >= 0 {
+      let state = manifest.sources.first { Int32($0.number.rawValue) == range.source }
+      let partition = Int(range.partition & 0xfffff)
+      guard let state, partition < state.partitions.count else {
+        violate("R14: checkpoint of epoch \(manifest.epoch) knows nothing of slot \(range.partition)")
+        continue
+      }
+      let next = state.partitions[partition].nextOffset
+      if next < range.next {
+        violate("R14: checkpoint of epoch \(manifest.epoch) has slot \(range.partition) at \(next), read up to \(range.next)")
+      }
+    }
+    for state in manifest.sources where watch.sources.topic(of: Int32(state.number.rawValue)) != state.topic {
+      violate("R14: checkpoint of epoch \(manifest.epoch) gives number \(state.number.rawValue) to \(state.topic)")
+    }
+  }
+
+  private func compareAnchors(_ manifest: Manifest?, with before: Manifest?, _ broker: SimBroker) {
     func anchors(_ manifest: Manifest?) -> [Bool] {
-      (manifest?.sources.first?.partitions ?? []).enumerated().compactMap { index, known in
+      (manifest?.sources.first { $0.topic == broker.topic }?.partitions ?? []).enumerated().compactMap { index, known in
         let log = broker.partitions[index]
         guard known.anchorOffset >= log.low, case .record(let record, let payload)? = log.slot(known.anchorOffset) else { return nil }
         return anchorChecksum(key: record.key, payload: payload) == known.anchorChecksum
@@ -119,7 +139,7 @@ package final class Invariants {
     var records: UInt64 = 0
     for (slot, range) in result.intent.slots {
       for offset in range.start..<max(range.start, range.next)
-      where broker.record(Origin(partition: slot.rawValue, offset: offset)) != nil { records += 1 }
+      where topics.record(Origin(partition: slot.rawValue, offset: offset)) != nil { records += 1 }
     }
     if result.stop == nil, records != result.counters.records {
       violate("epoch \(result.epoch): \(result.counters.records) records counted, \(records) were in its ranges")

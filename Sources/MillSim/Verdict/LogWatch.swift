@@ -19,6 +19,8 @@ package final class LogWatch {
     var retires: [(end: Int, retire: Retire)] = []
     var acks: [(end: Int, ack: Ack)] = []
     var deadlines: [(end: Int, deadline: Deadline)] = []
+    var plans: [(end: Int, sources: [NamedSource])] = []
+    var starts: [(end: Int, source: SourceNumber)] = []
     /// Bytes that a sync has covered.
     var synced = 0
     /// Where each record ends, and how many of them a sync has covered.
@@ -69,6 +71,8 @@ package final class LogWatch {
   package private(set) var durableEnd: LogPosition = 0
   /// What was given up, in order.
   package private(set) var gaps: [Gap] = []
+  /// Which source has which number, as the newest plan says.
+  package private(set) var sources = SourceWatch()
   /// What is wrong, as it is found.
   package var onViolation: ((String) -> Void)?
   /// Told each ack as it is written.
@@ -131,6 +135,14 @@ package final class LogWatch {
       file.deadlines.removeFirst()
       durableDeadlines[first.deadline.key] = max(durableDeadlines[first.deadline.key] ?? 0, first.deadline.seconds)
     }
+    while let first = file.plans.first, first.end <= file.synced {
+      file.plans.removeFirst()
+      sources.becomeDurable(first.sources)
+    }
+    while let first = file.starts.first, first.end <= file.synced {
+      file.starts.removeFirst()
+      sources.becomeDurable(startOf: first.source)
+    }
   }
 
   func renamed(_ from: String, to: String) {
@@ -168,6 +180,8 @@ package final class LogWatch {
       file.retires.removeAll()
       file.acks.removeAll()
       file.deadlines.removeAll()
+      file.plans.removeAll()
+      file.starts.removeAll()
     }
   }
 
@@ -184,9 +198,10 @@ package final class LogWatch {
       loggedByteCount += 25 + byteCount
     }
     switch kind {
-    case .seal, .retire, .ack: break
+    // The last two: a power cut amid the write may have left them whole, though nobody saw them written.
+    case .seal, .retire, .ack, .plan, .sourceStart: break
     case .chunk: return
-    case .intent, .restart, .plan, .deadline, .gap, .sourceStart: if file.isCopy { return }
+    case .intent, .restart, .deadline, .gap: if file.isCopy { return }
     }
     // Why it can't is the log's own tests' matter.
     guard let record = try? LogRecord(kind: kind, payload: Array(file.bytes[end - byteCount..<end])) else {
@@ -219,9 +234,16 @@ package final class LogWatch {
     case .restart(let restart):
       parts.restart()
       void(after: restart.lastKeptEpoch)
+      sources.take(restart)
     case .gap(let gap): gaps.append(gap)
     case .deadline(let deadline): file.deadlines.append((end, deadline))
-    case .plan, .sourceStart, .chunk: break
+    case .plan(let plan):
+      file.plans.append((end, plan.sources))
+      sources.take(plan.sources, isCopy: file.isCopy).map { onViolation?($0) }
+    case .sourceStart(let start):
+      file.starts.append((end, start.source))
+      sources.take(start, isCopy: file.isCopy).map { onViolation?($0) }
+    case .chunk: break
     }
   }
 
@@ -242,8 +264,12 @@ package final class LogWatch {
     }
     for (slot, range) in intent.slots {
       let before = epochs[intent.epoch - 1]?.ranges.first { $0.partition == slot.rawValue }
-      if let before, before.next >= 0, before.next != range.start, !jumps(slot, before.next, range.start) {
-        onViolation?("epoch \(intent.epoch) reads slot \(slot.rawValue) from \(range.start), the one before ended at \(before.next)")
+      if let before, before.next >= 0 {
+        if before.next != range.start, !jumps(slot, before.next, range.start) {
+          onViolation?("epoch \(intent.epoch) reads slot \(slot.rawValue) from \(range.start), the one before ended at \(before.next)")
+        }
+      } else if let begin = sources.begin(slot.rawValue), begin != range.start, !jumps(slot, begin, range.start) {
+        onViolation?("epoch \(intent.epoch) begins to read slot \(slot.rawValue) at \(range.start), its start was recorded as \(begin)")
       }
     }
     let moved = Dictionary(intent.slots.map { ($0.slot.rawValue, $0.range) }) { _, last in last }
@@ -258,7 +284,7 @@ package final class LogWatch {
           return EpochFact.Range(
             partition: slot, start: moved[slot]?.start ?? stood, next: moved[slot]?.next ?? stood, isIdle: part.idle.contains(partition))
         }
-      }, isOlder: Job.isOlder(intent.planHash))
+      }, isOlder: Job.isOlder(intent.planHash), names: sources.names)
   }
 
   /// Bytes of all records that were appended, copies of a start aside.
@@ -280,7 +306,8 @@ package final class LogWatch {
 
   /// Where reading a partition has come to, by the newest epoch.
   package func next(of partition: Int32) -> Int64 {
-    epochs.values.max { $0.number < $1.number }?.ranges.first { $0.partition == partition && $0.next >= 0 }?.next ?? 0
+    epochs.values.max { $0.number < $1.number }?.ranges.first { $0.partition == partition && $0.next >= 0 }?.next
+      ?? sources.begin(partition) ?? 0
   }
 
   /// Whether what lies between was given up.

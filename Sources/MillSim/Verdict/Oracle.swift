@@ -1,6 +1,7 @@
 /// What an epoch took, as the log decided it; without the log's own types, so that the oracle shares no code with what it judges.
 package struct EpochFact: Hashable, Sendable {
   package struct Range: Hashable, Sendable {
+    /// The slot: 20 bits of the partition, and the source's number before them.
     package var partition: Int32
     package var start: Int64
     package var next: Int64
@@ -20,8 +21,11 @@ package struct EpochFact: Hashable, Sendable {
   package var ranges: [Range]
   /// Recorded by an older release, which measured event times against Kafka's timestamp only.
   package var isOlder: Bool
+  /// What the file calls its sources, by number; empty: there is one.
+  package var names: [Int32: String]
 
-  package init(number: UInt64, clock: Int64, ranges: [Range], isOlder: Bool = false) {
+  package init(number: UInt64, clock: Int64, ranges: [Range], isOlder: Bool = false, names: [Int32: String] = [:]) {
+    self.names = names
     self.number = number
     self.clock = clock
     self.ranges = ranges
@@ -58,6 +62,8 @@ package struct Oracle {
     package var within: Int64
     package var allowedLateness: Int64
     package var outOfOrderness: Int64
+    /// Of sources whose own is another, by name.
+    package var outOfOrdernessBySource: [String: Int64] = [:]
     /// How far an event time may lie ahead of Kafka's timestamp and of the epoch's clock, ms.
     package var maxAhead: Int64
     /// What that was in the older release.
@@ -65,13 +71,14 @@ package struct Oracle {
     package var shaping: Shaping
 
     package init(
-      hasEventTime: Bool, within: Int64, allowedLateness: Int64, outOfOrderness: Int64, maxAhead: Int64, olderMaxAhead: Int64 = 86_400_000,
-      shaping: Shaping = Shaping()
+      hasEventTime: Bool, within: Int64, allowedLateness: Int64, outOfOrderness: Int64, outOfOrdernessBySource: [String: Int64] = [:],
+      maxAhead: Int64, olderMaxAhead: Int64 = 86_400_000, shaping: Shaping = Shaping()
     ) {
       self.hasEventTime = hasEventTime
       self.within = within
       self.allowedLateness = allowedLateness
       self.outOfOrderness = outOfOrderness
+      self.outOfOrdernessBySource = outOfOrdernessBySource
       self.maxAhead = maxAhead
       self.olderMaxAhead = olderMaxAhead
       self.shaping = shaping
@@ -98,10 +105,14 @@ package struct Oracle {
     // Of each key: the time that decides, and nothing else.
     var kept: [Kept] = []
     var highest: [(partition: Int32, time: Int64)] = []
-    var watermark = Int64.min
+    var watermarks = SourceWatermarks(rules)
     for epoch in epochs {
-      watermark = max(watermark, watermarkNow(epoch, highest))
-      for range in epoch.ranges.sorted(by: { $0.partition < $1.partition }) {
+      let watermark = watermarks.next(epoch, highest)
+      // By the sources' names, then by partition.
+      let ranges = epoch.ranges.sorted {
+        (epoch.names[$0.source] ?? "", $0.partition) < (epoch.names[$1.source] ?? "", $1.partition)
+      }
+      for range in ranges {
         for offset in range.start..<max(range.start, range.next) {
           let origin = Origin(partition: range.partition, offset: offset)
           guard let record = record(origin) else { continue }
@@ -110,17 +121,6 @@ package struct Oracle {
       }
     }
     return judged
-  }
-
-  // The least, over the partitions that count, of the highest time seen; a partition that has shown none holds it back.
-  private func watermarkNow(_ epoch: EpochFact, _ highest: [(partition: Int32, time: Int64)]) -> Int64 {
-    guard rules.hasEventTime else { return epoch.clock }
-    var least: Int64?
-    for range in epoch.ranges where !range.isIdle {
-      guard let seen = highest.first(where: { $0.partition == range.partition }) else { return Int64.min }
-      least = min(least ?? Int64.max, seen.time - rules.outOfOrderness)
-    }
-    return least ?? Int64.min
   }
 
   private func fate(

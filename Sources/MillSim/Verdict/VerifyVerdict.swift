@@ -19,7 +19,9 @@ extension World {
       VerifyParts(
         disk: disk, pipeline: "sim", stateDirectory: Job.stateDirectory, deadLetterDirectory: Job.deadLetterDirectory,
         checkpointDirectory: Job.checkpointDirectory,
-        sources: [VerifySource(name: "events", topic: "events", end: SimKafka(broker))],
+        sources: SourcesOfFile(scenario, sourceFile.now, incarnation: incarnation).topics.sorted { $0.key < $1.key }.map { name, topic in
+          VerifySource(name: name, topic: topic, end: SimKafka(topics.all.first { $0.topic == topic } ?? broker))
+        },
         sinks: [
           VerifySink(
             name: "events", options: Job.sinkOptions(scenario), transports: [VerifyTransport(server)], rowsAreDistinct: false)

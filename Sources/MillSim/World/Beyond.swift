@@ -66,7 +66,7 @@ extension World {
     let isTelling =
       switch beyond {
       case .rollback: server.table.parts.count >= partsWhenCopied + 3
-      case .otherCopy, .topicAnew: isLive && broker.committed != nil
+      case .otherCopy, .topicAnew: isLive && target.committed != nil
       case .partitionCut: cuttable != nil
       default: true
       }
@@ -110,7 +110,7 @@ extension World {
       try? disk.removeTree(Job.stateDirectory)
       watch.forgetFiles()
       // A witness that isn't there, or expires before it is read, tells nobody.
-      if broker.committed == nil || scenario.witnessExpires { loosen(.noneMissing) }
+      if topics.all.contains(where: { $0.committed == nil }) || scenario.witnessExpires { loosen(.noneMissing) }
     case .logDeleted:
       try? disk.removeTree(Job.stateDirectory + "/log")
       watch.forgetFiles()
@@ -138,10 +138,13 @@ extension World {
   }
 
   private func claimWitness() {
-    guard broker.committed != nil else { return }
+    guard let committed = target.committed else { return }
     happened(.otherCopy)
-    broker.committed = ("millrace:00000000000000aa:7", broker.committed!.offsets)
+    target.committed = ("millrace:00000000000000aa:7", committed.offsets)
   }
+
+  /// The topic that it befalls.
+  private var target: SimBroker { scenario.second?.isTarget == true ? topics.second ?? broker : broker }
 
   // Inserts that succeed go into the new one; a start, or a look after an error, finds that it is another.
   private func dropTable() {
@@ -153,20 +156,26 @@ extension World {
 
   private func recreateTopic() {
     happened(.topicAnew)
-    broker.recreateTopic(quietMilliseconds: scenario.quietAnew)
-    invariants.isTopicAnew = true
+    troubled = target
+    target.recreateTopic(quietMilliseconds: scenario.quietAnew)
+    invariants.topicAnew = target
     loosen(.nothing)
     if draws.chance(0.3) { strike(.kill) }
   }
 
   /// What was read of a partition for good: no later start has read less.
-  private var cuttable: EpochFact.Range? { watch.epochs[watch.durablySealedEpoch]?.ranges.first { $0.next > $0.start } }
+  private var cuttable: EpochFact.Range? {
+    let ranges = watch.epochs[watch.durablySealedEpoch]?.ranges.filter { $0.next > $0.start } ?? []
+    return ranges.first { topics.place($0.partition).broker === target } ?? ranges.first
+  }
 
   private func cutPartition() {
     guard finalStop == nil, let range = cuttable else { return }
     happened(.partitionCut)
     cutIn = incarnation
-    broker.cut(partition: Int(range.partition), at: draws.within(range.start...range.next - 1))
+    let (broker, partition) = topics.place(range.partition)
+    troubled = broker
+    broker.cut(partition: partition, at: draws.within(range.start...range.next - 1))
   }
 
   // As soon as records are read again, or where none are.
@@ -179,14 +188,20 @@ extension World {
     // Only of an epoch that counts for good: what is cut anew is read anew.
     guard let range = watch.epochs[watch.durablySealedEpoch]?.ranges.first(where: { $0.next > $0.start }) else { return }
     happened(.inputChanges)
-    broker.rewrite(Origin(partition: range.partition, offset: range.start))
+    let (broker, partition) = topics.place(range.partition)
+    broker.rewrite(Origin(partition: Int32(partition), offset: range.start))
     strike(.kill)
   }
 
   private func deleteUnread() {
     guard let epoch = watch.epochs.values.max(by: { $0.number < $1.number }) else { return }
     happened(.retention)
-    for range in epoch.ranges where range.next >= 0 { broker.retain(partition: Int(range.partition), from: range.next + 2) }
+    // Of one of two sources, or of both.
+    let isOfAll = topics.second == nil || sourceDraws.chance(0.5)
+    for range in epoch.ranges where range.next >= 0 {
+      let (broker, partition) = topics.place(range.partition)
+      if isOfAll || broker === target { broker.retain(partition: partition, from: range.next + 2) }
+    }
     if draws.chance(0.5) { strike(.kill) }
   }
 

@@ -24,6 +24,8 @@ package enum Fault: String, CaseIterable, Sendable {
   case anyRefusal, anyUnknown, tableDetached, tableAltered, rightsTaken, tableDropped, othersWrote
   // Several sinks
   case secondTable
+  // Several sources
+  case secondSource, sourceFileChanged, sourceOut
 
   /// The worlds that it is of.
   package func isOf(_ profile: Profile) -> Bool {

@@ -6,7 +6,7 @@ internal import MillFlow
 internal import MillLog
 internal import MillState
 
-/// The simulated job: one topic of events, deduplicated, into one table. Small and fixed; the scenario decides sizes and rules.
+/// The simulated job: a topic of events, or two, deduplicated, into a table, or two. Small and fixed; the scenario decides sizes and rules.
 enum Job {
   static let stateDirectory = "/state"
   static let checkpointDirectory = "/state/checkpoints"
@@ -50,14 +50,19 @@ enum Job {
   static func rules(_ scenario: Scenario) -> Oracle.Rules {
     Oracle.Rules(
       hasEventTime: scenario.hasEventTime, within: scenario.within, allowedLateness: scenario.allowedLateness,
-      outOfOrderness: scenario.outOfOrderness, maxAhead: scenario.maxAhead, shaping: scenario.shaping)
+      outOfOrderness: scenario.outOfOrderness,
+      outOfOrdernessBySource: scenario.second.map { [$0.name(.both): $0.outOfOrderness, $0.name(.renamed): $0.outOfOrderness] } ?? [:],
+      maxAhead: scenario.maxAhead, shaping: scenario.shaping)
   }
 
   /// What an older release recorded for the same file, and how it reads records (protocol R4).
   static let olderPlan = PlanRecord(hash: 0x4141_4141, replayVersion: 0, text: "sim, older")
 
+  /// What a change of the file adds to a plan's hash.
+  static func change(plan: UInt64, mendings: UInt64, _ file: SecondSource.File) -> UInt64 { plan &+ mendings << 8 &+ file.rawValue << 40 }
+
   /// Whether a plan's hash is the older release's, of the file as it was or as it has been changed since.
-  static func isOlder(_ hash: UInt64) -> Bool { (olderPlan.hash...olderPlan.hash + 0xffff).contains(hash) }
+  static func isOlder(_ hash: UInt64) -> Bool { (olderPlan.hash...olderPlan.hash + 0xffff).contains(hash & 0xff_ffff_ffff) }
 
   static func olderSource(_ plan: SourcePlan) -> SourcePlan {
     var plan = plan
@@ -70,14 +75,14 @@ enum Job {
   }
 
   /// - Parameter incarnation: of the process.
-  static func options(_ scenario: Scenario, untilEnd: Bool, incarnation: Int) -> CoreOptions {
+  static func options(_ scenario: Scenario, _ sources: SourcesOfFile, untilEnd: Bool, incarnation: Int) -> CoreOptions {
     var table = TableOptions(name: sinkName(scenario, incarnation: incarnation), target: "sim.events")
     table.batchMaxRows = UInt64(scenario.batchRows)
     table.batchMaxDelayMilliseconds = scenario.batchDelay
     table.settleMilliseconds = scenario.settle
     table.inFlightMax = scenario.inFlight
     var options = CoreOptions(
-      pipeline: "sim", sources: [SourceOptions(name: "events", topic: "events")],
+      pipeline: "sim", sources: sources.options(),
       plan: PlanRecord(hash: 0x5151_5151, replayVersion: 1, text: "sim"),
       tables: scenario.hasSecondTable ? [table, SecondTable.options(scenario)] : [table])
     options.untilEnd = untilEnd
@@ -90,7 +95,6 @@ enum Job {
     options.checkpointsRetained = scenario.retain
     options.checkpointsReplay = scenario.checkpointsReplay
     options.unackedMaxBytes = UInt64(scenario.unackedBytes)
-    for index in options.sources.indices { options.sources[index].idleAfterMilliseconds = scenario.hasEventTime ? scenario.idleAfter : nil }
     options.describeIntervalMilliseconds = 2000
     options.retryMilliseconds = scenario.retryMilliseconds
     options.backoffMaxMilliseconds = max(2000, scenario.retryMilliseconds)
@@ -123,13 +127,19 @@ enum Job {
     scenario.shaping.graph(plan).schema.fields.map { SinkField(field: $0.name, type: $0.type) }
   }
 
-  /// The source, the steps in front, the deduplicate, those behind it, one after the other; each table gets what comes out.
-  static func graph(_ scenario: Scenario, _ plan: SourcePlan, sinkCount: Int) -> GraphPlan {
+  /// The sources, the steps in front, the deduplicate, those behind it, one after the other; each table gets what comes out.
+  /// `plan`: the first source's.
+  static func graph(_ scenario: Scenario, _ sources: SourcesOfFile, _ plan: SourcePlan, sinkCount: Int) -> GraphPlan {
     let shape = scenario.shaping.graph(plan)
+    let plans = sources.plans(plan)
+    var (nodes, input) = sources.head(plans)
     var kinds = shape.nodes.map { GraphPlan.Kind.operator($0) }
     kinds.insert(.deduplicate, at: shape.deduplicateAt)
-    let nodes = kinds.enumerated().map { GraphPlan.Node(inputs: [$0.offset == 0 ? .source(0) : .node($0.offset - 1)], kind: $0.element) }
-    return GraphPlan(sources: [plan.types], nodes: nodes, sinks: Array(repeating: .node(nodes.count - 1), count: sinkCount))
+    for kind in kinds {
+      nodes.append(GraphPlan.Node(inputs: [input], kind: kind))
+      input = .node(nodes.count - 1)
+    }
+    return GraphPlan(sources: plans.map(\.types), nodes: nodes, sinks: Array(repeating: input, count: sinkCount))
   }
 
   /// - Parameters:

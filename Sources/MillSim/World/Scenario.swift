@@ -93,6 +93,7 @@ package struct Scenario: Sendable {
   /// The checkpoints lie on another file system: they are copies, and each start copies.
   package var checkpointsElsewhere = false
   var wantsSecondTable = false
+  var drawnSecond: SecondSource?
   /// A seal of more has several records; nil: what a segment takes.
   package var sealBytes: Int?
   package var stateMemory = 65_536
@@ -232,6 +233,8 @@ package struct Scenario: Sendable {
     shaping = Shaping(seed: seed, hasTwoKeys: hasTwoKeys)
     drawReplicas()
     wantsSecondTable = Draws.stream(seed: seed, "second table").chance(0.3)
+    let second = Draws.stream(seed: seed, "second source")
+    if second.chance(0.3) { drawnSecond = SecondSource(second, self) }
   }
 
   // Two servers of one table, which see each other's rows late.

@@ -13,7 +13,11 @@ package final class World {
   package let invariants: Invariants
   package private(set) var crashes = 0
   let scheduler: Scheduler
+  /// The first source's.
   let broker: SimBroker
+  let topics: Topics
+  let sourceDraws: Draws
+  var sourceFile = SourceFileState()
   /// The first replica, which speaks for all, or the only server.
   let server: SimClickHouse
   /// The second table's; nil in most worlds.
@@ -23,16 +27,16 @@ package final class World {
   let watch = LogWatch()
   private let tap: TapDisk
   private let clock: ScheduledClock
-  private let workload: Workload
+  let workload: Workload
   private let stores: SimRunStoreOpener
-  private let sourcePlan: SourcePlan
+  let sourcePlan: SourcePlan
   let draws: Draws
   private let laneDraws: Draws
-  private var life: Life?
+  private(set) var life: Life?
   private(set) var incarnation = 0
-  private var faultsAreOn = true
+  private(set) var faultsAreOn = true
   /// Everything is written and no fault comes any more: a life runs until the end.
-  private var isToEnd = false
+  private(set) var isToEnd = false
   /// Simulated time at which what was done to the table is undone.
   var troubleUntil: Int64 = 0
   // What happens beyond the promise; see ``Beyond``.
@@ -50,16 +54,18 @@ package final class World {
   var plan: UInt64 = 0
   /// Set when the program judges by another window under the same plan: a defect of a release.
   var otherWithin: Int64?
-  private var acceptsNewLineage = false
+  var acceptsNewLineage = false
   /// Raised when a file that decoded nothing was mended.
-  private var mendings: UInt64 = 0
-  private var acceptsDeadLetters = false
-  /// Where a lineage that decoded nothing began to read, by partition, until the next cut: there it must begin again.
-  private var beginsAgain: [Int32: Int64]?
-  /// What the next start gives up.
-  private var acceptedLosses: [LostRange] = []
+  var mendings: UInt64 = 0
+  var acceptsDeadLetters = false
+  /// Where a source that decoded nothing began to be read, by slot, until the next cut: there it must begin again.
+  var beginsAgain: [Int32: Int64]?
+  /// What the next start gives up, by topic.
+  var acceptedLosses: [String: [LostRange]] = [:]
+  /// The topic that something beyond the promise befell.
+  var troubled: SimBroker?
   /// The stop that ended the run, when one was final.
-  private(set) var finalStop: Stop?
+  var finalStop: Stop?
   private static let start: Int64 = 1_780_000_000_000
 
   package init(_ scenario: Scenario, isVerbose: Bool = false, kept: Int = 200) throws {
@@ -73,6 +79,9 @@ package final class World {
     broker = SimBroker(
       partitionCount: scenario.kafkaPartitions, usesSeconds: scenario.destination == .readBackOld, draws: .stream(seed: seed, "kafka"),
       scheduler: scheduler, trace: trace)
+    topics = Topics(broker, second: Self.secondBroker(scenario, scheduler, trace), watch: watch)
+    sourceDraws = .stream(seed: seed, "second source's world")
+    sourceFile.now = scenario.second?.files.first ?? .alone
     server = SimClickHouse(
       Job.table(scenario), draws: .stream(seed: seed, "clickhouse"), scheduler: scheduler,
       wallOffset: Self.start + scenario.serverClockSkew, trace: trace)
@@ -102,10 +111,10 @@ package final class World {
     tap = TapDisk(
       disk, watch: watch, logDirectory: Job.stateDirectory + "/log", ledgerDirectory: HistoryReader.ledgerDirectory(Job.stateDirectory))
     clock = ScheduledClock(scheduler, wallOffset: Self.start)
-    workload = Workload(scenario, broker: broker, scheduler: scheduler, epochStart: Self.start, trace: trace)
+    workload = Workload(scenario, broker: broker, second: topics.second, scheduler: scheduler, epochStart: Self.start, trace: trace)
     stores = SimRunStoreOpener(disk: tap, draws: .stream(seed: seed, "state"), trace: trace)
     sourcePlan = try Job.source(scenario)
-    invariants = Invariants(scenario, watch: watch, server: server, second: second, broker: broker)
+    invariants = Invariants(scenario, watch: watch, server: server, second: second, topics: topics)
     invariants.deadLettersExist = { [self] in disk.exists("\(Job.deadLetterDirectory)/sim-\($0).jsonl") }
     tap.onSegmentRemoved = { [self] path, positions in
       // A start's copy of the same positions has taken over.
@@ -128,6 +137,7 @@ package final class World {
     workload.start()
     planFaults()
     planSecondFaults()
+    planSecondSource()
     planTableTrouble()
     planBeyond()
     planPowerCut()
@@ -139,6 +149,8 @@ package final class World {
     heal()
     trace.note("faults end")
     _ = scheduler.run(limit: scheduler.now + 60_000) { self.workload.isDone || self.isOver }
+    if let second = scenario.second, second.isOutAtEnd { goOnBesideOutage(of: second) }
+    guard !isOver else { return }
     isToEnd = true
     if life != nil, draws.chance(0.5) { crash(draws.chance(0.5) ? .kill : .powerCut, isArmed: false) } else { endLife() }
     begin()
@@ -184,35 +196,37 @@ package final class World {
     guard finalStop == nil else { return }
     let untilEnd = isToEnd
     befall()
+    changeFile()
     incarnation += 1
     hasBegun = false
-    var options = Job.options(scenario, untilEnd: untilEnd, incarnation: incarnation)
+    let sources = SourcesOfFile(scenario, sourceFile.now, incarnation: incarnation)
+    var options = Job.options(scenario, sources, untilEnd: untilEnd, incarnation: incarnation)
     // The file's order tells nothing of the numbers, once a batch bears one.
     if !watch.durableTokens.isEmpty, incarnation % 3 == 2 { options.tables.reverse() }
     let isOlder = scenario.upgradeAt > scheduler.now
     var olderPlan = Job.olderPlan
-    let change = plan &+ mendings << 8
+    let change = Job.change(plan: plan, mendings: mendings, sourceFile.now)
     (olderPlan.hash, options.plan.hash) = (olderPlan.hash &+ change, options.plan.hash &+ change)
     if isOlder { options.plan = olderPlan } else { options.earlierPlans = [olderPlan] }
     options.acceptsDeadLetters = acceptsDeadLetters
     options.newLineage = acceptsNewLineage
     invariants.mayFallBack = acceptsNewLineage
     acceptsNewLineage = false
-    options.sources[0].acceptedLosses = acceptedLosses
+    for index in options.sources.indices { options.sources[index].acceptedLosses = acceptedLosses[options.sources[index].topic] ?? [] }
     let lanes = SimLanes(
       scheduler, draws: laneDraws, incarnation: incarnation, sourceCount: options.sources.count, slowest: scenario.slowestJob,
       slowestSync: scenario.slowestSync)
-    let olderSource = Job.olderSource(sourcePlan)
+    let plans = sources.plans(sourcePlan)
+    let olderPlans = plans.map(Job.olderSource)
     let deduplicate = Job.deduplicate(scenario, within: otherWithin, incarnation: incarnation)
     var parts = EngineParts(
-      core: options, disk: tap, clock: clock,
-      sources: [SourceParts(end: SimKafka(broker), plan: isOlder ? olderSource : sourcePlan)], stores: stores,
+      core: options, disk: tap, clock: clock, sources: sources.parts(topics, isOlder ? olderPlans : plans), stores: stores,
       sinks: sinks(options.tables), deduplicate: deduplicate,
-      graph: Job.graph(scenario, sourcePlan, sinkCount: options.tables.count), stateDirectory: Job.stateDirectory,
+      graph: Job.graph(scenario, sources, sourcePlan, sinkCount: options.tables.count), stateDirectory: Job.stateDirectory,
       checkpointDirectory: Job.checkpointDirectory, deadLetterDirectory: Job.deadLetterDirectory,
       entropy: (0..<4).map { _ in draws.next() }, logSegmentByteCount: scenario.segmentBytes, holder: "pid \(incarnation)")
     parts.sealByteCountMax = scenario.sealBytes
-    if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlans: [olderSource], deduplicate: deduplicate)] }
+    if !isOlder { parts.earlierRules = [olderPlan.hash: RowRules(sourcePlans: olderPlans, deduplicate: deduplicate)] }
     parts.slackSeed = SeededRandom(scenario.seed).split("slack").split(UInt64(incarnation)).seed
     let trace = trace
     let engine = Engine(parts: parts, lanes: lanes) { level, text in trace.note("\(level): \(text)") }
@@ -221,7 +235,9 @@ package final class World {
       trace.mix(UInt64(commands.count))
       invariants.observe(event, commands)
       noteLoss(commands)
+      if case .logBegun = event { judgeSources() }
       for case .cut(let intent) in commands {
+        sourceFile.before = nil
         judgeIdleness(intent)
         judgeBeginning(intent)
       }
@@ -246,19 +262,25 @@ package final class World {
 
   /// A partition that is called idle has had nothing to read for long: records of it that wait would be late for nothing.
   private func judgeIdleness(_ intent: Intent) {
-    guard let part = intent.part(of: .first) else { return }
+    for part in intent.parts { judgeIdleness(part, of: intent.epoch) }
+  }
+
+  private func judgeIdleness(_ part: IntentPart, of epoch: EpochNumber) {
+    let source = topics.broker(number: Int32(part.source.rawValue))
+    let idleAfter = source === broker ? scenario.idleAfter : scenario.second?.idleAfter ?? 0
     for idle in part.idle.sorted() {
-      let partition = broker.partitions[Int(idle)]
-      let next = part.ranges.first { $0.partition == idle }?.next ?? watch.next(of: idle)
+      let slot = Slot(part.source, idle).rawValue
+      let partition = source.partitions[Int(idle)]
+      let next = part.ranges.first { $0.partition == idle }?.next ?? watch.next(of: slot)
       let waiting = (next..<max(next, partition.end)).lazy.compactMap { offset in
         if case .record(let record, _)? = partition.slot(offset) { record.timestamp } else { nil }
       }
       guard let written = waiting.first else { continue }
       let waited = Self.start + scheduler.now - written
       // A fetch may leave a partition out now and then.
-      if waited > 2 * scenario.idleAfter + 5000 {
+      if waited > 2 * idleAfter + 5000 {
         invariants.violate(
-          "epoch \(intent.epoch) calls partition \(idle) idle, where a record waits at \(next) for \(waited) ms")
+          "epoch \(epoch) calls partition \(idle) of \(source.topic) idle, where a record waits at \(next) for \(waited) ms")
       }
     }
   }
@@ -277,10 +299,13 @@ package final class World {
     endLife()
     switch stop.kind {
     case .done where untilEnd: finalStop = stop
-    case .done: restart()
+    case .done:
+      sourceFile.endedWell = true
+      restart()
+    case .promise where goesBackToFileBefore(stop): restart()
     case .failed where isLegal(stop): restart()
     case .failed where untilEnd && hasNoRow(stop): finalStop = stop
-    case .invalidPipeline where stop.message.hasPrefix("not one of the first"): stoppedUnproven(stop)
+    case .invalidPipeline where stop.message.contains("not one of the first"): stoppedUnproven(stop)
     case _ where isLegalTableStop(stop): restart()
     case .promise where stop.rule == "K4" && cutIn == nil: invariants.violate("the engine misses records that are there: \(stop.message)")
     case .promise where stop.rule.isEmpty: invariants.violate("a stop that names no rule: \(stop.message)")
@@ -307,88 +332,17 @@ package final class World {
   private func hasNoRow(_ stop: Stop) -> Bool {
     stop.message.hasPrefix("no row came of")
       && (scenario.garbageRate > 0 || scenario.garbageFirst > 0 || scenario.refusal != .nothing || scenario.aheadRate > 0
-        || scenario.wallJumpEvery > 0 || broker.isAllRewritten || scenario.shaping.mayFail)
+        || scenario.wallJumpEvery > 0 || topics.all.allSatisfy { $0.isAllRewritten } || scenario.shaping.mayFail)
   }
 
   /// Every record that the run read is in its place, whatever it says of it.
   var endedWhole: Bool { finalStop.map { $0.kind == .done || hasNoRow($0) } ?? false }
-
-  // A new lineage that has decoded nothing: the file is mended, or the records are what is wrong.
-  private func stoppedUnproven(_ stop: Stop) {
-    let epochs = watch.epochs.values.sorted { $0.number < $1.number }
-    let judged = Oracle(Job.rules(scenario)).judge(epochs) { broker.record($0) }
-    if !isBeyond, judged.isEmpty || judged.contains(where: { !$0.fate.isError }) {
-      invariants.violate("the engine stops in a legal execution: it has read records that are rows: \(stop.message)")
-    }
-    if !isBeyond {
-      let letters = (try? disk.list(Job.deadLetterDirectory)) ?? []
-      if !watch.sealed.allSatisfy(\.isEmpty) || !letters.isEmpty || !server.table.parts.isEmpty {
-        invariants.violate("the engine says that nothing was sealed, but \(watch.sealed.map(\.count)) batches were, \(letters)")
-      }
-      beginsAgain = Dictionary(uniqueKeysWithValues: (epochs.first?.ranges ?? []).filter { $0.start >= 0 }.map { ($0.partition, $0.start) })
-    }
-    if isToEnd || draws.chance(0.5) {
-      acceptsDeadLetters = true
-    } else {
-      mendings += 1
-    }
-    restart()
-  }
 
   private func judgeBeginning(_ intent: Intent) {
     guard let expected = beginsAgain else { return }
     beginsAgain = nil
     for (slot, range) in intent.slots where range.start != expected[slot.rawValue] ?? range.start && !isBeyond {
       invariants.violate("after a stop that skipped nothing partition \(range.partition) is read from \(range.start) on")
-    }
-  }
-
-  // The stop that had to come. Where a user may accept what it says, some do.
-  private func stoppedBeyond(_ stop: Stop) {
-    if isWholeOneLeft, stop.rule == "R17" {
-      invariants.violate("the engine stops although a whole checkpoint is left: \(stop.message)")
-    } else if scenario.beyond == .partitionCut, !["K3", "K4", "K6", "R7", "R10", "R11"].contains(stop.rule) {
-      invariants.violate("a partition was cut, and the engine stops for another reason: \(stop.rule) \(stop.message)")
-    } else if scenario.beyond == .retention, !acceptedLosses.isEmpty, !["K3", "R7", "R10", "R11"].contains(stop.rule) {
-      invariants.violate("the engine stops after a loss that was accepted: \(stop.rule) \(stop.message)")
-    } else if plan > 0, stop.rule == "R4" {
-      plan = 0
-      restart()
-    } else if stop.rule == "K6", scenario.beyond == .topicAnew, draws.chance(0.5) {
-      // By hand, in the hope that it goes away.
-      restart()
-    } else if ["R5", "R15", "R17", "C8"].contains(stop.rule), scenario.hasProvenance, draws.chance(0.5) {
-      trace.note("accepted with --new-lineage")
-      acceptsNewLineage = true
-      if stop.rule != "C8" { loosen(.noneMissing) }
-      restart()
-    } else if stop.rule == "K3", !isAccepted(stop), draws.chance(0.8) {
-      acceptedLosses = givenUp(stop.message)
-      trace.note("accepted with --accept-loss \(acceptedLosses)")
-      restart()
-      // What the next checkpoint doesn't cover yet must be understood by the start after.
-      if draws.chance(0.5) { scheduler.after(draws.within(Int64(200)...1500)) { [self] in killAndRestart() } }
-    } else {
-      finalStop = stop
-    }
-  }
-
-  /// What was accepted and is asked for again was not taken.
-  private func isAccepted(_ stop: Stop) -> Bool {
-    let asked = givenUp(stop.message)
-    guard !asked.isEmpty, asked == acceptedLosses else { return false }
-    invariants.violate("the engine stops at a loss that was accepted: \(stop.message)")
-    return true
-  }
-
-  /// The options that a stop's message names, as a user would copy them; none where it asks for another start.
-  private func givenUp(_ message: String) -> [LostRange] {
-    message.split(separator: "'").compactMap { word in
-      let parts = word.split(whereSeparator: { "/:-".contains($0) }).suffix(3)
-      guard word.contains("/"), parts.count == 3, let partition = Int32(parts[parts.startIndex]),
-        let first = Int64(parts[parts.startIndex + 1]), let last = Int64(parts[parts.startIndex + 2])
-      else { return nil }
-      return LostRange(partition: partition, start: first, next: last + 1)
     }
   }
 
@@ -417,7 +371,7 @@ package final class World {
 
   private var failedSyncs: Int { disk.faultCount(.failedSync) + disk.faultCount(.failedDirectorySync) }
 
-  private func restart() {
+  func restart() {
     scheduler.after(draws.within(Int64(1)...(draws.chance(0.1) ? 1000 : 200))) { [self] in
       if life == nil { begin() }
     }
@@ -502,9 +456,10 @@ package final class World {
     }
     if scenario.witnessExpires {
       every(scenario.safetyMilliseconds / 3) { [self] in
-        guard broker.committed != nil else { return }
-        trace.hit(.kafkaWitnessExpired)
-        broker.committed = nil
+        for broker in topics.all where broker.committed != nil {
+          trace.hit(.kafkaWitnessExpired)
+          broker.committed = nil
+        }
       }
     }
     if scenario.outOfSpace {
@@ -531,7 +486,7 @@ package final class World {
   }
 
   /// Also where no fault comes any more, so that nobody else would start it again.
-  private func killAndRestart() {
+  func killAndRestart() {
     guard life != nil else { return }
     crash(.kill, isArmed: false)
     if !faultsAreOn { restart() }
@@ -561,7 +516,7 @@ package final class World {
 
   private func heal() {
     faultsAreOn = false
-    broker.heal()
+    for broker in topics.all { broker.heal() }
     for server in servers { server.heal() }
     stores.outOfSpaceRate = 0
     disk.rates = SimDiskRates()
