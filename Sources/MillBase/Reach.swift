@@ -36,8 +36,8 @@ package enum Branch: Int, CaseIterable, Sendable {
   case r16SegmentRemoved, r16HeldByUnacked
   // R17: birth and fallback
   case r17Born, r17BornAgain, r17NothingDecoded, r17StoppedUnproven, r17FellBack, r17NothingLeft, r17ManifestBeyondLog, r17Recovered
-  // Several sources: one begins where others are read already, its start is found in the log, its number by its topic, it sleeps, its fields
-  // stand in another order
+  // Several sources: one begins where others are read already, its start is found in the log, its number by its topic, it sleeps, its
+  // fields stand in another order
   case sourceJoined, sourceStartRecovered, sourceKnownByTopic, sourceIdleRaised, sourceAdapted
   // Operators
   case opFiltered, opFailed, opSkipped, opSelectedSome

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import MillAdmin
 import MillBase
+import Synchronization
 import Testing
 
 private let views = AdminViews(
@@ -238,25 +239,33 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
   @Test func `garbage on the socket neither ends nor blocks it`() throws {
     let (server, port) = try serve(token: "s3cret-token")
     defer { server.close() }
-    var random = SeededRandom(20_260_101)
     let seeds = [
       "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret-token\r\n\r\n",
       "POST /health HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n", "GET / HTTP/9.9\r\n\r\n", "\r\n\r\n\r\n", "GET",
       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ].map { Array($0.utf8) }
-    for number in 0..<300 {
-      var bytes = seeds[number % seeds.count]
-      for _ in 0..<(1 + random.next(below: 8)) where !bytes.isEmpty {
-        let at = Int(random.next(below: bytes.count))
-        switch random.next(below: 4) {
-        case 0: bytes[at] = UInt8(random.next(below: 256))
-        case 1: bytes.remove(at: at)
-        case 2: bytes.insert(contentsOf: [0, 255, 13, 10], at: at)
-        default: bytes += bytes[at...]
+    // What is no whole request is waited for, for seconds: several at once.
+    let failures = Mutex<[String]>([])
+    let clients = (0..<10).map { client in
+      NamedThread("garbage-\(client)") {
+        var random = SeededRandom(20_260_101 + UInt64(client))
+        for number in 0..<30 {
+          var bytes = seeds[number % seeds.count]
+          for _ in 0..<(1 + random.next(below: 8)) where !bytes.isEmpty {
+            let at = Int(random.next(below: bytes.count))
+            switch random.next(below: 4) {
+            case 0: bytes[at] = UInt8(random.next(below: 256))
+            case 1: bytes.remove(at: at)
+            case 2: bytes.insert(contentsOf: [0, 255, 13, 10], at: at)
+            default: bytes += bytes[at...]
+            }
+          }
+          do { _ = try exchange(port, bytes) } catch { failures.withLock { $0.append("\(error)") } }
         }
       }
-      _ = try exchange(port, bytes)
     }
+    for client in clients { client.join() }
+    #expect(failures.withLock(\.self).isEmpty)
     #expect(try ask(port, "GET /health", "Authorization: Bearer s3cret-token").hasPrefix("HTTP/1.1 200 "))
   }
 }

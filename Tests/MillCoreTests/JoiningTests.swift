@@ -46,17 +46,15 @@ private struct Joining: ~Copyable {
   }
 }
 
-private func begun(_ commands: [Command]) -> [LogRecord] {
-  for case .beginLog(let records) in commands { return records }
-  return []
-}
+/// What a start writes before anything is read.
+private func written(_ commands: [Command]) -> [LogRecord] { begun(commands) ?? [] }
 
 @Suite struct JoiningTests {
   private let own = "millrace:\(Start.lineage):2"
 
   @Test func `a source that joins has the next number, and its start is in the log before anything is read`() {
     var joining = Joining()
-    let records = begun(joining.look(witness: [nil, own]))
+    let records = written(joining.look(witness: [nil, own]))
     var plan: PlanRecord?
     var starts: [SourceStart] = []
     for record in records {
@@ -78,15 +76,15 @@ private func begun(_ commands: [Command]) -> [LogRecord] {
     let commands = joining.look(witness: [own, own])
     let asked = commands.contains { if case .ask(_, .resolveStarts) = $0 { true } else { false } }
     #expect(!asked)
-    #expect(!begun(commands).contains { if case .sourceStart = $0 { true } else { false } })
-    #expect(!begun(commands).isEmpty)
+    #expect(!written(commands).contains { if case .sourceStart = $0 { true } else { false } })
+    #expect(!written(commands).isEmpty)
   }
 
   @Test func `a source that comes back is another one`() {
     let gone = NamedSource(number: SourceNumber(rawValue: 1), name: "b", topic: "u", isGone: true)
     var joining = Joining(known: [NamedSource(number: .first, name: "s", topic: "t"), gone])
     var plans: [PlanRecord] = []
-    for case .plan(let plan) in begun(joining.look(witness: [own, own])) { plans.append(plan) }
+    for case .plan(let plan) in written(joining.look(witness: [own, own])) { plans.append(plan) }
     #expect(plans.first?.sources.dropFirst() == [gone, NamedSource(number: SourceNumber(rawValue: 2), name: "b", topic: "u")])
   }
 

@@ -56,7 +56,7 @@ struct Samples {
     return SealedBatch(
       destination: destination(), number: number, rowStart: self.number(), rowCount: self.number(), digest: digest(), token: token(number),
       chunks: chunks, originChunkCount: UInt32(chunks.count / 2), byteCount: self.number(), target: text(),
-      columns: many(3) { BatchColumn(name: $0.text(), type: $0.text()) }, contentSum: random.chance(0.5) ? self.number() : nil)
+      columns: many(2) { BatchColumn(name: $0.text(), type: $0.text()) }, contentSum: random.chance(0.5) ? self.number() : nil)
   }
 
   private mutating func counters() -> Counters {

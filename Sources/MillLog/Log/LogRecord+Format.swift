@@ -3,8 +3,8 @@ package import MillBase
 /// Payloads of records: a version byte, then the fields in order of their declaration. A `chunk` is its bytes and nothing else.
 extension LogRecord {
   /// Of all payloads but a chunk's. 2: seals have counters, batches a content sum. 3: an intent has no ranges that don't move; what the
-  /// batches of a record have in common stands once; a seal may have several records. 4: a plan names destinations and sources, an intent has
-  /// a part for each source; a new source's start is a record.
+  /// batches of a record have in common stands once; a seal may have several records. 4: a plan names destinations and sources, an intent
+  /// has a part for each source; a new source's start is a record.
   static let formatVersion: UInt8 = 4
   /// The oldest that is read.
   static let oldestFormatVersion: UInt8 = 1
