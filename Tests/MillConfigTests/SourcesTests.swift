@@ -262,6 +262,11 @@ private let third = (
       "      id: {type: String, from: other}\n      amount: Decimal(18, 2)\n    event_time: {field: at}\noperators"
     ))
   #expect(other == "\"id\" from \"id\" (source \"refunds\") is now \"id\" from \"other\" (source \"refunds\")", "\(other ?? "nil")")
+  // A source that was renamed is compared by its topic.
+  let renamed = try change(
+    ("refunds:\n    topic", "returns:\n    topic"), ("[orders, refunds]", "[orders, returns]"),
+    ("      at: DateTime64(3)\n      id: String", "      at: DateTime64(3)\n      id: {type: String, from: other}"))
+  #expect(renamed == other, "\(renamed ?? "nil")")
   let computed = try change(
     ("[orders, refunds]", "[orders, n]"), ("sinks:", "  n:\n    select: {input: refunds, fields: {\"*\": \"*\", id: lower(id)}}\nsinks:"))
   #expect(computed?.contains("\"id\" is \"lower(id)\" (source \"refunds\")") == true, "\(computed ?? "nil")")
