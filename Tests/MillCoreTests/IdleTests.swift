@@ -16,9 +16,9 @@ private struct Idling: ~Copyable {
   }
 
   /// So many polls, each so long after the one before; whether the partition is idle after them.
-  mutating func polls(_ count: Int, every milliseconds: Int64, rows: Int = 0, isAtEnd: Bool = true, isAsked: Bool = true, trouble: String? = nil)
-    -> Bool
-  {
+  mutating func polls(
+    _ count: Int, every milliseconds: Int64, rows: Int = 0, isAtEnd: Bool = true, isAsked: Bool = true, trouble: String? = nil
+  ) -> Bool {
     for _ in 0..<count {
       clock += milliseconds
       let polled = Polled(
