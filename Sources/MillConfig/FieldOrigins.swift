@@ -46,11 +46,12 @@ extension Pipeline {
   private func eachWay(
     _ field: Int, from name: String, _ body: (String, Int, PipelineNode?) -> Void, isEnd: (String) -> Bool = { _ in false }
   ) {
+    let nodes = Dictionary(nodes.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     var seen: [String: Set<Int>] = [:]
     var open = [(name, field)]
     while let (name, field) = open.popLast() {
       guard seen[name, default: []].insert(field).inserted else { continue }
-      let node = node(name)
+      let node = nodes[name]
       body(name, field, node)
       if isEnd(name) { continue }
       switch node {

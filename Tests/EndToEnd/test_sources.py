@@ -76,7 +76,7 @@ class United:
 
 @pytest.mark.parametrize("fault", [
     "", "log_begun:1", "intent_written:2", "processed:3", "before_seal:2", "seal_written:2", "after_insert_before_ack:2", "ack_written:3",
-    "amid_replay:2", "before_manifest:2", "witness_committed:1", "witness_committed:3"])
+    "amid_replay:2", "manifest_written:2", "published:1", "witness_committed:1", "witness_committed:3"])
 def test_records_of_two_clusters_are_united_once_also_when_the_engine_is_killed(lab, second_broker, fault):
     united = United(lab, second_broker)
     united.fill()

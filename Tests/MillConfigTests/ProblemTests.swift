@@ -186,9 +186,6 @@ private let source: [Wrong] = [
   Wrong(
     "\noperators:", "\n  users: {topic: u, fields: {a: String}}\noperators:", 12, "sources.users", nil, "nothing reads this source",
     "input: users"),
-  Wrong(
-    "\noperators:", "\n  Transactions: {topic: u, fields: {a: String}}\noperators:", 12, "sources.Transactions", nil,
-    "a source has the name transactions, which differs by its case only", "name of its own"),
   Wrong("topic: transactions-topic", "topic: t\n    kafka: localhost", 7, "sources.transactions.kafka", "localhost", "wanted", "indented"),
   Wrong(
     "topic: transactions-topic", "topic: t\n    kafka: {broker: localhost}", 7, "sources.transactions.kafka.broker", nil,
@@ -201,7 +198,7 @@ private let operatorsAndSink: [Wrong] = [
     "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "filter: {input: transactions, where: amuont > 0}", 14,
     "operators.unique.filter.where", "amuont > 0", "amuont", "millrace eval"),
   Wrong(
-    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {input: transactions}", 14,
+    "deduplicate: {input: transactions, key: [transaction_id], within: 24h}", "union: {}", 14,
     "operators.unique.union.inputs", nil,
     "inputs is missing", "such as [transactions, ...]"),
   Wrong(

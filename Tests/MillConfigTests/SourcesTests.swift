@@ -131,6 +131,23 @@ private func turned(_ text: String) throws -> String {
   #expect(problems(file(1001)).first?.remedy == "at most 1000")
 }
 
+@Test func `names of sources are unlike all others, whatever their case`() {
+  let found = problems(united(("  refunds:\n", "  Orders:\n"), ("[orders, refunds]", "[orders, Orders]")))
+  #expect(found.map(\.path) == ["sources.Orders"], "\(found)")
+  #expect(found.first?.message == "a source has the name orders, which differs by its case only")
+  #expect(problems(united(("  table:\n", "  Refunds:\n"))).map(\.path) == ["sinks.Refunds"])
+}
+
+@Test func `a source that nothing reads is told, but not where what would read it is wrong`() {
+  let unread = united(("[orders, refunds]", "[orders, f]"), ("sinks:", "  f:\n    filter: {input: orders, where: amount > 0}\nsinks:"))
+  let found = problems(unread)
+  #expect(found.map(\.path) == ["sources.refunds"] && found[0].message == "nothing reads this source", "\(found)")
+  #expect(found[0].remedy == "write input: refunds in sinks.table.clickhouse or in another operator, or remove it")
+  for (old, new) in [("union: {", "onion: {"), ("{inputs: [orders, refunds]}", "{}"), ("[orders, refunds]", "[orders, refund]")] {
+    #expect(problems(united((old, new))).count == 1, "\(new)")
+  }
+}
+
 // MARK: Where values come from
 
 @Test func `a field's origins are those of all ways, each once`() throws {

@@ -17,6 +17,20 @@ private let example = root.appendingPathComponent("config/examples/deduplicate.y
   }
 }
 
+@Test func `each of several sources is listed, and what unites them, each with what it reads`() throws {
+  let file = root.appendingPathComponent("config/examples/union.yaml").path
+  let checked = try millrace("check", file).out
+  #expect(checked.contains("  reads   transactions: topic transactions at localhost:9092, group millrace-union\n"), "\(checked)")
+  #expect(checked.contains("  reads   old_transactions: topic old-transactions at localhost:9093, group millrace-union\n"))
+  #expect(checked.contains("  unites  all: transactions, old_transactions\n"))
+  let drawn = try millrace("explain", file, "--format", "json").out
+  let object = try #require(try JSONSerialization.jsonObject(with: Data(drawn.utf8)) as? [String: Any])
+  let nodes = try #require(object["nodes"] as? [[String: Any]])
+  let inputs = nodes.map { $0["inputs"] as? [String] }
+  #expect(inputs == [[], [], ["transactions", "old_transactions"], ["all"], ["unique"], []])
+  #expect(nodes.map { $0["input"] as? String } == [nil, nil, nil, "all", "unique", nil])
+}
+
 /// Writes files of dead letters where the example's pipeline has them.
 private func withLetters(_ files: [String: String], _ body: (String) throws -> Void) throws {
   try withFile(try String(contentsOfFile: example, encoding: .utf8)) { file in

@@ -3,19 +3,32 @@ internal import MillOperators
 
 /// The selects with which inputs of a union come to the same fields, as they can be written into the file.
 struct UnionRemedy {
-  let inputs: [(name: String, schema: Schema)]
+  private let inputs: [(name: String, schema: Schema)]
+  /// Of each field in the first input that has it.
+  private let types: [String: DataType]
+
+  init(inputs: [(name: String, schema: Schema)]) {
+    self.inputs = inputs
+    types = Dictionary(inputs.flatMap { $0.schema.fields.map { ($0.name, $0.type) } }, uniquingKeysWith: { first, _ in first })
+  }
 
   /// Fields more than this aren't written out.
   private static let fieldCountMax = 12
 
   /// `index`: of the input that hasn't the fields.
   func ofMissing(_ fields: [String], in index: Int) -> String {
-    let added = fields.map { field in (field, type(of: field).flatMap { $0.isComposed ? nil : "cast(null as Nullable(\($0.base)))" }) }
-    let others = inputs.filter { input in fields.contains { input.schema.index(of: $0) != nil } }
+    let missing = Set(fields)
+    let others = inputs.filter { $0.schema.fields.contains { missing.contains($0.name) } }
     let kept = inputs[index].schema.fields.map(\.name)
     var ways: [String] = []
-    if fields.count <= Self.fieldCountMax, added.allSatisfy({ $0.1 != nil }) {
-      ways.append("add them by an operator in front of it: " + select(inputs[index], added.map { ($0.0, $0.1 ?? "") }, keepsRest: true))
+    if fields.count <= Self.fieldCountMax {
+      // An Array or Map can't be NULL.
+      let added = fields.compactMap { field in
+        types[field].flatMap { $0.isComposed ? nil : (field, "cast(null as Nullable(\($0.base)))") }
+      }
+      if added.count == fields.count {
+        ways.append("add them by an operator in front of it: " + select(inputs[index], added, keepsRest: true))
+      }
     }
     if let other = others.first, others.count == 1, kept.count <= Self.fieldCountMax,
       kept.allSatisfy({ other.schema.index(of: $0) != nil })
@@ -58,11 +71,6 @@ struct UnionRemedy {
     case .date32: 1
     default: 0
     }
-  }
-
-  private func type(of field: String) -> DataType? {
-    for input in inputs { if let index = input.schema.index(of: field) { return input.schema.types[index] } }
-    return nil
   }
 
   private func select(_ input: (name: String, schema: Schema), _ fields: [(String, String)], keepsRest: Bool) -> String {

@@ -14,28 +14,33 @@ package struct UnionPlan: Sendable {
 
   /// Throws all that doesn't fit.
   package init(name: String, inputs: [(name: String, schema: Schema)]) throws(UnionMismatch) {
-    let indexes = inputs.map { input in
-      Dictionary(input.schema.fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    // Inputs by the dozen have one schema, such as filters of one source.
+    var schemas: [Indexed] = []
+    var kinds: [Int] = []
+    for (input, (_, schema)) in inputs.enumerated() {
+      let kind = schemas.firstIndex { $0.schema == schema } ?? schemas.count
+      if kind == schemas.count { schemas.append(Indexed(schema, firstInput: input)) }
+      kinds.append(kind)
     }
     var clashes: [UnionMismatch.Clash] = []
     var fields: [Schema.Field] = []
-    for field in inputs[0].schema.fields {
-      let types = zip(inputs, indexes).compactMap { input, indexes in indexes[field.name].map { input.schema.fields[$0].type } }
-      guard types.count == inputs.count else { continue }
+    for field in schemas[0].schema.fields {
+      let types = schemas.compactMap { $0.type(of: field.name) }
+      guard types.count == schemas.count else { continue }
       if let type = DataType.union(types) {
         fields.append(Schema.Field(name: field.name, type: type))
       } else {
-        clashes.append(Self.clash(field.name, types))
+        clashes.append(Self.clash(field.name, types, schemas))
       }
     }
-    let names = Self.names(inputs)
-    let missing = indexes.map { indexes in names.filter { indexes[$0] == nil } }
-    guard clashes.isEmpty, missing.allSatisfy(\.isEmpty) else { throw UnionMismatch(missing: missing, clashes: clashes) }
+    let names = Self.names(schemas)
+    let missing = schemas.map { schema in names.filter { schema.indexes[$0] == nil } }
+    guard clashes.isEmpty, missing.allSatisfy(\.isEmpty) else { throw UnionMismatch(missing: kinds.map { missing[$0] }, clashes: clashes) }
     let schema = Schema(fields)
     self.name = name
     self.inputs = inputs.map(\.name)
     self.schema = schema
-    adapters = zip(inputs, indexes).map { Self.adapter(of: $0, $1, to: schema, name) }
+    adapters = zip(inputs, kinds).map { Self.adapter(of: schemas[$1], $0.name, to: schema, name) }
   }
 
   /// The field of an input that has the values of an output field, perhaps of a narrower type.
@@ -47,35 +52,49 @@ package struct UnionPlan: Sendable {
   /// Whether values of an output field have another type in an input.
   package func isWidened(_ field: Int, input: Int) -> Bool { adapters[input].map { $0.fields[field].field == nil } ?? false }
 
-  private static func adapter(of input: (name: String, schema: Schema), _ indexes: [String: Int], to schema: Schema, _ name: String)
-    -> SelectPlan?
-  {
+  private static func adapter(of input: Indexed, _ inputName: String, to schema: Schema, _ name: String) -> SelectPlan? {
     if input.schema == schema { return nil }
     let fields = schema.fields.map { field in
-      guard let index = indexes[field.name] else { preconditionFailure("\(input.name) has no field \(field.name)") }
+      guard let index = input.indexes[field.name] else { preconditionFailure("\(inputName) has no field \(field.name)") }
       let isSame = input.schema.fields[index].type == field.type
       let expression =
         isSame ? Expression(field: index, of: input.schema) : Expression(field: index, of: input.schema, as: field.type)
       return (name: field.name, expression: expression)
     }
-    return SelectPlan(name: name, input: input.name, inputSchema: input.schema, fields: fields)
+    return SelectPlan(name: name, input: inputName, inputSchema: input.schema, fields: fields)
   }
 
   /// Of all inputs, each once, as they come first.
-  private static func names(_ inputs: [(name: String, schema: Schema)]) -> [String] {
+  private static func names(_ schemas: [Indexed]) -> [String] {
     var seen: Set<String> = []
-    return inputs.flatMap { $0.schema.fields.map(\.name) }.filter { seen.insert($0).inserted }
+    return schemas.flatMap { $0.schema.fields.map(\.name) }.filter { seen.insert($0).inserted }
   }
 
   /// Two inputs neither of whose types holds the other's: there are such where no type holds all.
-  private static func clash(_ field: String, _ types: [DataType]) -> UnionMismatch.Clash {
+  private static func clash(_ field: String, _ types: [DataType], _ schemas: [Indexed]) -> UnionMismatch.Clash {
     for first in types.indices {
       for second in types.indices.dropFirst(first + 1) where DataType.union([types[first], types[second]]) == nil {
-        return UnionMismatch.Clash(field: field, first: first, second: second, types: (types[first], types[second]))
+        return UnionMismatch.Clash(
+          field: field, first: schemas[first].firstInput, second: schemas[second].firstInput, types: (types[first], types[second]))
       }
     }
     preconditionFailure("types of \(field) that meet by twos and not together: \(types)")
   }
+}
+
+/// A schema of one or more inputs, its fields by name.
+private struct Indexed {
+  let schema: Schema
+  let indexes: [String: Int]
+  let firstInput: Int
+
+  init(_ schema: Schema, firstInput: Int) {
+    self.schema = schema
+    self.firstInput = firstInput
+    indexes = Dictionary(schema.fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  func type(of field: String) -> DataType? { indexes[field].map { schema.fields[$0].type } }
 }
 
 /// Why inputs can't be united.

@@ -59,6 +59,24 @@ private let seeds = [
   admin: {listen: "0.0.0.0:9000", token: "${PASSWORD}"}
   state: {memory: 128MiB, directory: /var/lib/p}
   """,
+  """
+  pipeline: u
+  kafka: {brokers: localhost, properties: {client.id: c}}
+  sources:
+    a: {topic: t, fields: {id: Int32, v: LowCardinality(String), at: DateTime}, event_time: {field: at}}
+    b:
+      topic: t
+      kafka: {brokers: "k:1", properties: {security.protocol: sasl_ssl, sasl.mechanism: PLAIN, sasl.username: u, sasl.password: "${file:/run/secrets/password}", client.id: null}}
+      fields: {at: DateTime64(3), id: Nullable(Int64), v: String}
+      event_time: {field: at}
+  operators:
+    f: {select: {input: b, fields: {"*": "*", v: upper(v)}}}
+    all: {union: {inputs: [a, f]}}
+    unique: {deduplicate: {input: all, key: [id], within: 1h}}
+    more: {union: {inputs: [unique, all]}}
+  sinks:
+    s: {clickhouse: {input: more, url: "http://localhost", table: t}}
+  """,
 ]
 
 /// libFuzzer sees what is compared, and may write the secret itself.
