@@ -10,7 +10,14 @@ import Testing
     #expect(outcome.epochs > 0)
   }
 
-  @Test(arguments: [3] as [UInt64])
+  @Test(arguments: [15, 40] as [UInt64])
+  func `a second source that joins, is called otherwise, goes and comes back leaves each row there once`(seed: UInt64) {
+    let outcome = simulate(seed: seed)
+    #expect(outcome.failures == [])
+    #expect(outcome.faults[.sourceFileChanged] > 0)
+  }
+
+  @Test(arguments: [3, 15] as [UInt64])
   func `the same seed takes the same way again`(seed: UInt64) {
     #expect(simulate(seed: seed).hash == simulate(seed: seed).hash)
   }

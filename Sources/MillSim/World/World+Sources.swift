@@ -77,8 +77,8 @@ extension World {
 
   // MARK: - One of two goes on alone
 
-  /// The faults are over, and one of the clusters is away for long: what comes to the other one is read, sealed and acked meanwhile, and
-  /// kept by a checkpoint.
+  /// The faults are over, and one of the clusters is away for long: what comes to the other one is read, sealed and acked meanwhile,
+  /// kept by a checkpoint, and its group bears witness of that.
   func goOnBesideOutage(of second: SecondSource) {
     guard let other = topics.second, !isBeyond else { return }
     let (out, up) = second.isFirstOut ? (broker, other) : (other, broker)
@@ -89,8 +89,11 @@ extension World {
     out.isOut = true
     workload.writeMore(20, to: up)
     let ends = up.partitions.map(\.stableEnd)
+    let witness = up.committed?.witness
     let longest = 60_000 + 4 * max(scenario.checkpointInterval, scenario.settle) + 20 * scenario.slowestSync
-    let isDone = scheduler.run(limit: scheduler.now + longest) { self.isOver || self.incarnation != began || self.isSealed(up, ends) }
+    let isDone = scheduler.run(limit: scheduler.now + longest) {
+      self.isOver || self.incarnation != began || self.isSealed(up, ends) && up.committed?.witness != witness
+    }
     out.isOut = false
     // Another life would wait for both.
     guard !isOver, incarnation == began, isLive || !isDone else { return }
