@@ -24,8 +24,8 @@ final class Parts {
   init(_ pipeline: Pipeline, events: Int) {
     self.pipeline = pipeline
     self.events = events
-    rows = DecodedRows(pipeline.source.plan)
-    batch = RowBlock(pipeline.source.plan.types)
+    rows = DecodedRows(pipeline.sources[0].plan)
+    batch = RowBlock(pipeline.sources[0].plan.types)
   }
 
   /// CPU nanoseconds of the process so far, all threads.
@@ -45,9 +45,9 @@ final class Parts {
   /// Takes the topic's first records out of librdkafka into record buffers, as the flow thread does; its own threads count too.
   func librdkafka() -> Double {
     let options = KafkaOptions(
-      brokers: pipeline.kafka.brokers, topic: pipeline.source.plan.topic, group: "millrace-parts",
-      properties: pipeline.kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
-      readsHeaders: pipeline.source.plan.readsHeaders)
+      brokers: pipeline.sources[0].kafka.brokers, topic: pipeline.sources[0].plan.topic, group: "millrace-parts",
+      properties: pipeline.sources[0].kafka.properties.mapValues(\.revealed), prefetchByteCount: pipeline.prefetchByteCount,
+      readsHeaders: pipeline.sources[0].plan.readsHeaders)
     do throws(SourceError) {
       let source = try KafkaSource(options) { _, _ in }
       let topic = try source.describe()
@@ -79,7 +79,7 @@ final class Parts {
 
   /// JSON to columns.
   func scanner() -> Double {
-    let decoder = RecordDecoder(plan: pipeline.source.plan)
+    let decoder = RecordDecoder(plan: pipeline.sources[0].plan)
     var failures: [DecodeFailure] = []
     let rounds = max(1, events / max(sample.count, 1))
     let cost = measure {
@@ -114,7 +114,7 @@ final class Parts {
       defer { store.close() }
       let lane = DeduplicateLane(options: options, store: store, disk: disk)
       let state = DeduplicateState(options: options, store: store, filters: lane.filters)
-      let hasher = KeyHasher(fieldIndexes: plan.key, types: pipeline.source.plan.types, seed: Digest128(low: 1, high: 2))
+      let hasher = KeyHasher(fieldIndexes: plan.key, types: pipeline.sources[0].plan.types, seed: Digest128(low: 1, high: 2))
       var failure: RunStoreError?
       let cost = measure {
         var count = 0
@@ -192,7 +192,7 @@ final class Parts {
       urls: settings.urls, user: settings.user, password: settings.password.revealed,
       table: TableName(database: settings.database, table: settings.table), provenanceColumn: settings.provenanceColumn,
       delivery: .atLeastOnce)
-    let fields = pipeline.source.plan.fields.enumerated().map { index, field in
+    let fields = pipeline.sources[0].plan.fields.enumerated().map { index, field in
       SinkField(field: field.name, columns: settings.columns(of: index), type: field.type)
     }
     let sink = ClickHouseSink(options: options, fields: fields, transports: transports, clock: SystemClock())

@@ -34,11 +34,6 @@ package struct Pipeline: Hashable, Sendable {
   /// The consumer group that the witness is committed for.
   package var consumerGroup: String { "millrace-" + name }
 
-  /// The first source: for who knows of one only.
-  package var source: SourceSettings { sources[0] }
-  /// Of the first source.
-  package var kafka: KafkaSettings { sources[0].kafka }
-
   package init(
     name: String, sources: [SourceSettings], nodes: [PipelineNode], deduplicate: DeduplicateSettings?,
     sinks: [ClickHouseSettings],

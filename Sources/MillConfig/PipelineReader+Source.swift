@@ -21,7 +21,7 @@ extension PipelineReader {
   }
 
   /// Sources of a file at most.
-  private static let sourceCountMax = 1000
+  private static let sourceCountMax = 100
 
   /// `letterByteCountMax`: of the dead letters, nil where it is wrong.
   func readSources(_ top: Section, letterByteCountMax: Int?, _ names: NameBook) -> [SourceReading] {

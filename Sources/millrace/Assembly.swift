@@ -182,10 +182,16 @@ struct Assembly {
     }
   }
 
-  /// Whether records can end the process; a select's rows may be too large.
+  /// Whether records can end the process; a select's rows may be too large, and so may those that a union widens.
   private static func mayFail(_ pipeline: Pipeline) -> Bool {
     pipeline.sources.contains { $0.plan.onError == .fail }
-      || pipeline.nodes.contains { if case .operator(let plan) = $0 { plan.onError == .fail || plan is SelectPlan } else { false } }
+      || pipeline.nodes.contains { node in
+        switch node {
+        case .operator(let plan): plan.onError == .fail || plan is SelectPlan
+        case .union(let plan): plan.adapters.contains { $0 != nil }
+        case .deduplicate: false
+        }
+      }
   }
 
   private static func graph(_ pipeline: Pipeline) -> GraphPlan {
