@@ -84,7 +84,7 @@ extension World {
     let (out, up) = second.isFirstOut ? (broker, other) : (other, broker)
     _ = scheduler.run(limit: scheduler.now + 120_000) { self.isOver || self.isLive }
     guard !isOver, isLive, sourceFile.now != .alone else { return }
-    let began = incarnation
+    let its = life
     trace.hit(.sourceOut, out.topic)
     out.isOut = true
     workload.writeMore(20, to: up)
@@ -92,11 +92,11 @@ extension World {
     let witness = up.committed?.witness
     let longest = 60_000 + 4 * max(scenario.checkpointInterval, scenario.settle) + 20 * scenario.slowestSync
     let isDone = scheduler.run(limit: scheduler.now + longest) {
-      self.isOver || self.incarnation != began || self.isSealed(up, ends) && up.committed?.witness != witness
+      self.isOver || self.life !== its || self.isSealed(up, ends) && up.committed?.witness != witness
     }
     out.isOut = false
-    // Another life would wait for both.
-    guard !isOver, incarnation == began, isLive || !isDone else { return }
+    // A power cut that was planned before may come yet; and another life would wait for both.
+    guard !isOver, life === its else { return }
     if !isDone {
       let waits = progress?.waits.map { "\($0.subject): \($0.reason)" } ?? []
       invariants.violate("liveness: \(out.topic) is out, and what came to \(up.topic) isn't sealed after \(longest) ms; waits: \(waits)")
