@@ -7,10 +7,10 @@ export KAFKA_SCRIPT := $(abspath $(KAFKA_SCRIPT))
 # Which server the demo runs on: 26.9 or 18.16.
 CLICKHOUSE ?= 26.9
 # Seeds that `make sim` runs, and those whose trace it compares between two processes (hashes are seeded anew in each).
-SEEDS ?= 1..20000
+SEEDS ?= 1..10000
 TRACED ?= 1 2 3 5 8 13 21 34
 # How long `make fuzz` runs each fuzzer, seconds.
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
 broker := $(if $(wildcard $(KAFKA_SCRIPT))$(KAFKA_HOME),java,broker)
 pytest := $(PYTHON) -m pytest -q -rs --durations=6 -p no:cacheprovider
 
@@ -29,7 +29,7 @@ help:
 	@echo "make demo      2,000,000 events, engine and ClickHouse killed with -9, then the proof (CLICKHOUSE=18.16 for the old one)"
 	@echo "make test      all tests but the long ones: Swift, then servers, proof and end to end"
 	@echo "make long      what takes too long for that: every fault point twice in each mode, kills, more seeds, mutants, fuzzing; 2 hours at most"
-	@echo "make sim       the simulator, 20,000 seeds, and that a seed runs the same in two processes"
+	@echo "make sim       the simulator, 10,000 seeds, and that a seed runs the same in two processes"
 	@echo "make mutants   the simulator must catch every planted mistake of Tests/Mutants, in a copy of the sources that has them all"
 	@echo "make tsan      the engine on its real threads, under the thread sanitizer"
 	@echo "make fuzz      readers of log, ledger, manifest, JSON, pipeline files, Native blocks and ClickHouse's answers against libFuzzer, FUZZ_SECONDS each"

@@ -74,17 +74,21 @@ package struct Health: Hashable, Sendable {
     package var deadLetters: [DeadLetters]
     /// `on_error: skip`.
     package var skipped: UInt64
+    /// A filter's condition wasn't true.
+    package var filtered: UInt64
 
-    package init(rows: UInt64 = 0, deadLetters: [DeadLetters] = [], skipped: UInt64 = 0) {
+    package init(rows: UInt64 = 0, deadLetters: [DeadLetters] = [], skipped: UInt64 = 0, filtered: UInt64 = 0) {
       self.rows = rows
       self.deadLetters = deadLetters
       self.skipped = skipped
+      self.filtered = filtered
     }
 
     fileprivate var json: String {
       let reasons = deadLetters.map { "\"\($0.reason)\":\($0.count)" }.joined(separator: ",")
       let total = deadLetters.reduce(0) { $0 + $1.count }
-      return "{\"rows\":\(rows),\"dead_letters\":\(total),\"dead_letters_by_reason\":{\(reasons)},\"skipped\":\(skipped)}"
+      return "{\"rows\":\(rows),\"dead_letters\":\(total),\"dead_letters_by_reason\":{\(reasons)},\"skipped\":\(skipped),"
+        + "\"filtered\":\(filtered)}"
     }
   }
 

@@ -65,7 +65,7 @@ func health(of snapshot: EngineSnapshot?, pipeline: String, now: Instant) -> Hea
     records: Health.Records(
       rows: snapshot.progress.outcomes.emitted,
       deadLetters: snapshot.progress.allDeadLetters.entries.map { Health.DeadLetters(reason: $0.reason, count: $0.count) },
-      skipped: snapshot.progress.outcomes.skipped),
+      skipped: snapshot.progress.outcomes.skipped, filtered: snapshot.progress.outcomes.filtered),
     isAlive: now.monotonicMilliseconds - snapshot.at.monotonicMilliseconds < silenceMillisecondsMax)
 }
 

@@ -159,7 +159,7 @@ def test_dead_letters_are_told_at_once_and_again_in_log_metrics_and_health(lab):
     status, health = client.health()
     assert status == 200 and health["ready"], health
     assert health["records"] == {"rows": 2, "dead_letters": 7, "dead_letters_by_reason": {"malformed_json": 6, "not_a_number": 1},
-                                 "skipped": 0}
+                                 "skipped": 0, "filtered": 0}
     page = client.page()
     assert page.value("millrace_dead_letters_total", reason="malformed_json") == 6
     assert page.value("millrace_dead_letters_total", reason="not_a_number") == 1

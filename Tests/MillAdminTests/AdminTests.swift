@@ -9,7 +9,7 @@ private let views = AdminViews(
   health: {
     Health(
       pipeline: "p", state: .running, waits: [], stopped: nil,
-      records: .init(rows: 12, deadLetters: [.init(reason: "wrong_type", count: 2), .init(reason: "late", count: 1)], skipped: 4),
+      records: .init(rows: 12, deadLetters: [.init(reason: "wrong_type", count: 2), .init(reason: "late", count: 1)], skipped: 4, filtered: 5),
       isAlive: true)
   },
   metrics: {
@@ -90,7 +90,7 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     #expect(health.hasPrefix("HTTP/1.1 200 ") && health.contains("\r\nContent-Type: application/json\r\n"))
     #expect(
       health.hasSuffix(
-        "{\"ready\":true,\"alive\":true,\"pipeline\":\"p\",\"state\":\"running\",\"records\":{\"rows\":12,\"dead_letters\":3,\"dead_letters_by_reason\":{\"wrong_type\":2,\"late\":1},\"skipped\":4},\"waiting\":[],\"stopped\":null}\n"
+        "{\"ready\":true,\"alive\":true,\"pipeline\":\"p\",\"state\":\"running\",\"records\":{\"rows\":12,\"dead_letters\":3,\"dead_letters_by_reason\":{\"wrong_type\":2,\"late\":1},\"skipped\":4,\"filtered\":5},\"waiting\":[],\"stopped\":null}\n"
       ))
     #expect(try ask(port, "GET /health/live", host: host).hasPrefix("HTTP/1.1 200 "))
     for path in ["/", "/metrics/", "/health/", "//metrics", "/health/live/x", "/etc/passwd", "/../metrics", "*"] {
@@ -135,7 +135,7 @@ private func ask(_ port: UInt16, _ line: String, _ headers: String..., host: Str
     #expect(answer.hasPrefix("HTTP/1.1 503 "))
     #expect(
       answer.hasSuffix(
-        "{\"ready\":false,\"alive\":true,\"pipeline\":\"p\",\"state\":\"waiting\",\"records\":{\"rows\":0,\"dead_letters\":0,\"dead_letters_by_reason\":{},\"skipped\":0},\"waiting\":[{\"for\":\"clickhouse\",\"since\":\"2026-01-01T00:00:00.000Z\",\"seconds\":7}],\"stopped\":null}\n"
+        "{\"ready\":false,\"alive\":true,\"pipeline\":\"p\",\"state\":\"waiting\",\"records\":{\"rows\":0,\"dead_letters\":0,\"dead_letters_by_reason\":{},\"skipped\":0,\"filtered\":0},\"waiting\":[{\"for\":\"clickhouse\",\"since\":\"2026-01-01T00:00:00.000Z\",\"seconds\":7}],\"stopped\":null}\n"
       ))
     #expect(try ask(port, "GET /health/live").hasPrefix("HTTP/1.1 200 "), "what waits is alive")
 

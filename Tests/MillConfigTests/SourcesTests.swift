@@ -114,7 +114,7 @@ private func turned(_ text: String) throws -> String {
   #expect(try read(one.replacing("clickhouse:\n      input: unique", with: "clickhouse:\n      input: all")).warnings.count == 1)
 }
 
-@Test func `too many sources are refused, and a thousand are read`() throws {
+@Test func `too many sources are refused, and a hundred are read`() throws {
   func file(_ count: Int) -> String {
     let names = (0..<count).map { "s\($0)" }
     return """
