@@ -9,7 +9,8 @@ private let views = AdminViews(
   health: {
     Health(
       pipeline: "p", state: .running, waits: [], stopped: nil,
-      records: .init(rows: 12, deadLetters: [.init(reason: "wrong_type", count: 2), .init(reason: "late", count: 1)], skipped: 4, filtered: 5),
+      records: .init(
+        rows: 12, deadLetters: [.init(reason: "wrong_type", count: 2), .init(reason: "late", count: 1)], skipped: 4, filtered: 5),
       isAlive: true)
   },
   metrics: {
