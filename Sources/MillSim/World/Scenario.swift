@@ -71,6 +71,8 @@ package struct Scenario: Sendable {
   package var epochRowBytes = 32 << 20
   /// The first records of the topic that are all garbage.
   package var garbageFirst = 0
+  /// The process is asked to stop once it has read some of these and decoded none.
+  package var stopsAmidBirth = false
   /// Undecodable records that a new lineage stops at.
   package var birthRecords: UInt64 = 1000
   package var exactKeys = false
@@ -227,6 +229,7 @@ package struct Scenario: Sendable {
     let birth = Draws.stream(seed: seed, "birth")
     birthRecords = birth.pick([2, 10, 1000])
     garbageFirst = birth.chance(0.15) ? birth.within(1...30) : 0
+    stopsAmidBirth = garbageFirst > 0 && birth.chance(0.3)
     let keys = Draws.stream(seed: seed, "keys")
     hasTwoKeys = keys.chance(0.2)
     edgeRate = keys.pick([0, 0.02, 0.1])

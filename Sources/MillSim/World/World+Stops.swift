@@ -118,4 +118,13 @@ extension World {
     }
     return all
   }
+
+  /// R17: SIGTERM comes while nothing has been decoded yet.
+  func stopAmidBirth(_ event: Event) {
+    guard scenario.stopsAmidBirth, !hasStoppedAmidBirth, case .processed(let result) = event, result.epoch == 1, result.counters.records > 0,
+      result.counters.deadLettered == result.counters.records
+    else { return }
+    hasStoppedAmidBirth = true
+    scheduler.after(1) { [self] in terminate() }
+  }
 }

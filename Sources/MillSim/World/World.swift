@@ -55,6 +55,8 @@ package final class World {
   /// Set when the program judges by another window under the same plan: a defect of a release.
   var otherWithin: Int64?
   var acceptsNewLineage = false
+  /// See ``Scenario/stopsAmidBirth``: once.
+  var hasStoppedAmidBirth = false
   /// Raised when a file that decoded nothing was mended.
   var mendings: UInt64 = 0
   var acceptsDeadLetters = false
@@ -236,6 +238,7 @@ package final class World {
       invariants.observe(event, commands)
       noteLoss(commands)
       if case .logBegun = event { judgeSources() }
+      stopAmidBirth(event)
       for case .cut(let intent) in commands {
         sourceFile.before = nil
         judgeIdleness(intent)
