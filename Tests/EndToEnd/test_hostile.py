@@ -106,7 +106,7 @@ def test_a_batch_that_cannot_be_unpacked_is_named_and_given_up_exactly(lab, forg
     # It stays given up, without the option, also for verify.
     assert engine.run("--until-end").code == 0
     report = lab.verify(pipeline)
-    assert report["proven"] and report["given_up"] == [{"partition": 0, "start": 2, "next": 5}], report
+    assert report["proven"] and report["given_up"] == [{"source": "events", "partition": 0, "start": 2, "next": 5}], report
 
 
 def test_a_batch_that_is_too_large_is_read_with_a_larger_limit(lab, forged):
