@@ -1,5 +1,6 @@
 internal import MillBase
 internal import MillCore
+internal import MillLog
 internal import MillTestKit
 
 /// What the world makes of stops that an operator has to answer.
