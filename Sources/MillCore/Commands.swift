@@ -80,6 +80,8 @@ package struct PollOrder: Hashable, Sendable {
   package var dueAt: Int64
   /// For recorded intents, which need all of their records.
   package var isReplay = false
+  /// Nil: all; else only of these sources (index).
+  package var sources: Set<Int>?
   /// Also records beyond the plan's limits: the next of these intents was recorded under another plan.
   package var takesWhole = false
 }

@@ -17,6 +17,8 @@ extension Core {
     // What may not be cut yet waits in Kafka.
     case .live where mayTake && !checkpoint.settlesReplay:
       PollOrder(limit: options.epochMaxRows, dueAt: min(cutDueAt ?? .max, polledAt + Self.pollMilliseconds))
+    case .live where hold == .pending && mayProve && !checkpoint.settlesReplay:
+      PollOrder(limit: options.epochMaxRows, dueAt: min(cutDueAt ?? .max, polledAt + Self.pollMilliseconds), sources: unproven)
     default: nil
     }
   }
@@ -45,7 +47,7 @@ extension Core {
   }
 
   /// As many rows as two batches take.
-  private func isFull(_ destination: Destination) -> Bool {
+  func isFull(_ destination: Destination) -> Bool {
     let bounds = batchBounds(destination)
     // Dead letters are bounded by their bytes: a row of theirs may be of any size.
     return destination.isTable && pendingRows[destination.index] >= 2 * bounds.rows || pendingBytes[destination.index] >= 2 * bounds.bytes
@@ -55,7 +57,9 @@ extension Core {
   mutating func takePolled(_ polled: [Polled]) {
     polledAt = monotonic
     require(polled.count == sources.count, "\(polled.count) sources were polled, of \(sources.count)")
-    if let stop = polled.lazy.compactMap(\.stop).first { return end(stop) }
+    if let (index, stop) = polled.enumerated().lazy.compactMap({ index, polled in polled.stop.map { (index, $0) } }).first {
+      return end(named(stop, source: index))
+    }
     for (index, polled) in polled.enumerated() where phase != .stopped { withSource(index) { $0.takePolled(polled) } }
     if phase == .live { cutWhenDue(polled) }
   }

@@ -20,6 +20,8 @@ package final class ThreadLanes: Lanes {
           let jobs = queue.takeAll(waitingMilliseconds: nil)
           if jobs.isEmpty, queue.isFinished { return }
           for job in jobs {
+            // What was to be asked of brokers that don't answer would hold up the process's end.
+            if case .source = lane, queue.isFinished { continue }
             if let event = job() { events.put(event) }
           }
         }
@@ -31,7 +33,7 @@ package final class ThreadLanes: Lanes {
 
   package func post(_ event: Event) { events.put(event) }
 
-  /// Lets each lane finish what it was given, and joins its thread.
+  /// Lets each lane finish what it was given, a source's what it does now, and joins its thread.
   package func close() {
     for queue in queues { queue.close() }
     for thread in threads { thread.join() }

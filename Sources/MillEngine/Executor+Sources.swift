@@ -20,23 +20,23 @@ extension Executor {
     // What fills an epoch already is worked off first; a replay needs all that its epochs had.
     let isAsked = order.isReplay || !epochCut.isPassed(by: buffers)
     var notices: [[SourceNotice]] = parts.sources.map { _ in [] }
-    if isAsked { fetch(order.limit, &notices) }
+    let asked = parts.sources.indices.filter { isAsked && order.sources?.contains($0) != false }
+    fetch(order.limit, of: asked, &notices)
     let ends = order.isReplay ? nil : epochCut.ends(buffers)
-    return parts.sources.indices.map { polled($0, notices[$0], ends: ends?[$0], isAsked: isAsked) }
+    return parts.sources.indices.map { polled($0, notices[$0], ends: ends?[$0], isAsked: asked.contains($0)) }
   }
 
   /// Each source gives its share; what is left of the limit goes to those that may have more, each first in its turn.
-  private func fetch(_ limit: Int, _ notices: inout [[SourceNotice]]) {
-    let count = parts.sources.count
+  private func fetch(_ limit: Int, of asked: [Int], _ notices: inout [[SourceNotice]]) {
     var room = limit
     var mayHaveMore: [Int] = []
-    for source in parts.sources.indices {
-      let share = max(1, limit / count)
+    for source in asked {
+      let share = max(1, limit / asked.count)
       let taken = fetch(share, of: source, &notices[source])
       room -= taken
       if taken >= share { mayHaveMore.append(source) }
     }
-    guard count > 1, !mayHaveMore.isEmpty else { return }
+    guard asked.count > 1, !mayHaveMore.isEmpty else { return }
     pollTurn += 1
     for index in mayHaveMore.indices where room > 0 {
       let source = mayHaveMore[(pollTurn + index) % mayHaveMore.count]

@@ -9,11 +9,12 @@ final class FetchSession: @unchecked Sendable {
   private var patienceMilliseconds = 1
 
   /// The polling thread does nothing else meanwhile.
-  private static let patienceMaxMilliseconds = 1_000
+  private let patienceMaxMilliseconds: Int
   private static let patienceMinMilliseconds = 10
 
-  init(_ queue: FetchQueue, offsets: [Int64?]) {
+  init(_ queue: FetchQueue, offsets: [Int64?], patienceMaxMilliseconds: Int) {
     self.queue = queue
+    self.patienceMaxMilliseconds = patienceMaxMilliseconds
     progress = FetchProgress(offsets)
   }
 
@@ -58,7 +59,7 @@ final class FetchSession: @unchecked Sendable {
     if let reason = queue.client.signals.takeAllDown() { progress.outage = reason }
     if isInDoubt, taken == 0 {
       // The only wait of a poll: a question to brokers that were down.
-      patienceMilliseconds = min(max(Self.patienceMinMilliseconds, 2 * patienceMilliseconds), Self.patienceMaxMilliseconds)
+      patienceMilliseconds = min(max(Self.patienceMinMilliseconds, 2 * patienceMilliseconds), patienceMaxMilliseconds)
       if queue.client.answers(timeoutMilliseconds: patienceMilliseconds) {
         progress.outage = nil
         progress.hasHeard = true

@@ -14,10 +14,12 @@ package struct KafkaOptions: Hashable, Sendable {
   /// Whether records' headers are wanted: librdkafka allocates and frees a parser for each record that is asked for them, even where it
   /// has none.
   package var readsHeaders: Bool
+  /// How long a poll may wait for an answer of brokers that were down.
+  package var outagePatienceMilliseconds: Int
 
   package init(
     brokers: String, topic: String, group: String, properties: [String: String] = [:], prefetchByteCount: Int = 128 << 20,
-    clientID: String = "millrace", readsHeaders: Bool = true
+    clientID: String = "millrace", readsHeaders: Bool = true, outagePatienceMilliseconds: Int = 1000
   ) {
     self.brokers = brokers
     self.topic = topic
@@ -26,6 +28,7 @@ package struct KafkaOptions: Hashable, Sendable {
     self.prefetchByteCount = prefetchByteCount
     self.clientID = clientID
     self.readsHeaders = readsHeaders
+    self.outagePatienceMilliseconds = outagePatienceMilliseconds
   }
 
   /// About what librdkafka allocates for a record beside its bytes.

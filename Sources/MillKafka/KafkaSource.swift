@@ -258,7 +258,7 @@ package final class KafkaSource: Source, @unchecked Sendable {
         let session = FetchSession(
           try FetchQueue(
             client, topic: options.topic, offsets: offsets, readsHeaders: options.readsHeaders, whenFilled: $0.whenFetched),
-          offsets: offsets)
+          offsets: offsets, patienceMaxMilliseconds: options.outagePatienceMilliseconds)
         $0.session = session
         return .success(session)
       } catch { return .failure(error) }

@@ -107,7 +107,9 @@ struct Assembly {
       brokers: source.kafka.brokers, topic: source.plan.topic, group: pipeline.consumerGroup,
       properties: source.kafka.properties.mapValues(\.revealed),
       prefetchByteCount: max(1 << 20, pipeline.prefetchByteCount / pipeline.sources.count),
-      clientID: "millrace-" + pipeline.name, readsHeaders: source.plan.readsHeaders)
+      clientID: "millrace-" + pipeline.name, readsHeaders: source.plan.readsHeaders,
+      // The other sources' records wait meanwhile.
+      outagePatienceMilliseconds: pipeline.sources.count == 1 ? 1000 : 100)
   }
 
   /// Drops requests under way and joins the threads of HTTP.

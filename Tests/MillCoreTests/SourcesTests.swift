@@ -106,6 +106,10 @@ private func sourceStarts(_ commands: [Command]) -> [SourceStart] {
   (begun(commands) ?? []).compactMap { if case .sourceStart(let start) = $0 { start } else { nil } }
 }
 
+func start(_ number: UInt16, _ topic: String, _ offset: Int64, cluster: String = "c") -> SourceStart {
+  SourceStart(source: SourceNumber(rawValue: number), topic: topic, clusterID: cluster, topicID: "", offsets: [offset])
+}
+
 private func assigned(_ commands: [Command]) -> [Int: [Int64]] {
   Dictionary(commands.compactMap { if case .assign(let source, let offsets) = $0 { (source, offsets) } else { nil } }) { $1 }
 }
@@ -147,14 +151,13 @@ private func result(_ intent: Intent, watermark: Int64 = .min) -> Event {
     #expect(said(opened).contains { $0.hasPrefix("source users is new") })
     let commands = start.look(starts: 8, ends: [10, 10])
     #expect(sources(commands) == [named(0, events), named(1, users)])
-    #expect(sourceStarts(commands) == [SourceStart(source: SourceNumber(rawValue: 1), offsets: [8])])
+    #expect(sourceStarts(commands) == [MillCoreTests.start(1, "u", 8)])
     #expect(assigned(start.run()) == [0: [5], 1: [8]])
     // A process that ends before its first checkpoint leaves that behind.
     var next = Pipeline([events, users])
     var plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan")
     plan.sources = [named(0, events), named(1, users)]
-    let number = SourceNumber(rawValue: 1)
-    _ = next.open([named(0, events)], next: [0: 5], records: [.plan(plan), .sourceStart(SourceStart(source: number, offsets: [8]))])
+    _ = next.open([named(0, events)], next: [0: 5], records: [.plan(plan), .sourceStart(MillCoreTests.start(1, "u", 8))])
     let again = next.look(starts: 3, ends: [10, 10])
     #expect(sourceStarts(again).isEmpty && assigned(next.run()) == [0: [5], 1: [8]])
   }
@@ -218,7 +221,7 @@ private func result(_ intent: Intent, watermark: Int64 = .min) -> Event {
     #expect(replays(replaying.poll([polled(9, rows: 4), polled(8, rows: 1)])))
   }
 
-  @Test func `the end has come where every source has been read so far, and a source that has doesn't hold back the others' watermark`() {
+  @Test func `the end has come where every source has been read so far`() {
     var running = Pipeline([events, users], untilEnd: true)
     _ = running.open([named(0, events), named(1, users)], next: [0: 5, 1: 7])
     _ = running.look(ends: [9, 20])
@@ -231,11 +234,84 @@ private func result(_ intent: Intent, watermark: Int64 = .min) -> Event {
       if let intent { _ = running.step(result(intent)) }
       return intent
     }
-    #expect(read(9, 8, (4, 1))?.parts.map(\.idle) == [[], []])
-    #expect(read(9, 10, (0, 2))?.parts.map(\.idle) == [[0], []])
+    _ = read(9, 8, (4, 1))
+    #expect(read(9, 10, (0, 2))?.parts.map(\.idle) == [[], []], "a source that is read to its end isn't idle by that")
     #expect(running.core.pollOrder != nil, "the second source has more")
     _ = read(9, 20, (0, 10))
     #expect(running.core.pollOrder == nil)
+  }
+
+  @Test func `a source of which nothing was read may become another topic, and is new then; one that was read may not`() {
+    let other = SourceOptions(name: "users", topic: "v")
+    var plan = PlanRecord(hash: 7, replayVersion: 1, text: "plan")
+    plan.sources = [named(0, events), named(1, users)]
+    let begun = [LogRecord.plan(plan), .sourceStart(MillCoreTests.start(1, "u", 200))]
+    var mended = Pipeline([events, other])
+    _ = mended.open([named(0, events)], next: [0: 5], records: begun)
+    #expect(sourceStarts(mended.look(starts: 3, ends: [10, 500])) == [MillCoreTests.start(1, "v", 3)])
+    #expect(assigned(mended.run()) == [0: [5], 1: [3]])
+    // The same name on another cluster is another topic too.
+    var moved = Pipeline([events, users])
+    _ = moved.open([named(0, events)], next: [0: 5], records: begun)
+    #expect(sourceStarts(moved.look(starts: 3, ends: [10, 500], clusters: ["c", "d"])) == [MillCoreTests.start(1, "u", 3, cluster: "d")])
+    // A checkpoint that knows it, without a record of it, says no more.
+    var checked = Pipeline([events, other])
+    _ = checked.open([named(0, events), named(1, users)], next: [0: 5, 1: 200])
+    #expect(sourceStarts(checked.look(starts: 3, ends: [10, 500])) == [MillCoreTests.start(1, "v", 3)])
+    let parts = [
+      IntentPart(source: SourceNumber(rawValue: 1), ranges: [PartitionRange(partition: 0, start: 200, next: 210)], partitionCount: 1)
+    ]
+    let read = Intent(epoch: 1, clockMilliseconds: 1, planHash: 7, parts: parts, inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    var late = Pipeline([events, other])
+    _ = late.open([named(0, events)], next: [0: 5], records: begun + [.intent(read), .seal(seal)])
+    let found = stop(late.look(starts: 3, ends: [10, 500]))
+    #expect(found?.rule == "R4" && found?.message.contains("give the source another name") == true, "\(found?.message ?? "")")
+  }
+
+  @Test func `records of a source don't pile up in a replay that waits for another one's (R4)`() {
+    let parts = [
+      IntentPart(source: .first, ranges: [PartitionRange(partition: 0, start: 5, next: 9)], partitionCount: 1),
+      IntentPart(source: SourceNumber(rawValue: 1), ranges: [PartitionRange(partition: 0, start: 7, next: 8)], partitionCount: 1),
+    ]
+    let intent = Intent(epoch: 1, clockMilliseconds: 1, planHash: 7, parts: parts, inputDigest: Digest128(low: 0, high: 0))
+    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+    var replaying = Pipeline([events, users])
+    _ = replaying.open([named(0, events), named(1, users)], next: [0: 5, 1: 7], records: [.intent(intent), .seal(seal)])
+    _ = replaying.look(ends: [900_000, 20])
+    _ = replaying.run()
+    func fetched(_ commands: [Command]) -> [Int64?]? {
+      for case .fetch(0, let offsets) in commands { return offsets }
+      return nil
+    }
+    #expect(fetched(replaying.poll([polled(9, rows: 4), polled(7)])) == nil)
+    #expect(fetched(replaying.poll([polled(400_000, rows: 399_995), polled(7)])) == [nil])
+    let commands = replaying.poll([polled(400_000, rows: 399_995), polled(8, rows: 1)])
+    #expect(commands.contains { if case .replay = $0 { true } else { false } })
+  }
+
+  @Test func `brokers that are away hold up neither a checkpoint nor the process's end`() {
+    var running = Pipeline([events, users])
+    _ = running.open([named(0, events), named(1, users)], next: [0: 5, 1: 7])
+    _ = running.look(ends: [20, 20])
+    _ = running.run()
+    var down = polled(7)
+    down.trouble = "connection refused"
+    var intent: Intent?
+    for wait in [0, 100] as [Int64] { intent = cut(running.poll([polled(9, rows: 4), down], after: wait)) ?? intent }
+    guard let intent else {
+      Issue.record("no epoch")
+      return
+    }
+    _ = running.step(result(intent))
+    var commands = running.step(.stopRequested)
+    for case .freeze(let id, _) in commands { commands += running.step(.frozen(id: id, position: 9)) }
+    for case .stateWork(let work) in commands { commands += running.step(.stateWorkDone(work)) }
+    for case .sync in commands { commands += running.step(.synced(durableEnd: 10)) }
+    for case .publish(let manifest, let name) in commands { commands += running.step(.published(manifest.epoch, name: name)) }
+    #expect(!commands.contains { if case .ask(1, .commitWitness) = $0 { true } else { false } })
+    #expect(stop(commands) == nil)
+    #expect(stop(running.step(.source(0, .witnessCommitted)))?.kind == .done)
   }
 
   @Test func `a loss is told of its source, accepted for it, and goes into the log under its slot (K3)`() {

@@ -43,7 +43,7 @@ extension Core {
     if phase == .live, stopRequested, checkpoint.stage == .idle, !checkpoint.isLast, !isSealing {
       checkpoint.isLast = true
       if checkpoint.lastEpoch == epoch, pendingRows.allSatisfy({ $0 == 0 }) {
-        guard sources.contains(where: \.witness.isLacking) else { return finishLast() }
+        guard sources.indices.contains(where: { sources[$0].witness.isLacking && !isAway($0) }) else { return finishLast() }
         return commitLackingWitnesses()
       }
       Reach.mark(.r14Terminated)
@@ -140,7 +140,8 @@ extension Core {
     for gone in retention.take(manifest, name, count: options.checkpointsRetained) { commands.append(.removeCheckpoint(name: gone)) }
     deadLetters.forgetAcked(before: durableEnd)
     if let keep = retention.firstNeeded(sinks, deadLetters, durableEnd: durableEnd) { commands.append(.truncate(before: keep)) }
-    for index in sources.indices { commitWitness(of: index) }
+    for index in sources.indices where !checkpoint.isLast || !isAway(index) { commitWitness(of: index) }
+    if checkpoint.isLast, !isCommittingWitness { finishLast() }
   }
 
   mutating func finishLast() {
@@ -159,7 +160,7 @@ extension Core {
       wantsSync = true
       return
     }
-    guard checkpoint.stage == .idle, !sources.contains(where: \.witness.isCommitting) else { return }
+    guard checkpoint.stage == .idle, !isCommittingWitness else { return }
     Reach.mark(.r14UntilEnd)
     checkpoint.isLast = true
     if checkpoint.lastEpoch == epoch { return finishLast() }

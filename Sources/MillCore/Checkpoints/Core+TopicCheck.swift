@@ -21,7 +21,7 @@ extension Core {
       sources[index].mayRememberTwoTopics = true
       return
     }
-    guard source.lost == nil, windUp == nil else { return keepKnownAnchors(of: index) }
+    guard source.lost == nil, windUp == nil, !isAway(index) else { return keepKnownAnchors(of: index) }
     sources[index].topicCheck = .asked
     sources[index].asking.insert(.anchors)
     let asked = source.mayRememberTwoTopics ? standing : [standing[0]]

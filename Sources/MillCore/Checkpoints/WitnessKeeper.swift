@@ -76,7 +76,7 @@ extension Core {
     let isJudged = sources[index].witness.isJudged
     sources[index].witness.isJudged = true
     guard let text, !text.isEmpty else {
-      if text == nil, !isJudged, !sources[index].isNew {
+      if text == nil, !isJudged, sources[index].wasRead || sources.count == 1 && !sources[index].isNew {
         Reach.mark(.r15Absent)
         let text =
           "the consumer group has no witness any more (brokers forget an idle group's offsets, or they were deleted): it can't tell whether this state directory was rolled back; going on"
@@ -125,6 +125,9 @@ extension Core {
     }
   }
 
+  /// Brokers that are away aren't waited for.
+  var isCommittingWitness: Bool { sources.indices.contains { sources[$0].witness.isCommitting && !isAway($0) } }
+
   mutating func takeWitnessCommitted(of index: Int) {
     sources[index].witness.takeCommitted()
     Reach.mark(.r15Committed)
@@ -149,7 +152,7 @@ extension Core {
 
   private mutating func goOnAfterWitness(of index: Int) {
     if sources[index].witness.takesAgain() { return commitWitness(of: index) }
-    guard checkpoint.isLast, checkpoint.stage == .idle, !sources.contains(where: \.witness.isCommitting) else { return }
+    guard checkpoint.isLast, checkpoint.stage == .idle, !isCommittingWitness else { return }
     finishLast()
   }
 

@@ -12,7 +12,7 @@ extension Core {
   mutating func withSource<Result>(_ index: Int, _ body: (inout SourceMachine) -> Result) -> Result {
     sources[index].surroundings = SourceSurroundings(
       now: now, isReplaying: phase == .replaying, isLive: phase == .live, stopRequested: stopRequested,
-      isAllAcked: phase == .replaying && isAllAcked, isAtLeastOnce: sinks.allSatisfy { $0.table?.mode == .atLeastOnce },
+      isAllAcked: phase == .replaying && isAllAcked, othersMiss: phase == .replaying && othersMiss(index), isAtLeastOnce: sinks.allSatisfy { $0.table?.mode == .atLeastOnce },
       recorded: sources[index].recorded.dropFirst(replayNext))
     let result = body(&sources[index])
     var orders: [SourceOrder] = []
@@ -21,6 +21,11 @@ extension Core {
     orders.removeAll(keepingCapacity: true)
     swap(&orders, &sources[index].orders)
     return result
+  }
+
+  private func othersMiss(_ index: Int) -> Bool {
+    guard sources.count > 1, replayNext < replay.count else { return false }
+    return sources.indices.contains { $0 != index && !sources[$0].hasAll(of: sources[$0].recorded[replayNext].part) }
   }
 
   private mutating func perform(_ order: SourceOrder, of index: Int) {
@@ -90,6 +95,9 @@ extension Core {
     stop.message = named(stop.message, source: index)
     return stop
   }
+
+  /// Of several: its brokers don't answer. The others' checkpoints and the process's end don't wait for them.
+  func isAway(_ index: Int) -> Bool { sources.count > 1 && sources[index].lastPolled?.trouble != nil }
 
   // MARK: - All of them
 

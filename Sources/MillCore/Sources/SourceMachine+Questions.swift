@@ -50,31 +50,43 @@ extension SourceMachine {
     retryAt[question] = monotonic + options.retryMilliseconds
   }
 
-  /// Whether the topic is the one that the state was made from, and has what is still to be read of it (K3, K4, K6, K8, K16).
+  /// Whether the topic is the one that the state was made from (R4, K6, K16). A source of which nothing was read yet may become another
+  /// topic: it is new then.
+  /// - Returns: false after ordering a stop.
+  mutating func checkIdentity(_ look: SourceLook) -> Bool {
+    guard let known else { return true }
+    let isOther =
+      known.topic != its.topic || !known.clusterID.isEmpty && known.clusterID != look.clusterID
+      || !known.topicID.isEmpty && !look.topicID.isEmpty && known.topicID != look.topicID
+    guard isOther else { return true }
+    guard wasRead else {
+      say(.info, "source \(its.name) is another topic than it was, and nothing was read of that: it begins where the file says")
+      (self.known, partitions, lossEnds, givenUp) = (nil, [], [:], [])
+      (isNew, anchorsChecked) = (true, true)
+      return true
+    }
+    if known.topic != its.topic {
+      end(
+        Stop(
+          .promise, rule: "R4",
+          "the state was made from topic \(known.topic), the file names \(its.topic): put that back; or give the source another name, by which it is a new one that begins at its start; or use another pipeline name and state directory"
+        ))
+    } else if known.clusterID != look.clusterID, !known.clusterID.isEmpty {
+      end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID), the state was made from cluster \(known.clusterID)"))
+    } else {
+      end(
+        Stop(
+          .promise, rule: "K6",
+          "topic \(its.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
+    }
+    return false
+  }
+
+  /// Whether the topic has what is still to be read of it (K3, K4, K8), and keeps it (K11).
   /// - Returns: false after ordering a stop, or a question.
   mutating func checkTopic(_ look: SourceLook) -> Bool {
     guard !isCompacted(look) else { return false }
     guard !isNew else { return checkLoss(look) }
-    if let known {
-      if known.topic != its.topic {
-        end(
-          Stop(
-            .promise, rule: "R4",
-            "the state was made from topic \(known.topic), the file names \(its.topic): use another pipeline name and state directory"))
-        return false
-      }
-      if !known.clusterID.isEmpty, known.clusterID != look.clusterID {
-        end(Stop(.promise, rule: "K16", "the brokers are cluster \(look.clusterID), the state was made from cluster \(known.clusterID)"))
-        return false
-      }
-      if !known.topicID.isEmpty, !look.topicID.isEmpty, known.topicID != look.topicID {
-        end(
-          Stop(
-            .promise, rule: "K6",
-            "topic \(its.topic) has id \(look.topicID), the state was made from id \(known.topicID): it was deleted and made anew"))
-        return false
-      }
-    }
     if look.low.count < partitions.count {
       end(Stop(.promise, rule: "K8", "topic \(its.topic) has \(look.low.count) partitions, the state knows \(partitions.count)"))
       return false
@@ -110,6 +122,8 @@ extension SourceMachine {
     joinPartitions(look.low.count)
     if endOffsets.count < partitions.count { endOffsets += look.stableEnd[endOffsets.count...].map { _ in 0 } }
     order(.assign(partitions.map(\.next)))
+    // The buffers are empty now: where they ended says nothing any more.
+    lastPolled = nil
   }
 
   mutating func takeLook(_ look: SourceLook) {

@@ -73,12 +73,8 @@ extension SourceMachine {
     }
   }
 
-  /// Partitions that have no say in the watermark. A source of several that is read up to the end of the run must not hold the others'
-  /// back for ever.
-  private var idle: Set<Int32> {
-    let isOver = options.untilEnd && options.sources.count > 1 && hasReachedEnd
-    return Set(partitions.indices.filter { partitions[$0].isIdle || isOver }.map(Int32.init))
-  }
+  /// Partitions that have no say in the watermark.
+  private var idle: Set<Int32> { Set(partitions.indices.filter { partitions[$0].isIdle }.map(Int32.init)) }
 
   /// The buffers hold records, or a position that has moved.
   var hasMoved: Bool { lastPolled.map { zip($0.next, partitions).contains { $0 > $1.next } } ?? false }
@@ -112,13 +108,14 @@ extension SourceMachine {
 
   // MARK: - Buffers during a replay
 
-  /// One partition without a leader must not let the others' records pile up behind the intent that waits for it.
+  /// One partition without a leader, or another source's brokers that are away, must not let records pile up behind the intent that waits
+  /// for it.
   private mutating func boundBuffers(_ polled: Polled) {
     guard let next = surroundings.recorded.first?.part else { return }
     let missing = Set(
       next.ranges.lazy.map { (Int($0.partition), $0.next) }.filter { $0 < polled.next.count && polled.next[$0] < $1 }
         .map(\.0))
-    guard !missing.isEmpty else { return }
+    guard !missing.isEmpty || surroundings.othersMiss else { return }
     let rows = polled.rows.reduce(0, +)
     if rows > 4 * options.epochMaxRows || polled.byteCount > 2 * options.epochMaxBytes {
       fetch(only: missing, polled)
@@ -154,34 +151,35 @@ extension SourceMachine {
 
   /// What the log has to know of it before anything is read.
   var startRecords: [LogRecord] {
-    let begin = isNew ? [LogRecord.sourceStart(SourceStart(source: number, offsets: partitions.map(\.next)))] : []
+    let start = SourceStart(
+      source: number, topic: its.topic, clusterID: topic.clusterID, topicID: topic.topicID, offsets: partitions.map(\.next))
+    let begin = isNew ? [LogRecord.sourceStart(start)] : []
     return begin + gaps.map { .gap(Gap(slot: Slot(number, $0.partition), start: $0.start, next: $0.next)) }
   }
 
   /// - Parameter state: nil: the checkpoint doesn't know the source.
   mutating func recover(_ state: Manifest.SourceState?, _ log: LogFold) {
-    known = state
+    known = state.map { TopicIdentity(topic: $0.topic, clusterID: $0.clusterID, topicID: $0.topicID) }
     partitions = (state?.partitions ?? []).map {
       PartitionProgress(
         next: $0.nextOffset, maxEventTime: $0.maxEventTime, anchorOffset: $0.anchorOffset, anchorTimestamp: $0.anchorTimestamp,
         anchorChecksum: $0.anchorChecksum)
     }
     watermark = state?.watermark ?? Int64.min
-    if state == nil, let offsets = log.starts[number] {
+    if state == nil, let start = log.starts[number] {
       Reach.mark(.sourceStartRecovered)
-      partitions = offsets.map { PartitionProgress(next: $0) }
+      partitions = start.offsets.map { PartitionProgress(next: $0) }
+      known = TopicIdentity(topic: start.topic, clusterID: start.clusterID, topicID: start.topicID)
     }
-    isNew = state == nil && log.starts[number] == nil
+    isNew = known == nil
     anchorsChecked = isNew
     recorded = log.replay.map { $0.part(of: number) }
+    wasRead = partitions.contains { $0.anchorOffset >= 0 } || recorded.contains { !$0.part.ranges.isEmpty }
     join(recorded.map(\.part))
     let gaps = log.gaps.filter { $0.gap.slot.source == number }
     comparableFrom = gaps.last?.position ?? 0
     skip(gaps.map { LostRange(partition: $0.gap.slot.partition, start: $0.gap.start, next: $0.gap.next) })
   }
-
-  /// An earlier process has read some of it that counts.
-  var wasRead: Bool { known != nil || recorded.contains { !$0.part.ranges.isEmpty } }
 
   /// Partitions that only epochs after the checkpoint know.
   private mutating func join(_ parts: [IntentPart]) {

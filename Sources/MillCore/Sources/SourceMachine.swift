@@ -32,8 +32,10 @@ struct SourceMachine {
   var witness = WitnessKeeper()
 
   // At a start, before anything is written
-  /// What the checkpoint has of it; nil: nothing.
-  var known: Manifest.SourceState?
+  /// The topic that it was, as checkpoint or log have it; nil: they don't know it.
+  var known: TopicIdentity?
+  /// Records of it count that an earlier process has read.
+  var wasRead = false
   /// The state directory knows nothing of it: it begins where the file says.
   var isNew = true
   var found: SourceLook?
@@ -133,6 +135,13 @@ struct PartitionProgress {
 
 enum TopicCheck { case due, asked, done }
 
+/// Which topic of which cluster. Ids are empty where the brokers don't tell.
+struct TopicIdentity {
+  var topic: String
+  var clusterID: String
+  var topicID: String
+}
+
 /// An intent of the log, and where it stands there.
 struct RecordedIntent {
   var intent: Intent
@@ -171,6 +180,8 @@ struct SourceSurroundings {
   var stopRequested = false
   /// During a replay: every sealed batch is acked.
   var isAllAcked = false
+  /// During a replay: another source's records of the next epoch aren't all there.
+  var othersMiss = false
   /// Every destination is `at_least_once`.
   var isAtLeastOnce = false
   /// Epochs that are still to be replayed.

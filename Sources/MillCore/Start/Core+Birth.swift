@@ -15,6 +15,12 @@ extension Core {
   /// Nothing may be sealed: all records so far are undecodable, and it isn't decided yet whether the file is to blame.
   var isUnproven: Bool { births.contains { $0?.since != nil } }
 
+  /// Sources that nothing was decoded of so far.
+  var unproven: Set<Int> { Set(births.indices.filter { births[$0]?.since != nil }) }
+
+  /// Others' rows wait for their seal, and fill what may wait: the source that holds them up is read on until it is judged.
+  var mayProve: Bool { sources.count > 1 && isUnproven && !stopRequested && !isFull(.deadLetters) }
+
   mutating func noteBirth(_ result: EpochResult) {
     for (index, its) in result.sources.enumerated() where its.records > 0 {
       guard var all = births[index] else { continue }
@@ -54,10 +60,10 @@ extension Core {
     let givesNothing = source.isAtEnd || sources.count > 1 && source.lastPolled?.trouble != nil
     let isEnd = options.untilEnd && source.hasReachedEnd || (decidedAt(birth) ?? 0) <= monotonic && !source.hasMoved && givesNothing
     // No room for more: as many as there can be before a seal.
-    guard isEnd || birth.records >= options.birthRecords || hold == .pending else { return }
+    guard isEnd || birth.records >= options.birthRecords || hold == .pending && !mayProve else { return }
     Reach.mark(.r17NothingDecoded)
     let text =
-      "not one of the first \(birth.records) records of \(source.its.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped. The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
+      "not one of the first \(birth.records) records of \(source.its.topic) can be decoded (\(birth.reasons.text)), so that nothing was sealed, sent or skipped\(sources.count > 1 ? " since this start" : ""). The first: \(birth.reasons.entries.first?.example ?? ""). Mend the file and start again: it begins with these records. Where they are what is wrong, start once with --accept-dead-letters"
     end(named(Stop(.invalidPipeline, text), source: index))
   }
 }

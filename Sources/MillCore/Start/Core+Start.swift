@@ -174,7 +174,7 @@ extension Core {
   private mutating func checkSources() -> Bool {
     for index in sources.indices {
       guard case .some(let text) = sources[index].witness.found, let look = sources[index].found, checkIsAlone(index, look),
-        checkWitness(text, of: index), withSource(index, { $0.checkTopic(look) })
+        withSource(index, { $0.checkIdentity(look) }), checkWitness(text, of: index), withSource(index, { $0.checkTopic(look) })
       else { return false }
     }
     return true

@@ -33,8 +33,8 @@ struct LogFold {
   private(set) var replay: [RecordedIntent] = []
   /// What earlier starts have given up since the checkpoint, and where that stands: what stands before isn't compared.
   private(set) var gaps: [(gap: Gap, position: LogPosition)] = []
-  /// Where sources began that the checkpoint doesn't know; index: partition.
-  private(set) var starts: [SourceNumber: [Int64]] = [:]
+  /// Where sources began that the checkpoint doesn't know.
+  private(set) var starts: [SourceNumber: SourceStart] = [:]
   /// How far epochs were cut.
   private(set) var cutEnds: [Slot: Int64]
   /// The first batch of each table that the log still holds, and where its seal stands.
@@ -102,7 +102,7 @@ struct LogFold {
     case .ack(let ack): unacked[ack.key] = nil
     case .deadline(let deadline): deadlines[deadline.key] = max(deadlines[deadline.key] ?? 0, deadline.seconds)
     case .gap(let gap) where isAfter: gaps.append((gap, position))
-    case .sourceStart(let start) where isAfter: starts[start.source] = start.offsets
+    case .sourceStart(let start) where isAfter: starts[start.source] = start
     case .gap, .sourceStart: break
     }
   }

@@ -71,6 +71,9 @@ extension LogRecord {
       writer.integer(gap.next)
     case .sourceStart(let start):
       writer.integer(start.source.rawValue)
+      writer.string(start.topic)
+      writer.string(start.clusterID)
+      writer.string(start.topicID)
       writer.count(start.offsets.count)
       for offset in start.offsets { writer.integer(offset) }
     }
@@ -128,9 +131,10 @@ extension LogRecord {
     case .sourceStart:
       let number = SourceNumber(rawValue: try reader.integer())
       guard number.rawValue <= SourceNumber.max else { throw reader.failure("a source \(number.rawValue)") }
-      var offsets: [Int64] = []
-      for _ in 0..<(try reader.count(itemByteCount: 8)) { offsets.append(try reader.integer()) }
-      self = .sourceStart(SourceStart(source: number, offsets: offsets))
+      var start = SourceStart(
+        source: number, topic: try reader.string(), clusterID: try reader.string(), topicID: try reader.string(), offsets: [])
+      for _ in 0..<(try reader.count(itemByteCount: 8)) { start.offsets.append(try reader.integer()) }
+      self = .sourceStart(start)
     }
     try reader.finish()
   }

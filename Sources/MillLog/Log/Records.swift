@@ -245,11 +245,18 @@ package struct Gap: Hashable, Sendable {
 /// Where reading begins of a source that the checkpoint before doesn't know.
 package struct SourceStart: Hashable, Sendable {
   package var source: SourceNumber
+  /// Which topic that is, of which cluster; ids are empty where the brokers don't tell.
+  package var topic: String
+  package var clusterID: String
+  package var topicID: String
   /// Index: partition.
   package var offsets: [Int64]
 
-  package init(source: SourceNumber, offsets: [Int64]) {
+  package init(source: SourceNumber, topic: String, clusterID: String, topicID: String, offsets: [Int64]) {
     self.source = source
+    self.topic = topic
+    self.clusterID = clusterID
+    self.topicID = topicID
     self.offsets = offsets
   }
 }
