@@ -65,14 +65,16 @@ private func written(_ commands: [Command]) -> [LogRecord] { begun(commands) ?? 
       plan?.sources == [
         NamedSource(number: .first, name: "s", topic: "t"), NamedSource(number: SourceNumber(rawValue: 1), name: "b", topic: "u"),
       ])
-    #expect(starts == [SourceStart(source: SourceNumber(rawValue: 1), offsets: [7])])
+    #expect(starts == [SourceStart(source: SourceNumber(rawValue: 1), topic: "u", clusterID: "c2", topicID: "", offsets: [7])])
   }
 
   @Test func `a start that the log has isn't asked for again`() {
     let number = SourceNumber(rawValue: 1)
     var plan = Start().plan
     plan.sources = [NamedSource(number: .first, name: "s", topic: "t"), NamedSource(number: number, name: "b", topic: "u")]
-    var joining = Joining(records: [.plan(plan), .sourceStart(SourceStart(source: number, offsets: [3]))])
+    var joining = Joining(records: [
+      .plan(plan), .sourceStart(SourceStart(source: number, topic: "u", clusterID: "c2", topicID: "", offsets: [3])),
+    ])
     let commands = joining.look(witness: [own, own])
     let asked = commands.contains { if case .ask(_, .resolveStarts) = $0 { true } else { false } }
     #expect(!asked)

@@ -76,7 +76,7 @@ extension Core {
     let isJudged = sources[index].witness.isJudged
     sources[index].witness.isJudged = true
     guard let text, !text.isEmpty else {
-      if text == nil, !isJudged, sources[index].wasRead || sources.count == 1 && !sources[index].isNew {
+      if text == nil, !isJudged, sources[index].wasRead {
         Reach.mark(.r15Absent)
         let text =
           "the consumer group has no witness any more (brokers forget an idle group's offsets, or they were deleted): it can't tell whether this state directory was rolled back; going on"

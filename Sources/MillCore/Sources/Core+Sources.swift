@@ -12,7 +12,8 @@ extension Core {
   mutating func withSource<Result>(_ index: Int, _ body: (inout SourceMachine) -> Result) -> Result {
     sources[index].surroundings = SourceSurroundings(
       now: now, isReplaying: phase == .replaying, isLive: phase == .live, stopRequested: stopRequested,
-      isAllAcked: phase == .replaying && isAllAcked, othersMiss: phase == .replaying && othersMiss(index), isAtLeastOnce: sinks.allSatisfy { $0.table?.mode == .atLeastOnce },
+      isAllAcked: phase == .replaying && isAllAcked, othersMiss: phase == .replaying && othersMiss(index),
+      isAtLeastOnce: sinks.allSatisfy { $0.table?.mode == .atLeastOnce },
       recorded: sources[index].recorded.dropFirst(replayNext))
     let result = body(&sources[index])
     var orders: [SourceOrder] = []

@@ -174,7 +174,9 @@ extension SourceMachine {
     isNew = known == nil
     anchorsChecked = isNew
     recorded = log.replay.map { $0.part(of: number) }
-    wasRead = partitions.contains { $0.anchorOffset >= 0 } || recorded.contains { !$0.part.ranges.isEmpty }
+    // An only source's checkpoint speaks for itself.
+    let isOnly = state != nil && options.sources.count == 1
+    wasRead = isOnly || partitions.contains { $0.anchorOffset >= 0 } || recorded.contains { !$0.part.ranges.isEmpty }
     join(recorded.map(\.part))
     let gaps = log.gaps.filter { $0.gap.slot.source == number }
     comparableFrom = gaps.last?.position ?? 0

@@ -122,7 +122,8 @@ extension World {
 
   /// R17: SIGTERM comes while nothing has been decoded yet.
   func stopAmidBirth(_ event: Event) {
-    guard scenario.stopsAmidBirth, faultsAreOn, !hasStoppedAmidBirth, case .processed(let result) = event, result.epoch == 1, result.counters.records > 0,
+    guard scenario.stopsAmidBirth, faultsAreOn, !hasStoppedAmidBirth, case .processed(let result) = event, result.epoch == 1,
+      result.counters.records > 0,
       result.counters.deadLettered == result.counters.records
     else { return }
     hasStoppedAmidBirth = true
