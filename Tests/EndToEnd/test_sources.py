@@ -221,10 +221,21 @@ def test_a_new_source_that_decodes_nothing_stops_before_anything_of_it_is_sealed
     assert life.code == 3 and f"records of {united.other} can be decoded" in life.tail(), life.tail()
     # Of the other source rows may have been sealed before any record of this one came; of this one nothing is, not as a dead letter either.
     assert letters(united.pipeline) == []
-    # The mended file begins with its first record.
-    del united.pipeline.more["sources"]["archive"]["fields"]["nowhere"]
-    united.pipeline.write()
-    lab.run_to_end(united.pipeline)
+    # The mended file begins with its first record; where the other source's epochs wait for a replay, the old one comes first (R4).
+    def write(fields: dict):
+        united.pipeline.more["sources"]["archive"]["fields"] = fields
+        united.pipeline.write()
+
+    mended = {name: type for name, type in united.pipeline.more["sources"]["archive"]["fields"].items() if name != "nowhere"}
+    write(mended)
+    life = lab.engine(united.pipeline).run("--until-end")
+    if life.code == 4:
+        assert "start once with the old file" in life.tail(), life.tail()
+        write(mended | {"nowhere": "UInt32"})
+        assert lab.engine(united.pipeline).run("--until-end").code == 3
+        write(mended)
+        life = lab.engine(united.pipeline).run("--until-end")
+    assert life.code == 0, life.tail()
     united.assert_exact()
 
 
