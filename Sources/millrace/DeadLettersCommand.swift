@@ -87,8 +87,9 @@ private func remedies(_ letters: [DeadLetter], _ plans: [SourcePlan]) -> String 
   var told: Set<String> = []
   var lines = ""
   for letter in letters {
-    // Of a source that the file has no more nothing can be advised.
-    guard let plan = plans.first(where: { $0.name == letter.source }) else { continue }
+    // Of several sources one that the file has no more says nothing of today's.
+    let its = plans.first { $0.name == letter.source } ?? plans.first { $0.topic == letter.topic }
+    guard let plan = its ?? (plans.count == 1 ? plans[0] : nil) else { continue }
     let field = letter.field.flatMap { plan.fieldIndex(named: $0) }.map { plan.fields[$0] }
     let name = letter.reason + (letter.field.map { " of field \($0)" } ?? "")
     guard let remedy = DecodeReason(rawValue: letter.reason)?.remedy(field), told.insert(name).inserted else { continue }

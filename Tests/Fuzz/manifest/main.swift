@@ -71,7 +71,7 @@ private func seeds() -> [[UInt8]] {
         name: "s", clusterID: "c", topic: "t", topicID: "",
         partitions: [
           Manifest.PartitionState(nextOffset: 7, maxEventTime: 8, anchorOffset: 6, anchorTimestamp: 9, anchorChecksum: 10)
-        ])
+        ], watermark: -7)
     ], plan: PlanRecord(hash: 11, replayVersion: 1, text: "plan"), position: 12,
     unacked: [Manifest.UnackedBatch(destination: .deadLetters, number: 13, seal: 10, firstChunk: 9)], nextBatchNumbers: [14, 15],
     files: [Manifest.File(path: "shard-0/a.sst", byteCount: 16, sha256: [UInt8](repeating: 17, count: 32))], tableIdentities: ["uuid", ""])
