@@ -16,7 +16,8 @@ struct Samples {
       .retire(Retire(destination: destination(), batch: number(), wallMilliseconds: signed(), replacements: many(2) { $0.batch() }))
     case 7: .ack(Ack(destination: destination(), batch: number()))
     case 8: .gap(Gap(slot: Slot(rawValue: Int32(truncatingIfNeeded: signed())), start: signed(), next: signed()))
-    case 9: .sourceStart(
+    case 9:
+      .sourceStart(
         SourceStart(source: source(), topic: text(), clusterID: "c", topicID: text(), offsets: many(3) { $0.signed() }))
     default: .deadline(Deadline(destination: destination(), batch: number(), seconds: signed()))
     }
