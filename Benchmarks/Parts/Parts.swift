@@ -94,7 +94,7 @@ final class Parts {
       return rounds * sample.count
     }
     // The last piece is what the next parts work on.
-    while batch.rowCount < min(pipeline.sink.batchRowCountMax, 500_000) { batch.append(rows.block) }
+    while batch.rowCount < min(pipeline.sinks[0].batchRowCountMax, 500_000) { batch.append(rows.block) }
     return cost
   }
 
@@ -185,7 +185,7 @@ final class Parts {
 
   /// The sink of the pipeline, its table described.
   private func connected() -> (ClickHouseSink, CurlTransport) {
-    let settings = pipeline.sink
+    let settings = pipeline.sinks[0]
     let tls = TLSFiles(authorities: settings.tls.authorities, certificate: settings.tls.certificate, key: settings.tls.key)
     let transports = settings.urls.map { CurlTransport(TransportOptions(url: $0, tls: tls)) }
     let options = SinkOptions(
