@@ -169,7 +169,11 @@ package struct Core {
       guard let moment else { return }
       earliest = min(earliest ?? moment, moment)
     }
-    for source in sources { for moment in source.retryAt.values { consider(moment) } }
+    // By index: an element would be copied with all that it holds, at each turn of the engine's loop.
+    for index in sources.indices {
+      for moment in sources[index].retryAt.values { consider(moment) }
+      consider(sources[index].witness.retryAt)
+    }
     consider(sealRetryAt)
     consider(appendRetryAt)
     consider(startAgainAt)
@@ -177,14 +181,13 @@ package struct Core {
     consider(deadLetters.retryAt)
     if mayDeliver, !deadLetters.isMeasuring { consider(deadLetters.measureAt) }
     consider(checkpoint.publishRetryAt)
-    for source in sources { consider(source.witness.retryAt) }
     consider(giveUpAt)
     consider(longWaitDueAt)
     consider(waitsDueAt)
     consider(tellDeadLettersAt)
     for sink in sinks { consider(sink.wakeAt(mayDeliver: mayDeliver, stopRequested: stopRequested)) }
     guard phase == .live, !stopRequested else { return earliest }
-    for source in sources { consider(source.wakeAtLive) }
+    for index in sources.indices { consider(sources[index].wakeAtLive) }
     if cutNotBefore > monotonic { consider(cutNotBefore) }
     if isUnproven {
       for case let birth? in births { if let at = decidedAt(birth), at > monotonic { consider(at) } }

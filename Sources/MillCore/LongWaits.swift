@@ -132,7 +132,10 @@ extension Core {
     switch key.wait {
     case .opening: return "checkpoints and epoch log are read and verified"
     case .question: return "an answer about \(sources[key.index].asking.map(\.rawValue).sorted().joined(separator: " and "))"
-    case .replay: return "records of epoch \(epoch + 1), which has to be processed again"
+    case .replay:
+      let missing = sources.indices.filter { replayNext < replay.count && !sources[$0].hasAll(of: sources[$0].recorded[replayNext].part) }
+      let names = missing.compactMap { nameToTell(source: $0) }.joined(separator: ", ")
+      return "records\(names.isEmpty ? "" : " of source \(names)") of epoch \(epoch + 1), which has to be processed again"
     case .topicCheck:
       return "an answer about a record that was read before; the checkpoint of epoch \(checkpoint.manifest?.epoch ?? epoch) waits for it"
     case .answer, .dead, .deadline, .queries, .window: return sinks[key.index].words(key.wait)

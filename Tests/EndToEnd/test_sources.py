@@ -90,8 +90,6 @@ def test_records_of_two_clusters_are_united_once_also_when_the_engine_is_killed(
     report = united.assert_exact()
     sources = {(one["source"], one["partition"]) for one in report["offsets"]}
     assert sources == {("events", 0), ("events", 1), ("events", 2), ("archive", 0), ("archive", 1)}
-    [manifest] = manifests(united.pipeline)[-1:]
-    assert manifest.exists()
 
 
 def test_names_sorted_before_the_first_source_s_change_nothing_of_the_rows(lab, second_broker):
@@ -119,11 +117,11 @@ def test_a_cluster_that_is_down_holds_up_no_other_source_and_is_named(lab, tmp_p
         page = client.page()
         assert page.value("millrace_source_waiting", source="archive") == 1 and page.sum("millrace_source_waiting") == 1
         assert [(wait["for"], wait["source"]) for wait in client.health()[1]["waiting"]] == [("kafka", "archive")]
-        # Checkpoints are taken meanwhile: a kill costs nothing.
-        count = len(manifests(united.pipeline))
+        # Checkpoints are taken meanwhile.
+        newest = manifests(united.pipeline)[-1].parent.name
         lab.produce_events(united.topic, range(4000, 4500))
         lab.until(lambda: lab.count(united.pipeline.table) == 4500, life)
-        assert count > 0
+        lab.until(lambda: manifests(united.pipeline)[-1].parent.name != newest, life, 20)
         life.kill()
         second.start()
         united.produce_other(range(4500, 5000))
@@ -311,7 +309,6 @@ def test_a_source_that_is_quiet_for_long_holds_back_no_lateness(lab, second_brok
     # An hour later by the records' own time: the archive has told of no such time, and is idle.
     lab.produce_events(united.topic, range(3_600_000, 3_600_300))
     lab.until(lambda: lab.count(united.pipeline.table) == 1310, life)
-    lab.until(lambda: manifests(united.pipeline), life)
     lab.produce_events(united.topic, range(3_600_300, 3_600_600))
     lab.until(lambda: lab.count(united.pipeline.table) == 1610, life)
     # Now its old records are late.

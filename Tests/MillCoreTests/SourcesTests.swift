@@ -127,6 +127,19 @@ private func result(_ intent: Intent, watermark: Int64 = .min) -> Event {
       needsFreeze: false, dropsBuckets: false, logEnd: 10, stop: nil))
 }
 
+/// A start that has to replay an epoch which took offsets 5 to 8 of the first source and 7 of the second.
+private func replayOfBoth() -> Pipeline {
+  let parts = [
+    IntentPart(source: .first, ranges: [PartitionRange(partition: 0, start: 5, next: 9)], partitionCount: 1),
+    IntentPart(source: SourceNumber(rawValue: 1), ranges: [PartitionRange(partition: 0, start: 7, next: 8)], partitionCount: 1),
+  ]
+  let intent = Intent(epoch: 1, clockMilliseconds: 1, planHash: 7, parts: parts, inputDigest: Digest128(low: 0, high: 0))
+  let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
+  var replaying = Pipeline([events, users])
+  _ = replaying.open([named(0, events), named(1, users)], next: [0: 5, 1: 7], records: [.intent(intent), .seal(seal)])
+  return replaying
+}
+
 @Suite struct SourcesTests {
   @Test func `sources keep their numbers by name, whatever their order in the file, and each reads on where it was`() {
     var start = Pipeline([users, events])
@@ -206,18 +219,14 @@ private func result(_ intent: Intent, watermark: Int64 = .min) -> Event {
   }
 
   @Test func `an epoch is replayed once the records of all sources are there (R4)`() {
-    let parts = [
-      IntentPart(source: .first, ranges: [PartitionRange(partition: 0, start: 5, next: 9)], partitionCount: 1),
-      IntentPart(source: SourceNumber(rawValue: 1), ranges: [PartitionRange(partition: 0, start: 7, next: 8)], partitionCount: 1),
-    ]
-    let intent = Intent(epoch: 1, clockMilliseconds: 1, planHash: 7, parts: parts, inputDigest: Digest128(low: 0, high: 0))
-    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
-    var replaying = Pipeline([events, users])
-    _ = replaying.open([named(0, events), named(1, users)], next: [0: 5, 1: 7], records: [.intent(intent), .seal(seal)])
+    var replaying = replayOfBoth()
     _ = replaying.look(ends: [20, 20])
     _ = replaying.run()
     func replays(_ commands: [Command]) -> Bool { commands.contains { if case .replay = $0 { true } else { false } } }
     #expect(!replays(replaying.poll([polled(9, rows: 4), polled(7)])))
+    // Who is waited for is told.
+    let told = warnings(replaying.poll([polled(9, rows: 4), polled(7)], after: 10_001))
+    #expect(told.contains { $0.contains("records of source users of epoch 1") }, "\(told)")
     #expect(replays(replaying.poll([polled(9, rows: 4), polled(8, rows: 1)])))
   }
 
@@ -270,14 +279,7 @@ private func result(_ intent: Intent, watermark: Int64 = .min) -> Event {
   }
 
   @Test func `records of a source don't pile up in a replay that waits for another one's (R4)`() {
-    let parts = [
-      IntentPart(source: .first, ranges: [PartitionRange(partition: 0, start: 5, next: 9)], partitionCount: 1),
-      IntentPart(source: SourceNumber(rawValue: 1), ranges: [PartitionRange(partition: 0, start: 7, next: 8)], partitionCount: 1),
-    ]
-    let intent = Intent(epoch: 1, clockMilliseconds: 1, planHash: 7, parts: parts, inputDigest: Digest128(low: 0, high: 0))
-    let seal = Seal(epoch: 1, covered: [Seal.Coverage(destination: .table, firstEpoch: 1)], batches: [])
-    var replaying = Pipeline([events, users])
-    _ = replaying.open([named(0, events), named(1, users)], next: [0: 5, 1: 7], records: [.intent(intent), .seal(seal)])
+    var replaying = replayOfBoth()
     _ = replaying.look(ends: [900_000, 20])
     _ = replaying.run()
     func fetched(_ commands: [Command]) -> [Int64?]? {

@@ -55,6 +55,7 @@ struct UnionRemedy {
         // NULL stays NULL.
         let target = input.schema.types[index].isNullable ? "Nullable(\(type.base))" : "\(type.base)"
         let text = "cast(\(value) as \(target))"
+        // A cast that the expressions don't have is no remedy: the next one is tried.
         guard let cast = try? Expression.parse(text, input.schema), DataType.union([cast.type, other]) != nil else { continue }
         return "cast it by an operator in front of \(input.name), and name that one here: "
           + select(input, [(clash.field, text)], keepsRest: true)
@@ -84,6 +85,7 @@ struct UnionRemedy {
 
   /// A field as an expression names it.
   private func name(_ field: String, _ schema: Schema) -> String {
+    // A name that isn't an expression by itself, such as a word of the grammar, is quoted.
     if let plain = try? Expression.parse(field, schema), plain.field == schema.index(of: field) { return field }
     return "`\(field)`"
   }
